@@ -1,0 +1,76 @@
+"""The values that cross the layers: tokens, sessions, login transactions. Plain frozen data,
+standard library only. Fields that hold a secret are left out of `repr`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One token response of the OP (RFC 6749 section 5.1), in absolute time.
+
+    `expires_at` is that of the access token; when the OP names no lifetime the documented default
+    has already been applied. `refresh_expires_at` is None when the OP does not say.
+    """
+
+    access_token: str = field(repr=False)
+    obtained_at: float
+    expires_at: float
+    refresh_token: str | None = field(default=None, repr=False)
+    refresh_expires_at: float | None = None
+    id_token: str | None = field(default=None, repr=False)
+    scope: str = ""
+
+    @property
+    def lifetime_seconds(self) -> float:
+        return self.expires_at - self.obtained_at
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What exists after a login. `key` is the SHA-256 (hex) of the cookie's id, never the id.
+
+    `version` grows by one with every write of the record and guards it (compare-and-set).
+    `idle_expires_at` is not part of the sealed record: the store keeps it beside, so that a touch
+    never rewrites tokens. `expires_at` is the absolute end.
+    """
+
+    key: str
+    version: int
+    issuer: str
+    sub: str
+    sid: str | None
+    created_at: float
+    expires_at: float
+    idle_expires_at: float
+    tokens: Tokens
+    claims: Mapping[str, object] = NO_CLAIMS
+    acr: str | None = None
+    auth_time: int | None = None
+    client: str = ""
+
+    def is_live(self, now: float) -> bool:
+        return now < self.expires_at and now < self.idle_expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class LoginTransaction:
+    """What `/bff/login` must remember until the callback: single use, bound to one browser.
+
+    `binder_hash` is the SHA-256 (hex) of the binder cookie's value. `previous_session` is the key
+    of the session the browser had when it started, to be ended by the callback.
+    """
+
+    issuer: str
+    code_verifier: str = field(repr=False)
+    nonce: str = field(repr=False)
+    binder_hash: str
+    return_url: str
+    created_at: float
+    prompt: str | None = None
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
+    previous_session: str | None = None

@@ -1,0 +1,110 @@
+"""What a session store must do. Two engines implement it, `memory` and `redis_store`; one contract
+suite (`tests/contract`) runs against both.
+
+A store knows opaque sealed bytes, versions and expiry; it never knows a token, a cookie or a
+request. Every method may raise `StoreUnavailable`; none of them waits longer than the configured
+timeout. All multi-key steps are idempotent, so that they work on Redis Cluster.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as it lies in the store. `idle_expires_at` is epoch seconds by our clock."""
+
+    version: int
+    sealed: bytes = field(repr=False)
+    idle_expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to refresh one session. `fence` grows with every grant of the same name."""
+
+    name: str
+    fence: int
+
+
+class StoreListener(Protocol):
+    """Told of every write by any process. All methods are synchronous and must not raise."""
+
+    def on_changed(self, key: str) -> None:
+        """The record was replaced, or its refresh lease was released: read it again."""
+
+    def on_ended(self, key: str, reason: str) -> None:
+        """The record was deleted."""
+
+    def on_watch(self, *, watching: bool) -> None:
+        """The stream of changes was gained (True) or lost (False). What was missed is unknown."""
+
+
+class SessionStore(Protocol):
+    """Sessions, their indexes, refresh leases and login transactions."""
+
+    async def start(self) -> None:
+        """Open connections and the change stream. Does not fail when the store is down."""
+
+    async def close(self) -> None: ...
+
+    async def ping(self) -> None:
+        """One round trip; raises `StoreUnavailable`."""
+
+    def watch(self, listener: StoreListener) -> None:
+        """Register a listener, before `start`."""
+
+    # --- sessions
+
+    async def create(
+        self,
+        key: str,
+        sealed: bytes,
+        *,
+        idle_seconds: float,
+        expires_at: float,
+        indexes: Sequence[str],
+    ) -> None:
+        """Store a new record at version 1 and add it to the index sets."""
+
+    async def load(self, key: str) -> StoredRecord | None: ...
+
+    async def replace(
+        self, key: str, sealed: bytes, *, expected_version: int, lease: Lease | None = None
+    ) -> bool:
+        """Compare-and-set to `expected_version + 1`, leaving the expiry alone, and publish.
+
+        False when the record is gone, has another version, or `lease` is no longer held: somebody
+        else won, and nothing was written. Never recreates a deleted record.
+        """
+
+    async def touch(self, key: str, *, idle_seconds: float) -> bool:
+        """Move the idle expiry, never past the absolute one. False when the record is gone."""
+
+    async def delete(self, key: str, *, reason: str, indexes: Sequence[str] = ()) -> bool:
+        """Delete and publish. True for exactly one of several concurrent callers."""
+
+    async def members(self, index: str) -> tuple[str, ...]:
+        """Keys of the sessions in an index set; some may have just expired."""
+
+    # --- refresh leases
+
+    async def acquire_lease(self, name: str, *, ttl_seconds: float) -> Lease | None:
+        """The lease, or None when somebody else holds it."""
+
+    async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
+        """False when the lease has lapsed or passed to another holder."""
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give it back, if still held, and wake those who wait (`on_changed`)."""
+
+    # --- login transactions
+
+    async def put_login(
+        self, state_key: str, sealed: bytes, *, browser_key: str, ttl_seconds: float, cap: int
+    ) -> None:
+        """Keep a transaction; past `cap` open ones of one browser the oldest is dropped."""
+
+    async def take_login(self, state_key: str) -> bytes | None:
+        """The transaction, once: a second call returns None."""
