@@ -1,0 +1,48 @@
+"""The Cookie header (RFC 6265bis section 4.2): find one cookie, keep listed ones. Never raises."""
+
+from collections.abc import Collection, Iterable, Iterator
+from enum import Enum, auto
+
+Pair = tuple[bytes, bytes]
+
+
+class Cookie(Enum):
+    """What a header can say of one name beside a value."""
+
+    ABSENT = auto()
+    TOSSED = auto()  # several cookies of one name: somebody may have planted one
+
+
+def pairs(values: Iterable[bytes]) -> Iterator[Pair]:
+    """The name-value pairs of all Cookie header lines, in order, quotes left as they are."""
+    for value in values:
+        for part in value.split(b";"):
+            name, mark, content = part.strip(b" \t").partition(b"=")
+            if mark:
+                yield name, content
+
+
+def find(values: Iterable[bytes], name: bytes) -> bytes | Cookie:
+    """The value of the one cookie called `name`.
+
+    Two of that name give `TOSSED` whatever their order: which one a sibling domain planted can't
+    be told (RFC 6265bis section 4.2.2).
+    """
+    found: bytes | Cookie = Cookie.ABSENT
+    for value in values:
+        if name not in value:
+            continue
+        for part in value.split(b";"):
+            key, mark, content = part.strip(b" \t").partition(b"=")
+            if mark and key == name:
+                if found is not Cookie.ABSENT:
+                    return Cookie.TOSSED
+                found = content
+    return found
+
+
+def keep(values: Iterable[bytes], names: Collection[bytes]) -> bytes:
+    """A Cookie header value with the listed cookies only, empty when none is there."""
+    if not names:
+        return b""
+    return b"; ".join(b"%s=%s" % pair for pair in pairs(values) if pair[0] in names)

@@ -1,0 +1,42 @@
+"""The CSRF guard, in three layers: Sec-Fetch-Site, Origin, and a header that no form, image or
+cross-origin script can set without a preflight, which is never granted.
+
+A missing layer is not a pass: in `same-origin` mode one of the first two must be there and right,
+and a state-changing request never goes without the header.
+"""
+
+from dataclasses import dataclass
+
+from bff.errors import (
+    CrossSiteRequest,
+    CsrfHeaderMissing,
+    CsrfRefused,
+    ForeignOrigin,
+    OriginUnknown,
+)
+from bff.gate.head import ScannedFields
+from bff.gate.routes import SAFE_METHODS, CsrfMode
+
+
+@dataclass(frozen=True, slots=True)
+class CsrfGuard:
+    """`origin` is the application's own, as a browser serialises it; the name is lower case."""
+
+    origin: bytes
+    header_name: bytes = b"x-csrf"
+    header_value: bytes = b"1"
+
+    def refusal(self, fields: ScannedFields, method: str, mode: CsrfMode) -> CsrfRefused | None:
+        """Why the request is refused, or None when it may pass."""
+        sites = fields.values(b"sec-fetch-site")
+        if any(site != b"same-origin" for site in sites):
+            return CrossSiteRequest()
+        origins = fields.values(b"origin")
+        if any(origin != self.origin for origin in origins):
+            return ForeignOrigin()
+        if mode is CsrfMode.HEADER or method not in SAFE_METHODS:
+            if fields.values(self.header_name) != [self.header_value]:
+                return CsrfHeaderMissing()
+        elif not sites and not origins:
+            return OriginUnknown()
+        return None

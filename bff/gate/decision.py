@@ -1,0 +1,309 @@
+"""The decision: one canonical reading of a request head, and what becomes of it.
+
+`Gate.decide` is a function of its arguments, the settings, the clock and the sessions already in
+memory. Where it lacks something it answers `Wait`; whoever waited asks again with what was found.
+The order of the checks is the order of the lines in `decide`: the cheap ones first, and nothing
+about a session is looked up for a request that would be refused anyway.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from bff.clock import Clock
+from bff.errors import (
+    BadRequest,
+    BffError,
+    LoopDetected,
+    MethodNotAllowed,
+    MisdirectedHost,
+    NavigationRequired,
+    NotAuthenticated,
+    NotFound,
+    UpgradeNotSupported,
+)
+from bff.gate import cookies
+from bff.gate.cookies import Cookie
+from bff.gate.csrf import CsrfGuard
+from bff.gate.endpoints import EndpointRule, Guard
+from bff.gate.forwarding import Forwarding, RequestIdentity
+from bff.gate.head import Field, RequestHead, ScannedFields, scan
+from bff.gate.paths import Target, is_authority, parse_target
+from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind
+from bff.model import Session, Tokens
+from bff.tokens.due import RefreshPolicy
+
+
+class Needs(Enum):
+    """What a decision can wait for."""
+
+    SESSION = auto()
+    FRESH_TOKEN = auto()
+    CLIENT_TOKEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was found by waiting. `session` is None when there is no live session of that key."""
+
+    session: Session | None = None
+    client_token: Tokens | None = None
+    refreshed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send this to one of the route's upstreams; Host and framing are the connection's business.
+
+    `path_and_query` follows the upstream's base path. `refresh_due` asks for a refresh in the
+    background while the request goes on with the current token.
+    """
+
+    route: Route
+    method: str
+    path_and_query: bytes
+    fields: list[Field] = field(repr=False)
+    identity: RequestIdentity
+    session: Session | None
+    refresh_due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """One of the gateway's own endpoints. `session_key` is set for a well-signed cookie."""
+
+    endpoint: str
+    target: Target
+    fields: ScannedFields = field(repr=False)
+    identity: RequestIdentity
+    session_key: str | None
+    session: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Refused. `clear_cookie`: the browser sent a session cookie that is worth nothing."""
+
+    error: BffError
+    identity: RequestIdentity
+    clear_cookie: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Find what is needed and ask again."""
+
+    needs: Needs
+    identity: RequestIdentity
+    key: str = ""
+    session: Session | None = None
+    scope: str = ""
+
+
+Decision = Forward | Local | Answer | Wait
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """`hosts` are the Host values served, lower case; `own_prefix` ends with a slash."""
+
+    hosts: frozenset[bytes]
+    session_cookie: bytes
+    binder_cookie: bytes
+    own_prefix: bytes
+    endpoints: Mapping[bytes, EndpointRule]
+    spa: EndpointRule | None = None
+
+
+class Gate:
+    """Decides. `session_key_of` verifies a cookie's signature; `cached` is a look into memory."""
+
+    def __init__(
+        self,
+        settings: GateSettings,
+        routes: RouteTable,
+        guard: CsrfGuard,
+        forwarding: Forwarding,
+        *,
+        session_key_of: Callable[[str], str | None],
+        cached: Callable[[str], Session | None],
+        refresh_policy: RefreshPolicy,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._routes = routes
+        self._guard = guard
+        self._forwarding = forwarding
+        self._session_key_of = session_key_of
+        self._cached = cached
+        self._refresh_policy = refresh_policy
+        self._clock = clock
+        self._extra_names = frozenset({guard.header_name})
+
+    def decide(self, head: RequestHead, known: Known | None = None) -> Decision:
+        """The decision for a head, given what an earlier `Wait` has found."""
+        fields = scan(head.fields, self._extra_names)
+        identity = self._forwarding.identify(head.peer, fields)
+        try:
+            target = parse_target(head.target)
+            self._require_our_host(target, fields, head.peer)
+            rule = self._settings.endpoints.get(target.path)
+            if rule is not None:
+                return self._decide_local(rule, target, head, fields, identity, known)
+            if target.path.startswith(self._settings.own_prefix):
+                raise NotFound  # our prefix is ours: neither a route nor the SPA answers there
+            route = self._routes.match(target.path)
+            if route is not None:
+                return self._decide_forward(route, target, head, fields, identity, known)
+            if self._settings.spa is not None:
+                spa = self._settings.spa
+                return self._decide_local(spa, target, head, fields, identity, known)
+            raise NotFound
+        except NotAuthenticated as error:
+            return Answer(error, identity, clear_cookie=self._may_clear_cookie(fields))
+        except BffError as error:
+            return Answer(error, identity)
+
+    # --- the gateway's own endpoints
+
+    def _decide_local(
+        self,
+        rule: EndpointRule,
+        target: Target,
+        head: RequestHead,
+        fields: ScannedFields,
+        identity: RequestIdentity,
+        known: Known | None,
+    ) -> Decision:
+        if head.method not in rule.guards:
+            raise MethodNotAllowed(tuple(rule.guards))
+        guard = rule.guards[head.method]
+        if guard is Guard.CSRF:
+            self._require_guard(fields, head.method, CsrfMode.HEADER)
+        elif guard is Guard.NAVIGATION and not may_start_login(fields):
+            raise NavigationRequired
+        key = self._session_key(fields) if rule.wants_session else None
+        session = None
+        if key is not None:
+            session = known.session if known is not None else self._cached(key)
+            if session is None and known is None:
+                return Wait(Needs.SESSION, identity, key=key)
+        return Local(rule.name, target, fields, identity, key, session)
+
+    # --- the API
+
+    def _decide_forward(
+        self,
+        route: Route,
+        target: Target,
+        head: RequestHead,
+        fields: ScannedFields,
+        identity: RequestIdentity,
+        known: Known | None,
+    ) -> Decision:
+        self._require_forwardable(route, head.method, fields)
+        session: Session | None = None
+        if route.needs_session:
+            key = self._session_key(fields)
+            if key is None:
+                raise NotAuthenticated
+            self._require_guard(fields, head.method, route.csrf)
+            session = known.session if known is not None else self._cached(key)
+            if session is None and known is None:
+                return Wait(Needs.SESSION, identity, key=key)
+            if session is None:
+                raise NotAuthenticated
+        elif route.token is TokenKind.CLIENT or head.method not in _READING:
+            self._require_guard(fields, head.method, route.csrf)
+        token = self._token_for(route, session, known)
+        if isinstance(token, Needs):
+            key = session.key if session is not None else ""
+            return Wait(token, identity, key=key, session=session, scope=route.scope)
+        return Forward(
+            route,
+            head.method,
+            route.rest_of(target.path) + target.suffix,
+            self._forwarding.fields_for(route, fields, identity, token),
+            identity,
+            session,
+            refresh_due=token is not None and self._is_refresh_due(route, session),
+        )
+
+    def _require_forwardable(self, route: Route, method: str, fields: ScannedFields) -> None:
+        if method not in route.methods:
+            raise MethodNotAllowed(tuple(sorted(route.methods)))
+        if fields.values(b"upgrade"):
+            raise UpgradeNotSupported
+        if self._forwarding.has_passed_before(fields):
+            raise LoopDetected
+
+    def _token_for(
+        self, route: Route, session: Session | None, known: Known | None
+    ) -> Tokens | Needs | None:
+        if route.token is TokenKind.CLIENT:
+            found = known.client_token if known is not None else None
+            return found or Needs.CLIENT_TOKEN
+        if route.token is not TokenKind.USER or session is None:
+            return None
+        # A token just fetched is used even if the OP gave it no life at all: waiting again for
+        # the same answer would never end.
+        is_new = known is not None and known.refreshed
+        if self._refresh_policy.is_expired(session.tokens, self._clock.now()) and not is_new:
+            return Needs.FRESH_TOKEN
+        return session.tokens
+
+    def _is_refresh_due(self, route: Route, session: Session | None) -> bool:
+        return (
+            route.token is TokenKind.USER
+            and session is not None
+            and self._refresh_policy.is_due(session, self._clock.now())
+        )
+
+    # --- the rules both share
+
+    def _require_our_host(self, target: Target, fields: ScannedFields, peer: str | None) -> None:
+        # RFC 9112 section 3.2: exactly one valid Host; an absolute-form authority wins over it.
+        hosts = fields.values(b"host")
+        if len(hosts) != 1 or not is_authority(hosts[0]):
+            raise BadRequest("missing, repeated or malformed Host")
+        if target.authority is not None:
+            authority = target.authority
+        else:
+            authority = self._forwarding.public_authority(peer, fields) or hosts[0].lower()
+        if authority not in self._settings.hosts:
+            raise MisdirectedHost
+
+    def _require_guard(self, fields: ScannedFields, method: str, mode: CsrfMode) -> None:
+        refusal = self._guard.refusal(fields, method, mode)
+        if refusal is not None:
+            raise refusal
+
+    def _session_key(self, fields: ScannedFields) -> str | None:
+        value = cookies.find(fields.values(b"cookie"), self._settings.session_cookie)
+        if isinstance(value, Cookie):
+            return None
+        return self._session_key_of(value.decode("latin-1"))
+
+    def _may_clear_cookie(self, fields: ScannedFields) -> bool:
+        # A login open in another tab may be setting a new cookie right now; this answer, sent for
+        # the old one, must not delete it. Such a browser carries the binder cookie.
+        lines = fields.values(b"cookie")
+        return (
+            cookies.find(lines, self._settings.session_cookie) is not Cookie.ABSENT
+            and cookies.find(lines, self._settings.binder_cookie) is Cookie.ABSENT
+        )
+
+
+_READING = frozenset({"GET", "HEAD"})
+
+
+def may_start_login(fields: ScannedFields) -> bool:
+    """Whether this is a top-level navigation of our own pages or of the user's address bar.
+
+    A browser that sends no Fetch Metadata is let through: `state` and the binder still hold.
+    """
+    return (
+        all(site in (b"same-origin", b"none") for site in fields.values(b"sec-fetch-site"))
+        and all(mode == b"navigate" for mode in fields.values(b"sec-fetch-mode"))
+        and all(dest == b"document" for dest in fields.values(b"sec-fetch-dest"))
+    )

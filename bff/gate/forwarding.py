@@ -1,0 +1,85 @@
+"""The head an upstream gets: what the browser may say, and what only the gateway says.
+
+RFC 9110 section 7.6 (intermediaries), RFC 7239 (forwarded addresses), RFC 6750 section 2.1.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass
+
+from bff.gate import cookies
+from bff.gate.head import Field, ScannedFields
+from bff.gate.peers import TrustedProxies
+from bff.gate.routes import Route
+from bff.model import Tokens
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{8,64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestIdentity:
+    """How one request is called in logs and answers, and whom it comes from: `hops` are the
+    addresses from the client to our peer, as far as they can be believed."""
+
+    request_id: str
+    hops: tuple[str, ...]
+
+    @property
+    def client_address(self) -> str:
+        return self.hops[0] if self.hops else "unknown"
+
+
+class Forwarding:
+    """Builds request fields. `public_scheme` and `public_host` are those of `public_url`.
+
+    `via_name` is the pseudonym of this application's gateway, the same on every replica.
+    """
+
+    def __init__(
+        self, proxies: TrustedProxies, *, public_scheme: str, public_host: str, via_name: str
+    ) -> None:
+        self._proxies = proxies
+        self._via = f"1.1 {via_name}".encode()
+        self._via_name = via_name.encode()
+        self._proto = (b"X-Forwarded-Proto", public_scheme.encode())
+        self._host = (b"X-Forwarded-Host", public_host.encode())
+
+    def identify(self, peer: str | None, fields: ScannedFields) -> RequestIdentity:
+        """The request's id, a trusted proxy's if it sent a plain one, and the client's address."""
+        offered = fields.single(b"x-request-id") if self._proxies.trusts(peer) else None
+        if offered is not None and _REQUEST_ID.match(offered):
+            request_id = offered.decode()
+        else:
+            request_id = secrets.token_hex(16)
+        hops = self._proxies.hops(peer, fields.values(b"x-forwarded-for"))
+        return RequestIdentity(request_id, hops)
+
+    def public_authority(self, peer: str | None, fields: ScannedFields) -> bytes | None:
+        """The host a trusted proxy says the browser asked for, lower case, if it says one."""
+        offered = fields.single(b"x-forwarded-host") if self._proxies.trusts(peer) else None
+        return offered.lower() if offered is not None else None
+
+    def has_passed_before(self, fields: ScannedFields) -> bool:
+        # RFC 9110 section 7.6.3: Via is there to find loops.
+        return any(
+            self._via_name in entry.split()
+            for value in fields.values(b"via")
+            for entry in value.split(b",")
+        )
+
+    def fields_for(
+        self, route: Route, fields: ScannedFields, identity: RequestIdentity, token: Tokens | None
+    ) -> list[Field]:
+        """All fields of the forwarded head except Host and the body's framing."""
+        head = fields.passed
+        if token is not None:
+            head.append((b"Authorization", b"Bearer " + token.access_token.encode()))
+        kept = cookies.keep(fields.values(b"cookie"), route.forward_cookies)
+        if kept:
+            head.append((b"Cookie", kept))
+        head.append((b"X-Forwarded-For", ", ".join(identity.hops or ("unknown",)).encode()))
+        head.append(self._proto)
+        head.append(self._host)
+        head.append((b"X-Request-ID", identity.request_id.encode()))
+        head.append((b"Via", b", ".join((*fields.values(b"via"), self._via))))
+        return head

@@ -1,0 +1,136 @@
+"""A request's head as it came off the wire, and one pass over its fields.
+
+Every field name is judged in lower case with `_` read as `-`, because upstreams (WSGI, CGI) fold
+the two: `X_Forwarded_User` is `X-Forwarded-User` to them, so it must be to us.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+Field = tuple[bytes, bytes]
+
+# RFC 9110 section 7.6.1, plus the obsolete ones peers still send.
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    }
+)
+
+# Fields that speak for the gateway. A browser's copy is never forwarded (RFC 9700 section 4.13).
+OURS = frozenset(
+    {
+        b"authorization",
+        b"cookie",
+        b"dpop",
+        b"expect",
+        b"forwarded",
+        b"host",
+        b"remote-user",
+        b"true-client-ip",
+        b"via",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-real-ip",
+        b"x-remote-user",
+        b"x-request-id",
+        b"x-rewrite-url",
+        b"x-user",
+    }
+)
+OUR_FAMILIES = (b"x-auth-request-", b"x-forwarded-", b"x-original-", b"x-remote-", b"x-user-")
+
+_READ_AND_PASSED = frozenset(
+    {
+        b"access-control-request-method",
+        b"content-length",
+        b"origin",
+        b"sec-fetch-dest",
+        b"sec-fetch-mode",
+        b"sec-fetch-site",
+        b"sec-fetch-user",
+        b"user-agent",
+    }
+)
+_TAKEN = HOP_BY_HOP | OURS
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """Method, raw request target, header fields in order, and the peer's address.
+
+    `peer` is the textual IP address of the connection's other end, None on a Unix socket.
+    """
+
+    method: str
+    target: bytes
+    fields: Sequence[Field] = field(repr=False)
+    peer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedFields:
+    """The fields of one head, sorted once: those the gate reads, and those an upstream may see."""
+
+    read: dict[bytes, list[bytes]]
+    passed: list[Field]
+
+    def values(self, name: bytes) -> list[bytes]:
+        return self.read.get(name, _NONE)
+
+    def single(self, name: bytes) -> bytes | None:
+        """The only value of a field; None when it is absent, repeated or empty."""
+        values = self.read.get(name)
+        return values[0].strip() or None if values is not None and len(values) == 1 else None
+
+
+_NONE: list[bytes] = []
+
+
+def scan(fields: Iterable[Field], extra_names: frozenset[bytes]) -> ScannedFields:
+    """Sort the fields of a head. `extra_names` (lower case) are read, and passed on as well."""
+    read: dict[bytes, list[bytes]] = {}
+    passed: list[Field] = []
+    for item in fields:
+        name = item[0].lower()
+        if b"_" in name:
+            if is_ours(name):
+                continue
+        elif name in _TAKEN or name.startswith(OUR_FAMILIES):
+            read.setdefault(name, []).append(item[1])
+            continue
+        elif name in _READ_AND_PASSED or name in extra_names:
+            read.setdefault(name, []).append(item[1])
+        passed.append(item)
+    if b"connection" in read:
+        passed = _without_named(passed, read[b"connection"])
+    return ScannedFields(read, passed)
+
+
+def is_ours(name: bytes) -> bool:
+    """Whether a field name, in whatever spelling, is one that only the gateway may set."""
+    folded = name.lower().replace(b"_", b"-")
+    return folded in _TAKEN or folded.startswith(OUR_FAMILIES)
+
+
+def connection_options(values: Iterable[bytes]) -> set[bytes]:
+    """The field names a Connection header lists (RFC 9110 section 7.6.1), in lower case."""
+    return {token.strip().lower() for value in values for token in value.split(b",")}
+
+
+def _without_named(passed: list[Field], connection: list[bytes]) -> list[Field]:
+    # A browser may not strip what describes the body; those stay whatever Connection says.
+    named = connection_options(connection) - {b"content-length", b"content-type"}
+    return [item for item in passed if item[0].lower() not in named]

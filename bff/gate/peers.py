@@ -1,0 +1,60 @@
+"""Who sent a request: the connection's peer, or the client that a trusted proxy reports.
+
+Forwarded headers of anybody else are never read (RFC 7239 section 8.1).
+"""
+
+import ipaddress
+from collections.abc import Iterable
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class TrustedProxies:
+    """The networks whose X-Forwarded-* count. A Unix-socket peer (None) is trusted: the file's
+    permissions decide who may connect."""
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        self._networks = tuple(networks)
+        self._known: dict[str, bool] = {}
+
+    def trusts(self, peer: str | None) -> bool:
+        if peer is None:
+            return True
+        if not self._networks:
+            return False
+        known = self._known.get(peer)
+        if known is None:
+            if len(self._known) >= 4096:
+                self._known.clear()
+            known = self._known[peer] = self._contains(peer)
+        return known
+
+    def hops(self, peer: str | None, forwarded_for: Iterable[bytes]) -> tuple[str, ...]:
+        """The addresses we can vouch for, the client first, our own peer last.
+
+        The walk goes back from the peer as long as each address is a trusted proxy's; anything a
+        client wrote in front of that, and anything that is not an address, is left out.
+        """
+        found = [peer] if peer is not None else []
+        claimed = [hop for value in forwarded_for for hop in value.split(b",")]
+        while claimed and self.trusts(found[0] if found else None):
+            address = _address(claimed.pop())
+            if address is None:
+                break
+            found.insert(0, address)
+        return tuple(found)
+
+    def _contains(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(parsed, "ipv4_mapped", None)
+        return any((mapped or parsed) in network for network in self._networks)
+
+
+def _address(text: bytes) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text.strip().decode("ascii")))
+    except ValueError:
+        return None

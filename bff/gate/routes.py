@@ -1,0 +1,86 @@
+"""The route table: which upstream a path goes to, and under which rules.
+
+Prefixes match on segment boundaries, the longest first: `/api` matches `/api` and `/api/x`, never
+`/apix`. Targets are fixed here; nothing in a request changes host, port or scheme.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class TokenKind(StrEnum):
+    """Whose access token a route sends upstream."""
+
+    USER = "user"
+    CLIENT = "client"
+    NONE = "none"
+
+
+class CsrfMode(StrEnum):
+    """Which layers of the CSRF guard a route wants for safe methods."""
+
+    HEADER = "header"
+    SAME_ORIGIN = "same-origin"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where a route's requests go. `base_path` has no trailing slash; empty for the root."""
+
+    scheme: str
+    authority: str
+    base_path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.base_path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One entry of the table. `prefix` has no trailing slash; the root is the empty string.
+
+    `timeout_seconds` is the longest silence between bytes, not a total. `scope` is asked for with
+    a client token. `anonymous` lets callers without a session use a client token.
+    """
+
+    prefix: str
+    upstreams: tuple[Upstream, ...]
+    token: TokenKind = TokenKind.USER
+    methods: frozenset[str] = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+    strip_prefix: bool = True
+    csrf: CsrfMode = CsrfMode.HEADER
+    anonymous: bool = False
+    scope: str = ""
+    timeout_seconds: float = 30.0
+    connect_timeout_seconds: float = 5.0
+    forward_cookies: frozenset[bytes] = frozenset()
+    ca_file: str | None = None
+
+    def rest_of(self, path: bytes) -> bytes:
+        """The part of a matched path that is appended to the upstream's base path."""
+        return path[len(self.prefix) :] if self.strip_prefix else path
+
+    @property
+    def needs_session(self) -> bool:
+        return self.token is TokenKind.USER or (
+            self.token is TokenKind.CLIENT and not self.anonymous
+        )
+
+
+class RouteTable:
+    """Longest prefix first."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(sorted(routes, key=lambda route: -len(route.prefix)))
+        self._matchers = tuple(
+            (route.prefix.encode(), route.prefix.encode() + b"/", route) for route in self.routes
+        )
+
+    def match(self, path: bytes) -> Route | None:
+        for exact, inside, route in self._matchers:
+            if path.startswith(inside) or path == exact:
+                return route
+        return None

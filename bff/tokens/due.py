@@ -1,0 +1,28 @@
+"""When an access token is due for a refresh, and when it is really gone."""
+
+from dataclasses import dataclass
+
+from bff.model import Session, Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshPolicy:
+    """`refresh_before_seconds` ahead of expiry, at most a third of the token's lifetime.
+
+    Up to a fifth of that margin is given back by a jitter that is fixed per session, so that
+    sessions born together do not refresh together.
+    """
+
+    refresh_before_seconds: float = 60.0
+
+    def due_at(self, session: Session) -> float:
+        tokens = session.tokens
+        margin = min(self.refresh_before_seconds, max(tokens.lifetime_seconds, 0.0) / 3)
+        jitter = int(session.key[:4], 16) / 0x10000
+        return tokens.expires_at - margin * (1 - jitter / 5)
+
+    def is_due(self, session: Session, now: float) -> bool:
+        return session.tokens.refresh_token is not None and now >= self.due_at(session)
+
+    def is_expired(self, tokens: Tokens, now: float) -> bool:
+        return now >= tokens.expires_at
