@@ -1,0 +1,67 @@
+# `make` alone lists the targets. Everything lands in .venv and node_modules; nothing else is touched.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+BIN := .venv/bin
+# The first interpreter that really runs, is new enough and can make a venv (a pyenv shim may do none of these).
+PYTHON = $(shell for python in python3.13 python3.12 python3.11 python3; do \
+  $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# npm writes node_modules/.package-lock.json itself: it says which lock file was installed.
+NODE_MODULES := $(patsubst %package-lock.json,%node_modules/.package-lock.json,$(wildcard package-lock.json tests/*/package-lock.json tests/*/*/package-lock.json))
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: .venv/demo.stamp ## Start gateway, OP, API and SPA on loopback; needs nothing but Python
+	$(BIN)/bff demo
+
+.PHONY: test
+test: .venv/dev.stamp $(NODE_MODULES) programs ## Run all tests, with coverage (PYTEST_ARGS="-k name" narrows them)
+	$(BIN)/python -m pytest $(if $(CI),-p tests.no_skips) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+.PHONY: check
+check: .venv/dev.stamp $(NODE_MODULES) ## Lint, types, layers, documents, deployment files, known vulnerabilities
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	npx --no-install tsc -p tsconfig.json
+	$(BIN)/python .ci/audit
+
+.PHONY: lock
+lock: .venv/bin/python ## Pin the dependencies anew, by hash, into requirements*.lock
+	.ci/lock
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	rm -rf .venv build dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -o -name node_modules -prune | xargs rm -rf
+
+.PHONY: programs
+programs:
+	@missing=$$(.ci/missing); [ -z "$$missing" ] || { \
+	  echo "The tests run against real programs. On Debian, install what is missing here:"; \
+	  echo "  sudo apt-get install --no-install-recommends" $$missing; exit 1; } >&2
+
+.venv/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer with venv is needed (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/demo.stamp: pyproject.toml requirements.lock requirements-build.lock | .venv/bin/python
+	$(INSTALL) --require-hashes -r requirements.lock -r requirements-build.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/dev.stamp: requirements-dev.lock .venv/demo.stamp
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	touch $@
+
+%node_modules/.package-lock.json: %package-lock.json
+	npm ci --prefix ./$* --ignore-scripts --no-audit --no-fund
+	touch $@
