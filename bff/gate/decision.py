@@ -91,13 +91,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Find what is needed and ask again."""
+    """Find what is needed and ask again. `may_clear_cookie`: should the session turn out dead."""
 
     needs: Needs
     identity: RequestIdentity
     key: str = ""
     session: Session | None = None
     scope: str = ""
+    may_clear_cookie: bool = False
 
 
 Decision = Forward | Local | Answer | Wait
@@ -218,7 +219,14 @@ class Gate:
         token = self._token_for(route, session, known)
         if isinstance(token, Needs):
             key = session.key if session is not None else ""
-            return Wait(token, identity, key=key, session=session, scope=route.scope)
+            return Wait(
+                token,
+                identity,
+                key=key,
+                session=session,
+                scope=route.scope,
+                may_clear_cookie=self._may_clear_cookie(fields),
+            )
         return Forward(
             route,
             head.method,

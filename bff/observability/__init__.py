@@ -1,0 +1,1 @@
+"""What an operator sees: logs, audit events, metrics. Never a token, code, secret or session id."""

@@ -1,0 +1,1 @@
+"""The public listener and the way to the APIs."""

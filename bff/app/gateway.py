@@ -1,0 +1,222 @@
+"""One gateway process: everything it runs, built once, started and stopped in order."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from bff.admin.listener import AdminEndpoints
+from bff.app import parts
+from bff.clock import Clock, SystemClock
+from bff.config.settings import Settings
+from bff.endpoints.callback import Callback
+from bff.endpoints.login import Login, Resume, ReturnRules
+from bff.endpoints.logout import Logout
+from bff.endpoints.pages import Pages
+from bff.endpoints.spa import Spa
+from bff.endpoints.user import User
+from bff.errors import BffError
+from bff.gate.admission import Admission
+from bff.gate.decision import Gate
+from bff.gate.problem import OwnResponses
+from bff.observability.metrics import Metrics
+from bff.proxy.forwarder import Forwarder
+from bff.proxy.front import Endpoint, Front
+from bff.sessions.cookie import Binder, LogoutSid, SessionCookie
+from bff.sessions.keyring import Keyring
+from bff.sessions.sessions import Sessions
+from bff.sessions.transactions import Transactions
+from bff.tokens.client_tokens import ClientTokens
+from bff.tokens.coordinator import RefreshCoordinator
+from bff.tokens.due import RefreshPolicy
+from bff.tokens.ending import SessionEnder
+
+log = structlog.get_logger("bff.app")
+
+DOCS_URL = "urn:bff:problem"
+
+
+class Gateway:
+    """Built from settings; `start` listens, `stop` lets running requests finish.
+
+    Nothing is fetched at start: an OP or a store that is down makes the gateway not ready, and it
+    recovers by itself.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self._clock = clock or SystemClock()
+        secrets = [secret.get_secret_value() for secret in settings.session.secrets]
+        self._metrics = Metrics()
+        self._store = parts.session_store(settings, self._clock)
+        keyring = Keyring(secrets)
+        self._sessions = Sessions(self._store, keyring, self._clock, parts.session_policy(settings))
+        self._transactions = Transactions(
+            self._store,
+            keyring,
+            self._clock,
+            ttl_seconds=settings.session.login_timeout,
+            cap=settings.session.logins_per_browser,
+        )
+        self._session_cookie = SessionCookie(settings.cookie_name, secrets)
+        self._binder = Binder(secrets)
+        self._logout_sid = LogoutSid(secrets)
+        self._relying_party = parts.relying_party(settings, self._clock)
+        self._ender = SessionEnder(
+            self._sessions,
+            self._relying_party,
+            self._metrics,
+            revoke=settings.oidc.revoke_on_logout,
+        )
+        self._refresh_policy = RefreshPolicy(settings.session.refresh_before)
+        self._coordinator = RefreshCoordinator(
+            self._relying_party,
+            self._sessions,
+            self._ender,
+            self._clock,
+            self._refresh_policy,
+            self._metrics,
+        )
+        routes = parts.route_table(settings)
+        self._forwarder = Forwarder(routes.routes, max_body_bytes=settings.server.max_body)
+        gate = Gate(
+            parts.gate_settings(settings),
+            routes,
+            parts.csrf_guard(settings),
+            parts.forwarding(settings),
+            session_key_of=self._session_cookie.key_of,
+            cached=self._sessions.cached,
+            refresh_policy=self._refresh_policy,
+            clock=self._clock,
+        )
+        client_tokens = ClientTokens(self._relying_party, self._clock)
+        self._front = self._build_front(
+            Admission(gate, self._sessions, self._coordinator, client_tokens)
+        )
+        self._admin = AdminEndpoints(
+            {"store": self._store.ping, "op": self._relying_party.check}, self._metrics
+        )
+        self._runners: list[web.BaseRunner] = []
+        self.public_addresses: list[str] = []
+        self.admin_addresses: list[str] = []
+
+    async def start(self) -> None:
+        """Open the store, the pools and both listeners.
+
+        Raises:
+            OSError: an address can't be listened on.
+        """
+        await self._sessions.start()
+        await self._relying_party.start()
+        await self._forwarder.start()
+        server = self.settings.server
+        public = web.ServerRunner(
+            web.Server(self._front.handle, handler_cancellation=True, access_log=None),
+            shutdown_timeout=server.shutdown_timeout,
+        )
+        self.public_addresses = await self._listen(public, server.listen)
+        admin = web.AppRunner(self._admin.application(), access_log=None)
+        self.admin_addresses = await self._listen(admin, server.admin_listen)
+
+    async def stop(self) -> None:
+        """Stop accepting, let requests, refreshes and revocations finish (bounded), close all."""
+        self._admin.stopping()
+        grace = self.settings.server.shutdown_timeout
+        for runner in self._runners:
+            await runner.cleanup()
+        await self._coordinator.close(grace)
+        await self._ender.close(grace)
+        await self._forwarder.close()
+        await self._relying_party.close()
+        await self._sessions.close()
+
+    async def warm_up(self) -> None:
+        """Fetch the OP's metadata and keys ahead of the first login; a failure only delays it."""
+        with contextlib.suppress(BffError):
+            await self._relying_party.check()
+
+    async def _listen(self, runner: web.BaseRunner, address: str) -> list[str]:
+        self._runners.append(runner)
+        await runner.setup()
+        site: web.BaseSite
+        if address.startswith("unix:"):
+            site = web.UnixSite(runner, address.removeprefix("unix:"))
+        else:
+            host, _, port = address.rpartition(":")
+            site = web.TCPSite(runner, host.strip("[]"), int(port))
+        await site.start()
+        return [_format(found) for found in runner.addresses]
+
+    def _build_front(self, admission: Admission) -> Front:
+        settings, server = self.settings, self.settings.server
+        cookies = parts.browser_cookies(settings)
+        login = Login(
+            self._relying_party,
+            self._transactions,
+            self._binder,
+            cookies,
+            ReturnRules(server.public_url, server.prefix),
+            self._clock,
+        )
+        endpoints: dict[str, Endpoint] = {
+            "login": login,
+            "resume": Resume(login),
+            "callback": Callback(
+                self._relying_party,
+                self._transactions,
+                self._sessions,
+                self._ender,
+                self._session_cookie,
+                cookies,
+                self._metrics,
+                claims=settings.user.claims,
+            ),
+            "user": User(
+                self._sessions,
+                self._logout_sid,
+                self._clock,
+                logout_path=f"{server.prefix}/logout",
+                anonymous_null=settings.user.anonymous == "null",
+            ),
+            "logout": Logout(
+                self._relying_party,
+                self._ender,
+                self._logout_sid,
+                cookies,
+                post_logout_path=settings.oidc.post_logout_path,
+            ),
+        }
+        if settings.spa.root is not None:
+            endpoints["spa"] = Spa(Path(settings.spa.root), settings.spa.content_security_policy)
+        login_url = f"{server.prefix}/login"
+        pages = Pages(login_path=login_url, resume_path=f"{server.prefix}/resume")
+        return Front(
+            admission,
+            self._forwarder,
+            endpoints,
+            pages.error,
+            OwnResponses(https=server.is_https),
+            self._metrics,
+            login_url=login_url,
+            docs_url=DOCS_URL,
+            clear_cookie=cookies.clear_session(),
+        )
+
+
+def _format(address: object) -> str:
+    if isinstance(address, tuple):
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        return f"{host}:{address[1]}"
+    return f"unix:{address}"
+
+
+async def run(gateway: Gateway, stop: asyncio.Event) -> None:
+    """Start, wait for `stop`, stop."""
+    await gateway.start()
+    try:
+        await gateway.warm_up()
+        await stop.wait()
+    finally:
+        await gateway.stop()

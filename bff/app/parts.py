@@ -1,0 +1,143 @@
+"""From settings to the parts of a gateway. The only code that knows both."""
+
+import hashlib
+import ipaddress
+
+from bff.clock import Clock
+from bff.config.routes import RouteSettings
+from bff.config.settings import Settings
+from bff.endpoints.browser_cookies import BrowserCookies
+from bff.gate.csrf import CsrfGuard
+from bff.gate.decision import GateSettings
+from bff.gate.endpoints import SPA_RULE, endpoint_table
+from bff.gate.forwarding import Forwarding
+from bff.gate.peers import TrustedProxies
+from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
+from bff.oidc.relying_party import RelyingParty, RelyingPartySettings
+from bff.sessions.memory import MemoryStore
+from bff.sessions.redis_store import RedisStore
+from bff.sessions.sessions import SessionPolicy
+from bff.sessions.store import SessionStore
+
+
+def session_store(settings: Settings, clock: Clock) -> SessionStore:
+    """The engine that `session.store` names; nothing is opened yet."""
+    if settings.session.is_in_memory:
+        return MemoryStore(clock)
+    return RedisStore(settings.session.store.get_secret_value(), clock)
+
+
+def relying_party(settings: Settings, clock: Clock) -> RelyingParty:
+    """The OP's client; nothing is fetched yet."""
+    oidc, server = settings.oidc, settings.server
+    return RelyingParty(
+        RelyingPartySettings(
+            issuer=oidc.issuer,
+            client_id=oidc.client_id,
+            client_secret=oidc.client_secret.get_secret_value(),
+            redirect_uri=f"{server.public_url}{server.prefix}/callback",
+            post_logout_redirect_uri=f"{server.public_url}{oidc.post_logout_path}",
+            scope=oidc.scope,
+            client_auth=oidc.client_auth,
+            id_token_algs=oidc.id_token_algs,
+            authorization_params=oidc.authorization_params,
+            userinfo=oidc.userinfo,
+            send_id_token_hint=oidc.send_id_token_hint,
+            leeway_seconds=oidc.leeway,
+            timeout_seconds=oidc.timeout,
+            ca_file=str(oidc.ca_file) if oidc.ca_file else None,
+            allow_insecure_http=oidc.issuer.startswith("http://"),
+        ),
+        clock,
+    )
+
+
+def session_policy(settings: Settings) -> SessionPolicy:
+    session = settings.session
+    return SessionPolicy(
+        idle_seconds=session.idle_timeout,
+        absolute_seconds=session.absolute_timeout,
+        cache_entries=session.cache_entries,
+        cache_seconds=session.cache_max_age,
+    )
+
+
+def browser_cookies(settings: Settings) -> BrowserCookies:
+    name = settings.cookie_name
+    return BrowserCookies(
+        session_name=name,
+        binder_name=f"{name}-login",
+        secure=settings.server.is_https,
+        same_site=settings.session.same_site.capitalize(),
+        binder_same_site="Lax",
+        login_seconds=int(settings.session.login_timeout),
+    )
+
+
+def gate_settings(settings: Settings) -> GateSettings:
+    server = settings.server
+    names = browser_cookies(settings)
+    hosts = {server.authority, *server.additional_hosts}
+    return GateSettings(
+        hosts=frozenset(host.lower().encode() for host in hosts),
+        session_cookie=names.session_name.encode(),
+        binder_cookie=names.binder_name.encode(),
+        own_prefix=f"{server.prefix}/".encode(),
+        endpoints=endpoint_table(server.prefix),
+        spa=SPA_RULE if settings.spa.root is not None else None,
+    )
+
+
+def csrf_guard(settings: Settings) -> CsrfGuard:
+    return CsrfGuard(
+        origin=settings.server.public_url.encode(),
+        header_name=settings.csrf.header_name.lower().encode(),
+        header_value=settings.csrf.header_value.encode(),
+    )
+
+
+def forwarding(settings: Settings) -> Forwarding:
+    server = settings.server
+    networks = [ipaddress.ip_network(network) for network in server.trusted_proxies]
+    pseudonym = hashlib.sha256(server.public_url.encode()).hexdigest()[:12]
+    return Forwarding(
+        TrustedProxies(networks),
+        public_scheme="https" if server.is_https else "http",
+        public_host=server.authority,
+        via_name=f"bff-{pseudonym}",
+    )
+
+
+def route_table(settings: Settings) -> RouteTable:
+    routes = [_route(route) for route in settings.routes]
+    if settings.spa.dev_server is not None:
+        routes.append(_dev_server_route(settings.spa.dev_server))
+    return RouteTable(routes)
+
+
+def _route(route: RouteSettings) -> Route:
+    return Route(
+        prefix=route.prefix,
+        upstreams=route.upstream,
+        token=route.token,
+        methods=frozenset(route.methods),
+        strip_prefix=route.strip_prefix,
+        csrf=route.csrf,
+        anonymous=route.anonymous,
+        scope=route.scope,
+        timeout_seconds=route.timeout,
+        connect_timeout_seconds=route.connect_timeout,
+        forward_cookies=frozenset(name.encode() for name in route.forward_cookies),
+        ca_file=str(route.ca_file) if route.ca_file else None,
+    )
+
+
+def _dev_server_route(origin: Upstream) -> Route:
+    return Route(
+        prefix="",
+        upstreams=(origin,),
+        token=TokenKind.NONE,
+        methods=frozenset({"GET", "HEAD"}),
+        strip_prefix=False,
+        csrf=CsrfMode.SAME_ORIGIN,
+    )

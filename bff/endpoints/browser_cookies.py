@@ -1,0 +1,49 @@
+"""The two cookies a browser gets: their names, attributes and deletion.
+
+RFC 6265bis section 4.1.3: a `__Host-` cookie is Secure, Path=/ and without Domain, also when it
+is deleted, or browsers ignore the deletion.
+"""
+
+from dataclasses import dataclass
+
+from bff.gate import cookies
+from bff.gate.cookies import Cookie
+from bff.gate.head import ScannedFields
+from bff.sessions.cookie import set_cookie_header
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserCookies:
+    """`same_site` is the session cookie's; the binder is Lax, because the browser comes back from
+    the OP's site, or None where the OP posts the answer (`form_post`)."""
+
+    session_name: str
+    binder_name: str
+    secure: bool
+    same_site: str
+    binder_same_site: str
+    login_seconds: int
+
+    def set_session(self, value: str) -> str:
+        return set_cookie_header(
+            self.session_name, value, secure=self.secure, same_site=self.same_site
+        )
+
+    def clear_session(self) -> str:
+        return set_cookie_header(
+            self.session_name, "", secure=self.secure, same_site=self.same_site, max_age=0
+        )
+
+    def set_binder(self, value: str) -> str:
+        return set_cookie_header(
+            self.binder_name,
+            value,
+            secure=self.secure,
+            same_site=self.binder_same_site,
+            max_age=self.login_seconds,
+        )
+
+    def binder_of(self, fields: ScannedFields) -> str | None:
+        """The one binder cookie of a request; None when absent or doubled."""
+        value = cookies.find(fields.values(b"cookie"), self.binder_name.encode())
+        return None if isinstance(value, Cookie) else value.decode("latin-1")

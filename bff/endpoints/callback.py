@@ -1,0 +1,164 @@
+"""`GET, POST /bff/callback`: the OP's answer becomes a session.
+
+The order is the defence: shape, then the transaction of this `state` (taken once), then the browser
+that started it, then the issuer, and only then is the code redeemed.
+
+RFC 6749 section 4.1.2, RFC 9207, RFC 9700 sections 2.1 and 4.7, OIDC Core section 3.1.3.
+"""
+
+import asyncio
+from collections.abc import Collection
+from hmac import compare_digest
+
+import structlog
+from aiohttp import web
+
+from bff.endpoints.browser_cookies import BrowserCookies
+from bff.endpoints.login import hash_binder
+from bff.errors import (
+    BadRequest,
+    BffError,
+    BodyTooLarge,
+    BrowserMismatch,
+    LoginDenied,
+    LoginExpired,
+    LoginRefused,
+    MethodNotAllowed,
+)
+from bff.gate.decision import Local
+from bff.model import LoginTransaction, Session
+from bff.observability.metrics import Metrics
+from bff.oidc.callback import AuthorizationResponse, process_callback
+from bff.oidc.relying_party import Identity, RelyingParty
+from bff.sessions.cookie import SessionCookie
+from bff.sessions.sessions import Sessions
+from bff.sessions.transactions import Transactions
+from bff.tokens.ending import SessionEnder
+
+log = structlog.get_logger("bff.audit")
+
+MAX_FORM_BYTES = 16_384
+# Answers to `prompt=none` that only say "ask the user" (OIDC Core section 3.1.2.6).
+SILENT_REFUSALS = frozenset(
+    {
+        "login_required",
+        "interaction_required",
+        "consent_required",
+        "account_selection_required",
+    }
+)
+
+
+class Callback:
+    """`claims` is the allow-list of what a session keeps of the identity."""
+
+    def __init__(
+        self,
+        relying_party: RelyingParty,
+        transactions: Transactions,
+        sessions: Sessions,
+        ender: SessionEnder,
+        session_cookie: SessionCookie,
+        cookies: BrowserCookies,
+        metrics: Metrics,
+        *,
+        claims: Collection[str],
+        form_post: bool = False,
+    ) -> None:
+        self._relying_party = relying_party
+        self._transactions = transactions
+        self._sessions = sessions
+        self._ender = ender
+        self._session_cookie = session_cookie
+        self._cookies = cookies
+        self._metrics = metrics
+        self._claims = frozenset(claims)
+        self._form_post = form_post
+
+    async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
+        try:
+            parameters = await self._parameters(request, local)
+            response = process_callback(parameters)
+            transaction = await self._transaction(response, local)
+            return await self._finish(response, transaction, request)
+        except BffError as error:
+            self._metrics.login(error.code)
+            log.warning("login_failed", code=error.code, request_id=local.identity.request_id)
+            raise
+
+    async def _parameters(self, request: web.BaseRequest, local: Local) -> str:
+        if request.method == "GET":
+            if self._form_post:
+                raise MethodNotAllowed(("POST",))
+            return (local.target.query or b"").decode("ascii")
+        if not self._form_post:
+            raise MethodNotAllowed(("GET",))
+        body = bytearray()
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > MAX_FORM_BYTES:
+                raise BodyTooLarge
+        if not body.isascii():
+            raise BadRequest("the form is not url-encoded")
+        return body.decode("ascii")
+
+    async def _transaction(self, response: AuthorizationResponse, local: Local) -> LoginTransaction:
+        transaction = await self._transactions.take(response.state)
+        if transaction is None:
+            raise LoginExpired
+        binder = self._cookies.binder_of(local.fields) or ""
+        if not compare_digest(hash_binder(binder), transaction.binder_hash):
+            raise BrowserMismatch
+        await self._relying_party.require_response_issuer(response)
+        return transaction
+
+    async def _finish(
+        self,
+        response: AuthorizationResponse,
+        transaction: LoginTransaction,
+        request: web.BaseRequest,
+    ) -> web.StreamResponse:
+        if response.error is not None or response.code is None:
+            silent = transaction.prompt == "none" and response.error in SILENT_REFUSALS
+            if silent:
+                return web.Response(status=302, headers={"Location": transaction.return_url})
+            if response.error == "access_denied":
+                raise LoginDenied
+            raise LoginRefused
+        # A task of its own: a browser that hangs up now must not leave tokens nobody owns.
+        client = _describe(request.headers.get("User-Agent", ""))
+        cookie = await asyncio.shield(
+            asyncio.ensure_future(self._establish(response.code, transaction, client))
+        )
+        answer = web.Response(status=302, headers={"Location": transaction.return_url})
+        answer.headers.add("Set-Cookie", self._cookies.set_session(cookie))
+        return answer
+
+    async def _establish(self, code: str, transaction: LoginTransaction, client: str) -> str:
+        identity = await self._relying_party.redeem(code, transaction)
+        new_id = self._session_cookie.issue()
+        session = await self._create(new_id.key, identity, client)
+        if transaction.previous_session is not None:
+            await self._ender.end(transaction.previous_session, "replaced", revoke=False)
+        self._metrics.login("ok")
+        log.info("login_succeeded", sub=session.sub, session=session.key[:16])
+        return new_id.value
+
+    async def _create(self, key: str, identity: Identity, client: str) -> Session:
+        claims = {name: value for name, value in identity.claims.items() if name in self._claims}
+        return await self._sessions.create(
+            key,
+            issuer=identity.issuer,
+            sub=identity.sub,
+            sid=identity.sid,
+            tokens=identity.tokens,
+            claims=claims,
+            acr=identity.acr,
+            auth_time=identity.auth_time,
+            client=client,
+        )
+
+
+def _describe(user_agent: str) -> str:
+    """A User-Agent cut to what a list of devices needs: printable ASCII, 120 characters."""
+    return "".join(char for char in user_agent[:120] if " " <= char <= "~")

@@ -1,0 +1,119 @@
+"""`GET /bff/login`: start a login transaction and send the browser to the OP.
+
+OIDC Core section 3.1.2.1; the parameters a browser may set are the ones listed here and no others.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from bff.clock import Clock
+from bff.endpoints.browser_cookies import BrowserCookies
+from bff.endpoints.parameters import (
+    acr_values_of,
+    login_hint_of,
+    max_age_of,
+    parse_parameters,
+    prompt_of,
+    ui_locales_of,
+)
+from bff.endpoints.return_url import safe_return_url
+from bff.gate.decision import Local
+from bff.model import LoginTransaction
+from bff.oidc.authorization import LoginRequest
+from bff.oidc.relying_party import RelyingParty
+from bff.sessions.cookie import Binder
+from bff.sessions.transactions import Transactions
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnRules:
+    """What counts as this application when a browser asks to be sent back somewhere."""
+
+    public_origin: str
+    own_prefix: str
+
+    def safe(self, offered: str | None) -> str:
+        return safe_return_url(
+            offered, public_origin=self.public_origin, own_prefix=self.own_prefix
+        )
+
+
+class Login:
+    """Starts logins; also what `resume` does when no session has come up meanwhile."""
+
+    def __init__(
+        self,
+        relying_party: RelyingParty,
+        transactions: Transactions,
+        binder: Binder,
+        cookies: BrowserCookies,
+        return_rules: ReturnRules,
+        clock: Clock,
+    ) -> None:
+        self._relying_party = relying_party
+        self._transactions = transactions
+        self._binder = binder
+        self._cookies = cookies
+        self._return_rules = return_rules
+        self._clock = clock
+
+    async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
+        parameters = parse_parameters(local.target.query or b"")
+        wanted = LoginRequest(
+            prompt=prompt_of(parameters),
+            login_hint=login_hint_of(parameters),
+            acr_values=acr_values_of(parameters),
+            max_age=max_age_of(parameters),
+            ui_locales=ui_locales_of(parameters),
+        )
+        offered = parameters.get("returnUrl") or parameters.get("return_to")
+        return await self.start(local, wanted, self._return_rules.safe(offered))
+
+    async def start(
+        self, local: Local, wanted: LoginRequest, return_url: str
+    ) -> web.StreamResponse:
+        """Store a transaction and redirect.
+
+        Raises:
+            OpError: the OP's metadata can't be had.
+            StoreUnavailable: the transaction can't be kept.
+        """
+        outgoing = await self._relying_party.authorization_request(wanted)
+        binder = self._cookies.binder_of(local.fields)
+        if binder is None or not self._binder.is_ours(binder):
+            binder = self._binder.issue()
+        transaction = LoginTransaction(
+            issuer=self._relying_party.issuer,
+            code_verifier=outgoing.code_verifier,
+            nonce=outgoing.nonce,
+            binder_hash=hash_binder(binder),
+            return_url=return_url,
+            created_at=self._clock.now(),
+            prompt=wanted.prompt,
+            acr_values=wanted.acr_values,
+            max_age=wanted.max_age,
+            previous_session=local.session_key,
+        )
+        await self._transactions.put(outgoing.state, transaction)
+        response = web.Response(status=302, headers={"Location": outgoing.url})
+        response.headers.add("Set-Cookie", self._cookies.set_binder(binder))
+        return response
+
+
+class Resume:
+    """`GET /bff/resume`: where a late tab lands. Another tab's session serves it as well."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+
+    async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
+        if local.session is not None:
+            return web.Response(status=302, headers={"Location": "/"})
+        return await self._login.start(local, LoginRequest(), "/")
+
+
+def hash_binder(value: str) -> str:
+    """What a transaction keeps of the binder cookie: its SHA-256, hex."""
+    return hashlib.sha256(value.encode()).hexdigest()

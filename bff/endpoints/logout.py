@@ -1,0 +1,75 @@
+"""`GET, POST /bff/logout`: end the session here, then at the OP.
+
+OpenID Connect RP-Initiated Logout 1.0; RFC 7009 for the tokens. The local end comes first and does
+not depend on the OP.
+"""
+
+import asyncio
+import secrets
+
+import structlog
+from aiohttp import web
+
+from bff.endpoints.browser_cookies import BrowserCookies
+from bff.endpoints.parameters import parse_parameters
+from bff.errors import LogoutNotConfirmed, OpError
+from bff.gate.decision import Local
+from bff.model import Session
+from bff.oidc.relying_party import RelyingParty
+from bff.sessions.cookie import LogoutSid
+from bff.tokens.ending import SessionEnder
+
+log = structlog.get_logger("bff.audit")
+
+END_SESSION_URL_SECONDS = 1.0
+
+
+class Logout:
+    """GET wants the session-bound `sid` of `logout_url`; POST has passed the CSRF guard."""
+
+    def __init__(
+        self,
+        relying_party: RelyingParty,
+        ender: SessionEnder,
+        logout_sid: LogoutSid,
+        cookies: BrowserCookies,
+        *,
+        post_logout_path: str,
+    ) -> None:
+        self._relying_party = relying_party
+        self._ender = ender
+        self._logout_sid = logout_sid
+        self._cookies = cookies
+        self._post_logout_path = post_logout_path
+
+    async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
+        key = local.session_key
+        if request.method == "GET" and key is not None:
+            sid = parse_parameters(local.target.query or b"").get("sid", "")
+            if not self._logout_sid.matches(key, sid):
+                raise LogoutNotConfirmed
+        ended = await self._ender.end(key, "logout") if key is not None else None
+        location = await self._location(ended)
+        if request.method == "POST":
+            response = web.json_response({"redirect": location})
+        else:
+            response = web.Response(status=303, headers={"Location": location})
+        if key is not None:
+            # Without a cookie of ours in the request nothing is deleted: a cross-site navigation,
+            # which carries no Strict cookie, must not log anybody out.
+            response.headers.add("Set-Cookie", self._cookies.clear_session())
+        if ended is not None:
+            log.info("logout", sub=ended.sub, session=ended.key[:16])
+        return response
+
+    async def _location(self, ended: Session | None) -> str:
+        if ended is None:
+            return self._post_logout_path
+        try:
+            async with asyncio.timeout(END_SESSION_URL_SECONDS):
+                url = await self._relying_party.end_session_url(
+                    ended.tokens.id_token, secrets.token_urlsafe(16)
+                )
+        except (OpError, TimeoutError):
+            url = None
+        return url or self._post_logout_path

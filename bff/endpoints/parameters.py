@@ -1,0 +1,74 @@
+"""Query and form parameters: each at most once, and each of a known shape."""
+
+import re
+from urllib.parse import parse_qsl
+
+from bff.errors import BadRequest
+
+MAX_PARAMETERS = 32
+_PROMPT = frozenset({"none", "login", "consent", "select_account", "create"})
+_ACR = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}( [\x21\x23-\x5b\x5d-\x7e]{1,255}){0,9}\Z")
+_LOCALES = re.compile(r"[A-Za-z0-9-]{1,35}( [A-Za-z0-9-]{1,35}){0,9}\Z")
+_HINT = re.compile(r"[^\x00-\x1f\x7f]{1,320}\Z")
+
+
+def parse_parameters(query: bytes) -> dict[str, str]:
+    """Decode a query string. An empty value counts as absent (RFC 6749 section 3.1).
+
+    Raises:
+        BadRequest: a name repeats, there are too many, or an escape is not UTF-8.
+    """
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_PARAMETERS,
+        )
+    except ValueError:
+        raise BadRequest("parameters can't be decoded") from None
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BadRequest("a parameter repeats")
+    return {name: value for name, value in found.items() if value}
+
+
+def prompt_of(parameters: dict[str, str]) -> str | None:
+    """`prompt` (OIDC Core section 3.1.2.1): one or several known values; `none` stands alone."""
+    value = parameters.get("prompt")
+    if value is None:
+        return None
+    words = value.split(" ")
+    if not set(words) <= _PROMPT or ("none" in words and len(words) > 1):
+        raise BadRequest("prompt")
+    return value
+
+
+def max_age_of(parameters: dict[str, str]) -> int | None:
+    """`max_age` in seconds, at most a year."""
+    value = parameters.get("max_age")
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= 8):
+        raise BadRequest("max_age")
+    return int(value)
+
+
+def acr_values_of(parameters: dict[str, str]) -> tuple[str, ...]:
+    value = _matching(parameters, "acr_values", _ACR)
+    return tuple(value.split(" ")) if value else ()
+
+
+def ui_locales_of(parameters: dict[str, str]) -> str | None:
+    return _matching(parameters, "ui_locales", _LOCALES)
+
+
+def login_hint_of(parameters: dict[str, str]) -> str | None:
+    return _matching(parameters, "login_hint", _HINT)
+
+
+def _matching(parameters: dict[str, str], name: str, shape: re.Pattern[str]) -> str | None:
+    value = parameters.get(name)
+    if value is not None and not shape.match(value):
+        raise BadRequest(name)
+    return value

@@ -1,0 +1,60 @@
+"""`GET /bff/user`: who is logged in, as far as scripts may know. Never a token."""
+
+from aiohttp import web
+
+from bff.clock import Clock
+from bff.endpoints.parameters import parse_parameters
+from bff.errors import BadRequest, NotAuthenticated
+from bff.gate.decision import Local
+from bff.model import Session
+from bff.sessions.cookie import LogoutSid
+from bff.sessions.sessions import Sessions
+
+
+class User:
+    """`anonymous_null`: answer `200 null` instead of 401 when nobody is logged in."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        logout_sid: LogoutSid,
+        clock: Clock,
+        *,
+        logout_path: str,
+        anonymous_null: bool,
+    ) -> None:
+        self._sessions = sessions
+        self._logout_sid = logout_sid
+        self._clock = clock
+        self._logout_path = logout_path
+        self._anonymous_null = anonymous_null
+
+    async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
+        slide = parse_parameters(local.target.query or b"").get("slide", "true")
+        if slide not in ("true", "false"):
+            raise BadRequest("slide")
+        if local.session is None:
+            if self._anonymous_null:
+                return web.json_response(None)
+            raise NotAuthenticated
+        if slide == "true":
+            self._sessions.touch(local.session)
+        current = self._sessions.cached(local.session.key) or local.session
+        return web.json_response(self._document(current))
+
+    def _document(self, session: Session) -> dict[str, object]:
+        now = self._clock.now()
+        sid = self._logout_sid.sid_for(session.key)
+        about: dict[str, object] = {
+            "session_expires_in": _seconds(session.expires_at - now),
+            "idle_expires_in": _seconds(session.idle_expires_at - now),
+            "access_token_expires_in": _seconds(session.tokens.expires_at - now),
+            "logout_url": f"{self._logout_path}?sid={sid}",
+            "acr": session.acr,
+            "auth_time": session.auth_time,
+        }
+        return {**session.claims, "sub": session.sub, "bff": about}
+
+
+def _seconds(value: float) -> int:
+    return max(0, int(value))

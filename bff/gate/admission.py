@@ -1,0 +1,51 @@
+"""The one shell around the gate: waits for what a decision needs, then asks again."""
+
+from bff.errors import BffError, GrantRejected
+from bff.gate.decision import Answer, Forward, Gate, Known, Local, Needs, Wait
+from bff.gate.head import RequestHead
+from bff.sessions.sessions import Sessions
+from bff.tokens.client_tokens import ClientTokens
+from bff.tokens.coordinator import RefreshCoordinator
+
+
+class Admission:
+    """Shared by everything that lets requests pass."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        sessions: Sessions,
+        coordinator: RefreshCoordinator,
+        client_tokens: ClientTokens,
+    ) -> None:
+        self._gate = gate
+        self._sessions = sessions
+        self._coordinator = coordinator
+        self._client_tokens = client_tokens
+
+    async def admit(self, head: RequestHead) -> Forward | Local | Answer:
+        """The final decision. A forwarded request counts as activity of its session."""
+        decision = self._gate.decide(head)
+        while isinstance(decision, Wait):
+            try:
+                known = await self._find(decision)
+            except GrantRejected as error:
+                return Answer(error, decision.identity, clear_cookie=decision.may_clear_cookie)
+            except BffError as error:
+                return Answer(error, decision.identity)
+            decision = self._gate.decide(head, known)
+        if isinstance(decision, Forward) and decision.session is not None:
+            self._sessions.touch(decision.session)
+            if decision.refresh_due:
+                self._coordinator.refresh_soon(decision.session)
+        return decision
+
+    async def _find(self, wait: Wait) -> Known:
+        if wait.needs is Needs.SESSION:
+            return Known(session=await self._sessions.load(wait.key))
+        if wait.needs is Needs.CLIENT_TOKEN:
+            token = await self._client_tokens.get(wait.scope)
+            return Known(session=wait.session, client_token=token)
+        if wait.session is None:
+            raise AssertionError("a token is only refreshed for a session")
+        return Known(session=await self._coordinator.refreshed(wait.session), refreshed=True)

@@ -1,0 +1,66 @@
+"""How an error becomes an answer: RFC 9457 problem details, and the headers of our own responses.
+
+This is the only place that does it. Nothing of what a request, the OP or an upstream sent goes in.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bff.errors import BffError, GrantRejected, MethodNotAllowed, NotAuthenticated
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "object-src 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnResponses:
+    """Headers that every response of the gateway's own carries."""
+
+    https: bool
+
+    def headers(self) -> dict[str, str]:
+        found = {
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return found | self.transport_headers()
+
+    def transport_headers(self) -> dict[str, str]:
+        """HSTS for a year and a bit, on https only."""
+        return {"Strict-Transport-Security": "max-age=34560000"} if self.https else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem+json answer, ready to be written."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+def problem_for(error: BffError, *, request_id: str, login_url: str, docs_url: str) -> Problem:
+    """The answer to an error. `docs_url` is where the codes are described."""
+    document: dict[str, object] = {
+        "type": f"{docs_url}#{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "code": error.code,
+        "request_id": request_id,
+    }
+    headers = {"Content-Type": "application/problem+json", "X-Request-ID": request_id}
+    if isinstance(error, NotAuthenticated | GrantRejected):
+        document["login_url"] = login_url
+    if error.retry_after is not None:
+        document["retry_after"] = error.retry_after
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allowed)
+    return Problem(error.status, headers, json.dumps(document).encode())

@@ -1,0 +1,68 @@
+"""Prometheus metrics. Labels come from closed sets: no user, path, host or id is ever one."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REFRESH_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """One registry per gateway process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._answers = Counter(
+            "bff_answers_total",
+            "Answers by kind (api, local) and problem code (none when it worked)",
+            ["kind", "status", "code"],
+            registry=self.registry,
+        )
+        self._logins = Counter(
+            "bff_logins_total", "Finished logins by outcome", ["outcome"], registry=self.registry
+        )
+        self._refreshes = Counter(
+            "bff_refreshes_total", "Refreshes by outcome", ["outcome"], registry=self.registry
+        )
+        self._refresh_seconds = Histogram(
+            "bff_refresh_seconds",
+            "From asking the OP to the stored answer",
+            buckets=REFRESH_BUCKETS,
+            registry=self.registry,
+        )
+        self._ended = Counter(
+            "bff_sessions_ended_total",
+            "Ended sessions by reason",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._revocations_failed = Counter(
+            "bff_revocations_failed_total", "Tokens the OP did not revoke", registry=self.registry
+        )
+        self._store_up = Gauge(
+            "bff_store_watching",
+            "1 while changes made by other processes are being followed",
+            registry=self.registry,
+        )
+
+    def answered(self, kind: str, status: int, code: str = "none") -> None:
+        self._answers.labels(kind, str(status), code).inc()
+
+    def login(self, outcome: str) -> None:
+        self._logins.labels(outcome).inc()
+
+    def refreshed(self, outcome: str, *, seconds: float | None = None) -> None:
+        self._refreshes.labels(outcome).inc()
+        if seconds is not None:
+            self._refresh_seconds.observe(seconds)
+
+    def session_ended(self, reason: str) -> None:
+        self._ended.labels(reason).inc()
+
+    def revocation_failed(self) -> None:
+        self._revocations_failed.inc()
+
+    def store_watching(self, *, watching: bool) -> None:
+        self._store_up.set(1 if watching else 0)
+
+    def exposition(self) -> bytes:
+        """The text format Prometheus scrapes."""
+        return generate_latest(self.registry)

@@ -1,0 +1,190 @@
+"""Sends a decided request to an upstream and streams the answer back.
+
+Bodies pass through in both directions as they come, with back-pressure and without being kept.
+Nothing is decided here: method, path and fields are the gate's. Once response headers are out, an
+upstream failure aborts the browser's connection, so that a cut answer never looks complete.
+"""
+
+import asyncio
+import itertools
+import ssl
+from collections.abc import AsyncIterator, Iterable
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from bff.errors import BodyTooLarge, UpstreamMalformed, UpstreamTimeout, UpstreamUnreachable
+from bff.gate.decision import Forward
+from bff.gate.routes import Route, Upstream
+from bff.proxy.responses import response_fields
+
+NO_AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+NO_BODY_STATUSES = frozenset({204, 304})
+
+
+class _DownstreamGone(Exception):
+    """The browser hung up: nobody is left to answer."""
+
+
+class Forwarder:
+    """One connection pool per certificate authority. `max_body_bytes` None means no limit."""
+
+    def __init__(self, routes: Iterable[Route], *, max_body_bytes: int | None) -> None:
+        self._routes = tuple(routes)
+        self._max_body_bytes = max_body_bytes
+        self._turns = {route.prefix: itertools.cycle(route.upstreams) for route in self._routes}
+        self._pools: dict[str | None, aiohttp.ClientSession] = {}
+
+    async def start(self) -> None:
+        for ca_file in {route.ca_file for route in self._routes}:
+            self._pools[ca_file] = _pool(ca_file)
+
+    async def close(self) -> None:
+        for pool in self._pools.values():
+            await pool.close()
+
+    async def forward(
+        self, request: web.BaseRequest, decision: Forward, own_headers: dict[str, str]
+    ) -> web.StreamResponse:
+        """Forward one request and return the response, already sent.
+
+        Raises:
+            UpstreamError: nothing has been sent to the browser yet.
+            BodyTooLarge: the request announces or turns out to have more than the limit.
+        """
+        announced = request.content_length
+        if self._max_body_bytes is not None and (announced or 0) > self._max_body_bytes:
+            raise BodyTooLarge
+        response: web.StreamResponse | None = None
+        try:
+            async with self._request(request, decision) as upstream:
+                response = _response_head(request, decision, upstream, own_headers)
+                await _prepare(response, request)
+                await _copy_body(upstream, response, decision.route.timeout_seconds)
+                return response
+        except _DownstreamGone:
+            _abort(request)
+            raise asyncio.CancelledError from None
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            if response is not None and response.prepared:
+                _abort(request)
+                return response
+            raise _translate(error) from error
+
+    def _request(
+        self, request: web.BaseRequest, decision: Forward
+    ) -> aiohttp.client._RequestContextManager:
+        route = decision.route
+        upstream = next(self._turns[route.prefix])
+        fields = CIMultiDict(
+            (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+            for name, value in decision.fields
+        )
+        fields["Host"] = upstream.authority
+        return self._pools[route.ca_file].request(
+            decision.method,
+            _url(upstream, decision.path_and_query),
+            headers=fields,
+            data=self._body(request) if request.body_exists else None,
+            skip_auto_headers=NO_AUTOMATIC_HEADERS,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                sock_connect=route.connect_timeout_seconds,
+                sock_read=route.timeout_seconds,
+            ),
+        )
+
+    async def _body(self, request: web.BaseRequest) -> AsyncIterator[bytes]:
+        sent = 0
+        async for chunk in request.content.iter_any():
+            sent += len(chunk)
+            if self._max_body_bytes is not None and sent > self._max_body_bytes:
+                raise BodyTooLarge
+            yield chunk
+
+
+def _pool(ca_file: str | None) -> aiohttp.ClientSession:
+    context = ssl.create_default_context(cafile=ca_file)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=context, limit=0, limit_per_host=0, force_close=False),
+        cookie_jar=aiohttp.DummyCookieJar(),  # no state may pass from one user to another
+        auto_decompress=False,
+        trust_env=False,
+        requote_redirect_url=False,
+    )
+
+
+def _url(upstream: Upstream, path_and_query: bytes) -> URL:
+    rest = path_and_query.decode("ascii")
+    path = upstream.base_path + (rest if rest.startswith("/") else rest and f"/{rest}")
+    if not path.startswith("/"):
+        path = f"/{path}"
+    return URL(f"{upstream.scheme}://{upstream.authority}{path}", encoded=True)
+
+
+def _response_head(
+    request: web.BaseRequest,
+    decision: Forward,
+    upstream: aiohttp.ClientResponse,
+    own_headers: dict[str, str],
+) -> web.StreamResponse:
+    fields = response_fields(
+        upstream.raw_headers,
+        used_session=decision.session is not None,
+        forward_cookies=decision.route.forward_cookies,
+    )
+    response = web.StreamResponse(
+        status=upstream.status, reason=upstream.reason, headers=_text_fields(fields)
+    )
+    response.headers.update(own_headers)
+    response.headers["X-Request-ID"] = decision.identity.request_id
+    has_length = "Content-Length" in response.headers
+    bodiless = request.method == "HEAD" or upstream.status in NO_BODY_STATUSES
+    if not has_length and not bodiless and request.version >= aiohttp.HttpVersion11:
+        response.enable_chunked_encoding()
+    return response
+
+
+def _text_fields(fields: Iterable[tuple[bytes, bytes]]) -> CIMultiDict[str]:
+    return CIMultiDict(
+        (name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in fields
+    )
+
+
+async def _prepare(response: web.StreamResponse, request: web.BaseRequest) -> None:
+    try:
+        await response.prepare(request)
+    except ConnectionError as error:
+        raise _DownstreamGone from error
+
+
+async def _copy_body(
+    upstream: aiohttp.ClientResponse, response: web.StreamResponse, idle_seconds: float
+) -> None:
+    async for chunk in upstream.content.iter_any():
+        # Writing to a gone browser is a ClientError too; the upstream must not be blamed.
+        try:
+            async with asyncio.timeout(idle_seconds):
+                await response.write(chunk)
+        except (ConnectionError, TimeoutError) as error:
+            raise _DownstreamGone from error
+    try:
+        await response.write_eof()
+    except ConnectionError as error:
+        raise _DownstreamGone from error
+
+
+def _abort(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _translate(error: Exception) -> UpstreamUnreachable | UpstreamTimeout | UpstreamMalformed:
+    if isinstance(error, TimeoutError):
+        return UpstreamTimeout(type(error).__name__)
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError | ValueError):
+        return UpstreamMalformed(type(error).__name__)
+    return UpstreamUnreachable(type(error).__name__)

@@ -1,0 +1,55 @@
+"""Tokens of the gateway itself (client credentials, RFC 6749 section 4.4), one per scope."""
+
+import asyncio
+
+from bff.clock import Clock
+from bff.errors import OpUnavailable
+from bff.model import Tokens
+from bff.oidc.relying_party import RelyingParty
+from bff.tokens.backoff import Backoff
+from bff.tokens.single_flight import SingleFlight
+
+WAIT_SECONDS = 10.0
+
+
+class ClientTokens:
+    """A cache keyed by scope: no route can get a token that was asked for another scope."""
+
+    def __init__(self, relying_party: RelyingParty, clock: Clock) -> None:
+        self._relying_party = relying_party
+        self._clock = clock
+        self._tokens: dict[str, Tokens] = {}
+        self._flights: SingleFlight[Tokens] = SingleFlight()
+        self._backoff = Backoff(clock)
+
+    async def get(self, scope: str) -> Tokens:
+        """A token for `scope`, good for at least a tenth of its lifetime.
+
+        Raises:
+            OpError: the OP did not give one.
+        """
+        tokens = self._tokens.get(scope)
+        if tokens is not None and self._is_good(tokens):
+            return tokens
+        pause = self._backoff.remaining_seconds(scope)
+        if pause > 0:
+            raise OpUnavailable("backing off", retry_after=max(1, round(pause)))
+        task = self._flights.start(scope, lambda: self._fetch(scope))
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            raise OpUnavailable("client credentials still under way", retry_after=1) from None
+
+    def _is_good(self, tokens: Tokens) -> bool:
+        return self._clock.now() < tokens.expires_at - tokens.lifetime_seconds / 10
+
+    async def _fetch(self, scope: str) -> Tokens:
+        try:
+            tokens = await self._relying_party.client_credentials(scope)
+        except Exception:
+            self._backoff.failed(scope)
+            raise
+        self._backoff.succeeded(scope)
+        self._tokens[scope] = tokens
+        return tokens

@@ -1,0 +1,62 @@
+"""Ending a session on purpose: gone here at once, then revoked at the OP in the background."""
+
+import asyncio
+
+import structlog
+
+from bff.model import Session, Tokens
+from bff.observability.metrics import Metrics
+from bff.oidc.relying_party import RelyingParty
+from bff.sessions.sessions import Sessions
+
+log = structlog.get_logger("bff.tokens")
+
+
+class SessionEnder:
+    """Local first, independent of the OP (OpenID RP-Initiated Logout section 2, RFC 7009)."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        relying_party: RelyingParty,
+        metrics: Metrics,
+        *,
+        revoke: bool = True,
+    ) -> None:
+        self._sessions = sessions
+        self._relying_party = relying_party
+        self._metrics = metrics
+        self._revoke = revoke
+        self._revocations: set[asyncio.Task[None]] = set()
+
+    async def end(
+        self, session_or_key: Session | str, reason: str, *, revoke: bool = True
+    ) -> Session | None:
+        """End a session; the ended one is returned to exactly one caller.
+
+        `revoke=False` is for tokens that are dead already, and for a session that a new login has
+        replaced: many OPs revoke the whole grant, which the new session lives on.
+
+        Raises:
+            StoreUnavailable: it could not be ended; it still exists.
+        """
+        ended = await self._sessions.end(session_or_key, reason)
+        if ended is None:
+            return None
+        self._metrics.session_ended(reason)
+        log.info("session_ended", reason=reason, session=ended.key[:16])
+        if self._revoke and revoke:
+            task = asyncio.create_task(self._revoke_tokens(ended.tokens))
+            self._revocations.add(task)
+            task.add_done_callback(self._revocations.discard)
+        return ended
+
+    async def close(self, seconds: float) -> None:
+        """Let revocations finish, for at most `seconds`."""
+        if self._revocations:
+            await asyncio.wait(self._revocations, timeout=seconds)
+
+    async def _revoke_tokens(self, tokens: Tokens) -> None:
+        if not await self._relying_party.revoke(tokens):
+            self._metrics.revocation_failed()
+            log.warning("revocation_failed")

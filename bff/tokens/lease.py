@@ -1,0 +1,81 @@
+"""Holding a lease for as long as the work takes, and waiting for another holder's news."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+import structlog
+
+from bff.errors import StoreUnavailable
+from bff.sessions.sessions import Sessions
+from bff.sessions.store import Lease
+
+log = structlog.get_logger("bff.tokens")
+
+
+@contextlib.asynccontextmanager
+async def held(sessions: Sessions, lease: Lease, ttl_seconds: float) -> AsyncIterator[None]:
+    """Renew `lease` while the body runs, then give it back.
+
+    A lease that is lost all the same does not stop the body: what it is about to learn from the
+    OP is precious, and the version check of the write decides who wins.
+    """
+    renewing = asyncio.create_task(_renew(sessions, lease, ttl_seconds))
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await renewing
+        with contextlib.suppress(StoreUnavailable):  # it lapses by itself
+            await sessions.release_lease(lease)
+
+
+async def _renew(sessions: Sessions, lease: Lease, ttl_seconds: float) -> None:
+    while True:
+        await asyncio.sleep(ttl_seconds / 3)
+        try:
+            if not await sessions.renew_lease(lease, ttl_seconds=ttl_seconds):
+                log.warning("refresh_lease_lost")
+                return
+        except StoreUnavailable:
+            continue
+
+
+class Change:
+    """One waiter's bell."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when rung, or after `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+
+
+class ChangeWaiters:
+    """Who waits for news of which session. Armed before asking, so that no news is missed."""
+
+    def __init__(self) -> None:
+        self._armed: dict[str, set[Change]] = {}
+
+    @contextlib.contextmanager
+    def armed(self, key: str) -> Iterator[Change]:
+        change = Change()
+        waiting = self._armed.setdefault(key, set())
+        waiting.add(change)
+        try:
+            yield change
+        finally:
+            waiting.discard(change)
+            if not waiting:
+                self._armed.pop(key, None)
+
+    def wake(self, key: str) -> None:
+        for change in self._armed.get(key, ()):
+            change.ring()

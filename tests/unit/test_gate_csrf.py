@@ -1,0 +1,86 @@
+"""The CSRF guard in its layers: Sec-Fetch-Site, Origin, the header."""
+
+import pytest
+
+from bff.errors import CrossSiteRequest, CsrfHeaderMissing, ForeignOrigin, OriginUnknown
+from bff.gate.csrf import CsrfGuard
+from bff.gate.head import scan
+from bff.gate.routes import CsrfMode
+
+GUARD = CsrfGuard(origin=b"https://app.example")
+HEADER = (b"X-CSRF", b"1")
+SAME = (b"Sec-Fetch-Site", b"same-origin")
+OURS = (b"Origin", b"https://app.example")
+
+Fields = list[tuple[bytes, bytes]]
+
+
+def refusal(fields: Fields, method: str, mode: CsrfMode) -> type[Exception] | None:
+    found = GUARD.refusal(scan(fields, frozenset({b"x-csrf"})), method, mode)
+    return type(found) if found is not None else None
+
+
+@pytest.mark.rule("CS-01")
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+def test_without_the_header_nothing_passes(method: str) -> None:
+    assert refusal([SAME, OURS], method, CsrfMode.HEADER) is CsrfHeaderMissing
+    assert refusal([SAME, OURS, HEADER], method, CsrfMode.HEADER) is None
+    assert refusal([HEADER], method, CsrfMode.HEADER) is None  # an old browser
+
+
+@pytest.mark.rule("CS-04")
+@pytest.mark.parametrize("site", [b"cross-site", b"same-site", b"none", b"", b"SAME-ORIGIN", b"x"])
+@pytest.mark.parametrize("mode", list(CsrfMode))
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_every_other_site_is_refused_even_with_the_header(
+    site: bytes, mode: CsrfMode, method: str
+) -> None:
+    fields = [(b"Sec-Fetch-Site", site), OURS, HEADER]
+    assert refusal(fields, method, mode) is CrossSiteRequest
+
+
+@pytest.mark.rule("CS-03")
+@pytest.mark.parametrize(
+    "origin",
+    [
+        b"https://evil.example",
+        b"https://sibling.app.example",
+        b"http://app.example",
+        b"https://app.example:444",
+        b"https://app.example.evil",
+        b"https://app.example/",
+        b"null",
+        b"",
+    ],
+)
+@pytest.mark.parametrize("mode", list(CsrfMode))
+def test_every_other_origin_is_refused_even_with_the_header(origin: bytes, mode: CsrfMode) -> None:
+    assert refusal([(b"Origin", origin), SAME, HEADER], "POST", mode) is ForeignOrigin
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_same_origin_mode_needs_one_good_sign(method: str) -> None:
+    assert refusal([], method, CsrfMode.SAME_ORIGIN) is OriginUnknown
+    assert refusal([HEADER], method, CsrfMode.SAME_ORIGIN) is OriginUnknown
+    assert refusal([SAME], method, CsrfMode.SAME_ORIGIN) is None
+    assert refusal([OURS], method, CsrfMode.SAME_ORIGIN) is None
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "QUERY"])
+def test_same_origin_mode_never_drops_the_header_for_changes(method: str) -> None:
+    assert refusal([SAME, OURS], method, CsrfMode.SAME_ORIGIN) is CsrfHeaderMissing
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        [SAME, (b"Sec-Fetch-Site", b"cross-site")],
+        [OURS, (b"Origin", b"https://evil.example")],
+        [HEADER, (b"X-CSRF", b"0")],
+        [(b"X-CSRF", b"11")],
+        [(b"X-CSRF", b"")],
+        [(b"X_CSRF", b"1")],
+    ],
+)
+def test_a_doubled_or_wrong_sign_is_no_sign(extra: Fields) -> None:
+    assert refusal(extra, "POST", CsrfMode.HEADER) is not None
