@@ -47,7 +47,7 @@ class Session:
     expires_at: float
     idle_expires_at: float
     tokens: Tokens
-    claims: Mapping[str, object] = NO_CLAIMS
+    claims: Mapping[str, object] = field(default_factory=lambda: NO_CLAIMS)
     acr: str | None = None
     auth_time: int | None = None
     client: str = ""

@@ -1,0 +1,361 @@
+"""What becomes of a request: the whole decision, without a server."""
+
+import dataclasses
+import ipaddress
+
+import pytest
+
+from bff.clock import ManualClock
+from bff.gate.csrf import CsrfGuard
+from bff.gate.decision import (
+    Answer,
+    Decision,
+    Forward,
+    Gate,
+    GateSettings,
+    Known,
+    Local,
+    Needs,
+    Wait,
+)
+from bff.gate.endpoints import SPA_RULE, endpoint_table
+from bff.gate.forwarding import Forwarding
+from bff.gate.head import RequestHead
+from bff.gate.peers import TrustedProxies
+from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
+from bff.model import Session, Tokens
+from bff.tokens.due import RefreshPolicy
+
+Fields = list[tuple[bytes, bytes]]
+
+NOW = 1_700_000_000.0
+KEY = "5e55" + "0" * 60
+HOST = (b"Host", b"app.example")
+COOKIE = (b"Cookie", b"theme=dark; bff=good; locale=de")
+HEADER = (b"X-CSRF", b"1")
+API = Upstream("http", "127.0.0.1:9000", "/v1")
+
+
+def a_session(**changes: object) -> Session:
+    tokens = Tokens("at-secret", NOW, NOW + 300, refresh_token="rt-secret")
+    session = Session(KEY, 1, "https://op", "alice", "s1", NOW, NOW + 3600, NOW + 900, tokens)
+    return dataclasses.replace(session, **changes)  # type: ignore[arg-type]
+
+
+def a_gate(cached: Session | None = None, *, trusted: str = "10.0.0.0/8") -> Gate:
+    routes = RouteTable(
+        [
+            Route("/api", (API,), methods=frozenset({"GET", "HEAD", "POST"})),
+            Route("/api/deep", (API,), forward_cookies=frozenset({b"locale"}), strip_prefix=False),
+            Route("/files", (API,), csrf=CsrfMode.SAME_ORIGIN),
+            Route("/open", (API,), token=TokenKind.NONE),
+            Route("/service", (API,), token=TokenKind.CLIENT, scope="s1"),
+            Route("/catalog", (API,), token=TokenKind.CLIENT, scope="s2", anonymous=True),
+        ]
+    )
+    return Gate(
+        GateSettings(
+            hosts=frozenset({b"app.example"}),
+            session_cookie=b"bff",
+            binder_cookie=b"bff-login",
+            own_prefix=b"/bff/",
+            endpoints=endpoint_table("/bff"),
+            spa=SPA_RULE,
+        ),
+        routes,
+        CsrfGuard(b"https://app.example"),
+        Forwarding(
+            TrustedProxies([ipaddress.ip_network(trusted)]),
+            public_scheme="https",
+            public_host="app.example",
+            via_name="bff-test",
+        ),
+        session_key_of={"good": KEY}.get,
+        cached=lambda key: cached if cached is not None and cached.key == key else None,
+        refresh_policy=RefreshPolicy(60),
+        clock=ManualClock(NOW),
+    )
+
+
+def ask(
+    gate: Gate,
+    target: bytes,
+    *fields: tuple[bytes, bytes],
+    method: str = "GET",
+    peer: str = "203.0.113.9",
+    known: Known | None = None,
+    host: tuple[bytes, bytes] = HOST,
+) -> Decision:
+    return gate.decide(RequestHead(method, target, [host, *fields], peer), known)
+
+
+def refused(decision: Decision) -> str:
+    assert isinstance(decision, Answer), decision
+    return decision.error.code
+
+
+def forwarded(decision: Decision) -> Forward:
+    assert isinstance(decision, Forward), decision
+    return decision
+
+
+def test_a_call_with_a_session_is_forwarded_with_its_token() -> None:
+    decision = forwarded(ask(a_gate(a_session()), b"/api/x?y=%2f", COOKIE, HEADER))
+    assert decision.path_and_query == b"/x?y=%2f"
+    assert (b"Authorization", b"Bearer at-secret") in decision.fields
+    assert decision.session is not None
+    assert decision.session.sub == "alice"
+    assert not decision.refresh_due
+
+
+@pytest.mark.rule("PX-05")
+def test_cookies_pass_only_where_the_route_lists_them() -> None:
+    gate = a_gate(a_session())
+    plain = forwarded(ask(gate, b"/api/x", COOKIE, HEADER))
+    assert not [value for name, value in plain.fields if name == b"Cookie"]
+    listed = forwarded(ask(gate, b"/api/deep/x", COOKIE, HEADER))
+    assert [value for name, value in listed.fields if name == b"Cookie"] == [b"locale=de"]
+
+
+def test_the_longest_prefix_wins_on_segment_boundaries() -> None:
+    gate = a_gate(a_session())
+    assert forwarded(ask(gate, b"/api/deep", COOKIE, HEADER)).path_and_query == b"/api/deep"
+    assert forwarded(ask(gate, b"/api/deeper", COOKIE, HEADER)).path_and_query == b"/deeper"
+    assert forwarded(ask(gate, b"/api", COOKIE, HEADER)).path_and_query == b""
+    assert isinstance(ask(gate, b"/apix", COOKIE, HEADER), Local)
+
+
+@pytest.mark.rule("HD-05")
+def test_without_a_session_the_answer_is_401() -> None:
+    gate = a_gate()
+    assert refused(ask(gate, b"/api/x")) == "not_authenticated"
+    assert refused(ask(gate, b"/api/x", HEADER)) == "not_authenticated"
+    forged = (b"Cookie", b"bff=forged")
+    assert refused(ask(gate, b"/api/x", HEADER, forged)) == "not_authenticated"
+
+
+@pytest.mark.rule("CK-09")
+def test_two_session_cookies_authenticate_nobody() -> None:
+    gate = a_gate(a_session())
+    for line in (b"bff=good; bff=other", b"bff=other; bff=good"):
+        assert refused(ask(gate, b"/api/x", (b"Cookie", line), HEADER)) == "not_authenticated"
+
+
+@pytest.mark.rule("CS-01")
+def test_a_cookie_without_the_header_is_403_before_any_lookup() -> None:
+    assert refused(ask(a_gate(), b"/api/x", COOKIE)) == "csrf_header_missing"
+
+
+def test_an_unknown_session_is_waited_for_once() -> None:
+    gate = a_gate()
+    wait = ask(gate, b"/api/x", COOKIE, HEADER)
+    assert isinstance(wait, Wait)
+    assert (wait.needs, wait.key) == (Needs.SESSION, KEY)
+    found = ask(gate, b"/api/x", COOKIE, HEADER, known=Known(a_session()))
+    assert forwarded(found).session is not None
+    gone = ask(gate, b"/api/x", COOKIE, HEADER, known=Known(None))
+    assert refused(gone) == "not_authenticated"
+
+
+def test_a_dead_cookie_is_cleared_unless_a_login_is_open_in_this_browser() -> None:
+    """A late answer to the old cookie must not delete the one that a login just set."""
+    gate = a_gate()
+    gone = ask(gate, b"/api/x", COOKIE, HEADER, known=Known(None))
+    assert isinstance(gone, Answer)
+    assert gone.clear_cookie
+    during = (b"Cookie", b"bff=good; bff-login=x")
+    gone = ask(gate, b"/api/x", during, HEADER, known=Known(None))
+    assert isinstance(gone, Answer)
+    assert not gone.clear_cookie
+    nothing_sent = ask(gate, b"/api/x", HEADER)
+    assert isinstance(nothing_sent, Answer)
+    assert not nothing_sent.clear_cookie
+
+
+def test_an_expired_token_is_waited_for_and_a_new_one_is_used_whatever_its_life() -> None:
+    expired = a_session(tokens=Tokens("old", NOW - 300, NOW, refresh_token="rt"))
+    gate = a_gate(expired)
+    wait = ask(gate, b"/api/x", COOKIE, HEADER)
+    assert isinstance(wait, Wait)
+    assert (wait.needs, wait.session) == (Needs.FRESH_TOKEN, expired)
+    again = ask(gate, b"/api/x", COOKIE, HEADER, known=Known(expired, refreshed=True))
+    assert isinstance(again, Forward)
+
+
+def test_a_token_that_is_due_goes_on_and_asks_for_a_refresh() -> None:
+    due = a_session(tokens=Tokens("old", NOW - 290, NOW + 10, refresh_token="rt"))
+    assert forwarded(ask(a_gate(due), b"/api/x", COOKIE, HEADER)).refresh_due
+    without = a_session(tokens=Tokens("old", NOW - 290, NOW + 10))
+    assert not forwarded(ask(a_gate(without), b"/api/x", COOKIE, HEADER)).refresh_due
+
+
+@pytest.mark.rule("PX-04")
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "FOO", "get"])
+def test_methods_are_those_of_the_route(method: str) -> None:
+    decision = ask(a_gate(a_session()), b"/api/x", COOKIE, HEADER, method=method)
+    assert refused(decision) == "method_not_allowed"
+
+
+@pytest.mark.rule("SM-05")
+@pytest.mark.parametrize(
+    ("hosts", "code"),
+    [
+        ([], "bad_request"),
+        ([HOST, HOST], "bad_request"),
+        ([(b"Host", b"a b")], "bad_request"),
+        ([(b"Host", b"")], "bad_request"),
+        ([(b"Host", b"evil.example")], "misdirected_host"),
+        ([(b"Host", b"app.example:444")], "misdirected_host"),
+        ([(b"Host", b"app.example.")], "misdirected_host"),
+    ],
+)
+def test_only_our_host_is_served(hosts: Fields, code: str) -> None:
+    head = RequestHead("GET", b"/api/x", [*hosts, COOKIE, HEADER], "203.0.113.9")
+    assert refused(a_gate(a_session()).decide(head)) == code
+
+
+@pytest.mark.rule("SM-05")
+def test_the_authority_of_an_absolute_target_wins_over_host() -> None:
+    gate = a_gate(a_session())
+    assert refused(ask(gate, b"http://evil/api/x", COOKIE, HEADER)) == "misdirected_host"
+    elsewhere = (b"Host", b"evil.example")
+    ours = ask(gate, b"https://app.example/api/x", COOKIE, HEADER, host=elsewhere)
+    assert forwarded(ours).path_and_query == b"/x"
+
+
+@pytest.mark.rule("PX-09")
+def test_a_forwarded_host_counts_from_a_trusted_proxy_only() -> None:
+    gate = a_gate(a_session())
+    inside = (b"Host", b"gateway.internal")
+    said = (b"X-Forwarded-Host", b"app.example")
+    trusted = ask(gate, b"/api/x", COOKIE, HEADER, said, host=inside, peer="10.1.1.1")
+    assert isinstance(trusted, Forward)
+    untrusted = ask(gate, b"/api/x", COOKIE, HEADER, said, host=inside)
+    assert refused(untrusted) == "misdirected_host"
+
+
+@pytest.mark.rule("PX-06")
+def test_the_gateway_speaks_for_itself_and_the_browser_cannot() -> None:
+    forged = [
+        (b"Authorization", b"Bearer forged"),
+        (b"authorization", b"Bearer again"),
+        (b"X_Forwarded_User", b"admin"),
+        (b"X-Forwarded-Proto", b"gopher"),
+        (b"X-Request-ID", b"forged-request-id"),
+        (b"Connection", b"Authorization, X-Forwarded-For, Via"),
+    ]
+    fields = forwarded(ask(a_gate(a_session()), b"/api/x", COOKIE, HEADER, *forged)).fields
+    sent = {name.lower(): [v for n, v in fields if n.lower() == name.lower()] for name, _ in fields}
+    assert sent[b"authorization"] == [b"Bearer at-secret"]
+    assert sent[b"x-forwarded-for"] == [b"203.0.113.9"]
+    assert sent[b"x-forwarded-proto"] == [b"https"]
+    assert sent[b"x-forwarded-host"] == [b"app.example"]
+    assert sent[b"via"] == [b"1.1 bff-test"]
+    assert sent[b"x-request-id"] != [b"forged-request-id"]
+    assert b"x_forwarded_user" not in sent
+
+
+@pytest.mark.rule("PX-08")
+def test_via_is_appended_and_a_loop_is_refused() -> None:
+    gate = a_gate(a_session())
+    once = forwarded(ask(gate, b"/api/x", COOKIE, HEADER, (b"Via", b"1.0 fred, 1.1 p")))
+    assert (b"Via", b"1.0 fred, 1.1 p, 1.1 bff-test") in once.fields
+    loop = ask(gate, b"/api/x", COOKIE, HEADER, (b"Via", b"1.0 fred, 1.1 bff-test (x)"))
+    assert refused(loop) == "loop_detected"
+
+
+@pytest.mark.rule("PX-17")
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"TLS/1.0"])
+def test_upgrades_are_refused(protocol: bytes) -> None:
+    upgrade = [(b"Connection", b"Upgrade"), (b"Upgrade", protocol)]
+    decision = ask(a_gate(a_session()), b"/api/x", COOKIE, HEADER, *upgrade)
+    assert refused(decision) == "upgrade_not_supported"
+
+
+def test_a_route_without_a_token_needs_no_session_but_changes_need_the_header() -> None:
+    gate = a_gate()
+    reading = forwarded(ask(gate, b"/open/x", COOKIE))
+    assert not [name for name, _ in reading.fields if name == b"Authorization"]
+    assert reading.session is None
+    assert refused(ask(gate, b"/open/x", method="POST")) == "csrf_header_missing"
+    assert isinstance(ask(gate, b"/open/x", HEADER, method="POST"), Forward)
+
+
+def test_a_client_token_is_for_sessions_unless_the_route_says_anonymous() -> None:
+    token = Tokens("client-at", NOW, NOW + 60)
+    gate = a_gate()
+    assert refused(ask(gate, b"/service/x", HEADER)) == "not_authenticated"
+    wait = ask(gate, b"/catalog/x", HEADER)
+    assert isinstance(wait, Wait)
+    assert (wait.needs, wait.scope) == (Needs.CLIENT_TOKEN, "s2")
+    sent = forwarded(ask(gate, b"/catalog/x", HEADER, known=Known(client_token=token)))
+    assert (b"Authorization", b"Bearer client-at") in sent.fields
+    with_session = ask(a_gate(a_session()), b"/service/x", COOKIE, HEADER)
+    assert isinstance(with_session, Wait)
+    assert with_session.scope == "s1"
+
+
+@pytest.mark.rule("SE-11")
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(b"Sec-Fetch-Site", b"cross-site"), (b"Sec-Fetch-Mode", b"navigate")],
+        [(b"Sec-Fetch-Site", b"same-site"), (b"Sec-Fetch-Mode", b"navigate")],
+        [(b"Sec-Fetch-Site", b"cross-site"), (b"Sec-Fetch-Dest", b"image")],
+        [(b"Sec-Fetch-Site", b"same-origin"), (b"Sec-Fetch-Dest", b"iframe")],
+        [(b"Sec-Fetch-Site", b"same-origin"), (b"Sec-Fetch-Mode", b"cors")],
+        [(b"Sec-Fetch-Site", b"same-origin"), (b"Sec-Fetch-Site", b"cross-site")],
+    ],
+)
+@pytest.mark.parametrize("path", [b"/bff/login", b"/bff/resume"])
+def test_a_login_starts_by_a_navigation_of_our_own_only(path: bytes, fields: Fields) -> None:
+    assert refused(ask(a_gate(), path, *fields)) == "navigation_required"
+
+
+@pytest.mark.parametrize("site", [b"same-origin", b"none"])
+def test_a_login_starts_from_our_pages_and_the_address_bar(site: bytes) -> None:
+    fields = [
+        (b"Sec-Fetch-Site", site),
+        (b"Sec-Fetch-Mode", b"navigate"),
+        (b"Sec-Fetch-Dest", b"document"),
+    ]
+    decision = ask(a_gate(), b"/bff/login?returnUrl=/x", *fields)
+    assert isinstance(decision, Local)
+    assert decision.endpoint == "login"
+
+
+def test_the_user_endpoint_and_post_logout_are_guarded_even_without_a_cookie() -> None:
+    gate = a_gate()
+    assert refused(ask(gate, b"/bff/user")) == "csrf_header_missing"
+    assert refused(ask(gate, b"/bff/logout", method="POST")) == "csrf_header_missing"
+    assert isinstance(ask(gate, b"/bff/user", HEADER), Local)
+    assert isinstance(ask(gate, b"/bff/logout"), Local)
+
+
+@pytest.mark.parametrize(
+    "path", [b"/bff/", b"/bff/nothing", b"/bff/user/", b"/bff/login/x", b"/bff/metrics"]
+)
+def test_nothing_else_answers_below_our_prefix(path: bytes) -> None:
+    assert refused(ask(a_gate(a_session()), path, COOKIE, HEADER)) == "not_found"
+
+
+def test_an_encoded_own_path_is_not_our_endpoint() -> None:
+    assert refused(ask(a_gate(), b"/bff/%6cogin")) == "ambiguous_path"
+
+
+def test_a_request_id_is_taken_from_a_trusted_proxy_if_it_is_plain() -> None:
+    gate = a_gate(a_session())
+    plain = (b"X-Request-ID", b"abc-123.def_456")
+    taken = forwarded(ask(gate, b"/api/x", COOKIE, HEADER, plain, peer="10.0.0.1"))
+    assert taken.identity.request_id == "abc-123.def_456"
+    for odd in (b"short", b"with space here", b"x" * 65, b"a\"b'c<d>ef"):
+        made = forwarded(
+            ask(gate, b"/api/x", COOKIE, HEADER, (b"X-Request-ID", odd), peer="10.0.0.1")
+        )
+        assert len(made.identity.request_id) == 32
+
+
+def test_no_secret_shows_in_a_decision() -> None:
+    decision = ask(a_gate(a_session()), b"/api/x", COOKIE, HEADER)
+    assert "at-secret" not in repr(decision)
+    assert "rt-secret" not in repr(decision)

@@ -1,0 +1,98 @@
+"""What of an upstream's answer reaches the browser."""
+
+import pytest
+
+from bff.proxy.responses import response_fields
+
+Fields = list[tuple[bytes, bytes]]
+
+
+def sent(
+    upstream: Fields, *, used_session: bool = True, cookies: set[bytes] | None = None
+) -> Fields:
+    return response_fields(upstream, used_session=used_session, forward_cookies=cookies or set())
+
+
+def values(fields: Fields, name: bytes) -> list[bytes]:
+    return [value for key, value in fields if key.lower() == name]
+
+
+@pytest.mark.rule("PX-19")
+@pytest.mark.parametrize(
+    ("stated", "result"),
+    [
+        ([], [b"no-store"]),
+        ([b"max-age=60"], [b"max-age=60", b"private"]),
+        ([b"no-cache"], [b"no-cache", b"private"]),
+        ([b"public, max-age=60"], [b"public, max-age=60"]),
+        ([b"Private"], [b"Private"]),
+        ([b"s-maxage=5"], [b"s-maxage=5"]),
+        ([b"no-store"], [b"no-store"]),
+        ([b"max-age=1", b"public"], [b"max-age=1", b"public"]),
+        ([b'ext="public"'], [b'ext="public"', b"private"]),
+    ],
+)
+def test_what_a_session_opened_is_kept_out_of_shared_caches(
+    stated: list[bytes], result: list[bytes]
+) -> None:
+    upstream = [(b"Cache-Control", value) for value in stated]
+    assert values(sent(upstream), b"cache-control") == result
+    assert values(sent(upstream, used_session=False), b"cache-control") == stated
+
+
+@pytest.mark.rule("PX-12")
+def test_upstream_cookies_are_dropped_unless_listed() -> None:
+    upstream = [
+        (b"Set-Cookie", b"locale=de; Path=/"),
+        (b"Set-Cookie", b"__Host-Http-bff=evil; Path=/; Secure"),
+        (b"set-cookie", b" locale =x"),
+        (b"Set-Cookie", b"other"),
+    ]
+    assert values(sent(upstream), b"set-cookie") == []
+    listed = values(sent(upstream, cookies={b"locale"}), b"set-cookie")
+    assert listed == [b"locale=de; Path=/", b" locale =x"]
+
+
+@pytest.mark.rule("CS-02")
+def test_cors_fields_of_the_upstream_never_pass() -> None:
+    upstream = [
+        (b"Access-Control-Allow-Origin", b"*"),
+        (b"access-control-allow-credentials", b"true"),
+    ]
+    assert not [name for name, _ in sent(upstream) if name.lower().startswith(b"access-control")]
+
+
+@pytest.mark.rule("PX-07")
+def test_hop_by_hop_fields_and_banners_are_dropped() -> None:
+    upstream = [
+        (b"Connection", b"X-Hop"),
+        (b"X-Hop", b"1"),
+        (b"Keep-Alive", b"timeout=5"),
+        (b"Transfer-Encoding", b"chunked"),
+        (b"Server", b"nginx/1.2"),
+        (b"X-Powered-By", b"PHP"),
+        (b"ETag", b'"x"'),
+        (b"Content-Encoding", b"br"),
+    ]
+    names = {name.lower() for name, _ in sent(upstream)}
+    assert {b"etag", b"content-encoding"} <= names
+    assert not names & {
+        b"connection", b"x-hop", b"keep-alive", b"transfer-encoding", b"server", b"x-powered-by",
+    }  # fmt: skip
+
+
+@pytest.mark.rule("PX-18")
+def test_only_token_challenges_pass() -> None:
+    upstream = [
+        (b"WWW-Authenticate", b'Bearer error="invalid_token"'),
+        (b"WWW-Authenticate", b"Basic realm=x"),
+        (b"WWW-Authenticate", b"Negotiate"),
+    ]
+    assert values(sent(upstream), b"www-authenticate") == [b'Bearer error="invalid_token"']
+
+
+@pytest.mark.rule("CS-09")
+def test_answers_can_not_be_read_as_scripts_or_images_by_others() -> None:
+    fields = sent([])
+    assert values(fields, b"x-content-type-options") == [b"nosniff"]
+    assert values(fields, b"cross-origin-resource-policy") == [b"same-origin"]
