@@ -1,6 +1,5 @@
 """One gateway process: everything it runs, built once, started and stopped in order."""
 
-import asyncio
 import contextlib
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from bff.sessions.cookie import Binder, LogoutSid, SessionCookie
 from bff.sessions.keyring import Keyring
 from bff.sessions.sessions import Sessions
 from bff.sessions.transactions import Transactions
+from bff.tokens.claims import ClaimAllowList
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
 from bff.tokens.due import RefreshPolicy
@@ -70,6 +70,7 @@ class Gateway:
             self._metrics,
             revoke=settings.oidc.revoke_on_logout,
         )
+        self._claims = ClaimAllowList(settings.user.claims)
         self._refresh_policy = RefreshPolicy(settings.session.refresh_before)
         self._coordinator = RefreshCoordinator(
             self._relying_party,
@@ -77,6 +78,7 @@ class Gateway:
             self._ender,
             self._clock,
             self._refresh_policy,
+            self._claims,
             self._metrics,
         )
         routes = parts.route_table(settings)
@@ -159,6 +161,7 @@ class Gateway:
             cookies,
             ReturnRules(server.public_url, server.prefix),
             self._clock,
+            issuer=settings.oidc.issuer,
         )
         endpoints: dict[str, Endpoint] = {
             "login": login,
@@ -169,9 +172,10 @@ class Gateway:
                 self._sessions,
                 self._ender,
                 self._session_cookie,
+                self._binder,
                 cookies,
                 self._metrics,
-                claims=settings.user.claims,
+                claims=self._claims,
             ),
             "user": User(
                 self._sessions,
@@ -210,13 +214,3 @@ def _format(address: object) -> str:
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         return f"{host}:{address[1]}"
     return f"unix:{address}"
-
-
-async def run(gateway: Gateway, stop: asyncio.Event) -> None:
-    """Start, wait for `stop`, stop."""
-    await gateway.start()
-    try:
-        await gateway.warm_up()
-        await stop.wait()
-    finally:
-        await gateway.stop()

@@ -13,7 +13,8 @@ from bff.gate.endpoints import SPA_RULE, endpoint_table
 from bff.gate.forwarding import Forwarding
 from bff.gate.peers import TrustedProxies
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
-from bff.oidc.relying_party import RelyingParty, RelyingPartySettings
+from bff.oidc.relying_party import RelyingParty
+from bff.oidc.settings import RelyingPartySettings
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.sessions import SessionPolicy
@@ -46,7 +47,6 @@ def relying_party(settings: Settings, clock: Clock) -> RelyingParty:
             leeway_seconds=oidc.leeway,
             timeout_seconds=oidc.timeout,
             ca_file=str(oidc.ca_file) if oidc.ca_file else None,
-            allow_insecure_http=oidc.issuer.startswith("http://"),
         ),
         clock,
     )
@@ -68,8 +68,8 @@ def browser_cookies(settings: Settings) -> BrowserCookies:
         session_name=name,
         binder_name=f"{name}-login",
         secure=settings.server.is_https,
-        same_site=settings.session.same_site.capitalize(),
-        binder_same_site="Lax",
+        same_site=settings.session.same_site,
+        binder_same_site="lax",
         login_seconds=int(settings.session.login_timeout),
     )
 

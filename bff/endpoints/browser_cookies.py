@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bff.gate import cookies
 from bff.gate.cookies import Cookie
 from bff.gate.head import ScannedFields
-from bff.sessions.cookie import set_cookie_header
+from bff.sessions.cookie import SameSite, delete_cookie_header, set_cookie_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class BrowserCookies:
     session_name: str
     binder_name: str
     secure: bool
-    same_site: str
-    binder_same_site: str
+    same_site: SameSite
+    binder_same_site: SameSite
     login_seconds: int
 
     def set_session(self, value: str) -> str:
@@ -30,9 +30,7 @@ class BrowserCookies:
         )
 
     def clear_session(self) -> str:
-        return set_cookie_header(
-            self.session_name, "", secure=self.secure, same_site=self.same_site, max_age=0
-        )
+        return delete_cookie_header(self.session_name, secure=self.secure, same_site=self.same_site)
 
     def set_binder(self, value: str) -> str:
         return set_cookie_header(

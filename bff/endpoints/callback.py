@@ -7,32 +7,30 @@ RFC 6749 section 4.1.2, RFC 9207, RFC 9700 sections 2.1 and 4.7, OIDC Core secti
 """
 
 import asyncio
-from collections.abc import Collection
 from hmac import compare_digest
 
 import structlog
 from aiohttp import web
 
 from bff.endpoints.browser_cookies import BrowserCookies
-from bff.endpoints.login import hash_binder
 from bff.errors import (
     BadRequest,
     BffError,
     BodyTooLarge,
     BrowserMismatch,
-    LoginDenied,
     LoginExpired,
-    LoginRefused,
     MethodNotAllowed,
 )
 from bff.gate.decision import Local
 from bff.model import LoginTransaction, Session
 from bff.observability.metrics import Metrics
-from bff.oidc.callback import AuthorizationResponse, process_callback
-from bff.oidc.relying_party import Identity, RelyingParty
-from bff.sessions.cookie import SessionCookie
+from bff.oidc.callback import AuthorizationResponse, process_callback, require_code
+from bff.oidc.identity import Identity
+from bff.oidc.relying_party import RelyingParty
+from bff.sessions.cookie import Binder, SessionCookie
 from bff.sessions.sessions import Sessions
 from bff.sessions.transactions import Transactions
+from bff.tokens.claims import ClaimAllowList
 from bff.tokens.ending import SessionEnder
 
 log = structlog.get_logger("bff.audit")
@@ -50,7 +48,7 @@ SILENT_REFUSALS = frozenset(
 
 
 class Callback:
-    """`claims` is the allow-list of what a session keeps of the identity."""
+    """Verifies the answer, redeems the code, creates the session."""
 
     def __init__(
         self,
@@ -59,10 +57,11 @@ class Callback:
         sessions: Sessions,
         ender: SessionEnder,
         session_cookie: SessionCookie,
+        binder: Binder,
         cookies: BrowserCookies,
         metrics: Metrics,
         *,
-        claims: Collection[str],
+        claims: ClaimAllowList,
         form_post: bool = False,
     ) -> None:
         self._relying_party = relying_party
@@ -70,9 +69,10 @@ class Callback:
         self._sessions = sessions
         self._ender = ender
         self._session_cookie = session_cookie
+        self._binder = binder
         self._cookies = cookies
         self._metrics = metrics
-        self._claims = frozenset(claims)
+        self._claims = claims
         self._form_post = form_post
 
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
@@ -106,8 +106,8 @@ class Callback:
         transaction = await self._transactions.take(response.state)
         if transaction is None:
             raise LoginExpired
-        binder = self._cookies.binder_of(local.fields) or ""
-        if not compare_digest(hash_binder(binder), transaction.binder_hash):
+        binder = self._binder.key_of(self._cookies.binder_of(local.fields) or "")
+        if binder is None or not compare_digest(binder, transaction.binder_hash):
             raise BrowserMismatch
         await self._relying_party.require_response_issuer(response)
         return transaction
@@ -118,17 +118,13 @@ class Callback:
         transaction: LoginTransaction,
         request: web.BaseRequest,
     ) -> web.StreamResponse:
-        if response.error is not None or response.code is None:
-            silent = transaction.prompt == "none" and response.error in SILENT_REFUSALS
-            if silent:
-                return web.Response(status=302, headers={"Location": transaction.return_url})
-            if response.error == "access_denied":
-                raise LoginDenied
-            raise LoginRefused
+        if transaction.prompt == "none" and response.error in SILENT_REFUSALS:
+            return web.Response(status=302, headers={"Location": transaction.return_url})
+        code = require_code(response)
         # A task of its own: a browser that hangs up now must not leave tokens nobody owns.
         client = _describe(request.headers.get("User-Agent", ""))
         cookie = await asyncio.shield(
-            asyncio.ensure_future(self._establish(response.code, transaction, client))
+            asyncio.ensure_future(self._establish(code, transaction, client))
         )
         answer = web.Response(status=302, headers={"Location": transaction.return_url})
         answer.headers.add("Set-Cookie", self._cookies.set_session(cookie))
@@ -145,14 +141,13 @@ class Callback:
         return new_id.value
 
     async def _create(self, key: str, identity: Identity, client: str) -> Session:
-        claims = {name: value for name, value in identity.claims.items() if name in self._claims}
         return await self._sessions.create(
             key,
             issuer=identity.issuer,
             sub=identity.sub,
             sid=identity.sid,
             tokens=identity.tokens,
-            claims=claims,
+            claims=self._claims.kept(identity.claims),
             acr=identity.acr,
             auth_time=identity.auth_time,
             client=client,

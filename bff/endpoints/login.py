@@ -3,7 +3,6 @@
 OIDC Core section 3.1.2.1; the parameters a browser may set are the ones listed here and no others.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -23,7 +22,7 @@ from bff.gate.decision import Local
 from bff.model import LoginTransaction
 from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty
-from bff.sessions.cookie import Binder
+from bff.sessions.cookie import Binder, NewId
 from bff.sessions.transactions import Transactions
 
 
@@ -51,8 +50,11 @@ class Login:
         cookies: BrowserCookies,
         return_rules: ReturnRules,
         clock: Clock,
+        *,
+        issuer: str,
     ) -> None:
         self._relying_party = relying_party
+        self._issuer = issuer
         self._transactions = transactions
         self._binder = binder
         self._cookies = cookies
@@ -81,14 +83,12 @@ class Login:
             StoreUnavailable: the transaction can't be kept.
         """
         outgoing = await self._relying_party.authorization_request(wanted)
-        binder = self._cookies.binder_of(local.fields)
-        if binder is None or not self._binder.is_ours(binder):
-            binder = self._binder.issue()
+        binder = self._binder_of(local) or self._binder.issue()
         transaction = LoginTransaction(
-            issuer=self._relying_party.issuer,
+            issuer=self._issuer,
             code_verifier=outgoing.code_verifier,
             nonce=outgoing.nonce,
-            binder_hash=hash_binder(binder),
+            binder_hash=binder.key,
             return_url=return_url,
             created_at=self._clock.now(),
             prompt=wanted.prompt,
@@ -98,8 +98,14 @@ class Login:
         )
         await self._transactions.put(outgoing.state, transaction)
         response = web.Response(status=302, headers={"Location": outgoing.url})
-        response.headers.add("Set-Cookie", self._cookies.set_binder(binder))
+        response.headers.add("Set-Cookie", self._cookies.set_binder(binder.value))
         return response
+
+    def _binder_of(self, local: Local) -> NewId | None:
+        # One binder for all tabs: the browser's own, if we signed it.
+        value = self._cookies.binder_of(local.fields)
+        key = self._binder.key_of(value) if value is not None else None
+        return NewId(value, key) if value is not None and key is not None else None
 
 
 class Resume:
@@ -112,8 +118,3 @@ class Resume:
         if local.session is not None:
             return web.Response(status=302, headers={"Location": "/"})
         return await self._login.start(local, LoginRequest(), "/")
-
-
-def hash_binder(value: str) -> str:
-    """What a transaction keeps of the binder cookie: its SHA-256, hex."""
-    return hashlib.sha256(value.encode()).hexdigest()

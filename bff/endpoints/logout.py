@@ -4,7 +4,6 @@ OpenID Connect RP-Initiated Logout 1.0; RFC 7009 for the tokens. The local end c
 not depend on the OP.
 """
 
-import asyncio
 import secrets
 
 import structlog
@@ -12,7 +11,7 @@ from aiohttp import web
 
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.parameters import parse_parameters
-from bff.errors import LogoutNotConfirmed, OpError
+from bff.errors import LogoutNotConfirmed
 from bff.gate.decision import Local
 from bff.model import Session
 from bff.oidc.relying_party import RelyingParty
@@ -20,8 +19,6 @@ from bff.sessions.cookie import LogoutSid
 from bff.tokens.ending import SessionEnder
 
 log = structlog.get_logger("bff.audit")
-
-END_SESSION_URL_SECONDS = 1.0
 
 
 class Logout:
@@ -65,11 +62,7 @@ class Logout:
     async def _location(self, ended: Session | None) -> str:
         if ended is None:
             return self._post_logout_path
-        try:
-            async with asyncio.timeout(END_SESSION_URL_SECONDS):
-                url = await self._relying_party.end_session_url(
-                    ended.tokens.id_token, secrets.token_urlsafe(16)
-                )
-        except (OpError, TimeoutError):
-            url = None
+        url = await self._relying_party.end_session_url(
+            ended.tokens.id_token, secrets.token_urlsafe(16)
+        )
         return url or self._post_logout_path

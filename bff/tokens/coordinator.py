@@ -18,10 +18,12 @@ from bff.clock import Clock
 from bff.errors import GrantRejected, IdTokenInvalid, OpError, OpUnavailable, StoreUnavailable
 from bff.model import Session
 from bff.observability.metrics import Metrics
-from bff.oidc.relying_party import Refreshed, RelyingParty
+from bff.oidc.identity import Refreshed
+from bff.oidc.relying_party import RelyingParty
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
 from bff.tokens.backoff import Backoff
+from bff.tokens.claims import ClaimAllowList
 from bff.tokens.due import RefreshPolicy
 from bff.tokens.ending import SessionEnder
 from bff.tokens.lease import ChangeWaiters, held
@@ -51,6 +53,7 @@ class RefreshCoordinator:
         ender: SessionEnder,
         clock: Clock,
         policy: RefreshPolicy,
+        claims: ClaimAllowList,
         metrics: Metrics,
         settings: CoordinatorSettings | None = None,
     ) -> None:
@@ -59,6 +62,7 @@ class RefreshCoordinator:
         self._ender = ender
         self._clock = clock
         self._policy = policy
+        self._claims = claims
         self._metrics = metrics
         self._settings = settings or CoordinatorSettings()
         self._flights: SingleFlight[Session] = SingleFlight()
@@ -182,7 +186,9 @@ class RefreshCoordinator:
         updated = dataclasses.replace(
             session,
             tokens=refreshed.tokens,
-            claims=refreshed.claims if refreshed.claims is not None else session.claims,
+            claims=self._claims.kept(refreshed.claims or {}, before=session.claims),
+            acr=refreshed.acr,
+            auth_time=refreshed.auth_time,
         )
         guard: Lease | None = lease
         pause = 0.05

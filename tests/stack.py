@@ -1,0 +1,182 @@
+"""A whole installation on loopback for the flow tests: demo OP, demo API, gateway, over sockets.
+
+The OP lives on 127.0.0.1 and the gateway on localhost, so that a browser (and `tests.browser`) sees
+two sites, as in production. Everything runs in the test's event loop and is stopped at its end.
+"""
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from aiohttp import web
+
+from bff.app import Gateway
+from bff.clock import Clock
+from bff.config import Settings, load
+from spa_demo import SPA_ROOT
+from spa_demo.api import ApiSettings, build_api
+from spa_demo.op import OP_STATE, Client, OpSettings, build_op
+from spa_demo.op.counters import Counters
+from spa_demo.op.keys import SigningKeys
+
+CLIENT_ID = "spa"
+CLIENT_SECRET = "client-secret-canary-0123456789"
+SESSION_SECRET = "Zk3vJ8qT5nY1cW7xB2mL9rD4sF6hG0pA"
+SCOPE = "openid profile email offline_access api:read api:write"
+
+_KEYS: list[SigningKeys] = []
+
+
+@dataclass(slots=True)
+class Stack:
+    """What is running. `issuer` and `public_url` are origins; `op` counts what the OP was asked."""
+
+    gateway: Gateway
+    public_url: str
+    admin_url: str
+    issuer: str
+    op: Counters
+    op_application: web.Application
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def signing_keys() -> SigningKeys:
+    """One set for the whole run: making an RSA key takes longer than most tests."""
+    if not _KEYS:
+        _KEYS.append(SigningKeys())
+    return _KEYS[0]
+
+
+def settings_from(toml: str, environ: Mapping[str, str] | None = None) -> Settings:
+    """Load a configuration as a user would write it."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "bff.toml"
+        path.write_text(toml)
+        return load(path, environ or {})
+
+
+@contextlib.asynccontextmanager
+async def serving(application: web.Application, port: int) -> AsyncIterator[None]:
+    """An application on a loopback port."""
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def running(gateway: Gateway) -> AsyncIterator[Gateway]:
+    await gateway.start()
+    try:
+        yield gateway
+    finally:
+        await gateway.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    gateway: int
+    admin: int
+    op: int
+    api: int
+
+
+def gateway_toml(
+    ports: Ports,
+    *,
+    store: str = "memory://",
+    session: str = "",
+    oidc: str = "",
+    server: str = "",
+    extra: str = "",
+    routes: str | None = None,
+) -> str:
+    """The usual configuration, with further lines for its tables."""
+    api_route = f"""
+[[routes]]
+path = "/api/"
+upstream = "http://127.0.0.1:{ports.api}/"
+methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+"""
+    return f"""
+[server]
+public_url = "http://localhost:{ports.gateway}"
+listen = "127.0.0.1:{ports.gateway}"
+admin_listen = "127.0.0.1:{ports.admin}"
+shutdown_timeout = "2s"
+{server}
+[oidc]
+issuer = "http://127.0.0.1:{ports.op}"
+client_id = "{CLIENT_ID}"
+client_secret = "{CLIENT_SECRET}"
+scope = "{SCOPE}"
+{oidc}
+[session]
+store = "{store}"
+secrets = ["{SESSION_SECRET}"]
+{session}
+[user]
+claims = ["name", "email"]
+{extra}
+[spa]
+root = "{SPA_ROOT}"
+{api_route if routes is None else routes}
+"""
+
+
+@contextlib.asynccontextmanager
+async def running_stack(
+    *,
+    store: str = "memory://",
+    clock: Clock | None = None,
+    access_token_seconds: int = 60,
+    session: str = "",
+    oidc: str = "",
+    server: str = "",
+    extra: str = "",
+    op: Mapping[str, object] | None = None,
+) -> AsyncIterator[Stack]:
+    """Start all of it. The keyword texts are further lines of the gateway's configuration; `op`
+    are further settings of the demo OP."""
+    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    issuer, public_url = f"http://127.0.0.1:{ports.op}", f"http://localhost:{ports.gateway}"
+    client = Client(
+        CLIENT_ID,
+        CLIENT_SECRET,
+        redirect_uris=(f"{public_url}/bff/callback",),
+        post_logout_redirect_uris=(f"{public_url}/",),
+    )
+    op_settings = OpSettings(
+        issuer=issuer,
+        clients=(client,),
+        access_token_seconds=access_token_seconds,
+        **(op or {}),  # type: ignore[arg-type]
+    )
+    op_application = build_op(op_settings, clock, signing_keys())
+    toml = gateway_toml(ports, store=store, session=session, oidc=oidc, server=server, extra=extra)
+    gateway = Gateway(settings_from(toml), clock)
+    async with (
+        serving(op_application, ports.op),
+        serving(build_api(ApiSettings(issuer=issuer), clock), ports.api),
+        running(gateway),
+    ):
+        yield Stack(
+            gateway,
+            public_url,
+            f"http://127.0.0.1:{ports.admin}",
+            issuer,
+            op_application[OP_STATE].counters,
+            op_application,
+        )

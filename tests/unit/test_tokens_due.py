@@ -1,0 +1,54 @@
+"""When a token is due: before expiry, by at most a third of its life, spread over sessions."""
+
+import dataclasses
+import hashlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bff.model import Session, Tokens
+from bff.tokens.due import RefreshPolicy
+
+NOW = 1_700_000_000.0
+POLICY = RefreshPolicy(60)
+
+
+def session(lifetime: float, *, key: str = "0" * 64, refresh_token: str | None = "rt") -> Session:
+    tokens = Tokens("at", NOW, NOW + lifetime, refresh_token=refresh_token)
+    return Session(key, 1, "https://op", "alice", None, NOW, NOW + 1e6, NOW + 1e6, tokens)
+
+
+@given(
+    st.floats(min_value=0, max_value=1e6),
+    st.binary(max_size=8),
+    st.floats(min_value=0, max_value=1e4),
+)
+def test_the_margin_is_bounded_by_a_third_of_the_lifetime(
+    lifetime: float, seed: bytes, before: float
+) -> None:
+    some = session(lifetime, key=hashlib.sha256(seed).hexdigest())
+    margin = some.tokens.expires_at - RefreshPolicy(before).due_at(some)
+    most = min(before, lifetime / 3)
+    assert most * 0.8 - 1e-3 <= margin <= most + 1e-3
+
+
+def test_sessions_born_together_are_not_due_together() -> None:
+    keys = [hashlib.sha256(bytes([n])).hexdigest() for n in range(100)]
+    times = [POLICY.due_at(session(600, key=key)) for key in keys]
+    assert max(times) - min(times) > 9
+    assert len(set(times)) > 90
+
+
+def test_due_and_expired() -> None:
+    some = session(600)
+    at = POLICY.due_at(some)
+    assert not POLICY.is_due(some, at - 0.01)
+    assert POLICY.is_due(some, at)
+    assert not POLICY.is_expired(some.tokens, some.tokens.expires_at - 0.01)
+    assert POLICY.is_expired(some.tokens, some.tokens.expires_at)
+
+
+def test_without_a_refresh_token_nothing_is_ever_due() -> None:
+    some = session(600, refresh_token=None)
+    assert not POLICY.is_due(some, NOW + 1e5)
+    assert POLICY.is_due(dataclasses.replace(some, tokens=session(600).tokens), NOW + 1e5)
