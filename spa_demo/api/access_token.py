@@ -1,0 +1,94 @@
+"""Verifies JWT access tokens: RFC 9068 section 4, RFC 8725 sections 3.1 and 3.11. Pure.
+
+Only RS256, only `typ: at+jwt`, only keys that the caller found under the token's `kid`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import Key
+
+from spa_demo.api.settings import ApiSettings
+
+ALGORITHM = "RS256"
+TYPES = frozenset({"at+jwt", "application/at+jwt"})
+MAX_TOKEN_CHARS = 8192
+
+
+class TokenRefused(Exception):
+    """The token is not one that this API accepts. The text names the check, never a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What the API needs to know of a verified token. `exp` is in epoch seconds."""
+
+    sub: str
+    client_id: str
+    scope: frozenset[str]
+    exp: int
+
+
+def read_kid(token: str) -> str:
+    """The `kid` of a token that is not verified yet, after the checks that need no key.
+
+    Raises: TokenRefused.
+    """
+    if len(token) > MAX_TOKEN_CHARS or not token.isascii():
+        raise TokenRefused("size")
+    try:
+        header = jws.extract_compact(token.encode("ascii")).headers()
+    except (JoseError, ValueError):
+        raise TokenRefused("form") from None
+    if header.get("alg") != ALGORITHM:
+        raise TokenRefused("alg")
+    if str(header.get("typ")).lower() not in TYPES:  # RFC 9068 section 4
+        raise TokenRefused("typ")
+    kid = header.get("kid")
+    if not isinstance(kid, str):
+        raise TokenRefused("kid")
+    return kid
+
+
+def verify_access_token(token: str, key: Key, settings: ApiSettings, now: float) -> AccessToken:
+    """Verify signature and claims.
+
+    Raises: TokenRefused.
+    """
+    try:
+        claims = jwt.decode(token, key, [ALGORITHM]).claims
+    except (JoseError, ValueError):
+        raise TokenRefused("signature") from None
+    if claims.get("iss") != settings.issuer:
+        raise TokenRefused("iss")
+    audience = claims.get("aud")
+    if settings.audience not in (audience if isinstance(audience, list) else [audience]):
+        raise TokenRefused("aud")
+    exp = _seconds(claims, "exp")
+    if now >= exp + settings.leeway_seconds:
+        raise TokenRefused("exp")
+    if "nbf" in claims and now < _seconds(claims, "nbf") - settings.leeway_seconds:
+        raise TokenRefused("nbf")
+    return AccessToken(
+        sub=_text(claims, "sub"),
+        client_id=_text(claims, "client_id"),
+        scope=frozenset(str(claims.get("scope", "")).split()),
+        exp=int(exp),
+    )
+
+
+def _seconds(claims: Mapping[str, Any], name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TokenRefused(name)
+    return float(value)
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str) or not value:
+        raise TokenRefused(name)
+    return value

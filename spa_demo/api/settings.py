@@ -1,0 +1,26 @@
+"""What the demo API is told at start. Plain frozen data."""
+
+from dataclasses import dataclass
+
+MAX_LEEWAY_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """`leeway_seconds` forgives clock skew when a token's `exp` is judged, 30 s at most.
+
+    `jwks_cooldown_seconds`: keys are asked for again after an unknown `kid`, but no more often.
+    """
+
+    issuer: str
+    audience: str = "urn:demo:api"
+    leeway_seconds: int = 10
+    jwks_cooldown_seconds: float = 10.0
+    max_body_bytes: int = 64 * 1024
+    max_echo_bytes: int = 256 * 1024 * 1024
+    max_notes: int = 1000
+    stream_interval_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.leeway_seconds <= MAX_LEEWAY_SECONDS:
+            raise ValueError(f"leeway_seconds must be between 0 and {MAX_LEEWAY_SECONDS}")

@@ -1,0 +1,46 @@
+"""The provider's metadata: OpenID Connect Discovery 1.0 section 3, RFC 8414, RFC 9207 section 3."""
+
+from spa_demo.op.grants import AUTH_METHODS
+from spa_demo.op.keys import ALGORITHM
+from spa_demo.op.settings import USER_SCOPES, OpSettings
+
+CLAIMS = (
+    "sub iss aud exp iat auth_time acr nonce at_hash sid "
+    "name given_name family_name preferred_username email email_verified"
+)
+
+
+def provider_metadata(settings: OpSettings) -> dict[str, object]:
+    """The discovery document. `issuer` is exactly the configured one."""
+    issuer = settings.issuer
+    api_scopes = {scope for user in settings.users for scope in user.api_scope}
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/token",
+        "userinfo_endpoint": f"{issuer}/userinfo",
+        "jwks_uri": f"{issuer}/jwks",
+        "end_session_endpoint": f"{issuer}/end-session",
+        "revocation_endpoint": f"{issuer}/revoke",
+        "introspection_endpoint": f"{issuer}/introspect",
+        "scopes_supported": sorted(USER_SCOPES | api_scopes),
+        "claims_supported": CLAIMS.split(),
+        "claim_types_supported": ["normal"],
+        "acr_values_supported": list(settings.acr_values),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "token_endpoint_auth_methods_supported": AUTH_METHODS,
+        "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
+        "introspection_endpoint_auth_methods_supported": AUTH_METHODS,
+        "code_challenge_methods_supported": ["S256"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "authorization_response_iss_parameter_supported": True,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+    }

@@ -1,0 +1,152 @@
+"""The OP's HTML: login, consent, account, confirmation of a logout, errors.
+
+Pure functions from values to text. Every value is escaped; no script, no external resource.
+"""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from spa_demo.op.records import OpSession
+from spa_demo.op.settings import User
+from spa_demo.op.style import CSS
+
+SCOPE_TEXTS = {
+    "openid": "Know who you are",
+    "profile": "See your name and user name",
+    "email": "See your e-mail address",
+    "offline_access": "Stay signed in after you have left",
+    "api:read": "Read the shared notes",
+    "api:write": "Add and delete notes in your name",
+}
+
+
+def login_page(
+    *, action: str, form_token: str, users: Sequence[User], chosen: str, client: str, failed: bool
+) -> str:
+    """The login form. The passwords are printed: the accounts are public by design."""
+    accounts = "".join(_account_choice(user, checked=user.sub == chosen) for user in users)
+    alert = '<p role="alert">User name and password do not match.</p>' if failed else ""
+    return _layout(
+        "Sign in",
+        f"""
+<h1>Sign in</h1>
+<p>to continue to <strong>{escape(client)}</strong></p>
+{alert}
+<form method="post" action="{escape(action)}" id="login">
+  {_hidden("form_token", form_token)}
+  <fieldset><legend>Demo account</legend>{accounts}</fieldset>
+  <label class="field" for="password">Password</label>
+  <input id="password" type="password" name="password" autocomplete="current-password" autofocus>
+  <div class="actions">
+    <button name="decision" value="login">Sign in</button>
+    <button class="quiet" name="decision" value="cancel">Cancel</button>
+  </div>
+</form>""",
+    )
+
+
+def consent_page(
+    *, action: str, form_token: str, session: OpSession, client: str, scope: str
+) -> str:
+    """The consent form, with each scope that would be granted."""
+    items = "".join(
+        f"<li>{escape(SCOPE_TEXTS.get(token, token))}<code>{escape(token)}</code></li>"
+        for token in scope.split()
+    )
+    return _layout(
+        "Allow access",
+        f"""
+<h1>Allow access?</h1>
+<p><strong>{escape(client)}</strong> asks, on behalf of
+<strong>{escape(session.user.name)}</strong>, to:</p>
+<ul class="scopes">{items}</ul>
+<form method="post" action="{escape(action)}" id="consent">
+  {_hidden("form_token", form_token)}
+  <div class="actions">
+    <button name="decision" value="allow">Allow</button>
+    <button class="quiet" name="decision" value="cancel">Cancel</button>
+    <button class="link" name="decision" value="switch">Not {escape(session.user.name)}?
+      Use another account</button>
+  </div>
+</form>""",
+    )
+
+
+def account_page(*, form_token: str, session: OpSession, session_count: int) -> str:
+    """Who is signed in here, and the ways out."""
+    clients = ", ".join(sorted(session.client_ids)) or "none yet"
+    return _layout(
+        "Your account",
+        f"""
+<h1>{escape(session.user.name)}</h1>
+<p>{escape(session.user.email)}. Applications in this session: {escape(clients)}.
+Sessions in all browsers: {session_count}.</p>
+<form method="post" action="/account/sign-out" id="sign-out">
+  {_hidden("form_token", form_token)}
+  <div class="actions">
+    <button name="scope" value="here">Sign out here</button>
+    <button class="quiet" name="scope" value="everywhere">Sign out everywhere</button>
+  </div>
+</form>""",
+    )
+
+
+def confirm_logout_page(
+    *, form_token: str, session: OpSession, kept: Iterable[tuple[str, str]]
+) -> str:
+    """Asks before a logout that no valid `id_token_hint` vouches for."""
+    fields = "".join(_hidden(name, value) for name, value in kept)
+    return _layout(
+        "Sign out",
+        f"""
+<h1>Sign out?</h1>
+<p>{escape(session.user.name)}, do you want to end your session here?</p>
+<form method="post" action="/end-session/confirm" id="confirm-logout">
+  {_hidden("form_token", form_token)}{fields}
+  <div class="actions">
+    <button name="decision" value="yes">Sign out</button>
+    <button class="quiet" name="decision" value="no">Stay signed in</button>
+  </div>
+</form>""",
+    )
+
+
+def message_page(title: str, text: str) -> str:
+    """A page with nothing to do on it. Both texts are ours, never the request's."""
+    return _layout(title, f"<h1>{escape(title)}</h1>\n<p>{escape(text)}</p>")
+
+
+def _account_choice(user: User, *, checked: bool) -> str:
+    scopes = " ".join(sorted(user.api_scope)) or "no API access"
+    return f"""
+<label class="account">
+  <input type="radio" name="username" value="{escape(user.sub)}" {"checked" if checked else ""}>
+  <span>{escape(user.name)}</span><code>{escape(user.password)}</code>
+  <small>{escape(user.sub)} &middot; {escape(scopes)}</small>
+</label>"""
+
+
+def _hidden(name: str, value: str) -> str:
+    return f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+
+
+def _layout(title: str, body: str) -> str:
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)} - Demo identity provider</title>
+<link rel="icon" href="data:,">
+<style>{CSS}</style>
+</head>
+<body>
+<main>
+<header>Demo identity provider</header>
+{body}
+<footer>For demonstrations only: every account here is public.
+<a href="/account">Your account</a></footer>
+</main>
+</body>
+</html>
+"""

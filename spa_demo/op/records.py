@@ -1,0 +1,119 @@
+"""What the OP remembers: sessions, interactions, codes, token families, tokens.
+
+Mutable records owned by `state.OpState`; nothing else writes them. `repr` shows no secret.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin, TokenMixin
+
+from bff.clock import Clock
+from spa_demo.op.settings import User
+
+
+@dataclass(slots=True)
+class OpSession:
+    """One browser's login at the OP. `sid` is public (it goes into tokens), `cookie` is not."""
+
+    cookie: str = field(repr=False)
+    sid: str
+    user: User
+    auth_time: float
+    acr: str
+    expires_at: float
+    consents: dict[str, frozenset[str]] = field(default_factory=dict)
+    client_ids: set[str] = field(default_factory=set)
+
+    def has_consented(self, client_id: str, scope: str) -> bool:
+        return set(scope.split()) <= self.consents.get(client_id, frozenset())
+
+
+@dataclass(slots=True)
+class Interaction:
+    """An authorization request that waits for its user, in the browser that brought it.
+
+    `login_sid` names the session that was opened or renewed for it, if any.
+    """
+
+    id: str = field(repr=False)
+    browser: str = field(repr=False)
+    parameters: Mapping[str, str]
+    expires_at: float
+    login_sid: str | None = None
+
+
+@dataclass(slots=True)
+class TokenFamily:
+    """All tokens that descend from one authorization: they live and die together.
+
+    `user` is None for a client acting for itself. `revoked_because` is None while it lives.
+    """
+
+    id: str
+    client_id: str
+    user: User | None
+    scope: str
+    sid: str | None = None
+    auth_time: float | None = None
+    acr: str | None = None
+    refresh_expires_at: float = 0.0
+    revoked_because: str | None = None
+
+    @property
+    def sub(self) -> str:
+        return self.user.sub if self.user else self.client_id
+
+
+@dataclass(slots=True)
+class AuthorizationCode(AuthorizationCodeMixin):
+    """A code, kept past its use so that a second use is recognised."""
+
+    value: str = field(repr=False)
+    client_id: str
+    redirect_uri: str
+    scope: str
+    session: OpSession
+    acr: str
+    nonce: str | None
+    code_challenge: str
+    code_challenge_method: str
+    expires_at: float
+    family: TokenFamily | None = None
+
+    def get_redirect_uri(self) -> str:
+        return self.redirect_uri
+
+    def get_scope(self) -> str:
+        return self.scope
+
+
+@dataclass(slots=True)
+class IssuedToken(TokenMixin):
+    """An access or refresh token. `spent` marks a refresh token that was rotated away."""
+
+    kind: Literal["access_token", "refresh_token"]
+    family: TokenFamily
+    scope: str
+    issued_at: float
+    expires_at: float
+    clock: Clock = field(repr=False)
+    jti: str = ""
+    spent: bool = False
+    revoked: bool = False
+
+    def check_client(self, client: ClientMixin) -> bool:
+        return self.family.client_id == client.get_client_id()
+
+    def get_scope(self) -> str:
+        return self.scope
+
+    def get_expires_in(self) -> int:
+        return int(self.expires_at - self.issued_at)
+
+    def is_expired(self) -> bool:
+        return self.clock.now() >= self.expires_at
+
+    def is_revoked(self) -> bool:
+        return self.revoked or self.spent or self.family.revoked_because is not None
