@@ -1,0 +1,51 @@
+"""What several commands share: `--config`, and how a configuration that cannot be used is told."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import click
+
+from bff.config import ConfigError, Settings, load
+
+CONFIG_UNUSABLE = 2
+DEFAULT_FILE = Path("bff.toml")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def config_option(command: Callable[Concatenate[Settings, P], R]) -> Callable[..., R]:
+    """Give a command `--config`, and the settings as its first argument."""
+
+    @click.option(
+        "--config",
+        "file",
+        type=click.Path(path_type=Path),
+        envvar="BFF_CONFIG",
+        show_envvar=True,
+        help="The TOML file; by default bff.toml, if it exists.",
+    )
+    @functools.wraps(command)
+    def with_settings(file: Path | None, *args: P.args, **kwargs: P.kwargs) -> R:
+        return command(settings_or_exit(file), *args, **kwargs)
+
+    return with_settings
+
+
+def settings_or_exit(file: Path | None) -> Settings:
+    """The settings; or every problem on standard error, and the end with exit code 2."""
+    if file is None and DEFAULT_FILE.exists():
+        file = DEFAULT_FILE
+    try:
+        return load(file, os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        count = len(error.problems)
+        hint = "" if file else "; there is no bff.toml here, name a file with --config"
+        click.echo(f"bff: {count} problem{'s'[: count > 1]} in the configuration{hint}", err=True)
+        sys.exit(CONFIG_UNUSABLE)

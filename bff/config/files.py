@@ -1,0 +1,70 @@
+"""Files and directories that the configuration names. Relative ones start at the directory of the
+configuration file, which the loader passes as the validation context `directory`.
+"""
+
+import ssl
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
+
+_MAX_SECRET_FILE_BYTES = 65536
+
+
+def resolve(value: object, info: ValidationInfo) -> object:
+    """The path as seen from the configuration file's directory."""
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError("must be the path of a file")
+    directory = (info.context or {}).get("directory")
+    return Path(directory) / value if directory is not None else Path(value)
+
+
+def require_certificates(path: Path) -> Path:
+    """A PEM file with at least one certificate that can be loaded."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError:
+        raise ValueError("holds no certificates in PEM form") from None
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    return path
+
+
+def require_site(path: Path) -> Path:
+    """A directory with a built single-page app in it."""
+    if not path.is_dir():
+        raise ValueError("is not a directory; build the app first, or use dev_server")
+    if not (path / "index.html").is_file():
+        raise ValueError("has no index.html; build the app first, or use dev_server")
+    return path
+
+
+def read_text(path: Path) -> str:
+    """The text of a small file.
+
+    Raises:
+        ValueError: with the reason, never the content.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_SECRET_FILE_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    if len(content) > _MAX_SECRET_FILE_BYTES:
+        raise ValueError("is too large")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8 text") from None
+
+
+_SCHEMA = WithJsonSchema({"type": "string", "x-kind": "file"})
+FilePath = Annotated[Path, BeforeValidator(resolve), _SCHEMA]
+CaFile = Annotated[Path, BeforeValidator(resolve), AfterValidator(require_certificates), _SCHEMA]
+SiteRoot = Annotated[
+    Path,
+    BeforeValidator(resolve),
+    AfterValidator(require_site),
+    WithJsonSchema({"type": "string", "x-kind": "directory"}),
+]

@@ -1,0 +1,126 @@
+"""[oidc]: the OpenID provider, and how the gateway is registered there as a confidential client."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
+
+from bff.config.canonical import OwnPath
+from bff.config.files import CaFile, FilePath
+from bff.config.quantities import Between, Duration
+from bff.config.section import Section
+from bff.config.texts import SOME, NonEmpty, NonEmptySecret, Scope
+from bff.config.urls import Issuer
+from bff.oidc.authorization import RESERVED_PARAMETERS
+
+# Public-key signatures only: `none` and HMAC are not on offer (RFC 8725 section 3.1).
+SigningAlg = Literal[
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "Ed25519",
+]
+ClientAuth = Literal["client_secret_basic", "client_secret_post"]
+
+
+def refuse_public_client(value: object) -> object:
+    """OAuth for browser-based apps, section 6.1.3.1: a BFF is a confidential client."""
+    if value == "none":
+        raise ValueError(
+            'must not be "none": the gateway is a confidential client and needs a secret'
+        )
+    return value
+
+
+def require_openid(scope: str) -> str:
+    """OIDC Core section 3.1.2.1: without `openid` there is no ID token."""
+    if "openid" not in scope.split():
+        raise ValueError('must contain "openid"')
+    return scope
+
+
+def refuse_reserved(name: str) -> str:
+    """A parameter name that the gateway does not set itself."""
+    if name.lower() in RESERVED_PARAMETERS:
+        raise ValueError("is set by the gateway and can't be overridden")
+    return name
+
+
+class OidcSettings(Section):
+    """The relying party."""
+
+    issuer: Issuer = Field(
+        description="The OP's issuer identifier, exactly as its discovery document spells it.",
+        examples=["https://idp.example.com/realms/acme"],
+    )
+    client_id: NonEmpty = Field(
+        description="The gateway's client identifier at the OP.", examples=["spa"]
+    )
+    client_secret: NonEmptySecret = Field(
+        description="The client secret. Prefer client_secret_file or the environment."
+    )
+    client_secret_file: FilePath | None = Field(
+        default=None,
+        description="A file that holds the client secret.",
+        examples=["/run/secrets/client_secret"],
+    )
+    client_auth: Annotated[ClientAuth, BeforeValidator(refuse_public_client)] = Field(
+        default="client_secret_basic",
+        description="How the gateway authenticates at the OP's token and revocation endpoints.",
+    )
+    scope: Annotated[Scope, AfterValidator(require_openid)] = Field(
+        default="openid profile offline_access",
+        description='Scopes to ask for, "openid" among them. Most OPs give a refresh token for '
+        '"offline_access" only; some refuse that scope.',
+    )
+    id_token_algs: Annotated[tuple[SigningAlg, ...], SOME] = Field(
+        default=("RS256",),
+        description="Signature algorithms accepted on ID tokens and logout tokens, whatever the "
+        "OP's metadata lists.",
+    )
+    authorization_params: dict[Annotated[str, AfterValidator(refuse_reserved)], str] = Field(
+        default={},
+        description="Further parameters of every authorization request. Those that the gateway "
+        "sets itself are refused.",
+        examples=[{"audience": "https://api.example.com"}],
+    )
+    userinfo: StrictBool = Field(
+        default=False,
+        description="Whether to ask the UserInfo endpoint for claims after a login.",
+    )
+    send_id_token_hint: StrictBool = Field(
+        default=True,
+        description="Whether RP-initiated logout sends id_token_hint: the one place where a token "
+        "(the ID token) passes through a URL. Without it many OPs ask the user to confirm.",
+    )
+    post_logout_path: OwnPath = Field(
+        default="/",
+        description="The path of this origin to which the OP returns after a logout. Register "
+        "public_url plus this path as post_logout_redirect_uri.",
+    )
+    revoke_on_logout: StrictBool = Field(
+        default=True,
+        description="Whether a logout revokes the refresh token at the OP (RFC 7009).",
+    )
+    leeway: Annotated[Duration, Between("0s", "60s")] = Field(
+        default="30s",
+        validate_default=True,
+        description="Clock difference to the OP that is tolerated in tokens, at most 60s.",
+    )
+    timeout: Annotated[Duration, Between("100ms", "60s")] = Field(
+        default="10s",
+        validate_default=True,
+        description="The longest time that one call to the OP may take.",
+    )
+    ca_file: CaFile | None = Field(
+        default=None,
+        description="PEM file of the certificate authorities to trust for the OP instead of the "
+        "system's. Verification can't be switched off.",
+        examples=["/etc/ssl/private-ca.pem"],
+    )

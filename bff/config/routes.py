@@ -1,0 +1,110 @@
+"""[[routes]]: which paths go to which API, with whose token."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, WithJsonSchema
+
+from bff.config.canonical import OwnPath
+from bff.config.files import CaFile
+from bff.config.quantities import Between, Duration
+from bff.config.section import Section
+from bff.config.texts import SOME, Scope, Token, require_token
+from bff.config.urls import URL_SCHEMA, UpstreamUrl
+from bff.gate.routes import CsrfMode, TokenKind, Upstream
+
+
+def require_method(method: str) -> str:
+    """A method that may be forwarded."""
+    require_token(method)
+    if method != method.upper():
+        raise ValueError("must be in upper case")
+    if method in {"CONNECT", "TRACE"}:
+        raise ValueError("is never forwarded")  # RFC 9110 sections 9.3.6, 9.3.8
+    return method
+
+
+def as_list(value: object) -> object:
+    """One URL stands for a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+def require_distinct(upstreams: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
+    if len(set(upstreams)) != len(upstreams):
+        raise ValueError("must not name the same upstream twice")
+    return upstreams
+
+
+class RouteSettings(Section):
+    """One route. `upstream` is always a tuple, of one or more."""
+
+    path: OwnPath = Field(
+        description="Path prefix, matched on segment boundaries; the longest prefix wins.",
+        examples=["/api/"],
+    )
+    upstream: Annotated[
+        tuple[UpstreamUrl, ...],
+        BeforeValidator(as_list),
+        SOME,
+        AfterValidator(require_distinct),
+        WithJsonSchema({"anyOf": [URL_SCHEMA, {"type": "array", "items": URL_SCHEMA}]}),
+    ] = Field(
+        description="URL of the API, or a list of URLs to balance over. Its path is put in front "
+        "of what is forwarded.",
+        examples=["http://127.0.0.1:9000/v1/"],
+    )
+    token: TokenKind = Field(
+        default=TokenKind.USER,
+        description="Whose access token goes along: the user's, the gateway's own (client "
+        "credentials), or none. With none no session is needed.",
+    )
+    scope: Scope = Field(
+        default="",
+        description='Scopes of the client token; only with token = "client".',
+        examples=["catalog.read"],
+    )
+    anonymous: StrictBool = Field(
+        default=False,
+        description="Whether callers without a session may use the client token; only with "
+        'token = "client".',
+    )
+    methods: Annotated[tuple[Annotated[str, AfterValidator(require_method)], ...], SOME] = Field(
+        default=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
+        description="Methods that are forwarded; any other is answered 405.",
+    )
+    strip_prefix: StrictBool = Field(
+        default=True,
+        description="Whether the route's path is cut off before the upstream's is put in front.",
+    )
+    csrf: CsrfMode = Field(
+        default=CsrfMode.HEADER,
+        description="How the CSRF guard judges reading requests: by the header, or by the "
+        "browser's Sec-Fetch-Site and Origin only (for images, downloads and EventSource). "
+        "Changing requests always need the header.",
+    )
+    timeout: Annotated[Duration, Between("100ms", "1d")] = Field(
+        default="30s",
+        validate_default=True,
+        description="The longest silence between bytes of the upstream; not a limit on the whole.",
+    )
+    connect_timeout: Annotated[Duration, Between("10ms", "60s")] = Field(
+        default="5s",
+        validate_default=True,
+        description="The longest time that connecting to the upstream may take.",
+    )
+    forward_cookies: tuple[Token, ...] = Field(
+        default=(),
+        description="Names of the cookies that pass, in both directions. The gateway's own never "
+        "do.",
+        examples=[["locale"]],
+    )
+    ca_file: CaFile | None = Field(
+        default=None,
+        description="PEM file of the certificate authorities to trust for https upstreams "
+        "instead of the system's.",
+        examples=["/etc/ssl/private-ca.pem"],
+    )
+
+    @property
+    def prefix(self) -> str:
+        """The path without a slash at the end; the root is the empty string."""
+        return self.path.rstrip("/")

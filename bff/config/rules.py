@@ -1,0 +1,132 @@
+"""What must hold between keys. One rule a function; each yields the faults it finds.
+
+A rule is also run on settings in which other keys are invalid and therefore missing; it then ends
+where it first reads one of those (AttributeError), so that every problem is told at once.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from bff.config.canonical import is_within
+from bff.config.problems import Fault
+from bff.config.routes import RouteSettings
+from bff.config.settings import Settings
+from bff.gate.routes import TokenKind
+
+
+def memory_has_one_worker(settings: Settings) -> Iterator[Fault]:
+    if settings.session.is_in_memory and settings.server.workers > 1:
+        yield Fault(
+            ("server", "workers"),
+            "must be 1 with session.store = memory://, which keeps sessions inside one process; "
+            "for more set a redis:// store",
+        )
+
+
+def listeners_differ(settings: Settings) -> Iterator[Fault]:
+    if settings.server.listen == settings.server.admin_listen:
+        yield Fault(("server", "admin_listen"), "must differ from server.listen: never public")
+
+
+def idle_within_absolute(settings: Settings) -> Iterator[Fault]:
+    if settings.session.idle_timeout > settings.session.absolute_timeout:
+        yield Fault(("session", "idle_timeout"), "must not be longer than session.absolute_timeout")
+
+
+def cookie_name_fits_scheme(settings: Settings) -> Iterator[Fault]:
+    # RFC 6265bis section 4.1.3: a browser drops a prefixed cookie that is not Secure, and only
+    # the prefix keeps a sibling domain from planting a cookie of that name.
+    name = settings.session.cookie_name
+    if name is None:
+        return
+    if settings.server.is_https and not name.startswith("__Host-"):
+        yield Fault(("session", "cookie_name"), "must start with __Host- when public_url is https")
+    if not settings.server.is_https and name.lower().startswith(("__host-", "__secure-")):
+        yield Fault(("session", "cookie_name"), "a name with this prefix needs an https public_url")
+
+
+def logout_returns_to_a_page(settings: Settings) -> Iterator[Fault]:
+    if is_within(settings.oidc.post_logout_path, settings.server.prefix):
+        yield Fault(("oidc", "post_logout_path"), "must not lie below server.prefix")
+
+
+def one_source_of_pages(settings: Settings) -> Iterator[Fault]:
+    if settings.spa.root is not None and settings.spa.dev_server is not None:
+        yield Fault(("spa", "dev_server"), "must not be given together with spa.root")
+
+
+def routes_are_distinct(settings: Settings) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for index, route in enumerate(settings.routes):
+        with suppress(AttributeError):
+            if route.prefix in seen:
+                yield Fault(("routes", index, "path"), "another route has this path already")
+            seen.add(route.prefix)
+
+
+def routes_leave_own_paths(settings: Settings) -> Iterator[Fault]:
+    own = settings.server.prefix
+    for index, route in enumerate(settings.routes):
+        with suppress(AttributeError):
+            if is_within(route.path, own):
+                yield Fault(
+                    ("routes", index, "path"), "lies below server.prefix, where the gateway's are"
+                )
+
+
+def routes_leave_the_app(settings: Settings) -> Iterator[Fault]:
+    if settings.spa.root is None and settings.spa.dev_server is None:
+        return
+    for index, route in enumerate(settings.routes):
+        with suppress(AttributeError):
+            if route.prefix == "":
+                yield Fault(("routes", index, "path"), "would hide the app that [spa] serves")
+
+
+def client_keys_need_client_token(settings: Settings) -> Iterator[Fault]:
+    for index, route in enumerate(settings.routes):
+        with suppress(AttributeError):
+            if route.token is not TokenKind.CLIENT:
+                yield from _client_keys(index, route)
+
+
+def _client_keys(index: int, route: RouteSettings) -> Iterator[Fault]:
+    message = 'is for token = "client" only'
+    with suppress(AttributeError):
+        if route.scope:
+            yield Fault(("routes", index, "scope"), message)
+    with suppress(AttributeError):
+        if route.anonymous:
+            yield Fault(("routes", index, "anonymous"), message)
+
+
+def own_cookie_stays(settings: Settings) -> Iterator[Fault]:
+    own = settings.cookie_name
+    for index, route in enumerate(settings.routes):
+        with suppress(AttributeError):
+            if any(name.lower().startswith(own.lower()) for name in route.forward_cookies):
+                yield Fault(
+                    ("routes", index, "forward_cookies"), "must not name the gateway's cookies"
+                )
+
+
+RULES: tuple[Callable[[Settings], Iterator[Fault]], ...] = (
+    memory_has_one_worker,
+    listeners_differ,
+    idle_within_absolute,
+    cookie_name_fits_scheme,
+    logout_returns_to_a_page,
+    one_source_of_pages,
+    routes_are_distinct,
+    routes_leave_own_paths,
+    routes_leave_the_app,
+    client_keys_need_client_token,
+    own_cookie_stays,
+)
+
+
+def broken_rules(settings: Settings) -> Iterator[Fault]:
+    """The faults of every rule that can be judged."""
+    for rule in RULES:
+        with suppress(AttributeError):
+            yield from rule(settings)

@@ -1,0 +1,73 @@
+"""[server]: where the gateway listens, and what the browser sees of it."""
+
+from typing import Annotated
+
+from pydantic import Field, StrictInt
+
+from bff.config.addresses import HostName, Listen, ProxyNetwork
+from bff.config.canonical import Prefix
+from bff.config.quantities import Between, Duration, Size
+from bff.config.section import Section
+from bff.config.urls import Origin
+
+
+class ServerSettings(Section):
+    """`public_url` is normalised to the origin, without a trailing slash."""
+
+    public_url: Origin = Field(
+        description="The origin that the browser sees. It fixes the redirect URI, the cookie and "
+        "the CSRF guard; nothing in a request can change it. Plain http is for loopback only.",
+        examples=["https://app.example.com"],
+    )
+    listen: Listen = Field(
+        default="127.0.0.1:8080",
+        validate_default=True,
+        description='Where the browser side is served: "host:port" or "unix:/path".',
+    )
+    admin_listen: Listen = Field(
+        default="127.0.0.1:9090",
+        validate_default=True,
+        description="Where health, readiness, metrics and session administration are served. "
+        "There is no authentication: keep it on loopback or inside the cluster.",
+    )
+    trusted_proxies: tuple[ProxyNetwork, ...] = Field(
+        default=(),
+        description="Networks of the proxies in front whose `X-Forwarded-*` headers count. A peer "
+        "on a Unix socket is always trusted: the socket's permissions decide who may connect.",
+        examples=[["127.0.0.1/32"]],
+    )
+    additional_hosts: tuple[HostName, ...] = Field(
+        default=(),
+        description="Host values to answer beside that of public_url, such as a load balancer's "
+        "probe uses. Any other host is refused with 421.",
+        examples=[["gateway.internal:8080"]],
+    )
+    prefix: Prefix = Field(
+        default="/bff",
+        validate_default=True,
+        description="The path below which the gateway's own endpoints live.",
+    )
+    workers: Annotated[StrictInt, Field(ge=1, le=128)] = Field(
+        default=1,
+        description="Processes that share the listening socket. More than one needs a Redis store.",
+    )
+    max_body: Size = Field(
+        default="1GB",
+        validate_default=True,
+        description="The largest request body that is accepted; a larger one is answered 413. "
+        "Bodies are streamed, never held in memory.",
+    )
+    shutdown_timeout: Annotated[Duration, Between("0s", "10m")] = Field(
+        default="30s",
+        validate_default=True,
+        description="How long running requests may finish after a stop signal.",
+    )
+
+    @property
+    def is_https(self) -> bool:
+        return self.public_url.startswith("https://")
+
+    @property
+    def authority(self) -> str:
+        """`host` or `host:port` of `public_url`, as a browser sends it in Host."""
+        return self.public_url.partition("://")[2]

@@ -1,0 +1,118 @@
+"""[session]: the store, the cookie, and how long a session lives."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, StrictInt, WithJsonSchema
+
+from bff.config.files import FilePath
+from bff.config.quantities import Between, Duration
+from bff.config.section import Section
+from bff.config.texts import SOME, CookieName, StrongSecret
+from bff.sessions.redis_url import KINDS, parse_redis_url
+
+IN_MEMORY = "memory://"
+
+
+def require_store_url(url: SecretStr) -> SecretStr:
+    """A URL that the session store's engine can read. The reason never repeats it."""
+    text = url.get_secret_value()
+    if text == IN_MEMORY:
+        return url
+    scheme, mark, _ = text.partition("://")
+    if not mark or scheme not in KINDS:
+        known = ", ".join(f"{kind}://" for kind in KINDS)
+        raise ValueError(f"must be {IN_MEMORY} or a URL that begins with one of {known}")
+    parse_redis_url(text)
+    return url
+
+
+StoreUrl = Annotated[
+    SecretStr,
+    AfterValidator(require_store_url),
+    WithJsonSchema({"type": "string", "x-kind": "secret URL"}),
+]
+
+
+def require_distinct(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """No secret twice: the list is a history of keys."""
+    if len({secret.get_secret_value() for secret in secrets}) != len(secrets):
+        raise ValueError("must not hold the same secret twice")
+    return secrets
+
+
+class SessionSettings(Section):
+    """`store` is a secret because it may hold a password."""
+
+    store: StoreUrl = Field(
+        default=IN_MEMORY,
+        validate_default=True,
+        description="Where sessions live: memory:// (one process, gone at a restart), redis://, "
+        "rediss://, unix://, redis+sentinel:// or redis+cluster://.",
+        examples=["rediss://redis.internal:6379/0"],
+    )
+    store_file: FilePath | None = Field(
+        default=None,
+        description="A file that holds the store's URL, for one with a password.",
+        examples=["/run/secrets/redis_url"],
+    )
+    secrets: Annotated[tuple[StrongSecret, ...], SOME, AfterValidator(require_distinct)] = Field(
+        description="Secrets of at least 32 bytes each. The first signs cookies and seals "
+        "sessions, all of them verify and open: put a new one in front to rotate. "
+        "`bff keygen` makes one. Every replica needs the same list.",
+    )
+    secrets_file: FilePath | None = Field(
+        default=None,
+        description="A file that holds the secrets, one a line, the newest first.",
+        examples=["/run/secrets/session_secrets"],
+    )
+    idle_timeout: Annotated[Duration, Between("1s", "30d")] = Field(
+        default="30m",
+        validate_default=True,
+        description="A session ends after this long without a request.",
+    )
+    absolute_timeout: Annotated[Duration, Between("1s", "365d")] = Field(
+        default="12h",
+        validate_default=True,
+        description="A session ends this long after the login, in use or not.",
+    )
+    refresh_before: Annotated[Duration, Between("0s", "1h")] = Field(
+        default="60s",
+        validate_default=True,
+        description="How long before its expiry an access token is refreshed, at most a third of "
+        "its lifetime.",
+    )
+    same_site: Literal["strict", "lax"] = Field(
+        default="strict",
+        description="SameSite of the session cookie. Use lax only if pages opened from another "
+        "site must find the session on their very first request.",
+    )
+    cookie_name: CookieName | None = Field(
+        default=None,
+        description="Name of the session cookie: by default `__Host-Http-bff` on https and "
+        "`bff` on loopback http. On https it must start with `__Host-`.",
+        examples=["__Host-Http-acme"],
+    )
+    login_timeout: Annotated[Duration, Between("10s", "10m")] = Field(
+        default="10m",
+        validate_default=True,
+        description="How long a user may take to log in at the OP, at most 10m.",
+    )
+    logins_per_browser: Annotated[StrictInt, Field(ge=1, le=50)] = Field(
+        default=10,
+        description="Logins that one browser may have open at a time; past it the oldest is "
+        "dropped.",
+    )
+    cache_max_age: Annotated[Duration, Between("100ms", "60s")] = Field(
+        default="5s",
+        validate_default=True,
+        description="After this long a session held in memory is read again from the store. "
+        "Logouts take effect at once all the same.",
+    )
+    cache_entries: Annotated[StrictInt, Field(ge=1, le=10_000_000)] = Field(
+        default=10_000,
+        description="Sessions held in memory per process.",
+    )
+
+    @property
+    def is_in_memory(self) -> bool:
+        return self.store.get_secret_value() == IN_MEMORY

@@ -1,0 +1,61 @@
+"""The secrets that sign cookies and seal sessions: how strong they must be, and how to make one.
+
+A guessed secret opens every session, so what looks typed by a person or copied from an example is
+refused. No message repeats a secret.
+"""
+
+import re
+import secrets
+from itertools import pairwise
+
+MIN_BYTES = 32
+_MIN_DISTINCT = 8
+_PLACEHOLDERS = (
+    "changeit",
+    "changeme",
+    "default",
+    "example",
+    "insecure",
+    "passw0rd",
+    "password",
+    "placeholder",
+    "replaceme",
+    "replacewith",
+    "secret",
+    "yourkey",
+)
+
+
+def new_secret() -> str:
+    """32 random bytes in base64url."""
+    return secrets.token_urlsafe(MIN_BYTES)
+
+
+def require_strong(secret: str) -> None:
+    """Raise ValueError, with the reason, for a secret that can be guessed."""
+    if len(secret.encode()) < MIN_BYTES:
+        raise ValueError(f"must have at least {MIN_BYTES} bytes; create one with `bff keygen`")
+    if _is_guessable(secret):
+        raise ValueError("looks guessable or like a placeholder; create one with `bff keygen`")
+
+
+def _is_guessable(secret: str) -> bool:
+    letters = re.sub(r"[^a-z0-9]", "", secret.lower())
+    return (
+        len(set(secret)) < _MIN_DISTINCT
+        or any(word in letters for word in _PLACEHOLDERS)
+        or _is_repetition(secret)
+        or _is_sequence(secret)
+    )
+
+
+def _is_repetition(secret: str) -> bool:
+    return any(
+        secret == (secret[:period] * len(secret))[: len(secret)]
+        for period in range(1, len(secret) // 2 + 1)
+    )
+
+
+def _is_sequence(secret: str) -> bool:
+    steps = sum(abs(ord(one) - ord(following)) == 1 for one, following in pairwise(secret))
+    return steps > len(secret) // 2

@@ -1,0 +1,28 @@
+"""[spa]: the single-page app, from a directory or from a development server."""
+
+from pydantic import Field
+
+from bff.config.files import SiteRoot
+from bff.config.section import Section
+from bff.config.texts import FieldValue
+from bff.config.urls import DevServerUrl
+
+
+class SpaSettings(Section):
+    """Neither `root` nor `dev_server`: something else serves the app."""
+
+    root: SiteRoot | None = Field(
+        default=None,
+        description="Directory of the built app. Paths that are no file get its index.html.",
+        examples=["dist"],
+    )
+    dev_server: DevServerUrl | None = Field(
+        default=None,
+        description="Origin of a development server on this machine to pass requests to.",
+        examples=["http://127.0.0.1:5173"],
+    )
+    content_security_policy: FieldValue | None = Field(
+        default=None,
+        description="Content-Security-Policy of the app's pages instead of the strict default.",
+        examples=["default-src 'self'; img-src 'self' https://cdn.example.com"],
+    )

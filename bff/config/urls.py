@@ -1,0 +1,137 @@
+"""The URLs of the configuration: the application's origin, the issuer, upstreams, a dev server.
+
+Plain http is for loopback only, except towards upstreams. No message repeats the URL: it may hold
+a password.
+"""
+
+import ipaddress
+import re
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
+
+from bff.config.canonical import require_canonical
+from bff.gate.paths import is_authority
+from bff.gate.routes import Upstream
+
+_VISIBLE = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # no space, control, backslash or non-ASCII
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.\-]*[a-z0-9_])?\.?")
+_DISCOVERY = "/.well-known/openid-configuration"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def require_ipv6(host: str) -> None:
+    """Raise ValueError unless this is an IPv6 address, without brackets or zone."""
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        raise ValueError("the IPv6 address is not valid") from None
+    if "%" in host:
+        raise ValueError("the IPv6 address must not name a zone")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only be this machine (RFC 6761 section 6.3)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def split_http_url(value: object) -> SplitResult:
+    """An absolute http or https URL without user, query or fragment.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    if not _VISIBLE.fullmatch(value):
+        raise ValueError("must be a URL in ASCII (hosts in punycode), without spaces")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError("is not a valid URL") from None
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or port == 0:
+        raise ValueError('must be an absolute URL such as "https://host"')
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a user name or password")
+    if "?" in value or "#" in value:
+        raise ValueError("must not hold a query or fragment")
+    _require_host(parts.hostname)
+    return parts
+
+
+def _require_host(host: str) -> None:
+    if ":" in host:
+        require_ipv6(host)
+    elif not _HOST.fullmatch(host) or ".." in host:
+        raise ValueError("the host is not valid")
+
+
+def authority_of(parts: SplitResult) -> str:
+    """`host` or `host:port`, lower case, the scheme's default port left out (RFC 6454)."""
+    host = parts.hostname or ""
+    shown = f"[{host}]" if ":" in host else host
+    if parts.port is None or parts.port == _DEFAULT_PORTS[parts.scheme]:
+        return shown
+    return f"{shown}:{parts.port}"
+
+
+def _require_https_or_loopback(parts: SplitResult) -> None:
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise ValueError("must be https; plain http is for loopback hosts only")
+
+
+def parse_origin(value: object) -> str:
+    """The application's origin, as a browser serialises it."""
+    parts = split_http_url(value)
+    if parts.path not in {"", "/"}:
+        raise ValueError("must not have a path: the gateway serves a whole origin")
+    _require_https_or_loopback(parts)
+    authority = authority_of(parts)
+    if not is_authority(authority.encode()):
+        raise ValueError("the host is not one that a browser sends")
+    return f"{parts.scheme}://{authority}"
+
+
+def require_issuer(value: str) -> str:
+    """An issuer identifier, kept byte for byte: it is compared as a string."""
+    # OIDC Discovery 1.0 section 2: https, no query, no fragment.
+    _require_https_or_loopback(split_http_url(value))
+    if value.endswith(_DISCOVERY):
+        raise ValueError(f"must be the part before {_DISCOVERY}")
+    return value
+
+
+def parse_upstream(value: object) -> Upstream:
+    """The target of a route; its path is put in front of what is forwarded."""
+    parts = split_http_url(value)
+    base_path = parts.path.rstrip("/")
+    require_canonical(base_path or "/")
+    return Upstream(parts.scheme, authority_of(parts), base_path)
+
+
+def parse_dev_server(value: object) -> Upstream:
+    """The origin of a development server on this machine."""
+    parts = split_http_url(value)
+    if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
+        raise ValueError("must be plain http on a loopback host: it is for development only")
+    if parts.path not in {"", "/"}:
+        raise ValueError("must not have a path")
+    return Upstream("http", authority_of(parts))
+
+
+URL_SCHEMA = {"type": "string", "pattern": "^https?://[^?#\\s]+$", "x-kind": "URL"}
+Origin = Annotated[str, PlainValidator(parse_origin), WithJsonSchema(URL_SCHEMA)]
+Issuer = Annotated[str, AfterValidator(require_issuer), WithJsonSchema(URL_SCHEMA)]
+UpstreamUrl = Annotated[
+    Upstream, PlainValidator(parse_upstream), PlainSerializer(str), WithJsonSchema(URL_SCHEMA)
+]
+DevServerUrl = Annotated[
+    Upstream, PlainValidator(parse_dev_server), PlainSerializer(str), WithJsonSchema(URL_SCHEMA)
+]
