@@ -4,6 +4,11 @@ suite (`tests/contract`) runs against both.
 A store knows opaque sealed bytes, versions and expiry; it never knows a token, a cookie or a
 request. Every method may raise `StoreUnavailable`; none of them waits longer than the configured
 timeout. All multi-key steps are idempotent, so that they work on Redis Cluster.
+
+An answer may get lost on its way: after `StoreUnavailable` a write may have happened all the same,
+and a False or None may hide an own write that was tried twice. Who must know reads again.
+
+Expiry is not announced to listeners: whoever holds a stream open watches the clock as well.
 """
 
 from collections.abc import Sequence
@@ -31,8 +36,8 @@ class Lease:
 class StoreListener(Protocol):
     """Told of every write by any process. All methods are synchronous and must not raise."""
 
-    def on_changed(self, key: str) -> None:
-        """The record was replaced, or its refresh lease was released: read it again."""
+    def on_changed(self, key: str, *, version: int | None) -> None:
+        """The record is now at `version`; None: only its refresh lease was released."""
 
     def on_ended(self, key: str, reason: str) -> None:
         """The record was deleted."""
@@ -66,7 +71,14 @@ class SessionStore(Protocol):
         expires_at: float,
         indexes: Sequence[str],
     ) -> None:
-        """Store a new record at version 1 and add it to the index sets."""
+        """Store a new record at version 1 and add it to the index sets.
+
+        The index comes first: a crash in between must not leave a session that a logout by
+        subject or sid can't find.
+
+        Raises:
+            InternalError: the key holds another record; it is never overwritten.
+        """
 
     async def load(self, key: str) -> StoredRecord | None: ...
 
@@ -75,15 +87,23 @@ class SessionStore(Protocol):
     ) -> bool:
         """Compare-and-set to `expected_version + 1`, leaving the expiry alone, and publish.
 
-        False when the record is gone, has another version, or `lease` is no longer held: somebody
-        else won, and nothing was written. Never recreates a deleted record.
+        False when the record is gone, has another version, or `lease` (of the same name as `key`)
+        is no longer held: somebody else won, and nothing was written. Never recreates a deleted
+        record.
         """
 
     async def touch(self, key: str, *, idle_seconds: float) -> bool:
-        """Move the idle expiry, never past the absolute one. False when the record is gone."""
+        """Move the idle expiry to `idle_seconds` from now, unless it is later already, and never
+        past the absolute one. False when the record is gone."""
 
-    async def delete(self, key: str, *, reason: str, indexes: Sequence[str] = ()) -> bool:
-        """Delete and publish. True for exactly one of several concurrent callers."""
+    async def delete(
+        self, key: str, *, reason: str, indexes: Sequence[str] = ()
+    ) -> StoredRecord | None:
+        """Delete and publish.
+
+        The record as it last was, for exactly one of several concurrent callers: the tokens in it
+        are the ones to revoke, also when a refresh wrote newer ones a moment ago.
+        """
 
     async def members(self, index: str) -> tuple[str, ...]:
         """Keys of the sessions in an index set; some may have just expired."""
@@ -91,7 +111,8 @@ class SessionStore(Protocol):
     # --- refresh leases
 
     async def acquire_lease(self, name: str, *, ttl_seconds: float) -> Lease | None:
-        """The lease, or None when somebody else holds it."""
+        """The lease, or None when somebody else holds it. `name` is the key of the record whose
+        refresh it guards."""
 
     async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
         """False when the lease has lapsed or passed to another holder."""

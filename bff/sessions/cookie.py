@@ -1,0 +1,151 @@
+"""Our cookies: signed random references, and the attributes they are set with.
+
+Owns what a browser holds of us. A value never carries anything but randomness and a signature, so
+a forgery costs no store access, and the store never learns a value: it is keyed by the SHA-256 of
+the id. RFC 6265bis sections 4.1.2, 4.1.3 (prefixes) and 5; layered-cookies section 4.1.3.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from secrets import token_urlsafe
+from typing import Literal
+
+from itsdangerous import BadSignature, Signer
+
+ID_BYTES = 32
+VERIFIED_ENTRIES = 100_000
+
+SameSite = Literal["strict", "lax", "none"]
+
+# 32 bytes in base64url: 43 characters, the last of which holds four bits. Other spellings of the
+# same bytes are refused, so that a changed bit never verifies.
+_B64_32 = r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"
+_SIGNED = re.compile(rf"{_B64_32}\.{_B64_32}")
+_MAC = re.compile(_B64_32)
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_VALUE = re.compile(r"[A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class NewId:
+    """A cookie's `value`, and the `key` under which the server keeps what it refers to."""
+
+    value: str = field(repr=False)
+    key: str
+
+
+class SessionCookie:
+    """Issues and verifies session ids. `secrets`: newest first; the first signs, all verify."""
+
+    def __init__(self, name: str, secrets: Sequence[str]) -> None:
+        self.name = name
+        self._signer = _signer(secrets, "bff.session-cookie")
+        # What verified before, by digest: a signature costs more than the rest of the decision.
+        self._verified: dict[bytes, str] = {}
+
+    def issue(self) -> NewId:
+        """A new session id of 256 random bits."""
+        session_id = token_urlsafe(ID_BYTES)
+        return NewId(self._signer.sign(session_id).decode("ascii"), _sha256(session_id))
+
+    def key_of(self, value: str) -> str | None:
+        """The store key a cookie's value refers to, None when we did not sign it. Never raises."""
+        digest = hashlib.sha256(value.encode("ascii", "replace")).digest()
+        known = self._verified.get(digest)
+        if known is not None:
+            return known
+        session_id = _unsigned(self._signer, value)
+        if session_id is None:
+            return None
+        if len(self._verified) >= VERIFIED_ENTRIES:
+            del self._verified[next(iter(self._verified))]
+        self._verified[digest] = key = _sha256(session_id)
+        return key
+
+
+class Binder:
+    """The browser's side of login transactions: one cookie for all tabs."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._signer = _signer(secrets, "bff.login-binder")
+
+    def issue(self) -> NewId:
+        """A new binder; its key is the `binder_hash` of transactions."""
+        value = self._signer.sign(token_urlsafe(ID_BYTES)).decode("ascii")
+        return NewId(value, _sha256(value))
+
+    def key_of(self, value: str) -> str | None:
+        """The `binder_hash` of a cookie's value, None when we did not sign it. Never raises."""
+        return None if _unsigned(self._signer, value) is None else _sha256(value)
+
+
+class LogoutSid:
+    """The session-bound parameter of the logout URL: proves knowledge of the session, is not it."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._signers = [_signer([secret], "bff.logout-sid") for secret in secrets]
+
+    def sid_for(self, session_key: str) -> str:
+        """The value that `matches` accepts for this session and no other."""
+        return self._signers[0].get_signature(session_key).decode("ascii")
+
+    def matches(self, session_key: str, value: str) -> bool:
+        """Compared in constant time, whichever secret made it. Never raises."""
+        if not _MAC.fullmatch(value):
+            return False
+        given = value.encode("ascii")
+        hits = [hmac.compare_digest(s.get_signature(session_key), given) for s in self._signers]
+        return any(hits)
+
+
+def set_cookie_header(
+    name: str, value: str, *, secure: bool, same_site: SameSite, max_age: int | None = None
+) -> str:
+    """The value of a `Set-Cookie` header: host-only, `Path=/`, `HttpOnly`.
+
+    Raises:
+        ValueError: a browser would refuse the cookie, or the text could split the header.
+    """
+    if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+        raise ValueError("cookie name or value with characters that do not belong there")
+    if not secure and (name.startswith("__") or same_site == "none"):
+        raise ValueError("a prefixed or cross-site cookie must be Secure")
+    parts = [f"{name}={value}", "Path=/"]
+    if max_age is not None:
+        parts.append(f"Max-Age={max_age:d}")
+    if secure:
+        parts.append("Secure")
+    parts += ["HttpOnly", f"SameSite={same_site.capitalize()}"]
+    return "; ".join(parts)
+
+
+def delete_cookie_header(name: str, *, secure: bool, same_site: SameSite) -> str:
+    """Deletes a cookie: only the attributes it was set with can (RFC 6265bis section 5)."""
+    return set_cookie_header(name, "", secure=secure, same_site=same_site, max_age=0)
+
+
+def _signer(secrets: Sequence[str], purpose: str) -> Signer:
+    if not secrets:
+        raise ValueError("at least one secret is needed")
+    return Signer(
+        list(reversed(secrets)),  # itsdangerous wants the newest last
+        salt=purpose,
+        key_derivation="hmac",
+        digest_method=hashlib.sha256,
+    )
+
+
+def _unsigned(signer: Signer, value: str) -> str | None:
+    if not _SIGNED.fullmatch(value):
+        return None
+    try:
+        return signer.unsign(value).decode("ascii")
+    except BadSignature:
+        return None
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -1,0 +1,71 @@
+"""From session to sealed record and back, and the names of the index sets a session is in."""
+
+import hashlib
+
+import structlog
+
+from bff.model import Session
+from bff.sessions.codec import UnreadableRecord, decode_session, encode_session
+from bff.sessions.keyring import Keyring
+from bff.sessions.store import StoredRecord
+
+log = structlog.get_logger("bff.sessions")
+
+PURPOSE = "session"
+
+
+class SealedSessions:
+    """Seals and opens. What can't be opened is no session (fails closed); it is left where it is,
+    for an operator who has just removed a secret may want to put it back."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def seal(self, session: Session) -> bytes:
+        return self._keyring.seal(PURPOSE, session.key, encode_session(session))
+
+    def open(self, key: str, stored: StoredRecord | None) -> Session | None:
+        """None when there is none, it was tampered with or moved, or its secret is gone."""
+        if stored is None:
+            return None
+        plaintext = self._keyring.open(PURPOSE, key, stored.sealed)
+        if plaintext is None:
+            log.warning("session_does_not_open", session=key[:16])
+            return None
+        try:
+            return decode_session(
+                plaintext,
+                key=key,
+                version=stored.version,
+                idle_expires_at=stored.idle_expires_at,
+            )
+        except UnreadableRecord as error:
+            log.warning("session_unreadable", session=key[:16], detail=str(error))
+            return None
+
+
+def subject_index(issuer: str, sub: str) -> str:
+    """The set of all sessions of a user; (issuer, sub) is the user (OIDC Core section 5.7)."""
+    return _index("sub", issuer, sub)
+
+
+def sid_index(issuer: str, sid: str) -> str:
+    """The set of all sessions that belong to one session at the OP."""
+    return _index("sid", issuer, sid)
+
+
+def indexes_of(session: Session) -> tuple[str, ...]:
+    """Every index set a session is in. They never change while it lives."""
+    by_subject = subject_index(session.issuer, session.sub)
+    if session.sid is None:
+        return (by_subject,)
+    return (by_subject, sid_index(session.issuer, session.sid))
+
+
+def _index(*parts: str) -> str:
+    """Length-prefixed, so that no two lists of parts can meet in one name."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(4, "big") + data)
+    return digest.hexdigest()

@@ -1,0 +1,113 @@
+"""The stream of changes: one subscription of its own, taken up again whenever it breaks.
+
+Must never let listeners believe that they are being told when they may not be: a break, a silent
+server and a message that can't be read all end in `on_watch`, which makes them drop what they know.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import structlog
+from redis.asyncio.client import PubSub
+
+from bff.sessions.changes import CHANGED, ENDED, decode_change
+from bff.sessions.redis_client import FAILURES, RedisClient
+from bff.sessions.store import StoreListener
+
+log = structlog.get_logger("bff.sessions")
+
+# A server that says nothing for this long is asked; one that then says nothing again is gone.
+HEALTH_SECONDS = 1.0
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 2.0
+CANCEL_AGAIN_SECONDS = 0.1
+
+
+class _Silent(TimeoutError):
+    """The server did not answer a ping on the subscription."""
+
+
+class ChangeStream:
+    """Tells `listeners` of every write by any process."""
+
+    def __init__(
+        self, client: RedisClient, channel: str, listeners: Sequence[StoreListener]
+    ) -> None:
+        self._client = client
+        self._channel = channel
+        self._listeners = listeners
+        self._watching = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        # More than once: redis-py may swallow a cancellation (see `RedisClient`).
+        while self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=CANCEL_AGAIN_SECONDS)
+
+    async def _run(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._subscribe()
+            except FAILURES as error:
+                if self._watching:
+                    log.warning("changes_lost", detail=type(error).__name__)
+                    pause = FIRST_PAUSE_SECONDS
+            except Exception:  # no fault may leave listeners believing that they are told
+                log.exception("changes_failed")
+            finally:
+                self._tell_watching(watching=False)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _subscribe(self) -> None:
+        redis = await self._client.subscriber()
+        try:
+            async with redis, redis.pubsub() as pubsub:
+                await pubsub.subscribe(self._channel)
+                await self._follow(pubsub)
+        finally:
+            await redis.aclose()
+
+    async def _follow(self, pubsub: PubSub) -> None:
+        """Returns never; raises one of `FAILURES`."""
+        asked = False
+        while True:
+            message = await pubsub.get_message(timeout=HEALTH_SECONDS)
+            if message is not None:
+                asked = False
+                self._handle(message["type"], message["data"])
+            elif asked:
+                raise _Silent
+            else:
+                asked = True
+                await pubsub.ping()
+
+    def _handle(self, kind: str, data: object) -> None:
+        if kind == "subscribe":
+            self._tell_watching(watching=True)
+        elif kind == "message":
+            self._tell_change(data)
+
+    def _tell_change(self, data: object) -> None:
+        change = decode_change(data)
+        for listener in self._listeners:
+            if change is None:
+                listener.on_watch(watching=True)  # it may have meant anything
+            elif change.kind == ENDED:
+                listener.on_ended(change.key, change.detail)
+            else:
+                listener.on_changed(
+                    change.key, version=change.version if change.kind == CHANGED else None
+                )
+
+    def _tell_watching(self, *, watching: bool) -> None:
+        if watching != self._watching:
+            self._watching = watching
+            for listener in self._listeners:
+                listener.on_watch(watching=watching)

@@ -1,0 +1,154 @@
+"""Connections to Redis: one server, a Unix socket, Sentinel or Cluster, all through redis-py.
+
+Owns every timeout and the number of connections, and turns each failure into `StoreUnavailable`
+with nothing but the class of the error: texts of redis-py may repeat what was sent.
+"""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+
+from bff.errors import StoreUnavailable
+from bff.sessions.redis_url import RedisUrl
+
+FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
+
+# One quick retry, and only when the connection broke: a server that restarted leaves broken ones in
+# the pool. A timeout is not retried, that would double the wait.
+ONE_RETRY = Retry(NoBackoff(), 1, (RedisConnectionError,))
+# A subscriber must hear of every break, for it may have missed something.
+NO_RETRY = Retry(NoBackoff(), 0, (RedisConnectionError,))
+
+
+@dataclass(frozen=True, slots=True)
+class RedisLimits:
+    """`timeout_seconds` bounds a whole operation: waiting for a connection, connecting, answer."""
+
+    timeout_seconds: float = 1.5
+    connect_seconds: float = 0.5
+    sentinel_seconds: float = 0.4
+    max_connections: int = 32
+
+
+class RedisClient:
+    """Commands and scripts, bounded; and connections of their own for subscribers."""
+
+    def __init__(self, url: RedisUrl, limits: RedisLimits) -> None:
+        self._url = url
+        self._limits = limits
+        self._slots = asyncio.Semaphore(limits.max_connections)
+        self._sentinel = _sentinel(url, limits) if url.kind == "sentinel" else None
+        self._redis: Redis | RedisCluster
+        if url.kind == "cluster":
+            self._redis = RedisCluster(
+                startup_nodes=[ClusterNode(host, port) for host, port in url.hosts],
+                **_options(url, limits, ONE_RETRY),
+            )
+        else:
+            self._redis = self._connect(ONE_RETRY)
+
+    async def call(self, *command: str | bytes | int) -> Any:
+        """One command. Raises `StoreUnavailable`."""
+        async with self._bounded():
+            return await self._redis.execute_command(*command)
+
+    async def run(self, script: str, keys: list[str], *args: str | bytes | int) -> Any:
+        """One atomic step; `keys` share a slot. Raises `StoreUnavailable`."""
+        sha = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+        async with self._bounded():
+            try:
+                return await self._redis.execute_command("EVALSHA", sha, len(keys), *keys, *args)
+            except NoScriptError:
+                return await self._redis.execute_command("EVAL", script, len(keys), *keys, *args)
+
+    async def subscriber(self) -> Redis:
+        """A client for one subscription, to be closed by the caller. Raises one of `FAILURES`."""
+        if isinstance(self._redis, RedisCluster):
+            # Any node will do: the cluster passes what is published on to all of them.
+            async with asyncio.timeout(self._limits.timeout_seconds):
+                await self._redis.initialize()
+            node = random.choice(self._redis.get_nodes())  # noqa: S311 - not for a secret
+            options = _options(self._url, self._limits, NO_RETRY)
+            return Redis(host=node.host, port=int(node.port), **options)
+        return self._connect(NO_RETRY)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+        if self._sentinel is not None:
+            await self._sentinel.aclose()
+
+    def _connect(self, retry: Retry) -> Redis:
+        options = _options(self._url, self._limits, retry)
+        if self._url.kind == "unix":
+            return Redis(unix_socket_path=self._url.path, db=self._url.db, **options)
+        if self._sentinel is not None:
+            master: Redis = self._sentinel.master_for(self._url.service, db=self._url.db, **options)
+            return master
+        [(host, port)] = self._url.hosts
+        return Redis(host=host, port=port, db=self._url.db, **options)
+
+    @asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[None]:
+        cancels = _cancel_requests()
+        try:
+            async with asyncio.timeout(self._limits.timeout_seconds), self._slots:
+                yield
+        except FAILURES as error:
+            # No cause either: a server's error may repeat arguments, a log may print causes.
+            raise StoreUnavailable(type(error).__name__) from None
+        # redis-py sends under `asyncio.wait_for`, which on Python 3.11 may swallow a cancellation.
+        if _cancel_requests() > cancels:
+            raise asyncio.CancelledError
+
+
+def _cancel_requests() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
+
+
+def _options(url: RedisUrl, limits: RedisLimits, retry: Retry) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "retry": retry,
+        "socket_timeout": limits.timeout_seconds,
+        "socket_connect_timeout": limits.connect_seconds,
+        "max_connections": limits.max_connections,
+        "username": url.username,
+        "password": url.password,
+    }
+    return options | _tls(url)
+
+
+def _tls(url: RedisUrl) -> dict[str, Any]:
+    """Certificates are always verified, against the system's authorities unless some are named."""
+    if not url.tls:
+        return {}
+    named = {name: text for name, text in url.options.items() if name.startswith("ssl_")}
+    return {"ssl": True, **named}
+
+
+def _sentinel(url: RedisUrl, limits: RedisLimits) -> Sentinel:
+    return Sentinel(  # type: ignore[no-untyped-call]  # redis-py left it so
+        url.hosts,
+        sentinel_kwargs={
+            "protocol": 2,
+            "retry": NO_RETRY,
+            "socket_timeout": limits.sentinel_seconds,
+            "socket_connect_timeout": limits.sentinel_seconds,
+            "username": url.options.get("sentinel_username"),
+            "password": url.options.get("sentinel_password"),
+            **_tls(url),
+        },
+    )

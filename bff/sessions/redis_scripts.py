@@ -1,0 +1,109 @@
+"""The atomic steps of the Redis store, in Lua. Each touches keys of one slot only, and publishes
+its news in the same step as the write. Times come as arguments, by the gateway's clock.
+
+A session is a hash: `v` version, `d` sealed bytes, `x` absolute expiry in ms; its TTL is the idle
+expiry. Works unchanged on Valkey; needs Redis 6.2 or later.
+"""
+
+# KEYS: session; ARGV: sealed, absolute expiry ms, TTL ms. 0 when the key holds another record.
+CREATE = """
+if redis.call('exists', KEYS[1]) == 1 then
+  return redis.call('hget', KEYS[1], 'd') == ARGV[1] and 1 or 0
+end
+redis.call('hset', KEYS[1], 'v', 1, 'd', ARGV[1], 'x', ARGV[2])
+redis.call('pexpire', KEYS[1], ARGV[3])
+return 1
+"""
+
+# KEYS: session.
+LOAD = """
+local record = redis.call('hmget', KEYS[1], 'v', 'd')
+if not record[1] then return false end
+return {record[1], record[2], redis.call('pttl', KEYS[1])}
+"""
+
+# KEYS: session, lease; ARGV: expected version, new version, sealed, fence or '', channel, message.
+# HSET leaves the TTL alone, and comes after the check that the record is still there.
+REPLACE = """
+if redis.call('hget', KEYS[1], 'v') ~= ARGV[1] then return 0 end
+if ARGV[4] ~= '' and redis.call('get', KEYS[2]) ~= ARGV[4] then return 0 end
+redis.call('hset', KEYS[1], 'v', ARGV[2], 'd', ARGV[3])
+redis.call('publish', ARGV[5], ARGV[6])
+return 1
+"""
+
+# KEYS: session; ARGV: now ms, idle ms.
+TOUCH = """
+local expires_at = redis.call('hget', KEYS[1], 'x')
+if not expires_at then return 0 end
+local ttl = math.min(tonumber(ARGV[2]), tonumber(expires_at) - tonumber(ARGV[1]))
+if ttl > redis.call('pttl', KEYS[1]) then
+  redis.call('pexpire', KEYS[1], string.format('%.0f', ttl))
+end
+return 1
+"""
+
+# KEYS: session; ARGV: channel, message.
+DELETE = """
+local record = redis.call('hmget', KEYS[1], 'v', 'd')
+if not record[1] then return false end
+local ttl = redis.call('pttl', KEYS[1])
+redis.call('del', KEYS[1])
+redis.call('publish', ARGV[1], ARGV[2])
+return {record[1], record[2], ttl}
+"""
+
+# KEYS: index; ARGV: session key, absolute expiry ms, now ms.
+INDEX = """
+redis.call('zremrangebyscore', KEYS[1], '-inf', ARGV[3])
+redis.call('zadd', KEYS[1], ARGV[2], ARGV[1])
+local ttl = tonumber(ARGV[2]) - tonumber(ARGV[3])
+if ttl > redis.call('pttl', KEYS[1]) then
+  redis.call('pexpire', KEYS[1], string.format('%.0f', ttl))
+end
+return 1
+"""
+
+# KEYS: lease, fence counter; ARGV: lease TTL ms, counter TTL ms.
+# The server's time is the floor of the counter, so that fences grow even when it was lost.
+ACQUIRE = """
+if redis.call('exists', KEYS[1]) == 1 then return false end
+local time = redis.call('time')
+local floor = time[1] * 1000 + math.floor(time[2] / 1000)
+local fence = math.max(tonumber(redis.call('get', KEYS[2]) or '0') + 1, floor)
+local text = string.format('%.0f', fence)
+redis.call('set', KEYS[2], text, 'PX', ARGV[2])
+redis.call('set', KEYS[1], text, 'PX', ARGV[1])
+return text
+"""
+
+# KEYS: lease; ARGV: fence, TTL ms.
+RENEW = """
+if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('pexpire', KEYS[1], ARGV[2])
+"""
+
+# KEYS: lease; ARGV: fence, channel, message.
+RELEASE = """
+if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('del', KEYS[1])
+redis.call('publish', ARGV[2], ARGV[3])
+return 1
+"""
+
+# KEYS: a browser's open logins; ARGV: state key, now ms, TTL ms, cap. Returns those that are too
+# many. Scores only grow, so that logins of one millisecond keep their order.
+OPEN_LOGIN = """
+redis.call('zremrangebyscore', KEYS[1], '-inf', tonumber(ARGV[2]) - tonumber(ARGV[3]))
+local last = redis.call('zrevrange', KEYS[1], 0, 0, 'withscores')[2]
+local score = math.max(tonumber(ARGV[2]), tonumber(last or '0') + 1)
+redis.call('zadd', KEYS[1], string.format('%.0f', score), ARGV[1])
+redis.call('pexpire', KEYS[1], ARGV[3])
+local dropped = {}
+local excess = redis.call('zcard', KEYS[1]) - tonumber(ARGV[4])
+if excess > 0 then
+  dropped = redis.call('zrange', KEYS[1], 0, excess - 1)
+  redis.call('zrem', KEYS[1], unpack(dropped))
+end
+return dropped
+"""

@@ -1,0 +1,194 @@
+"""Sessions in Redis or Valkey: for several workers and replicas.
+
+Keys, all under one prefix (`bff:`): `s:{key}` a session, `l:{key}` its refresh lease, `f:{key}` the
+lease's fence counter (one slot, by their hash tag); `i:index` the sessions of an index, by absolute
+expiry; `t:state` a login transaction, `b:browser` those of one browser. What spans slots is done in
+steps that may be repeated, in an order that leaves at worst an entry pointing nowhere.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from bff.clock import Clock
+from bff.errors import InternalError, StoreUnavailable
+from bff.sessions import redis_scripts as scripts
+from bff.sessions.changes import CHANGED, ENDED, RELEASED, Change, encode_change
+from bff.sessions.redis_changes import ChangeStream
+from bff.sessions.redis_client import RedisClient, RedisLimits
+from bff.sessions.redis_url import parse_redis_url
+from bff.sessions.store import Lease, StoredRecord, StoreListener
+
+FENCE_MEMORY_SECONDS = 3600
+
+
+class RedisStore:
+    """A `SessionStore`; see there for the rules. `url` is as `parse_redis_url` reads it."""
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        limits: RedisLimits | None = None,
+        prefix: str = "bff:",
+    ) -> None:
+        self._client = RedisClient(parse_redis_url(url), limits or RedisLimits())
+        self._clock = clock
+        self._prefix = prefix
+        self._channel = f"{prefix}changes"
+        self._listeners: list[StoreListener] = []
+        self._changes = ChangeStream(self._client, self._channel, self._listeners)
+
+    async def start(self) -> None:
+        self._changes.start()
+
+    async def close(self) -> None:
+        await self._changes.close()
+        await self._client.close()
+
+    async def ping(self) -> None:
+        await self._client.call("PING")
+
+    def watch(self, listener: StoreListener) -> None:
+        self._listeners.append(listener)
+
+    # --- sessions
+
+    async def create(
+        self,
+        key: str,
+        sealed: bytes,
+        *,
+        idle_seconds: float,
+        expires_at: float,
+        indexes: Sequence[str],
+    ) -> None:
+        now, end = self._now_ms(), _ms(expires_at)
+        for index in indexes:
+            await self._client.run(scripts.INDEX, [self._name("i", index)], key, end, now)
+        ttl = min(_ms(idle_seconds), end - now)
+        if not await self._client.run(scripts.CREATE, [self._session(key)], sealed, end, ttl):
+            raise InternalError("the session's key is taken")
+
+    async def load(self, key: str) -> StoredRecord | None:
+        return self._stored(await self._client.run(scripts.LOAD, [self._session(key)]))
+
+    async def replace(
+        self, key: str, sealed: bytes, *, expected_version: int, lease: Lease | None = None
+    ) -> bool:
+        if lease is not None and lease.name != key:
+            return False
+        version = expected_version + 1
+        return bool(
+            await self._client.run(
+                scripts.REPLACE,
+                [self._session(key), self._lease(key)],
+                expected_version,
+                version,
+                sealed,
+                lease.fence if lease is not None else "",
+                self._channel,
+                encode_change(Change(CHANGED, key, str(version))),
+            )
+        )
+
+    async def touch(self, key: str, *, idle_seconds: float) -> bool:
+        answer = await self._client.run(
+            scripts.TOUCH, [self._session(key)], self._now_ms(), _ms(idle_seconds)
+        )
+        return bool(answer)
+
+    async def delete(
+        self, key: str, *, reason: str, indexes: Sequence[str] = ()
+    ) -> StoredRecord | None:
+        message = encode_change(Change(ENDED, key, reason))
+        answer = await self._client.run(
+            scripts.DELETE, [self._session(key)], self._channel, message
+        )
+        # The session is gone; an entry that points nowhere falls out by its score.
+        with suppress(StoreUnavailable):
+            for index in indexes:
+                await self._client.call("ZREM", self._name("i", index), key)
+        return self._stored(answer)
+
+    async def members(self, index: str) -> tuple[str, ...]:
+        found = await self._client.call(
+            "ZRANGEBYSCORE", self._name("i", index), f"({self._now_ms()}", "+inf"
+        )
+        return tuple(member.decode() for member in found)
+
+    # --- refresh leases
+
+    async def acquire_lease(self, name: str, *, ttl_seconds: float) -> Lease | None:
+        fence = await self._client.run(
+            scripts.ACQUIRE,
+            [self._lease(name), self._name("f", f"{{{name}}}")],
+            _ms(ttl_seconds),
+            _ms(FENCE_MEMORY_SECONDS),
+        )
+        return Lease(name, int(fence)) if fence is not None else None
+
+    async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
+        answer = await self._client.run(
+            scripts.RENEW, [self._lease(lease.name)], lease.fence, _ms(ttl_seconds)
+        )
+        return bool(answer)
+
+    async def release_lease(self, lease: Lease) -> None:
+        message = encode_change(Change(RELEASED, lease.name))
+        await self._client.run(
+            scripts.RELEASE, [self._lease(lease.name)], lease.fence, self._channel, message
+        )
+
+    # --- login transactions
+
+    async def put_login(
+        self, state_key: str, sealed: bytes, *, browser_key: str, ttl_seconds: float, cap: int
+    ) -> None:
+        ttl = _ms(ttl_seconds)
+        # The browser stays beside the bytes, so that taking one makes room under the cap.
+        record = browser_key.encode() + b":" + sealed
+        await self._client.call("SET", self._name("t", state_key), record, "PX", ttl)
+        dropped = await self._client.run(
+            scripts.OPEN_LOGIN,
+            [self._name("b", browser_key)],
+            state_key,
+            self._now_ms(),
+            ttl,
+            cap,
+        )
+        for oldest in dropped:
+            await self._client.call("DEL", self._name("t", oldest.decode()))
+
+    async def take_login(self, state_key: str) -> bytes | None:
+        record = await self._client.call("GETDEL", self._name("t", state_key))
+        if record is None:
+            return None
+        browser_key, _, sealed = bytes(record).partition(b":")
+        with suppress(StoreUnavailable):  # at worst a place under the cap stays taken for a while
+            await self._client.call("ZREM", self._name("b", browser_key.decode()), state_key)
+        return sealed
+
+    # --- within
+
+    def _name(self, kind: str, name: str) -> str:
+        return f"{self._prefix}{kind}:{name}"
+
+    def _session(self, key: str) -> str:
+        return self._name("s", f"{{{key}}}")
+
+    def _lease(self, key: str) -> str:
+        return self._name("l", f"{{{key}}}")
+
+    def _now_ms(self) -> int:
+        return _ms(self._clock.now())
+
+    def _stored(self, answer: tuple[bytes, bytes, int] | None) -> StoredRecord | None:
+        if answer is None:
+            return None
+        version, sealed, ttl = answer
+        return StoredRecord(int(version), sealed, self._clock.now() + ttl / 1000)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,250 @@
+"""Sessions as the rest of the gateway sees them: opened, live, cached, ended exactly once.
+
+Owns the rules between a cookie's key and a sealed record: what has expired by our clock is no
+session, a write is compare-and-set and never brings back what a logout deleted, a touch never
+writes tokens.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from bff.clock import Clock
+from bff.model import NO_CLAIMS, Session, Tokens
+from bff.sessions.cache import SessionCache
+from bff.sessions.keyring import Keyring
+from bff.sessions.observers import Observer, Observers
+from bff.sessions.reader import SessionReader
+from bff.sessions.records import SealedSessions, indexes_of, sid_index, subject_index
+from bff.sessions.store import Lease, SessionStore
+from bff.sessions.touches import Touches
+
+TOUCH_EVERY_AT_MOST_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPolicy:
+    """How long sessions live, and how many of them are kept in memory for how long."""
+
+    idle_seconds: float
+    absolute_seconds: float
+    cache_entries: int = 100_000
+    cache_seconds: float = 5.0
+
+    @property
+    def touch_every_seconds(self) -> float:
+        """Activity is written when it moves the idle expiry by at least this much."""
+        return min(TOUCH_EVERY_AT_MOST_SECONDS, self.idle_seconds / 20)
+
+
+class Sessions:
+    """One per process; opens and closes the store it is given."""
+
+    def __init__(
+        self, store: SessionStore, keyring: Keyring, clock: Clock, policy: SessionPolicy
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._policy = policy
+        self._touch_every_seconds = policy.touch_every_seconds
+        self._records = SealedSessions(keyring)
+        self._observers = Observers()
+        cache = SessionCache(entries=policy.cache_entries, seconds=policy.cache_seconds)
+        self._reader = SessionReader(store, self._records, clock, cache, self._observers)
+        self._touches = Touches(store, clock, policy.idle_seconds, self._reader.forget)
+        store.watch(self._reader)
+
+    async def start(self) -> None:
+        """Open the store. Does not fail when it is down."""
+        self._touches.start()
+        await self._store.start()
+
+    async def close(self) -> None:
+        await self._reader.close()
+        await self._touches.close()
+        await self._store.close()
+
+    async def ping(self) -> None:
+        """Raises `StoreUnavailable` unless the store answers."""
+        await self._store.ping()
+
+    @property
+    def watching(self) -> bool:
+        """Changes made by other processes are being followed, so the cache is in use."""
+        return self._reader.watching
+
+    def observe(
+        self,
+        *,
+        on_changed: Callable[[str], None] | None = None,
+        on_ended: Callable[[str, str], None] | None = None,
+        on_watch: Callable[[bool], None] | None = None,
+    ) -> Callable[[], None]:
+        """Hear of writes by any process; returns the way to stop. None of these may block.
+
+        `on_changed(key)`: the record was written or its lease released. `on_ended(key, reason)`:
+        once. `on_watch(watching)`: on True, what happened before may have been missed, so whoever
+        keeps a stream open for a session should load it again. Expiry is not announced.
+        """
+        return self._observers.add(Observer(on_changed, on_ended, on_watch))
+
+    def on_end(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
+        """`observe(on_ended=callback)`."""
+        return self.observe(on_ended=callback)
+
+    # --- reading
+
+    def cached(self, key: str) -> Session | None:
+        """A live session, if memory can vouch for it."""
+        return self._reader.cached(key)
+
+    async def load(self, key: str) -> Session | None:
+        """A live session, from memory or the store; concurrent callers share one read.
+
+        Raises:
+            StoreUnavailable: nothing is known of the session.
+        """
+        return await self._reader.load(key)
+
+    async def load_fresh(self, key: str) -> Session | None:
+        """A live session as the store has it now.
+
+        Raises:
+            StoreUnavailable: nothing is known of the session.
+        """
+        return await self._reader.load_fresh(key)
+
+    async def of_subject(self, issuer: str, sub: str) -> list[Session]:
+        """The live sessions of a user, oldest first. Raises `StoreUnavailable`."""
+        found = await self._load_all(await self._store.members(subject_index(issuer, sub)))
+        return [s for s in found if (s.issuer, s.sub) == (issuer, sub)]
+
+    async def of_sid(self, issuer: str, sid: str) -> list[Session]:
+        """The live sessions of one session at the OP, oldest first. Raises `StoreUnavailable`."""
+        found = await self._load_all(await self._store.members(sid_index(issuer, sid)))
+        return [s for s in found if (s.issuer, s.sid) == (issuer, sid)]
+
+    # --- writing
+
+    async def create(
+        self,
+        key: str,
+        *,
+        issuer: str,
+        sub: str,
+        sid: str | None,
+        tokens: Tokens,
+        claims: Mapping[str, object] = NO_CLAIMS,
+        acr: str | None = None,
+        auth_time: int | None = None,
+        client: str = "",
+    ) -> Session:
+        """Keep a new session under `key`, which must come from a newly issued cookie.
+
+        Raises:
+            StoreUnavailable: it may or may not exist; its cookie must not be sent.
+        """
+        now = self._clock.now()
+        expires_at = self._expires_at(now, tokens)
+        session = Session(
+            key=key,
+            version=1,
+            issuer=issuer,
+            sub=sub,
+            sid=sid,
+            created_at=now,
+            expires_at=expires_at,
+            idle_expires_at=min(now + self._policy.idle_seconds, expires_at),
+            tokens=tokens,
+            claims=MappingProxyType(dict(claims)),
+            acr=acr,
+            auth_time=auth_time,
+            client=client,
+        )
+        with self._reader.writing(key) as write:
+            await self._store.create(
+                key,
+                self._records.seal(session),
+                idle_seconds=self._policy.idle_seconds,
+                # The hard limit: `session.expires_at` may yet follow the refresh token's up to it.
+                expires_at=now + self._policy.absolute_seconds,
+                indexes=indexes_of(session),
+            )
+            write.outcome = session
+        return session
+
+    async def replace(self, session: Session, *, lease: Lease | None = None) -> Session | None:
+        """Write `session` over the version it was read at; returned as it now is.
+
+        None when a logout or another writer won, or the lease has passed on. `expires_at` follows
+        the refresh token's own, never past the absolute limit.
+
+        Raises:
+            StoreUnavailable: it may or may not have been written; load it to see.
+        """
+        written = replace(
+            session,
+            version=session.version + 1,
+            expires_at=self._expires_at(session.created_at, session.tokens),
+        )
+        sealed = self._records.seal(written)
+        with self._reader.writing(session.key) as write:
+            if await self._store.replace(
+                session.key, sealed, expected_version=session.version, lease=lease
+            ):
+                write.outcome = written
+        if write.outcome is not None and not self.watching:
+            self._observers.changed(session.key)  # its echo from the store may never come
+        return write.outcome
+
+    def touch(self, session: Session) -> None:
+        """Activity: moves the idle expiry in memory at once, in the store soon. Never raises."""
+        now = self._clock.now()
+        idle_expires_at = min(now + self._policy.idle_seconds, session.expires_at)
+        if idle_expires_at - session.idle_expires_at >= self._touch_every_seconds:
+            self._reader.move_idle(session.key, idle_expires_at)
+            self._touches.add(session.key, now)
+
+    async def end(self, session_or_key: Session | str, reason: str) -> Session | None:
+        """Delete a session. It is returned, as it last was, to exactly one of several callers.
+
+        Raises:
+            StoreUnavailable: it may still exist.
+        """
+        known: Session | None
+        if isinstance(session_or_key, Session):
+            key, known = session_or_key.key, session_or_key
+        else:
+            key = session_or_key
+            known = self._records.open(key, await self._store.load(key))
+        indexes = indexes_of(known) if known is not None else ()
+        try:
+            deleted = await self._store.delete(key, reason=reason, indexes=indexes)
+        finally:
+            self._reader.forget(key)
+        if deleted is None:
+            return None
+        self._observers.ended(key, reason)
+        return self._records.open(key, deleted)
+
+    # --- refresh leases, named by the session's key
+
+    async def acquire_lease(self, key: str, *, ttl_seconds: float) -> Lease | None:
+        """The lease, or None when somebody else holds it. Raises `StoreUnavailable`."""
+        return await self._store.acquire_lease(key, ttl_seconds=ttl_seconds)
+
+    async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
+        """False when it has lapsed or passed to another holder. Raises `StoreUnavailable`."""
+        return await self._store.renew_lease(lease, ttl_seconds=ttl_seconds)
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give it back and wake those who wait. Raises `StoreUnavailable`."""
+        await self._store.release_lease(lease)
+
+    def _expires_at(self, created_at: float, tokens: Tokens) -> float:
+        limit = created_at + self._policy.absolute_seconds
+        return limit if tokens.refresh_expires_at is None else min(limit, tokens.refresh_expires_at)
+
+    async def _load_all(self, keys: Iterable[str]) -> list[Session]:
+        loaded = [await self._reader.load_aside(key) for key in keys]
+        return sorted((s for s in loaded if s is not None), key=lambda s: s.created_at)

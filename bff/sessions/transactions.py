@@ -1,0 +1,70 @@
+"""Login transactions: what `/bff/login` leaves for the callback. Sealed, single use, short-lived.
+
+Keyed by the SHA-256 of `state`, so that the store never holds a usable one (RFC 6749 section 10.12,
+RFC 9700 section 4.7).
+"""
+
+import hashlib
+
+import structlog
+
+from bff.clock import Clock
+from bff.model import LoginTransaction
+from bff.sessions.codec import UnreadableRecord, decode_login, encode_login
+from bff.sessions.keyring import Keyring
+from bff.sessions.store import SessionStore
+
+log = structlog.get_logger("bff.sessions")
+
+PURPOSE = "login"
+
+
+class Transactions:
+    """`cap`: how many logins one browser may have open; starting another drops the oldest."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        keyring: Keyring,
+        clock: Clock,
+        ttl_seconds: float = 600,
+        cap: int = 10,
+    ) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._clock = clock
+        self._ttl_seconds = ttl_seconds
+        self._cap = cap
+
+    async def put(self, state: str, transaction: LoginTransaction) -> None:
+        """Keep a transaction. Raises `StoreUnavailable`."""
+        state_key = _state_key(state)
+        await self._store.put_login(
+            state_key,
+            self._keyring.seal(PURPOSE, state_key, encode_login(transaction)),
+            browser_key=transaction.binder_hash,
+            ttl_seconds=self._ttl_seconds,
+            cap=self._cap,
+        )
+
+    async def take(self, state: str) -> LoginTransaction | None:
+        """The transaction, once; None when unknown, used or too old. Raises `StoreUnavailable`."""
+        state_key = _state_key(state)
+        sealed = await self._store.take_login(state_key)
+        if sealed is None:
+            return None
+        plaintext = self._keyring.open(PURPOSE, state_key, sealed)
+        if plaintext is None:
+            log.warning("login_does_not_open", login=state_key[:16])
+            return None
+        try:
+            transaction = decode_login(plaintext)
+        except UnreadableRecord as error:
+            log.warning("login_unreadable", login=state_key[:16], detail=str(error))
+            return None
+        is_open = self._clock.now() < transaction.created_at + self._ttl_seconds
+        return transaction if is_open else None
+
+
+def _state_key(state: str) -> str:
+    return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,107 @@
+"""What every session store must do with refresh leases: one holder, fenced writes, a wake-up."""
+
+import asyncio
+import time
+import uuid
+
+import pytest
+
+from bff.sessions.store import Lease, SessionStore
+from tests.contract.conftest import Engine, Heard
+from tests.contract.eventually import eventually
+
+
+@pytest.fixture
+def key() -> str:
+    return uuid.uuid4().hex
+
+
+async def create(store: SessionStore, key: str) -> None:
+    await store.create(key, b"one", idle_seconds=60, expires_at=time.time() + 3600, indexes=())
+
+
+async def acquire(store: SessionStore, key: str, ttl_seconds: float = 30) -> Lease:
+    lease = await store.acquire_lease(key, ttl_seconds=ttl_seconds)
+    assert lease is not None
+    return lease
+
+
+async def test_one_of_many_gets_the_lease(store: SessionStore, key: str) -> None:
+    """One refresh per session at a time, across workers (TK-06)."""
+    tries = await asyncio.gather(*(store.acquire_lease(key, ttl_seconds=30) for _ in range(20)))
+    assert sum(lease is not None for lease in tries) == 1
+
+
+async def test_leases_of_other_sessions_are_independent(store: SessionStore, key: str) -> None:
+    """A slow OP holds up one session's refresh only."""
+    await acquire(store, key)
+    await acquire(store, key + "x")
+
+
+async def test_the_fence_grows_with_every_grant(store: SessionStore, key: str) -> None:
+    """A former holder is told apart from the present one."""
+    fences = []
+    for _ in range(5):
+        lease = await acquire(store, key)
+        fences.append(lease.fence)
+        await store.release_lease(lease)
+    assert fences == sorted(set(fences))
+
+
+async def test_a_lapsed_lease_passes_on(store: SessionStore, key: str) -> None:
+    """A holder that died blocks others for the lease's time only, and can't come back."""
+    lapsed = await acquire(store, key, ttl_seconds=0.1)
+    granted: list[Lease] = []
+
+    async def is_granted() -> bool:
+        lease = await store.acquire_lease(key, ttl_seconds=30)
+        granted.extend([lease] if lease is not None else [])
+        return lease is not None
+
+    await eventually(is_granted, within=3)
+    assert granted[0].fence > lapsed.fence
+    assert await store.renew_lease(lapsed, ttl_seconds=30) is False
+    await store.release_lease(lapsed)
+    assert await store.renew_lease(granted[0], ttl_seconds=30) is True, "released by a stranger"
+
+
+async def test_a_renewed_lease_lasts(store: SessionStore, key: str) -> None:
+    """The holder keeps the lease for as long as the OP takes."""
+    lease = await acquire(store, key, ttl_seconds=0.3)
+    until = time.monotonic() + 0.6
+    while time.monotonic() < until:
+        assert await store.renew_lease(lease, ttl_seconds=0.3) is True
+        assert await store.acquire_lease(key, ttl_seconds=30) is None
+        await asyncio.sleep(0.02)
+
+
+async def test_a_write_needs_the_lease_it_names(store: SessionStore, key: str) -> None:
+    """The fencing token is checked in the same step as the version."""
+    await create(store, key)
+    former = await acquire(store, key)
+    await store.release_lease(former)
+    present = await acquire(store, key)
+    assert await store.replace(key, b"two", expected_version=1, lease=former) is False
+    assert await store.replace(key, b"two", expected_version=1, lease=present) is True
+    await store.release_lease(present)
+    assert await store.replace(key, b"three", expected_version=2, lease=present) is False
+    record = await store.load(key)
+    assert record is not None
+    assert (record.version, record.sealed) == (2, b"two")
+
+
+async def test_a_lease_guards_its_own_session_only(store: SessionStore, key: str) -> None:
+    """The lease of one session is no permission to write another."""
+    await create(store, key)
+    foreign = await acquire(store, key + "x")
+    assert await store.replace(key, b"two", expected_version=1, lease=foreign) is False
+
+
+async def test_releasing_wakes_other_processes(engine: Engine, key: str) -> None:
+    """Waiters are woken by news, without polling; a release says nothing of the record."""
+    heard = Heard()
+    store = await engine.open()
+    await engine.open(heard)
+    await eventually(lambda: heard.watching[-1:] == [True])
+    await store.release_lease(await acquire(store, key))
+    await eventually(lambda: ("changed", key, None) in heard.news)
