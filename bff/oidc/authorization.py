@@ -1,0 +1,123 @@
+"""The authorization request (RFC 6749 section 4.1.1, OIDC Core section 3.1.2.1, RFC 7636): always
+`response_type=code`, always PKCE S256, with a state, nonce and verifier of its own.
+
+Which parameters go out is decided here: the browser fills in `LoginRequest` and nothing else.
+"""
+
+import hashlib
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bff.errors import OpMetadataRefused
+from bff.oidc.endpoint_url import parameter_names, with_parameters
+
+SECRET_BYTES = 32  # 43 characters of base64url: RFC 7636 section 4.1, and a nonce under 64
+
+# What neither the configuration nor the OP's own query string may set: protocol parameters, and
+# those whose answer is verified against what this one login asked for.
+RESERVED_PARAMETERS = frozenset(
+    {
+        "response_type",
+        "client_id",
+        "redirect_uri",
+        "scope",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+        "response_mode",
+        "acr_values",
+        "max_age",
+        "request",
+        "request_uri",
+        "registration",
+        "client_secret",
+        "client_assertion",
+        "client_assertion_type",
+        "code_verifier",
+        "id_token_hint",
+        "dpop_jkt",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRequest:
+    """What the application may ask for at one login. `max_age` is in seconds."""
+
+    prompt: str | None = None
+    login_hint: str | None = field(default=None, repr=False)
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
+    ui_locales: str | None = None
+
+    def parameters(self) -> dict[str, str]:
+        named = {
+            "prompt": self.prompt,
+            "login_hint": self.login_hint,
+            "acr_values": " ".join(self.acr_values),
+            "max_age": None if self.max_age is None else str(self.max_age),
+            "ui_locales": self.ui_locales,
+        }
+        return {name: value for name, value in named.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """Where to send the browser, and what the login transaction must remember."""
+
+    url: str = field(repr=False)
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
+    code_verifier: str = field(repr=False)
+
+
+def s256_challenge(code_verifier: str) -> str:
+    """RFC 7636 section 4.2."""
+    digest = hashlib.sha256(code_verifier.encode("ascii")).digest()
+    return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+def require_unreserved(parameters: Mapping[str, str]) -> None:
+    """Raises: ValueError when static parameters would override the protocol's."""
+    reserved = sorted(RESERVED_PARAMETERS & parameters.keys())
+    if reserved:
+        raise ValueError(f"reserved authorization parameters: {', '.join(reserved)}")
+
+
+def authorization_request(
+    endpoint: str,
+    *,
+    client_id: str,
+    redirect_uri: str,
+    scope: str,
+    static: Mapping[str, str],
+    login: LoginRequest,
+) -> AuthorizationRequest:
+    """A request nobody can guess. `static` gives defaults that the login may override.
+
+    Raises:
+        OpMetadataRefused: the endpoint's own query already holds one of our parameters.
+        ValueError: `static` holds a reserved one.
+    """
+    require_unreserved(static)
+    state, nonce, code_verifier = (secrets.token_urlsafe(SECRET_BYTES) for _ in range(3))
+    parameters = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "scope": scope,
+        "state": state,
+        "nonce": nonce,
+        "code_challenge": s256_challenge(code_verifier),
+        "code_challenge_method": "S256",
+        **static,
+        **login.parameters(),
+    }
+    # RFC 6749 section 3.1: a parameter must not be included more than once.
+    if parameter_names(endpoint) & (RESERVED_PARAMETERS | parameters.keys()):
+        raise OpMetadataRefused("authorization_endpoint holds a reserved parameter")
+    url = with_parameters(endpoint, parameters.items())
+    return AuthorizationRequest(url, state, nonce, code_verifier)

@@ -1,0 +1,98 @@
+"""One document of the OP, kept in memory: fetched in single flight, never by a request of its own
+accord, and never thrown away because a renewal failed.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import structlog
+
+from bff.clock import Clock
+from bff.errors import OpError
+
+KEEP_SECONDS = 3600.0
+RETRY_SECONDS = 5.0
+
+T = TypeVar("T")
+log = structlog.get_logger("bff.oidc")
+
+
+class Cached(Generic[T]):
+    """What `fetch` returns, for an hour; an old value serves while a new one is on its way.
+
+    After a failure nothing is fetched for five seconds: callers get the old value or, when there
+    has never been one, the same failure again.
+    """
+
+    def __init__(self, name: str, fetch: Callable[[], Awaitable[T]], clock: Clock) -> None:
+        self._name = name
+        self._fetch = fetch
+        self._clock = clock
+        self._value: T | None = None
+        self._failure: OpError | None = None
+        self._due_at = 0.0
+        self._flight: asyncio.Task[None] | None = None
+
+    @property
+    def value(self) -> T | None:
+        return self._value
+
+    @property
+    def in_flight(self) -> bool:
+        return self._flight is not None
+
+    async def get(self) -> T:
+        """The value; waits only when there is none yet.
+
+        Raises:
+            OpError: there has never been a value and the fetch failed.
+        """
+        if self._clock.now() >= self._due_at:
+            self._fly()
+        if self._value is None and self._flight is not None:
+            await asyncio.shield(self._flight)
+        return self.settled() if self._value is None else self._value
+
+    async def renew(self) -> T:
+        """A value fetched from now on, or by a fetch already under way.
+
+        Raises:
+            OpError: the fetch failed; the old value is still there for `get`.
+        """
+        await asyncio.shield(self._fly())
+        return self.settled()
+
+    def settled(self) -> T:
+        """What the last fetch brought: its value, or its failure raised (again)."""
+        if self._failure is not None:
+            failure = self._failure
+            raise type(failure)(failure.log_detail, retry_after=failure.retry_after)
+        if self._value is None:
+            raise RuntimeError("settled() before any fetch")
+        return self._value
+
+    async def close(self) -> None:
+        if self._flight is not None:
+            self._flight.cancel()
+            await asyncio.wait({self._flight})
+
+    def _fly(self) -> asyncio.Task[None]:
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._run(), name=f"fetch {self._name}")
+        return self._flight
+
+    async def _run(self) -> None:
+        self._due_at = self._clock.now() + RETRY_SECONDS
+        try:
+            self._value = await self._fetch()
+        except OpError as failure:
+            self._failure = failure
+            log.warning(
+                "op_fetch_failed", document=self._name, code=failure.code, detail=failure.log_detail
+            )
+        else:
+            self._failure = None
+            self._due_at = self._clock.now() + KEEP_SECONDS
+        finally:
+            self._flight = None

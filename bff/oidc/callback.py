@@ -1,0 +1,112 @@
+"""The authorization response (RFC 6749 section 4.1.2, RFC 9207): parsed strictly, and the question
+which OP sent it. Pure; the order is the endpoint's: parse, take the transaction by `state`, check
+the browser, then `require_issuer`, then `require_code`, and only then redeem.
+
+Nothing the OP put into an error ever leaves this module but a code of plain letters.
+"""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from bff.errors import (
+    CallbackInvalid,
+    IssuerMismatch,
+    LoginDenied,
+    LoginRefused,
+    OpUnavailable,
+    StepUpNotMet,
+)
+from bff.oidc.error_code import UNREADABLE, plain_code
+from bff.oidc.metadata import ProviderMetadata
+
+MAX_RESPONSE_CHARS = 8 * 1024
+MAX_PARAMETERS = 32
+
+_NAMES = ("state", "code", "iss", "error")
+_VSCHAR = re.compile(r"[\x20-\x7e]*")  # RFC 6749 appendix A
+_DENIALS = frozenset(
+    {
+        "access_denied",
+        "login_required",
+        "interaction_required",
+        "consent_required",
+        "account_selection_required",
+    }
+)
+_OUTAGES = frozenset({"temporarily_unavailable", "server_error"})
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationResponse:
+    """Exactly one of `code` and `error` is set. `error` is safe to log."""
+
+    state: str = field(repr=False)
+    code: str | None = field(default=None, repr=False)
+    iss: str | None = None
+    error: str | None = None
+
+
+def process_callback(raw: str) -> AuthorizationResponse:
+    """Read a query string, or the form of `response_mode=form_post`, without its `?`.
+
+    Raises:
+        CallbackInvalid: oversized, not form-encoded, one of our parameters given twice, no state,
+            neither code nor error, or both.
+    """
+    if len(raw) > MAX_RESPONSE_CHARS:
+        raise CallbackInvalid("too long")
+    try:
+        pairs = parse_qsl(raw, True, errors="strict", max_num_fields=MAX_PARAMETERS)
+    except ValueError:
+        raise CallbackInvalid("not form-encoded") from None
+    values = {name: _single(pairs, name) for name in _NAMES}
+    state, code, iss, error = (values[name] for name in _NAMES)
+    if state is None:
+        raise CallbackInvalid("no state")
+    if (code is None) == (error is None):
+        raise CallbackInvalid("neither code nor error" if code is None else "both code and error")
+    return AuthorizationResponse(state, code, iss, None if error is None else plain_code(error))
+
+
+def require_issuer(iss: str | None, metadata: ProviderMetadata) -> None:
+    """RFC 9207 section 2.4: simple string comparison; required when the OP says it sends it.
+
+    Raises:
+        IssuerMismatch: the response, error responses included, is another OP's or may be.
+    """
+    if iss is None and metadata.sends_response_issuer:
+        raise IssuerMismatch("no iss in the response")
+    if iss is not None and iss != metadata.issuer:
+        raise IssuerMismatch("another iss in the response")
+
+
+def require_code(response: AuthorizationResponse) -> str:
+    """The code to redeem, or the OP's error as one of ours.
+
+    Raises:
+        LoginDenied: the user or the OP's policy said no, or a silent login was not possible.
+        StepUpNotMet: the OP cannot authenticate as strongly as was asked.
+        OpUnavailable: the OP says that it is in trouble.
+        LoginRefused: any other error.
+    """
+    if response.code is not None:
+        return response.code
+    error = response.error or UNREADABLE
+    if error in _DENIALS:
+        raise LoginDenied(error)
+    if error == "unmet_authentication_requirements":
+        raise StepUpNotMet(error)
+    if error in _OUTAGES:
+        raise OpUnavailable(error)
+    raise LoginRefused(error)
+
+
+def _single(pairs: list[tuple[str, str]], name: str) -> str | None:
+    """RFC 6749 section 3.1: at most once; without a value it counts as omitted."""
+    values = [value for key, value in pairs if key == name]
+    if len(values) > 1:
+        raise CallbackInvalid(f"{name} is given more than once")
+    if values and not _VSCHAR.fullmatch(values[0]):
+        raise CallbackInvalid(f"{name} holds characters that it must not")
+    return values[0] if values and values[0] else None

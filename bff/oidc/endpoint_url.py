@@ -1,0 +1,70 @@
+"""URLs of the OP: which ones may be used at all, and how parameters are added to them.
+
+An endpoint is https. Plain http is for loopback, and only where the issuer itself is on loopback
+http, so that metadata can never talk an https deployment down (RFC 8414 section 2, RFC 9700
+section 2.6).
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from enum import Enum, auto
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+MAX_URL_CHARS = 2048
+
+
+class PlainHttp(Enum):
+    """Where http without TLS is tolerated."""
+
+    NEVER = auto()
+    LOOPBACK = auto()
+    ANYWHERE = auto()
+
+
+def plain_http_policy(issuer: str, *, allow_insecure_http: bool) -> PlainHttp:
+    if allow_insecure_http:
+        return PlainHttp.ANYWHERE
+    return PlainHttp.LOOPBACK if issuer.startswith("http:") else PlainHttp.NEVER
+
+
+def is_endpoint_url(value: object, plain_http: PlainHttp) -> bool:
+    """Whether `value` is an absolute URL without user, fragment or odd characters, safe to call."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_URL_CHARS:
+        return False
+    if not all("!" <= char <= "~" for char in value) or any(char in '\\"<>' for char in value):
+        return False
+    try:
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError:
+        return False
+    # RFC 6749 sections 3.1 and 3.2: an endpoint has no fragment.
+    if not url.hostname or "@" in url.netloc or "#" in value:
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and _may_be_plain(url, plain_http))
+
+
+def _may_be_plain(url: SplitResult, plain_http: PlainHttp) -> bool:
+    if plain_http is PlainHttp.LOOPBACK:
+        return is_loopback(url.hostname or "")
+    return plain_http is PlainHttp.ANYWHERE
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 section 6.3
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def parameter_names(endpoint: str) -> frozenset[str]:
+    """The names in an endpoint's own query."""
+    return frozenset(name for name, _ in parse_qsl(urlsplit(endpoint).query, True))
+
+
+def with_parameters(endpoint: str, parameters: Iterable[tuple[str, str]]) -> str:
+    """`endpoint` with `parameters` appended; its own query is kept (RFC 6749 section 3.1)."""
+    separator = "&" if "?" in endpoint else "?"
+    return f"{endpoint}{separator}{urlencode(list(parameters))}"

@@ -1,0 +1,165 @@
+"""The one way to the OP: an HTTP client that bounds everything and believes nothing.
+
+It never follows a redirect, keeps no cookie, reads no proxy from the environment, verifies TLS,
+limits time and size (also after decompression), and lets no foreign exception out. An answer that
+says "not now" (5xx, 429) or no answer at all is `OpUnavailable`; everything else is for the pure
+function of the protocol step to judge.
+"""
+
+import ssl
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from bff.clock import Clock
+from bff.errors import OpAnswerMalformed, OpUnavailable
+from bff.oidc.retry_after import retry_after_seconds
+from bff.oidc.strict_json import JsonRefused, parse_json
+
+MAX_BODY_BYTES = 1024 * 1024
+CONNECT_TIMEOUT_SECONDS = 5.0
+# Below the 5 s after which node and uvicorn drop an idle connection: a POST that meets one being
+# closed is a refresh token whose fate nobody knows.
+KEEPALIVE_SECONDS = 2.0
+GZIP = 31  # zlib's name for "gzip framing, largest window"
+
+
+@dataclass(frozen=True, slots=True)
+class OpAnswer:
+    """A complete answer below 500. `document` is None when the body is empty or not JSON."""
+
+    status: int
+    document: object | None = field(default=None, repr=False)
+
+
+class OpHttp:
+    """The client session towards one OP. `ca_file`, when given, replaces the system's CAs."""
+
+    def __init__(
+        self, clock: Clock, *, timeout_seconds: float = 10.0, ca_file: str | None = None
+    ) -> None:
+        self._clock = clock
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_seconds, connect=min(timeout_seconds, CONNECT_TIMEOUT_SECONDS)
+        )
+        self._ca_file = ca_file
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Make the client session; nothing is fetched.
+
+        Raises:
+            OSError: the CA file cannot be read or holds no certificate.
+        """
+        tls = ssl.create_default_context(cafile=self._ca_file)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls, keepalive_timeout=KEEPALIVE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            trust_env=False,
+            auto_decompress=False,
+            headers={
+                "User-Agent": "bff",
+                "Accept": "application/json, */*;q=0.5",
+                "Accept-Encoding": "identity",
+            },
+        )
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(
+        self,
+        name: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        max_bytes: int = MAX_BODY_BYTES,
+    ) -> OpAnswer:
+        """GET `url`; `name` is what the log calls this endpoint.
+
+        Raises:
+            OpUnavailable: no complete answer, 5xx or 429.
+            OpAnswerMalformed: the answer is too large or in an unknown coding.
+        """
+        return await self._send("GET", name, url, headers or {}, None, max_bytes)
+
+    async def post(
+        self, name: str, url: str, form: Mapping[str, str], headers: Mapping[str, str]
+    ) -> OpAnswer:
+        """POST a form to `url`. Raises as `get`."""
+        form_headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+        body = urlencode(form).encode("ascii")
+        return await self._send("POST", name, url, form_headers, body, MAX_BODY_BYTES)
+
+    async def _send(
+        self,
+        method: str,
+        name: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        max_bytes: int,
+    ) -> OpAnswer:
+        if self._session is None:
+            raise RuntimeError("OpHttp is used before start()")
+        try:
+            async with self._session.request(
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+            ) as response:
+                self._require_available(name, response)
+                raw = await _read_bounded(name, response, max_bytes)
+                document = _parsed(_decoded(name, response, raw, max_bytes))
+                return OpAnswer(response.status, document)
+        except TimeoutError:
+            raise OpUnavailable(f"{name}: timeout") from None
+        except (aiohttp.ClientError, OSError) as error:
+            # `from None`: these carry the request with its Authorization header.
+            raise OpUnavailable(f"{name}: {type(error).__name__}") from None
+
+    def _require_available(self, name: str, response: aiohttp.ClientResponse) -> None:
+        if response.status >= 500 or response.status == 429:
+            seconds = retry_after_seconds(response.headers.get("Retry-After"), self._clock.now())
+            raise OpUnavailable(f"{name}: status {response.status}", retry_after=seconds)
+
+
+async def _read_bounded(name: str, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > max_bytes:
+            raise OpAnswerMalformed(f"{name}: body over {max_bytes} bytes")
+    return bytes(body)
+
+
+def _decoded(name: str, response: aiohttp.ClientResponse, body: bytes, max_bytes: int) -> bytes:
+    """The body without its content coding. We ask for none, some file servers send gzip anyway."""
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding == "identity":
+        return body
+    if coding not in {"gzip", "x-gzip"}:
+        raise OpAnswerMalformed(f"{name}: unknown content coding")
+    inflater = zlib.decompressobj(wbits=GZIP)
+    try:
+        plain = inflater.decompress(body, max_bytes + 1)
+    except zlib.error:
+        raise OpAnswerMalformed(f"{name}: broken gzip") from None
+    if len(plain) > max_bytes or not inflater.eof:
+        raise OpAnswerMalformed(f"{name}: gzip incomplete or over {max_bytes} bytes")
+    return plain
+
+
+def _parsed(body: bytes) -> object | None:
+    try:
+        return parse_json(body)
+    except JsonRefused:
+        return None

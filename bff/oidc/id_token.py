@@ -1,0 +1,187 @@
+"""What an ID token must say, check by check (OIDC Core sections 2, 3.1.3.7, 3.1.3.8 and 12.2). The
+numbers are those of the list in section 3.1.3.7; (6) and (7) are `signed_jwt`'s.
+
+Pure: takes claims whose signature has been verified, and the time.
+"""
+
+import hashlib
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bff.errors import IdTokenInvalid, StepUpNotMet
+from bff.model import Session
+from bff.oidc.signed_jwt import VerifiedJwt
+
+MAX_LOGIN_AGE_SECONDS = 600
+MAX_IDENTIFIER_CHARS = 255
+END_OF_TIME = 253_402_300_799  # 9999-12-31: beyond it a NumericDate is a mistake
+ID_TOKEN_TYP: frozenset[str | None] = frozenset({None, "jwt"})  # RFC 8725 section 3.11
+
+# Checks that say "too old or too early", not "somebody else".
+TIME_CHECKS = frozenset({"exp", "nbf", "iat"})
+
+
+@dataclass(frozen=True, slots=True)
+class IdTokenRules:
+    """What stays the same from login to login. `algs` is the configuration's, never the OP's."""
+
+    issuer: str
+    client_id: str
+    algs: frozenset[str]
+    trusted_audiences: frozenset[str] = frozenset()
+    leeway_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class EndUser:
+    """Whom a verified ID token names, and how they were authenticated."""
+
+    sub: str
+    sid: str | None
+    acr: str | None
+    auth_time: int | None
+    claims: Mapping[str, object] = field(repr=False)
+
+
+def verify_login_id_token(
+    jwt: VerifiedJwt, rules: IdTokenRules, *, nonce: str, access_token: str, now: float
+) -> EndUser:
+    """The user in the ID token of a code exchange.
+
+    Raises:
+        IdTokenInvalid: `check` names the first one that failed.
+    """
+    claims = jwt.claims
+    _require_addressed_to_us(claims, rules)
+    _require("nonce", nonce != "" and claims.get("nonce") == nonce)  # (11)
+    _require("at_hash", _is_bound_to(access_token, claims, jwt.alg))
+    _require_current(claims, rules, now)
+    oldest = now - MAX_LOGIN_AGE_SECONDS - rules.leeway_seconds
+    _require("iat", (_time(claims, "iat") or 0) >= oldest)  # (10)
+    return _end_user(claims)
+
+
+def require_same_end_user(
+    claims: Mapping[str, object], rules: IdTokenRules, session: Session, nonce: str | None
+) -> None:
+    """OIDC Core section 12.2: a refreshed ID token is from the same OP, for us, about the same
+    user. `nonce` is the login's, where still known. May be asked of claims not verified yet.
+
+    Raises:
+        IdTokenInvalid: the token contradicts the session.
+    """
+    _require_addressed_to_us(claims, rules)
+    _require("iss", claims.get("iss") == session.issuer)
+    _require("sub", claims.get("sub") == session.sub)
+    _require("nonce", nonce is None or claims.get("nonce", nonce) == nonce)
+
+
+def verify_refreshed_id_token(
+    jwt: VerifiedJwt,
+    rules: IdTokenRules,
+    *,
+    session: Session,
+    nonce: str | None,
+    access_token: str,
+    now: float,
+) -> EndUser:
+    """The user in the ID token of a refresh, who is the one of `session`.
+
+    Raises:
+        IdTokenInvalid: a check in `TIME_CHECKS` means that the token is no use, any other that it
+            contradicts the session.
+    """
+    require_same_end_user(jwt.claims, rules, session, nonce)
+    _require("at_hash", _is_bound_to(access_token, jwt.claims, jwt.alg))
+    _require_current(jwt.claims, rules, now)
+    return _end_user(jwt.claims)
+
+
+def require_step_up(
+    user: EndUser, *, acr_values: tuple[str, ...], max_age: int | None, now: float, leeway: float
+) -> None:
+    """What this login asked for was done (OIDC Core section 3.1.2.1, RFC 9470 section 5).
+
+    Raises:
+        StepUpNotMet: `acr` is none of `acr_values`, or `auth_time` is missing or too old.
+    """
+    if acr_values and user.acr not in acr_values:  # (12)
+        raise StepUpNotMet("acr is none of those asked for")
+    if max_age is None:
+        return
+    if user.auth_time is None or not now - max_age - leeway <= user.auth_time <= now + leeway:
+        raise StepUpNotMet("auth_time is missing, too old or in the future")  # (13)
+
+
+def _require(check: str, held: bool) -> None:
+    if not held:
+        raise IdTokenInvalid(check)
+
+
+def _require_addressed_to_us(claims: Mapping[str, object], rules: IdTokenRules) -> None:
+    audiences = _audiences(claims)
+    others = audiences - {rules.client_id}
+    azp = claims.get("azp")
+    _require("events", "events" not in claims)  # a logout or security event token
+    _require("iss", claims.get("iss") == rules.issuer)  # (2)
+    _require("aud", rules.client_id in audiences)  # (3)
+    _require("aud_untrusted", others <= rules.trusted_audiences)  # (3)
+    _require("azp", azp is not None or not others)  # (4)
+    _require("azp", azp is None or azp == rules.client_id)  # (5)
+    _require("sub", _is_identifier(claims.get("sub")))  # section 2
+
+
+def _require_current(claims: Mapping[str, object], rules: IdTokenRules, now: float) -> None:
+    exp, iat, nbf = (_time(claims, name) for name in ("exp", "iat", "nbf"))
+    _require("exp", exp is not None and now < exp + rules.leeway_seconds)  # (9)
+    _require("iat", iat is not None and iat <= now + rules.leeway_seconds)  # section 2
+    if "nbf" in claims:
+        _require("nbf", nbf is not None and nbf <= now + rules.leeway_seconds)  # RFC 7519 4.1.5
+
+
+def _end_user(claims: Mapping[str, object]) -> EndUser:
+    sub, sid, acr = (claims.get(name) for name in ("sub", "sid", "acr"))
+    auth_time = _time(claims, "auth_time")
+    if not isinstance(sub, str):
+        raise IdTokenInvalid("sub")
+    if sid is not None and not (isinstance(sid, str) and _is_identifier(sid)):
+        raise IdTokenInvalid("sid")
+    if not isinstance(acr, str | None):
+        raise IdTokenInvalid("acr")
+    _require("auth_time", auth_time is not None or claims.get("auth_time") is None)
+    return EndUser(sub, sid, acr, None if auth_time is None else int(auth_time), claims)
+
+
+def _audiences(claims: Mapping[str, object]) -> frozenset[str]:
+    """One string or a list of strings (RFC 7519 section 4.1.3); anything else is nobody."""
+    aud = claims.get("aud")
+    entries = aud if isinstance(aud, list) else [aud]
+    if not all(isinstance(entry, str) for entry in entries):
+        return frozenset()
+    return frozenset(str(entry) for entry in entries)
+
+
+def _is_identifier(value: object) -> bool:
+    """OIDC Core section 2: at most 255 ASCII characters, and none of them invisible."""
+    return isinstance(value, str) and (
+        0 < len(value) <= MAX_IDENTIFIER_CHARS and all(" " <= char <= "~" for char in value)
+    )
+
+
+def _time(claims: Mapping[str, object], name: str) -> float | None:
+    """A NumericDate, or None when the claim is absent or is not one."""
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= END_OF_TIME else None
+
+
+def _is_bound_to(access_token: str, claims: Mapping[str, object], alg: str) -> bool:
+    """Section 3.1.3.8: `at_hash`, where present, is the left half of the token's hash."""
+    if "at_hash" not in claims:
+        return True
+    name = "sha512" if alg in {"EdDSA", "Ed25519"} else f"sha{alg[2:]}"
+    digest = hashlib.new(name, access_token.encode("ascii")).digest()
+    half = urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode("ascii")
+    return claims["at_hash"] == half

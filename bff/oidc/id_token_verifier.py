@@ -1,0 +1,116 @@
+"""ID tokens from the two places they come from, the code exchange and the refresh: shape, cheap
+checks, signature, claims, in that order.
+"""
+
+import structlog
+
+from bff.clock import Clock
+from bff.errors import IdTokenInvalid, OpError
+from bff.model import LoginTransaction, Session, Tokens
+from bff.oidc.id_token import (
+    ID_TOKEN_TYP,
+    TIME_CHECKS,
+    EndUser,
+    IdTokenRules,
+    require_same_end_user,
+    require_step_up,
+    verify_login_id_token,
+    verify_refreshed_id_token,
+)
+from bff.oidc.jwks import KEY_OF_ALG
+from bff.oidc.key_source import KeySource
+from bff.oidc.signed_jwt import JwtRefused, UnverifiedJwt, parse_jwt
+
+log = structlog.get_logger("bff.oidc")
+
+
+class IdTokenVerifier:
+    """Applies one set of rules with the keys of one OP."""
+
+    def __init__(self, keys: KeySource, rules: IdTokenRules, clock: Clock) -> None:
+        self._keys = keys
+        self._rules = rules
+        self._clock = clock
+
+    async def login(self, tokens: Tokens, transaction: LoginTransaction) -> EndUser:
+        """The user who has just logged in, as `transaction` asked.
+
+        Raises:
+            IdTokenInvalid: no ID token, or one that fails a check.
+            StepUpNotMet: the authentication is weaker or older than was asked.
+            OpError: no keys can be had.
+        """
+        jwt = self._parsed(tokens.id_token)
+        try:
+            verified = await self._keys.verify(jwt)
+        except JwtRefused as refused:
+            raise IdTokenInvalid(refused.check) from None
+        now = self._clock.now()
+        user = verify_login_id_token(
+            verified,
+            self._rules,
+            nonce=transaction.nonce,
+            access_token=tokens.access_token,
+            now=now,
+        )
+        require_step_up(
+            user,
+            acr_values=transaction.acr_values,
+            max_age=transaction.max_age,
+            now=now,
+            leeway=self._rules.leeway_seconds,
+        )
+        return user
+
+    async def refreshed(self, tokens: Tokens, session: Session) -> EndUser | None:
+        """The user in a refreshed ID token, or None when it cannot be used just now.
+
+        An OP may leave this token out, so one that is merely unverifiable for the moment (keys not
+        to be had or not published yet, clocks apart) is worth no session: it is left out.
+
+        Raises:
+            IdTokenInvalid: the token contradicts the session, or is a forgery.
+        """
+        jwt = self._parsed(tokens.id_token)
+        nonce = self._login_nonce(session)
+        require_same_end_user(jwt.claims, self._rules, session, nonce)
+        try:
+            verified = await self._keys.verify(jwt)
+            return verify_refreshed_id_token(
+                verified,
+                self._rules,
+                session=session,
+                nonce=nonce,
+                access_token=tokens.access_token,
+                now=self._clock.now(),
+            )
+        except OpError as error:
+            log.warning("refreshed_id_token_left_out", reason=error.code)
+        except JwtRefused as refused:
+            if refused.check != "key_unknown":
+                raise IdTokenInvalid(refused.check) from None
+            log.warning("refreshed_id_token_left_out", reason=refused.check)
+        except IdTokenInvalid as invalid:
+            if invalid.check not in TIME_CHECKS:
+                raise
+            log.warning("refreshed_id_token_left_out", reason=invalid.check)
+        return None
+
+    def _parsed(self, id_token: str | None) -> UnverifiedJwt:
+        if id_token is None:
+            raise IdTokenInvalid("missing")
+        try:
+            return parse_jwt(id_token, algs=self._rules.algs, accept_typ=ID_TOKEN_TYP)
+        except JwtRefused as refused:
+            raise IdTokenInvalid(refused.check) from None
+
+    def _login_nonce(self, session: Session) -> str | None:
+        """The nonce in the ID token the session holds, which was verified when it came."""
+        try:
+            held = parse_jwt(
+                session.tokens.id_token or "", algs=KEY_OF_ALG.keys(), accept_typ=ID_TOKEN_TYP
+            )
+        except JwtRefused:
+            return None
+        nonce = held.claims.get("nonce")
+        return nonce if isinstance(nonce, str) else None

@@ -1,0 +1,122 @@
+"""The OP's public keys (RFC 7517): which of them can verify, and which one fits a signature.
+
+Only the public members are imported, so that a private or symmetric key published by mistake is
+never held, and no certificate or URL in a key is looked at.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
+from joserfc.util import base64_to_int
+
+from bff.errors import OpAnswerMalformed
+
+MAX_KEYS = 100
+MIN_RSA_BITS = 2048
+MAX_RSA_BITS = 8192
+MAX_RSA_EXPONENT_BITS = 32
+
+# Every algorithm that may ever be configured, with the key it needs. `none` and HMAC have no place
+# here: RFC 8725 sections 3.1 and 3.2.
+KEY_OF_ALG: Mapping[str, tuple[str, str | None]] = {
+    "RS256": ("RSA", None),
+    "RS384": ("RSA", None),
+    "RS512": ("RSA", None),
+    "PS256": ("RSA", None),
+    "PS384": ("RSA", None),
+    "PS512": ("RSA", None),
+    "ES256": ("EC", "P-256"),
+    "ES384": ("EC", "P-384"),
+    "ES512": ("EC", "P-521"),
+    "EdDSA": ("OKP", "Ed25519"),
+    "Ed25519": ("OKP", "Ed25519"),
+}
+_PUBLIC_MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderKey:
+    """One key that may verify signatures. `alg` is None when the OP does not bind it to one."""
+
+    kid: str | None
+    kty: str
+    crv: str | None
+    alg: str | None
+    material: RSAKey | ECKey | OKPKey = field(repr=False, compare=False)
+
+    def fits(self, alg: str) -> bool:
+        kty, crv = KEY_OF_ALG[alg]
+        return self.kty == kty and (crv is None or self.crv == crv) and self.alg in {None, alg}
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderKeys:
+    """The usable keys of one JWK Set."""
+
+    keys: tuple[ProviderKey, ...]
+
+    def candidates(self, alg: str, kid: str | None) -> tuple[ProviderKey, ...]:
+        """The keys that may have made a signature: by `kid` if it has one, always by type, use
+        and algorithm (OIDC Core section 10.1)."""
+        fitting = (key for key in self.keys if key.fits(alg))
+        return tuple(key for key in fitting if kid is None or key.kid == kid)
+
+
+def process_jwks(status: int, document: object) -> ProviderKeys:
+    """Judge the answer of `jwks_uri`. Keys we cannot use are left out (RFC 7517 section 5).
+
+    Raises:
+        OpAnswerMalformed: not a 200 with a JWK Set, too many keys, or none that can verify.
+    """
+    if status != 200 or not isinstance(document, dict):
+        raise OpAnswerMalformed(f"jwks: status {status} or not a JSON object")
+    entries = document.get("keys")
+    if not isinstance(entries, list) or len(entries) > MAX_KEYS:
+        raise OpAnswerMalformed(f"jwks: no list of at most {MAX_KEYS} keys")
+    keys = tuple(key for entry in entries if (key := _usable(entry)) is not None)
+    if not keys:
+        raise OpAnswerMalformed("jwks: no key that can verify a signature")
+    return ProviderKeys(keys)
+
+
+def _usable(entry: object) -> ProviderKey | None:
+    if not isinstance(entry, dict):
+        return None
+    kty, kid, crv, alg = (entry.get(name) for name in ("kty", "kid", "crv", "alg"))
+    if not isinstance(kty, str) or kty not in _PUBLIC_MEMBERS or not _may_verify(entry):
+        return None
+    if not all(isinstance(value, str | None) for value in (kid, crv, alg)):
+        return None
+    material = _material(kty, {name: entry.get(name) for name in _PUBLIC_MEMBERS[kty]})
+    return None if material is None else ProviderKey(kid, kty, crv, alg, material)
+
+
+def _may_verify(entry: Mapping[str, object]) -> bool:
+    """RFC 7517 sections 4.2 and 4.3: `use` and `key_ops`, where given, must allow it."""
+    operations = entry.get("key_ops")
+    return entry.get("use") in {None, "sig"} and (
+        operations is None or (isinstance(operations, list) and "verify" in operations)
+    )
+
+
+def _material(kty: str, public: dict[str, object]) -> RSAKey | ECKey | OKPKey | None:
+    if not all(isinstance(value, str) for value in public.values()):
+        return None
+    members = {name: str(value) for name, value in public.items()}
+    try:
+        if kty == "RSA" and not _is_sound_rsa(members["n"], members["e"]):
+            return None
+        key = JWKRegistry.import_key({"kty": kty, **members})
+    except (JoseError, ValueError, KeyError):  # KeyError: an unknown curve
+        return None
+    return key if isinstance(key, RSAKey | ECKey | OKPKey) else None
+
+
+def _is_sound_rsa(n: str, e: str) -> bool:
+    """Strong enough, and not so large that verifying becomes a way to keep us busy."""
+    return (
+        MIN_RSA_BITS <= base64_to_int(n).bit_length() <= MAX_RSA_BITS
+        and base64_to_int(e).bit_length() <= MAX_RSA_EXPONENT_BITS
+    )

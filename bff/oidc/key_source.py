@@ -1,0 +1,65 @@
+"""The OP's keys over the wire: kept an hour, renewed once when a signature names a key we do not
+have (OIDC Core section 10.1.1), at most every ten seconds whatever arrives.
+"""
+
+from bff.clock import Clock
+from bff.oidc.cached import Cached
+from bff.oidc.discovery import Discovery
+from bff.oidc.http import OpHttp
+from bff.oidc.jwks import ProviderKeys, process_jwks
+from bff.oidc.signed_jwt import JwtRefused, UnverifiedJwt, VerifiedJwt, verify_signature
+
+RENEWAL_INTERVAL_SECONDS = 10.0
+
+
+class KeySource:
+    """Verifies signatures with the keys of one OP."""
+
+    def __init__(self, http: OpHttp, discovery: Discovery, clock: Clock) -> None:
+        self._http = http
+        self._discovery = discovery
+        self._clock = clock
+        self._cached = Cached("jwks", self._fetch, clock)
+        self._renewable_at = 0.0
+
+    async def keys(self) -> ProviderKeys:
+        """Raises: OpError when there are none and none can be had."""
+        return await self._cached.get()
+
+    async def verify(self, jwt: UnverifiedJwt) -> VerifiedJwt:
+        """Verify with the keys we have and, if the OP may have rotated them, once more.
+
+        Raises:
+            JwtRefused: the signature is not one of the OP's.
+            OpError: no keys can be had, so that nothing is known about the signature.
+        """
+        keys = await self._cached.get()
+        try:
+            return verify_signature(jwt, keys)
+        except JwtRefused as refused:
+            if not _may_be_rotation(refused, jwt):
+                raise
+        return verify_signature(jwt, await self._newer_than(keys))
+
+    async def close(self) -> None:
+        await self._cached.close()
+
+    async def _newer_than(self, keys: ProviderKeys) -> ProviderKeys:
+        """Keys renewed since `keys` were read; `keys` again when it is too early to ask."""
+        current = self._cached.value
+        if current is not None and current is not keys:
+            return current
+        if self._clock.now() >= self._renewable_at:
+            self._renewable_at = self._clock.now() + RENEWAL_INTERVAL_SECONDS
+            return await self._cached.renew()
+        return await self._cached.renew() if self._cached.in_flight else self._cached.settled()
+
+    async def _fetch(self) -> ProviderKeys:
+        metadata = await self._discovery.metadata()
+        answer = await self._http.get("jwks", metadata.jwks_uri)
+        return process_jwks(answer.status, answer.document)
+
+
+def _may_be_rotation(refused: JwtRefused, jwt: UnverifiedJwt) -> bool:
+    """An unknown `kid`, or a bad signature that names no key: the old key is what we tried."""
+    return refused.check == "key_unknown" or (refused.check == "signature" and jwt.kid is None)

@@ -1,0 +1,93 @@
+"""Provider metadata (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2): what of it we
+use, and the pure judgement whether it may be used.
+
+Endpoints come from here and from nowhere else. What the OP says it supports never widens what the
+configuration allows: signing algorithms are not even read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bff.errors import OpAnswerMalformed, OpMetadataRefused
+from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, plain_http_policy
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderMetadata:
+    """The verified part of the document. `token_auth_methods` is None when the OP lists none."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str | None = None
+    revocation_endpoint: str | None = None
+    end_session_endpoint: str | None = None
+    token_auth_methods: tuple[str, ...] | None = None
+    sends_response_issuer: bool = False
+
+
+def discovery_url(issuer: str) -> str:
+    """Where the metadata of `issuer` lies (Discovery section 4)."""
+    return issuer.removesuffix("/") + "/.well-known/openid-configuration"
+
+
+def process_metadata(
+    status: int, document: object, *, issuer: str, allow_insecure_http: bool = False
+) -> ProviderMetadata:
+    """Judge the answer to a discovery request for `issuer`.
+
+    Raises:
+        OpAnswerMalformed: not a 200 with a JSON object (a redirect included).
+        OpMetadataRefused: another issuer, an insecure or missing endpoint, no S256, no `code`.
+    """
+    if status != 200 or not isinstance(document, dict):
+        raise OpAnswerMalformed(f"discovery: status {status} or not a JSON object")
+    # Discovery section 4.3, RFC 8414 section 3.3: identical, compared as a string.
+    if document.get("issuer") != issuer:
+        raise OpMetadataRefused("issuer is not the configured one")
+    _require_listed(document, "response_types_supported", "code")
+    # RFC 9700 section 2.1.1; an OP without the list may still do PKCE, one whose list lacks S256
+    # does not.
+    _require_listed(document, "code_challenge_methods_supported", "S256")
+    plain_http = plain_http_policy(issuer, allow_insecure_http=allow_insecure_http)
+    return ProviderMetadata(
+        issuer=issuer,
+        authorization_endpoint=_endpoint(document, "authorization_endpoint", plain_http),
+        token_endpoint=_endpoint(document, "token_endpoint", plain_http),
+        jwks_uri=_endpoint(document, "jwks_uri", plain_http),
+        userinfo_endpoint=_optional_endpoint(document, "userinfo_endpoint", plain_http),
+        revocation_endpoint=_optional_endpoint(document, "revocation_endpoint", plain_http),
+        end_session_endpoint=_optional_endpoint(document, "end_session_endpoint", plain_http),
+        token_auth_methods=_names(document, "token_endpoint_auth_methods_supported"),
+        sends_response_issuer=document.get("authorization_response_iss_parameter_supported")
+        is True,
+    )
+
+
+def _endpoint(document: Mapping[str, object], name: str, plain_http: PlainHttp) -> str:
+    value = document.get(name)
+    if not isinstance(value, str) or not is_endpoint_url(value, plain_http):
+        raise OpMetadataRefused(f"{name} is missing, not a URL, or not https")
+    return value
+
+
+def _optional_endpoint(
+    document: Mapping[str, object], name: str, plain_http: PlainHttp
+) -> str | None:
+    return None if document.get(name) is None else _endpoint(document, name, plain_http)
+
+
+def _names(document: Mapping[str, object], name: str) -> tuple[str, ...] | None:
+    value = document.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise OpMetadataRefused(f"{name} is not a list")
+    return tuple(entry for entry in value if isinstance(entry, str))
+
+
+def _require_listed(document: Mapping[str, object], name: str, needed: str) -> None:
+    names = _names(document, name)
+    if names is not None and needed not in names:
+        raise OpMetadataRefused(f"{name} lacks {needed}")

@@ -1,0 +1,182 @@
+"""The relying party: what the rest of the gateway may ask of the OP, one method each.
+
+Holds no session and no transaction: they come in as values and leave as values. A code or a
+refresh token is only ever sent to the issuer that the transaction or the session names.
+"""
+
+import asyncio
+from dataclasses import replace
+
+import structlog
+
+from bff.clock import Clock
+from bff.errors import GrantRejected, IssuerMismatch, OpError
+from bff.model import LoginTransaction, Session, Tokens
+from bff.oidc.authorization import AuthorizationRequest, LoginRequest, authorization_request
+from bff.oidc.callback import AuthorizationResponse, require_issuer
+from bff.oidc.client_auth import client_auth, require_supported
+from bff.oidc.discovery import Discovery
+from bff.oidc.end_session import end_session_url
+from bff.oidc.http import OpHttp
+from bff.oidc.id_token import IdTokenRules
+from bff.oidc.id_token_verifier import IdTokenVerifier
+from bff.oidc.identity import Identity, Refreshed
+from bff.oidc.key_source import KeySource
+from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.revocation import Revocation
+from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.token_endpoint import TokenEndpoint
+from bff.oidc.token_response import Grant
+from bff.oidc.userinfo import fetch_userinfo
+
+# A logout must not wait for an OP whose metadata has never been seen.
+END_SESSION_PATIENCE_SECONDS = 0.5
+
+log = structlog.get_logger("bff.oidc")
+
+
+class RelyingParty:
+    """One client at one OP."""
+
+    def __init__(
+        self, settings: RelyingPartySettings, clock: Clock, http: OpHttp | None = None
+    ) -> None:
+        self._settings = settings
+        self._http = http or OpHttp(
+            clock, timeout_seconds=settings.timeout_seconds, ca_file=settings.ca_file
+        )
+        self._auth = client_auth(settings.client_auth, settings.client_id, settings.client_secret)
+        self._discovery = Discovery(
+            self._http, clock, settings.issuer, allow_insecure_http=settings.allow_insecure_http
+        )
+        self._keys = KeySource(self._http, self._discovery, clock)
+        self._token_endpoint = TokenEndpoint(self._http, self._discovery, self._auth, clock)
+        self._revocation = Revocation(
+            self._http, self._discovery, self._auth, settings.revocation_timeout_seconds
+        )
+        rules = IdTokenRules(
+            issuer=settings.issuer,
+            client_id=settings.client_id,
+            algs=frozenset(settings.id_token_algs),
+            trusted_audiences=frozenset(settings.trusted_audiences),
+            leeway_seconds=settings.leeway_seconds,
+        )
+        self._id_tokens = IdTokenVerifier(self._keys, rules, clock)
+
+    async def start(self) -> None:
+        """Open the client session. Nothing is fetched, so a gateway starts while its OP is down."""
+        await self._http.start()
+
+    async def close(self) -> None:
+        await self._keys.close()
+        await self._discovery.close()
+        await self._http.close()
+
+    async def metadata(self) -> ProviderMetadata:
+        """Raises: OpError when there is none and none can be had."""
+        return await self._discovery.metadata()
+
+    async def check(self) -> None:
+        """Metadata and keys are there and allow a login. Raises: OpError."""
+        require_supported(self._auth, await self._discovery.metadata())
+        await self._keys.keys()
+
+    async def authorization_request(self, login: LoginRequest) -> AuthorizationRequest:
+        """A fresh authorization request. Raises: OpError."""
+        metadata = await self._discovery.metadata()
+        return authorization_request(
+            metadata.authorization_endpoint,
+            client_id=self._settings.client_id,
+            redirect_uri=self._settings.redirect_uri,
+            scope=self._settings.scope,
+            static=self._settings.authorization_params,
+            login=login,
+        )
+
+    async def require_response_issuer(self, response: AuthorizationResponse) -> None:
+        """RFC 9207. Raises: IssuerMismatch, OpError."""
+        require_issuer(response.iss, await self._discovery.metadata())
+
+    async def redeem(self, code: str, transaction: LoginTransaction) -> Identity:
+        """Exchange `code` and verify who has logged in.
+
+        Raises:
+            IssuerMismatch: the transaction was begun with another OP; nothing has been sent.
+            CodeRejected, IdTokenInvalid, StepUpNotMet, OpError.
+        """
+        if transaction.issuer != self._settings.issuer:  # RFC 9700 section 4.4
+            raise IssuerMismatch("the transaction names another issuer")
+        await self._keys.keys()  # without keys the code would be spent for nothing
+        tokens = await self._token_endpoint.request(
+            Grant.CODE,
+            {
+                "code": code,
+                "redirect_uri": self._settings.redirect_uri,
+                "code_verifier": transaction.code_verifier,
+            },
+            scope=self._settings.scope,
+        )
+        user = await self._id_tokens.login(tokens, transaction)
+        claims = user.claims
+        if self._settings.userinfo:
+            metadata = await self._discovery.metadata()
+            more = await fetch_userinfo(self._http, metadata, tokens.access_token, user.sub)
+            claims = {**more, **claims}
+        return Identity(
+            self._settings.issuer, user.sub, user.sid, user.acr, user.auth_time, claims, tokens
+        )
+
+    async def refresh(self, session: Session) -> Refreshed:
+        """Spend the session's refresh token, once. UserInfo is not asked again.
+
+        Raises:
+            GrantRejected: the grant is dead: `invalid_grant`, no refresh token, or another OP's.
+            IdTokenInvalid: the new ID token contradicts the session.
+            OpError: the session is untouched as far as anybody knows.
+        """
+        old = session.tokens
+        if old.refresh_token is None or session.issuer != self._settings.issuer:
+            raise GrantRejected("no refresh token for this issuer")
+        tokens = await self._token_endpoint.request(
+            Grant.REFRESH, {"refresh_token": old.refresh_token}, scope=old.scope, previous=old
+        )
+        unchanged = Refreshed(
+            replace(tokens, id_token=old.id_token), None, session.acr, session.auth_time
+        )
+        if tokens.id_token == old.id_token:
+            return unchanged
+        user = await self._id_tokens.refreshed(tokens, session)
+        if user is None:
+            return unchanged
+        # OIDC Core section 12.2: auth_time stays that of the login, whatever the OP writes.
+        auth_time = user.auth_time if session.auth_time is None else session.auth_time
+        return Refreshed(tokens, user.claims, user.acr or session.acr, auth_time)
+
+    async def client_credentials(self, scope: str) -> Tokens:
+        """Tokens of the gateway's own (RFC 6749 section 4.4). Raises: OpError."""
+        form = {"scope": scope} if scope else {}
+        return await self._token_endpoint.request(Grant.CLIENT, form, scope=scope)
+
+    async def revoke(self, tokens: Tokens) -> bool:
+        """Whether the OP confirmed the revocation; never raises for trouble at the OP."""
+        return await self._revocation.revoke(tokens)
+
+    async def end_session_url(self, id_token: str | None, state: str) -> str | None:
+        """Where to send the browser after the local logout, or None when there is no such place
+        or the OP's metadata cannot be had in half a second."""
+        try:
+            async with asyncio.timeout(END_SESSION_PATIENCE_SECONDS):
+                endpoint = (await self._discovery.metadata()).end_session_endpoint
+            if endpoint is None:
+                return None
+            return end_session_url(
+                endpoint,
+                client_id=self._settings.client_id,
+                post_logout_redirect_uri=self._settings.post_logout_redirect_uri,
+                state=state,
+                id_token_hint=id_token if self._settings.send_id_token_hint else None,
+                static=self._settings.end_session_params,
+            )
+        except (OpError, TimeoutError) as error:
+            log.warning("end_session_skipped", reason=type(error).__name__)
+            return None

@@ -1,0 +1,65 @@
+"""Token revocation (RFC 7009) at logout: the best that can be done in a few seconds. It never
+stands in the way of the logout itself, so it reports instead of raising."""
+
+import asyncio
+
+import structlog
+
+from bff.errors import OpError
+from bff.model import Tokens
+from bff.oidc.client_auth import ClientAuth
+from bff.oidc.discovery import Discovery
+from bff.oidc.error_code import error_code
+from bff.oidc.http import OpHttp
+
+MAX_RETRIES = 2
+RETRY_PAUSE_SECONDS = 0.2
+
+log = structlog.get_logger("bff.oidc")
+
+
+class Revocation:
+    """Revokes at one OP; `patience_seconds` bounds a whole call, retries included."""
+
+    def __init__(
+        self, http: OpHttp, discovery: Discovery, auth: ClientAuth, patience_seconds: float
+    ) -> None:
+        self._http = http
+        self._discovery = discovery
+        self._auth = auth
+        self._patience_seconds = patience_seconds
+
+    async def revoke(self, tokens: Tokens) -> bool:
+        """Revoke the refresh token, if there is one, and the access token. True when the OP has
+        confirmed the first of them: with it the grant is gone (RFC 7009 section 2.1)."""
+        confirmed: list[bool] = []
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                endpoint = (await self._discovery.metadata()).revocation_endpoint
+                if endpoint is None:
+                    return False
+                if tokens.refresh_token is not None:
+                    confirmed.append(
+                        await self._revoke(endpoint, tokens.refresh_token, "refresh_token")
+                    )
+                confirmed.append(await self._revoke(endpoint, tokens.access_token, "access_token"))
+        except (OpError, TimeoutError) as error:
+            log.warning("revocation_failed", reason=type(error).__name__)
+        return bool(confirmed) and confirmed[0]
+
+    async def _revoke(self, endpoint: str, token: str, hint: str) -> bool:
+        form = {"token": token, "token_type_hint": hint, **self._auth.form}
+        retries = 0
+        while True:
+            try:
+                answer = await self._http.post("revocation", endpoint, form, self._auth.headers)
+                break
+            except OpError:  # RFC 7009 section 2.2.1: a 503 may be tried again
+                if retries == MAX_RETRIES:
+                    raise
+            retries += 1
+            await asyncio.sleep(RETRY_PAUSE_SECONDS * retries)
+        if answer.status != 200:  # a token the OP does not know is a 200 too (section 2.2)
+            error = error_code(answer.document)
+            log.warning("revocation_refused", hint=hint, status=answer.status, error=error)
+        return answer.status == 200

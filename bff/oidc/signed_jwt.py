@@ -1,0 +1,126 @@
+"""A JWT signed by the OP (RFC 7515, RFC 7519, RFC 8725): read strictly, verified with a pinned
+algorithm against the OP's published keys. Shared by ID tokens and logout tokens.
+
+The key never comes from the token: `jwk`, `jku`, `x5c` and `x5u` headers are not looked at.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from joserfc.errors import JoseError
+from joserfc.jws import JWSRegistry
+from joserfc.util import urlsafe_b64decode
+
+from bff.oidc.jwks import KEY_OF_ALG, ProviderKeys
+from bff.oidc.strict_json import JsonRefused, parse_json
+
+MAX_JWT_CHARS = 64 * 1024
+
+
+class JwtRefused(Exception):
+    """A check failed; `check` names it. Nothing of the token is in the text."""
+
+    def __init__(self, check: str) -> None:
+        super().__init__(check)
+        self.check = check
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedJwt:
+    """A well-formed JWT of the right type. Its claims may be used to refuse, never to accept."""
+
+    alg: str
+    kid: str | None
+    claims: Mapping[str, object] = field(repr=False)
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedJwt:
+    """A JWT whose signature is the OP's; what it claims is still to be checked."""
+
+    alg: str
+    claims: Mapping[str, object] = field(repr=False)
+
+
+def parse_jwt(
+    text: str, *, algs: Collection[str], accept_typ: Collection[str | None]
+) -> UnverifiedJwt:
+    """Everything that can be refused without cryptography.
+
+    `accept_typ` holds media types in lower case without `application/`; None stands for a header
+    without `typ` (RFC 8725 section 3.11).
+
+    Raises:
+        JwtRefused: `size`, `shape`, `encoding`, `header`, `crit`, `alg`, `kid`, `typ`, `payload`.
+    """
+    if len(text) > MAX_JWT_CHARS:
+        raise JwtRefused("size")
+    segments = text.split(".")
+    if len(segments) != 3 or not text.isascii():  # five segments are a JWE
+        raise JwtRefused("shape")
+    raw_header, raw_payload, signature = (_decoded(segment) for segment in segments)
+    header = _json_object(raw_header, "header")
+    if "crit" in header or "b64" in header:  # RFC 7515 section 4.1.11: we understand no extension
+        raise JwtRefused("crit")
+    alg, kid = header.get("alg"), header.get("kid")
+    if not isinstance(alg, str) or alg not in algs or alg not in KEY_OF_ALG:
+        raise JwtRefused("alg")
+    if not isinstance(kid, str | None):
+        raise JwtRefused("kid")
+    if _media_type(header.get("typ")) not in accept_typ:
+        raise JwtRefused("typ")
+    claims = _json_object(raw_payload, "payload")
+    signing_input = f"{segments[0]}.{segments[1]}".encode("ascii")
+    return UnverifiedJwt(alg, kid, claims, signing_input, signature)
+
+
+def verify_signature(jwt: UnverifiedJwt, keys: ProviderKeys) -> VerifiedJwt:
+    """The claims as signed by the OP.
+
+    Raises:
+        JwtRefused: `key_unknown`, `key_ambiguous` or `signature`.
+    """
+    candidates = keys.candidates(jwt.alg, jwt.kid)
+    if not candidates:
+        raise JwtRefused("key_unknown")
+    if len(candidates) > 1:  # OIDC Core section 10.1: then a kid is required
+        raise JwtRefused("key_ambiguous")
+    algorithm = JWSRegistry.algorithms[jwt.alg]
+    try:
+        held = algorithm.verify(jwt.signing_input, jwt.signature, candidates[0].material)
+    except (JoseError, ValueError):
+        held = False
+    if not held:
+        raise JwtRefused("signature")
+    return VerifiedJwt(jwt.alg, jwt.claims)
+
+
+def verified_claims(
+    text: str, keys: ProviderKeys, *, algs: Collection[str], accept_typ: Collection[str | None]
+) -> VerifiedJwt:
+    """`parse_jwt`, then `verify_signature`."""
+    return verify_signature(parse_jwt(text, algs=algs, accept_typ=accept_typ), keys)
+
+
+def _decoded(segment: str) -> bytes:
+    try:
+        return urlsafe_b64decode(segment.encode("ascii"))
+    except ValueError:
+        raise JwtRefused("encoding") from None
+
+
+def _json_object(data: bytes, check: str) -> dict[str, object]:
+    try:
+        value = parse_json(data)
+    except JsonRefused:
+        raise JwtRefused(check) from None
+    if not isinstance(value, dict):
+        raise JwtRefused(check)
+    return value
+
+
+def _media_type(typ: object) -> object:
+    """RFC 7515 section 4.1.9: compared without case, `application/` may be left out."""
+    return typ.lower().removeprefix("application/") if isinstance(typ, str) else typ
