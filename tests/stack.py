@@ -17,7 +17,8 @@ from bff.app import Gateway
 from bff.clock import Clock
 from bff.config import Settings, load
 from spa_demo import SPA_ROOT
-from spa_demo.api import ApiSettings, build_api
+from spa_demo.api.server import build_api
+from spa_demo.api.settings import ApiSettings
 from spa_demo.op import OP_STATE, Client, OpSettings, build_op
 from spa_demo.op.counters import Counters
 from spa_demo.op.keys import SigningKeys

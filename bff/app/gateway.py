@@ -23,6 +23,7 @@ from bff.gate.problem import OwnResponses
 from bff.observability.metrics import Metrics
 from bff.proxy.forwarder import Forwarder
 from bff.proxy.front import Endpoint, Front
+from bff.proxy.listener import Listener
 from bff.sessions.cookie import Binder, LogoutSid, SessionCookie
 from bff.sessions.keyring import Keyring
 from bff.sessions.sessions import Sessions
@@ -34,8 +35,6 @@ from bff.tokens.due import RefreshPolicy
 from bff.tokens.ending import SessionEnder
 
 log = structlog.get_logger("bff.app")
-
-DOCS_URL = "urn:bff:problem"
 
 
 class Gateway:
@@ -94,6 +93,7 @@ class Gateway:
             clock=self._clock,
         )
         client_tokens = ClientTokens(self._relying_party, self._clock)
+        self._own = OwnResponses(https=settings.server.is_https)
         self._front = self._build_front(
             Admission(gate, self._sessions, self._coordinator, client_tokens)
         )
@@ -115,7 +115,7 @@ class Gateway:
         await self._forwarder.start()
         server = self.settings.server
         public = web.ServerRunner(
-            web.Server(self._front.handle, handler_cancellation=True, access_log=None),
+            Listener(self._front.handle, self._own),
             shutdown_timeout=server.shutdown_timeout,
         )
         self.public_addresses = await self._listen(public, server.listen)
@@ -201,10 +201,9 @@ class Gateway:
             self._forwarder,
             endpoints,
             pages.error,
-            OwnResponses(https=server.is_https),
+            self._own,
             self._metrics,
             login_url=login_url,
-            docs_url=DOCS_URL,
             clear_cookie=cookies.clear_session(),
         )
 

@@ -13,7 +13,8 @@ from bff.cli.serve import ADDRESS_UNAVAILABLE, banner, run_until_stopped
 from bff.config import Settings
 from bff.observability import logs
 from spa_demo import SPA_ROOT
-from spa_demo.api import ApiSettings, build_api
+from spa_demo.api.server import build_api
+from spa_demo.api.settings import ApiSettings
 from spa_demo.op import DEMO_USERS, Client, OpSettings, build_op
 
 CLIENT_ID = "spa-demo"

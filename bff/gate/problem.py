@@ -46,10 +46,10 @@ class Problem:
     body: bytes = field(repr=False)
 
 
-def problem_for(error: BffError, *, request_id: str, login_url: str, docs_url: str) -> Problem:
-    """The answer to an error. `docs_url` is where the codes are described."""
+def problem_for(error: BffError, *, request_id: str, login_url: str) -> Problem:
+    """The answer to an error. `login_url` is offered where a login would help."""
     document: dict[str, object] = {
-        "type": f"{docs_url}#{error.code}",
+        "type": f"urn:bff:problem:{error.code}",
         "title": error.title,
         "status": error.status,
         "code": error.code,

@@ -18,6 +18,7 @@ from yarl import URL
 from bff.errors import BodyTooLarge, UpstreamMalformed, UpstreamTimeout, UpstreamUnreachable
 from bff.gate.decision import Forward
 from bff.gate.routes import Route, Upstream
+from bff.proxy.listener import SERVER_NAME
 from bff.proxy.responses import response_fields
 
 NO_AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -141,6 +142,7 @@ def _response_head(
     )
     response.headers.update(own_headers)
     response.headers["X-Request-ID"] = decision.identity.request_id
+    response.headers["Server"] = SERVER_NAME
     has_length = "Content-Length" in response.headers
     bodiless = request.method == "HEAD" or upstream.status in NO_BODY_STATUSES
     if not has_length and not bodiless and request.version >= aiohttp.HttpVersion11:

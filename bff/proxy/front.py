@@ -16,6 +16,7 @@ from bff.gate.head import RequestHead
 from bff.gate.problem import OwnResponses, Problem, problem_for
 from bff.observability.metrics import Metrics
 from bff.proxy.forwarder import Forwarder
+from bff.proxy.listener import SERVER_NAME
 
 log = structlog.get_logger("bff.front")
 
@@ -36,7 +37,6 @@ class Front:
         metrics: Metrics,
         *,
         login_url: str,
-        docs_url: str,
         clear_cookie: str,
     ) -> None:
         self._admission = admission
@@ -46,11 +46,16 @@ class Front:
         self._own = own
         self._metrics = metrics
         self._login_url = login_url
-        self._docs_url = docs_url
         self._clear_cookie = clear_cookie
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
+        response = await self._respond(request)
+        if not response.prepared:
+            response.headers["Server"] = SERVER_NAME
+        return response
+
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         head = RequestHead(
             request.method,
             request.raw_path.encode("utf-8", "surrogateescape"),
@@ -109,9 +114,7 @@ class Front:
         if is_navigation(request):
             problem = self._error_page(error, request_id)
         else:
-            problem = problem_for(
-                error, request_id=request_id, login_url=self._login_url, docs_url=self._docs_url
-            )
+            problem = problem_for(error, request_id=request_id, login_url=self._login_url)
         response = web.Response(status=problem.status, body=problem.body)
         response.headers.update(self._own.headers())
         response.headers.update(problem.headers)

@@ -1,0 +1,120 @@
+"""Logout: here first, then at the OP; never by somebody else's page."""
+
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from tests.browser import Browser
+from tests.flows.logins import log_in
+from tests.polling import until
+from tests.stack import CLIENT_ID, running_stack
+
+
+@pytest.mark.rule("LO-02")
+@pytest.mark.rule("TK-14")
+async def test_a_fetch_logs_out_and_is_told_where_to_go() -> None:
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        old = browser.cookies.get("bff")
+        answer = await browser.fetch("POST", "/bff/logout")
+        assert answer.status == 200
+        assert browser.cookies.get("bff") is None
+        url = urlsplit(answer.json()["redirect"])
+        sent = dict(parse_qsl(url.query))
+        assert f"{url.scheme}://{url.netloc}" == stack.issuer
+        assert sent["client_id"] == CLIENT_ID
+        assert sent["post_logout_redirect_uri"] == f"{stack.public_url}/"
+        assert sent["state"]
+        assert sent["id_token_hint"].count(".") == 2
+        replayed = await browser.fetch("GET", "/api/me", headers={"Cookie": f"bff={old}"})
+        assert replayed.status == 401
+        await until(lambda: stack.op.revocations == 1)
+
+
+@pytest.mark.rule("CK-08")
+async def test_the_cookie_is_deleted_with_the_attributes_it_was_set_with() -> None:
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        answer = await browser.fetch("POST", "/bff/logout")
+        deletion = answer.headers["Set-Cookie"]
+        assert deletion == "bff=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"
+
+
+async def test_the_logout_url_logs_out_by_navigation_and_ends_at_the_application() -> None:
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        url = (await browser.fetch("GET", "/bff/user")).json()["bff"]["logout_url"]
+        end = await browser.click(url)
+        assert end.hops[0].status == 303
+        assert urlsplit(end.url)._replace(query="").geturl() == f"{stack.public_url}/"
+        assert (await browser.fetch("GET", "/bff/user")).status == 401
+
+
+@pytest.mark.rule("CS-06")
+@pytest.mark.parametrize("query", ["", "?sid=", "?sid=wrong", "?sid=a&sid=b", "?x=1"])
+async def test_a_link_without_the_session_s_own_sid_does_not_log_out(query: str) -> None:
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        answer = await browser.click(f"/bff/logout{query}")
+        assert answer.status in (400, 403)
+        assert not answer.headers.getall("Set-Cookie", [])
+        assert (await browser.fetch("GET", "/bff/user")).status == 200
+
+
+@pytest.mark.rule("CS-06")
+async def test_the_sid_of_one_session_does_not_end_another() -> None:
+    async with running_stack() as stack, Browser() as alice, Browser() as bob:
+        await log_in(alice, stack)
+        await log_in(bob, stack, "bob")
+        url = (await bob.fetch("GET", "/bff/user")).json()["bff"]["logout_url"]
+        assert (await alice.click(url)).status == 403
+        assert (await alice.fetch("GET", "/bff/user")).status == 200
+
+
+@pytest.mark.rule("CS-06")
+async def test_a_cross_site_navigation_to_logout_changes_nothing() -> None:
+    """It carries no Strict cookie, so there must be no deletion in the answer either."""
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        answer = await browser.navigate(
+            f"{stack.public_url}/bff/logout", initiator="https://evil.example", follow=False
+        )
+        assert answer.status == 303
+        assert not answer.headers.getall("Set-Cookie", [])
+        await browser.navigate(stack.public_url)
+        assert (await browser.fetch("GET", "/bff/user")).status == 200
+
+
+@pytest.mark.rule("CS-06")
+async def test_a_post_without_the_header_does_not_log_out() -> None:
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        assert (await browser.fetch("POST", "/bff/logout", csrf=False)).status == 403
+        assert (await browser.fetch("GET", "/bff/user")).status == 200
+
+
+async def test_logging_out_twice_is_no_error() -> None:
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        old = browser.cookies.get("bff")
+        await browser.fetch("POST", "/bff/logout")
+        again = await browser.fetch("POST", "/bff/logout", headers={"Cookie": f"bff={old}"})
+        assert (again.status, again.json()) == (200, {"redirect": "/"})
+        without = await browser.fetch("POST", "/bff/logout")
+        assert (without.status, without.json()) == (200, {"redirect": "/"})
+
+
+async def test_the_id_token_hint_can_be_left_out() -> None:
+    async with running_stack(oidc="send_id_token_hint = false") as stack, Browser() as browser:
+        await log_in(browser, stack)
+        url = (await browser.fetch("POST", "/bff/logout")).json()["redirect"]
+        assert "id_token_hint" not in url
+        assert f"client_id={CLIENT_ID}" in url
+
+
+async def test_revocation_can_be_left_to_the_op() -> None:
+    async with running_stack(oidc="revoke_on_logout = false") as stack, Browser() as browser:
+        await log_in(browser, stack)
+        await browser.fetch("POST", "/bff/logout")
+    assert stack.op.requests.get("/revoke", 0) == 0
+    assert stack.op.revocations == 0
