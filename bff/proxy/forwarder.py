@@ -53,29 +53,27 @@ class Forwarder:
 
         Raises:
             UpstreamError: nothing has been sent to the browser yet.
+        ConnectionError: the browser is gone, or was cut off because the upstream failed.
             BodyTooLarge: the request announces or turns out to have more than the limit.
         """
-        announced = request.content_length
-        if self._max_body_bytes is not None and (announced or 0) > self._max_body_bytes:
+        body = _RequestBody(request, self._max_body_bytes)
+        if body.is_too_large:
             raise BodyTooLarge
-        response: web.StreamResponse | None = None
         try:
-            async with self._request(request, decision) as upstream:
+            async with self._request(request, decision, body) as upstream:
                 response = _response_head(request, decision, upstream, own_headers)
                 await _prepare(response, request)
                 await _copy_body(upstream, response, decision.route.timeout_seconds)
                 return response
         except _DownstreamGone:
-            _abort(request)
-            raise asyncio.CancelledError from None
+            raise _aborted(request) from None
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            if response is not None and response.prepared:
-                _abort(request)
-                return response
-            raise _translate(error) from error
+            if request.writer.output_size > 0:
+                raise _aborted(request) from error
+            raise (BodyTooLarge() if body.is_too_large else _translate(error)) from error
 
     def _request(
-        self, request: web.BaseRequest, decision: Forward
+        self, request: web.BaseRequest, decision: Forward, body: "_RequestBody"
     ) -> aiohttp.client._RequestContextManager:
         route = decision.route
         upstream = next(self._turns[route.prefix])
@@ -88,7 +86,7 @@ class Forwarder:
             decision.method,
             _url(upstream, decision.path_and_query),
             headers=fields,
-            data=self._body(request) if request.body_exists else None,
+            data=body if request.body_exists else None,
             skip_auto_headers=NO_AUTOMATIC_HEADERS,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(
@@ -98,13 +96,32 @@ class Forwarder:
             ),
         )
 
-    async def _body(self, request: web.BaseRequest) -> AsyncIterator[bytes]:
+
+class _RequestBody:
+    """A browser's body, passed on as it comes and counted."""
+
+    def __init__(self, request: web.BaseRequest, limit_bytes: int | None) -> None:
+        self._request = request
+        self._limit_bytes = limit_bytes
+        self.is_too_large = limit_bytes is not None and (request.content_length or 0) > limit_bytes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         sent = 0
-        async for chunk in request.content.iter_any():
+        await _invite(self._request)
+        async for chunk in self._request.content.iter_any():
             sent += len(chunk)
-            if self._max_body_bytes is not None and sent > self._max_body_bytes:
+            if self._limit_bytes is not None and sent > self._limit_bytes:
+                self.is_too_large = True
                 raise BodyTooLarge
             yield chunk
+
+
+async def _invite(request: web.BaseRequest) -> None:
+    """Answer `Expect: 100-continue` once the body is really wanted (RFC 9110 section 10.1.1)."""
+    expected = request.headers.get("Expect", "").lower() == "100-continue"
+    if expected and request.version >= aiohttp.HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the final answer has not begun
 
 
 def _pool(ca_file: str | None) -> aiohttp.ClientSession:
@@ -179,9 +196,11 @@ async def _copy_body(
         raise _DownstreamGone from error
 
 
-def _abort(request: web.BaseRequest) -> None:
+def _aborted(request: web.BaseRequest) -> ConnectionError:
+    """Cut the browser's connection: the only answer left once a head has gone out."""
     if request.transport is not None:
         request.transport.abort()
+    return ConnectionResetError("aborted")
 
 
 def _translate(error: Exception) -> UpstreamUnreachable | UpstreamTimeout | UpstreamMalformed:

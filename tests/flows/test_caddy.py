@@ -3,22 +3,17 @@ browser gets, and what never passes. The gateway is a recorder here; its own rul
 elsewhere.
 """
 
-import http.client
 import json
-import socket
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.caddy_client import connected, send
 from tests.caddy_server import CADDY, ROOT, CaddyServer, free_port, running_caddy
+from tests.recording_server import WAIT_SECONDS, Recorded, Recorder, running_recorder
 
-WAIT_SECONDS = 10.0
 INDEX = "<!doctype html><title>spa</title>"
 FILES = {
     "index.html": INDEX,
@@ -31,74 +26,10 @@ FILES = {
 }
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """One request as it arrived behind Caddy, byte for byte where that matters."""
-
-    target: str
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    def values(self, name: str) -> list[str]:
-        return [value for field, value in self.headers if field.lower() == name.lower()]
-
-
-class Recorder(ThreadingHTTPServer):
-    """Stands where the gateway stands, and remembers what reached it."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), RecordingHandler)
-        self.requests: list[Recorded] = []
-        self.hung_up = threading.Event()
-
-
-class RecordingHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version = "Recorder/1"
-    server: Recorder
-
-    def do_GET(self) -> None:
-        size = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(size)
-        self.server.requests.append(Recorded(self.path, list(self.headers.items()), body))
-        if self.path == "/bff/events":
-            self.stream_until_the_browser_goes()
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", "2")
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Content-Security-Policy", "default-src 'none'; sandbox")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    do_POST = do_GET  # noqa: N815 - the base class finds methods by these names
-
-    def stream_until_the_browser_goes(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(b"event: session\ndata: {}\n\n")
-        self.connection.settimeout(WAIT_SECONDS)
-        if self.rfile.read(1) == b"":
-            self.server.hung_up.set()
-        self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        """Silence: the recorder keeps what matters."""
-
-
 @pytest.fixture(scope="module")
 def recorder() -> Iterator[Recorder]:
-    with Recorder() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with running_recorder() as server:
         yield server
-        server.shutdown()
-        thread.join(WAIT_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -118,42 +49,6 @@ def caddy(
     gateway = f"127.0.0.1:{recorder.server_port}"
     with running_caddy(tmp_path_factory.mktemp("caddy"), gateway=gateway, spa_root=spa) as server:
         yield server
-
-
-@contextmanager
-def connected(caddy: CaddyServer) -> Iterator[http.client.HTTPSConnection]:
-    connection = http.client.HTTPSConnection(
-        "127.0.0.1", caddy.port, timeout=WAIT_SECONDS, context=caddy.tls()
-    )
-    # The name is "localhost", the address never in doubt.
-    raw = socket.create_connection(("127.0.0.1", caddy.port), timeout=WAIT_SECONDS)
-    connection.sock = caddy.tls().wrap_socket(raw, server_hostname=caddy.host)
-    with closing(connection):
-        yield connection
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-
-def send(
-    caddy: CaddyServer, target: str, *headers: tuple[str, str], method: str = "GET", body: str = ""
-) -> Answer:
-    """Send one request with exactly this target and these headers, and read the answer."""
-    with connected(caddy) as connection:
-        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
-        if "Host" not in dict(headers):
-            connection.putheader("Host", f"{caddy.host}:{caddy.port}")
-        for name, value in headers:
-            connection.putheader(name, value)
-        if body:
-            connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders(body.encode())
-        response = connection.getresponse()
-        return Answer(response.status, response.headers, response.read())
 
 
 def forwarded(caddy: CaddyServer, recorder: Recorder, *args: object, **kwargs: str) -> Recorded:
@@ -438,3 +333,17 @@ def test_an_unreachable_gateway_is_a_problem_the_spa_can_wait_out(
         "status": 503,
         "code": "gateway_unreachable",
     }
+
+
+def test_a_gateway_that_is_down_costs_no_request(
+    tmp_path: Path, spa: Path, recorder: Recorder
+) -> None:
+    """Of a request that could not be handed over nothing was sent: the next gateway gets it."""
+    gateways = f"127.0.0.1:{free_port()} 127.0.0.1:{recorder.server_port}"
+    recorder.requests.clear()
+    with running_caddy(tmp_path / "caddy", gateway=gateways, spa_root=spa) as caddy:
+        answers = [
+            send(caddy, "/api/x", method="POST", body=str(number)).status for number in range(6)
+        ]
+    assert answers == [200] * 6
+    assert [seen.body for seen in recorder.requests] == [b"%d" % number for number in range(6)]
