@@ -51,19 +51,22 @@ def running_caddy(
     *,
     gateway: str,
     spa_root: Path = ROOT / "spa_demo" / "spa",
+    host: str = "localhost",
     port: int = 0,
+    ca_root: Path | None = None,
     caddyfile: Path = ROOT / "Caddyfile",
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[CaddyServer]:
-    """Run Caddy in front of `gateway` (host:port) until the block ends.
+    """Run Caddy in front of `gateway` (host:port, or several with spaces between) until the block
+    ends. Name `ca_root` when the environment gives it a certificate (TLS) that is not its own.
 
     Raises:
         RuntimeError: Caddy ended, or did not serve HTTPS within 20 seconds; with its log.
     """
     server = CaddyServer(
-        host="localhost",
+        host=host,
         port=port or free_port(),
-        ca_root=folder / "data/caddy/pki/authorities/local/root.crt",
+        ca_root=ca_root or folder / "data/caddy/pki/authorities/local/root.crt",
         log=folder / "caddy.log",
     )
     settings = {
