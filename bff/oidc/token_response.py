@@ -5,6 +5,7 @@ its OpenID relatives say so, and a bare 400, because some OPs answer a spent ref
 empty body. Everything else is the operator's fault or passes.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -82,7 +83,8 @@ def process_token_response(
     return Tokens(
         access_token=access_token,
         obtained_at=now,
-        expires_at=now + access_lifetime(document.get("expires_in")),
+        # The `exp` of a JWT is in whole seconds: up to one earlier than `expires_in` says.
+        expires_at=math.floor(now) + access_lifetime(document.get("expires_in")),
         # RFC 6749 section 6: without a new one the old one stays.
         refresh_token=new_refresh_token or (previous.refresh_token if previous else None),
         refresh_expires_at=_refresh_expires_at(document, now, new_refresh_token, previous),

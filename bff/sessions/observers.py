@@ -22,7 +22,7 @@ class Observers:
 
     def __init__(self) -> None:
         self._observers: list[Observer] = []
-        self._told: dict[str, None] = {}
+        self._told: dict[str, str] = {}
 
     def add(self, observer: Observer) -> Callable[[], None]:
         """Returns the way to stop observing."""
@@ -45,10 +45,14 @@ class Observers:
             return
         if len(self._told) >= TOLD_ENTRIES:
             del self._told[next(iter(self._told))]
-        self._told[key] = None
+        self._told[key] = reason
         for observer in tuple(self._observers):
             if observer.on_ended is not None:
                 _call(observer.on_ended, key, reason)
+
+    def end_reason(self, key: str) -> str | None:
+        """Why a session has ended, if that was told lately."""
+        return self._told.get(key)
 
     def watching(self, *, watching: bool) -> None:
         for observer in tuple(self._observers):

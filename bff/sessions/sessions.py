@@ -92,6 +92,10 @@ class Sessions:
         """`observe(on_ended=callback)`."""
         return self.observe(on_ended=callback)
 
+    def end_reason(self, key: str) -> str | None:
+        """Why a session has ended, if that was heard of lately; None for one that expired."""
+        return self._observers.end_reason(key)
+
     # --- reading
 
     def cached(self, key: str) -> Session | None:

@@ -205,11 +205,14 @@ class RefreshCoordinator:
                 pause = min(pause * 2, LONGEST_PERSIST_PAUSE_SECONDS)
                 continue
             if current is None:
-                return await self._logout_won(refreshed)
+                return await self._logout_won(session.key, refreshed)
             if current.version != session.version:
                 return current  # our own write whose answer was lost, or a newer one
             guard = None  # the lease lapsed but nobody wrote: the version alone decides
 
-    async def _logout_won(self, refreshed: Refreshed) -> Session:
-        await self._relying_party.revoke(refreshed.tokens)
+    async def _logout_won(self, key: str, refreshed: Refreshed) -> Session:
+        # Not when a new login came first, or may have: at many OPs it lives on the same grant, and
+        # a revocation of these tokens would end that as well.
+        if self._sessions.end_reason(key) not in (None, "replaced"):
+            await self._relying_party.revoke(refreshed.tokens)
         raise GrantRejected("a logout came first")
