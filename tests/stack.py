@@ -42,8 +42,17 @@ class Stack:
     public_url: str
     admin_url: str
     issuer: str
-    op: Counters
-    op_application: web.Application
+    op_server: "Server"
+
+    @property
+    def op(self) -> Counters:
+        return self.op_server.application[OP_STATE].counters
+
+    def revoke_all_grants(self) -> None:
+        """As an administrator of the OP could."""
+        state = self.op_server.application[OP_STATE]
+        for family in state.active_families():
+            state.revoke_family(family, "by a test")
 
 
 def free_port() -> int:
@@ -71,16 +80,40 @@ def settings_from(toml: str, environ: Mapping[str, str] | None = None) -> Settin
         return load(path, environ or {})
 
 
+class Server:
+    """An application on a loopback port that can go away and come back."""
+
+    def __init__(self, application: web.Application, port: int) -> None:
+        self.application = application
+        self._port = port
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+        self._site: web.TCPSite | None = None
+
+    async def start(self) -> None:
+        if self._runner.server is None:
+            await self._runner.setup()
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        await self._site.start()
+
+    async def stop(self) -> None:
+        """Refuse connections from now on and cut those that are open."""
+        if self._site is not None and self._runner.server is not None:
+            await self._site.stop()
+            await self._runner.server.shutdown(timeout=0.01)  # 0 would mean for ever
+            self._site = None
+
+    async def close(self) -> None:
+        await self._runner.cleanup()
+
+
 @contextlib.asynccontextmanager
-async def serving(application: web.Application, port: int) -> AsyncIterator[None]:
-    """An application on a loopback port."""
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
+async def serving(application: web.Application, port: int) -> AsyncIterator[Server]:
+    server = Server(application, port)
+    await server.start()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        yield
+        yield server
     finally:
-        await runner.cleanup()
+        await server.close()
 
 
 @contextlib.asynccontextmanager
@@ -178,7 +211,7 @@ async def running_stack(
     )
     gateway = Gateway(settings_from(toml), clock)
     async with (
-        serving(op_application, ports.op),
+        serving(op_application, ports.op) as op_server,
         serving(build_api(ApiSettings(issuer=issuer), clock), ports.api),
         running(gateway),
     ):
@@ -187,6 +220,5 @@ async def running_stack(
             public_url,
             f"http://127.0.0.1:{ports.admin}",
             issuer,
-            op_application[OP_STATE].counters,
-            op_application,
+            op_server,
         )

@@ -57,7 +57,7 @@ class Forwarder:
             BodyTooLarge: the request announces or turns out to have more than the limit.
         """
         body = _RequestBody(request, self._max_body_bytes)
-        if body.is_too_large:
+        if body.exceeds_limit():
             raise BodyTooLarge
         try:
             async with self._request(request, decision, body) as upstream:
@@ -70,7 +70,7 @@ class Forwarder:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             if request.writer.output_size > 0:
                 raise _aborted(request) from error
-            raise (BodyTooLarge() if body.is_too_large else _translate(error)) from error
+            raise (BodyTooLarge() if body.exceeds_limit() else _translate(error)) from error
 
     def _request(
         self, request: web.BaseRequest, decision: Forward, body: "_RequestBody"
@@ -103,15 +103,19 @@ class _RequestBody:
     def __init__(self, request: web.BaseRequest, limit_bytes: int | None) -> None:
         self._request = request
         self._limit_bytes = limit_bytes
-        self.is_too_large = limit_bytes is not None and (request.content_length or 0) > limit_bytes
+        self._seen_bytes = request.content_length or 0
+
+    def exceeds_limit(self) -> bool:
+        """Whether more has been announced or has come than is allowed."""
+        return self._limit_bytes is not None and self._seen_bytes > self._limit_bytes
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         sent = 0
         await _invite(self._request)
         async for chunk in self._request.content.iter_any():
             sent += len(chunk)
-            if self._limit_bytes is not None and sent > self._limit_bytes:
-                self.is_too_large = True
+            self._seen_bytes = max(self._seen_bytes, sent)
+            if self.exceeds_limit():
                 raise BodyTooLarge
             yield chunk
 
