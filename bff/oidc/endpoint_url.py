@@ -6,11 +6,14 @@ section 2.6).
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from enum import Enum, auto
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 MAX_URL_CHARS = 2048
+
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")  # a name, or an address without its brackets
 
 
 class PlainHttp(Enum):
@@ -39,7 +42,7 @@ def is_endpoint_url(value: object, plain_http: PlainHttp) -> bool:
     except ValueError:
         return False
     # RFC 6749 sections 3.1 and 3.2: an endpoint has no fragment.
-    if not url.hostname or "@" in url.netloc or "#" in value:
+    if not _HOST.fullmatch(url.hostname or "") or "@" in url.netloc or "#" in value:
         return False
     return url.scheme == "https" or (url.scheme == "http" and _may_be_plain(url, plain_http))
 

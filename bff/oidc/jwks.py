@@ -85,9 +85,9 @@ def _usable(entry: object) -> ProviderKey | None:
     if not isinstance(entry, dict):
         return None
     kty, kid, crv, alg = (entry.get(name) for name in ("kty", "kid", "crv", "alg"))
-    if not isinstance(kty, str) or kty not in _PUBLIC_MEMBERS or not _may_verify(entry):
+    if not isinstance(kty, str) or not all(isinstance(v, str | None) for v in (kid, crv, alg)):
         return None
-    if not all(isinstance(value, str | None) for value in (kid, crv, alg)):
+    if (kty, crv) not in KEY_OF_ALG.values() or not _may_verify(entry):
         return None
     material = _material(kty, {name: entry.get(name) for name in _PUBLIC_MEMBERS[kty]})
     return None if material is None else ProviderKey(kid, kty, crv, alg, material)
@@ -95,10 +95,8 @@ def _usable(entry: object) -> ProviderKey | None:
 
 def _may_verify(entry: Mapping[str, object]) -> bool:
     """RFC 7517 sections 4.2 and 4.3: `use` and `key_ops`, where given, must allow it."""
-    operations = entry.get("key_ops")
-    return entry.get("use") in {None, "sig"} and (
-        operations is None or (isinstance(operations, list) and "verify" in operations)
-    )
+    use, operations = entry.get("use", "sig"), entry.get("key_ops", ["verify"])
+    return use == "sig" and isinstance(operations, list) and "verify" in operations
 
 
 def _material(kty: str, public: dict[str, object]) -> RSAKey | ECKey | OKPKey | None:

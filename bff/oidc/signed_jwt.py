@@ -121,6 +121,8 @@ def _json_object(data: bytes, check: str) -> dict[str, object]:
     return value
 
 
-def _media_type(typ: object) -> object:
+def _media_type(typ: object) -> str | None:
     """RFC 7515 section 4.1.9: compared without case, `application/` may be left out."""
-    return typ.lower().removeprefix("application/") if isinstance(typ, str) else typ
+    if typ is None:
+        return None
+    return typ.lower().removeprefix("application/") if isinstance(typ, str) else "not text"

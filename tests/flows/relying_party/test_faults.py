@@ -1,0 +1,202 @@
+"""An OP that answers nonsense, too much, too late or not at all; and TLS."""
+
+import datetime
+import gzip
+import hashlib
+import ipaddress
+import json
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from bff.clock import ManualClock
+from bff.errors import (
+    OpAnswerMalformed,
+    OpError,
+    OpUnavailable,
+)
+from bff.oidc.relying_party import RelyingParty
+from tests.flows.relying_party.steps import MakeRp, begin, settings_for
+from tests.scripted_op import Answer, ScriptedOp
+
+# --- hostile and broken answers ---------------------------------------------------------------
+
+HTML = Answer(b"<html>maintenance</html>", headers={"Content-Type": "text/html"})
+HUGE = Answer(b'{"x":"' + b"a" * (1024 * 1024) + b'"}')
+BOMB = Answer(gzip.compress(b" " * (40 * 1024 * 1024)), headers={"Content-Encoding": "gzip"})
+DEEP = Answer(b"[" * 100_000 + b"]" * 100_000)
+METADATA_SERVICE = Answer(status=302, headers={"Location": "http://169.254.169.254/latest"})
+
+BROKEN = {
+    "html": (HTML, OpAnswerMalformed),
+    "empty": (Answer(b""), OpAnswerMalformed),
+    "array": (Answer([]), OpAnswerMalformed),
+    "no_content": (Answer(status=204), OpAnswerMalformed),
+    "redirect": (METADATA_SERVICE, OpAnswerMalformed),
+    "huge": (HUGE, OpAnswerMalformed),
+    "gzip_bomb": (BOMB, OpAnswerMalformed),
+    "truncated_gzip": (
+        Answer(gzip.compress(b"{}")[:-4], headers={"Content-Encoding": "gzip"}),
+        OpAnswerMalformed,
+    ),
+    "not_gzip": (Answer(b"{}", headers={"Content-Encoding": "gzip"}), OpAnswerMalformed),
+    "brotli": (Answer(b"x", headers={"Content-Encoding": "br"}), OpAnswerMalformed),
+    "deep": (DEEP, OpAnswerMalformed),
+    "duplicate_names": (Answer(b'{"keys":[],"keys":[]}'), OpAnswerMalformed),
+    "not_utf8": (Answer(b'{"a":"\xff"}'), OpAnswerMalformed),
+    "truncated": (Answer(b"{}", truncate=True), OpUnavailable),
+    "dropped": (Answer(drop=True), OpUnavailable),
+    "500": (Answer(status=500), OpUnavailable),
+    "503": (Answer(status=503), OpUnavailable),
+    "429": (Answer({"error": "invalid_grant"}, status=429), OpUnavailable),
+}
+
+
+@pytest.mark.rule("TK-04")
+@pytest.mark.rule("TK-09")
+@pytest.mark.rule("ID-16")
+@pytest.mark.parametrize("endpoint", ["discovery", "jwks", "token", "userinfo"])
+@pytest.mark.parametrize("kind", BROKEN)
+async def test_a_broken_answer_is_one_clean_transient_error(
+    make_rp: MakeRp, op: ScriptedOp, endpoint: str, kind: str
+) -> None:
+    """Whatever any endpoint sends: an OpError, quickly, and never a foreign exception."""
+    answer, error = BROKEN[kind]
+    rp = make_rp(userinfo=True)
+    await rp.start()
+    op.answers[endpoint] = answer
+    with pytest.raises(OpError) as caught:
+        await rp.redeem("c", await begin(rp, op))
+    assert type(caught.value) is error
+    # RFC 9110 section 9.2.2: a GET may be repeated on a dropped connection, a POST never.
+    assert op.count(endpoint) <= (1 if endpoint == "token" else 2)
+    assert op.count("other") == 0
+
+
+async def test_pre_compressed_keys_are_read(rp: RelyingParty, op: ScriptedOp) -> None:
+    """File servers send gzip although none was asked for."""
+    body = gzip.compress(json.dumps({"keys": [op.keys[0].jwk()]}).encode())
+    op.answers["jwks"] = Answer(body, headers={"Content-Encoding": "gzip"})
+    await rp.check()
+
+
+@pytest.mark.rule("TK-09")
+async def test_an_op_that_hangs_costs_the_timeout_and_no_more(
+    make_rp: MakeRp, op: ScriptedOp
+) -> None:
+    rp = make_rp(timeout_seconds=0.2)
+    await rp.start()
+    op.answers["token"] = Answer(hang=True)
+    transaction = await begin(rp, op)
+    started = time.monotonic()
+    with pytest.raises(OpUnavailable, match="timeout"):
+        await rp.redeem("c", transaction)
+    assert time.monotonic() - started < 1.5
+    assert op.count("token") == 1
+
+
+async def test_a_refused_connection_is_unavailable(clock: ManualClock) -> None:
+    gone = await ScriptedOp(clock).start()
+    await gone.close()
+    rp = RelyingParty(settings_for(gone.issuer), clock)
+    await rp.start()
+    with pytest.raises(OpUnavailable):
+        await rp.check()
+    await rp.close()
+
+
+async def test_cookies_of_the_op_are_not_kept(rp: RelyingParty, op: ScriptedOp) -> None:
+    """One client session serves all users."""
+    op.answers["discovery"] = Answer(op.metadata(), headers={"Set-Cookie": "lb=1; Path=/"})
+    await rp.check()
+    assert "Cookie" not in op.last("jwks").headers
+
+
+async def test_proxies_of_the_environment_are_not_used(
+    rp: RelyingParty, op: ScriptedOp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokens go where the configuration says."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    await rp.check()
+    assert op.count("discovery") == 1
+
+
+# --- TLS --------------------------------------------------------------------------------------
+
+
+def certificate_for(host: str, folder: Path) -> tuple[ssl.SSLContext, str]:
+    """A server context with a self-signed certificate, and the path of that certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.datetime.now(datetime.UTC)
+    try:
+        alternative: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        alternative = x509.DNSName(host)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    stem = hashlib.sha256(host.encode()).hexdigest()[:8]
+    certificate_file, key_file = folder / f"{stem}.pem", folder / f"{stem}.key"
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate_file, key_file)
+    return context, str(certificate_file)
+
+
+@pytest.mark.rule("TK-15")
+@pytest.mark.parametrize(
+    ("certified", "trusted", "reachable"),
+    [
+        ("127.0.0.1", True, True),
+        ("127.0.0.1", False, False),
+        ("other.example.test", True, False),
+    ],
+)
+async def test_only_an_op_with_a_trusted_certificate_for_its_name_is_spoken_to(
+    clock: ManualClock, tmp_path: Path, certified: str, trusted: bool, reachable: bool
+) -> None:
+    context, ca_file = certificate_for(certified, tmp_path)
+    op = await ScriptedOp(clock).start(tls=context)
+    rp = RelyingParty(settings_for(op.issuer, ca_file=ca_file if trusted else None), clock)
+    await rp.start()
+    if reachable:
+        await rp.check()
+    else:
+        with pytest.raises(OpUnavailable, match="Certificate"):
+            await rp.check()
+        assert op.received == []
+    await rp.close()
+    await op.close()
+
+
+async def test_a_ca_file_that_cannot_be_read_stops_the_start(clock: ManualClock) -> None:
+    rp = RelyingParty(settings_for("https://op.example.test", ca_file="/nowhere.pem"), clock)
+    with pytest.raises(OSError, match="No such file"):
+        await rp.start()

@@ -1,0 +1,87 @@
+"""Key rotation at the OP, and what an attacker cannot make of it."""
+
+import asyncio
+
+import pytest
+
+from bff.clock import ManualClock
+from bff.errors import (
+    IdTokenInvalid,
+    OpUnavailable,
+)
+from bff.oidc.relying_party import RelyingParty
+from tests.flows.relying_party.steps import begin, log_in
+from tests.scripted_op import Answer, ScriptedOp, signing_key
+
+
+@pytest.mark.rule("ID-08")
+async def test_a_rotated_key_is_followed_by_one_fetch(rp: RelyingParty, op: ScriptedOp) -> None:
+    """OIDC Core section 10.1.1, also right after the first fetch."""
+    await log_in(rp, op)
+    op.keys = [signing_key(kid="k2", number=2)]
+    await asyncio.gather(*(log_in(rp, op) for _ in range(1)))
+    assert op.count("jwks") == 2
+
+
+@pytest.mark.rule("ID-08")
+async def test_a_rotated_key_without_a_kid_is_followed_too(
+    rp: RelyingParty, op: ScriptedOp
+) -> None:
+    op.keys = [signing_key(kid=None)]
+    await log_in(rp, op)
+    op.keys = [signing_key(kid=None, number=2)]
+    await log_in(rp, op)
+    assert op.count("jwks") == 2
+
+
+@pytest.mark.rule("ID-08")
+async def test_unknown_kids_cannot_drive_fetches(
+    rp: RelyingParty, op: ScriptedOp, clock: ManualClock
+) -> None:
+    await rp.check()
+    known = op.keys
+    for number in range(30):
+        op.keys = [signing_key(kid=f"unknown-{number}", number=2)]
+        op.answers["jwks"] = Answer({"keys": [key.jwk() for key in known]})
+        with pytest.raises(IdTokenInvalid, match="key_unknown"):
+            await rp.redeem("c", await begin(rp, op))
+    assert op.count("jwks") == 2
+    clock.advance(10)
+    with pytest.raises(IdTokenInvalid, match="key_unknown"):
+        await rp.redeem("c", await begin(rp, op))
+    assert op.count("jwks") == 3
+
+
+@pytest.mark.rule("ID-08")
+async def test_a_bad_signature_of_a_known_key_fetches_nothing(
+    rp: RelyingParty, op: ScriptedOp
+) -> None:
+    await rp.check()
+    op.keys = [signing_key(number=2)]
+    with pytest.raises(IdTokenInvalid, match="signature"):
+        await rp.redeem("c", await begin(rp, op))
+    assert op.count("jwks") == 1
+
+
+@pytest.mark.rule("ID-08")
+async def test_a_failing_key_fetch_keeps_the_old_keys(
+    rp: RelyingParty, op: ScriptedOp, clock: ManualClock
+) -> None:
+    await log_in(rp, op)
+    good = op.keys
+    op.answers["jwks"] = Answer(status=500)
+    op.keys = [signing_key(kid="unknown", number=2)]
+    with pytest.raises(OpUnavailable):  # nothing is known about this signature
+        await rp.redeem("c", await begin(rp, op))
+    op.keys = good
+    await log_in(rp, op)
+    clock.advance(3601)
+    await log_in(rp, op)
+
+
+async def test_no_code_is_spent_when_there_are_no_keys(rp: RelyingParty, op: ScriptedOp) -> None:
+    op.answers["jwks"] = Answer(status=500)
+    transaction = await begin(rp, op)
+    with pytest.raises(OpUnavailable):
+        await rp.redeem("c", transaction)
+    assert op.count("token") == 0

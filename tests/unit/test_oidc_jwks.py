@@ -1,0 +1,111 @@
+"""Keys of the OP: which can verify, and which fits."""
+
+import pytest
+from joserfc.jwk import OctKey, RSAKey
+
+from bff.errors import OpAnswerMalformed
+from bff.oidc.jwks import MAX_KEYS, process_jwks
+from tests.scripted_op import signing_key
+
+RSA = signing_key("RS256", kid="rsa")
+RSA_2 = signing_key("RS256", kid="rsa2", number=2)
+EC = signing_key("ES256", kid="ec")
+OKP = signing_key("EdDSA", kid="okp")
+
+
+def kids(jwks: list[object], alg: str, kid: str | None = None) -> list[str | None]:
+    return [key.kid for key in process_jwks(200, {"keys": jwks}).candidates(alg, kid)]
+
+
+@pytest.mark.rule("ID-07")
+@pytest.mark.parametrize(
+    ("jwks", "alg", "kid", "fitting"),
+    [
+        # by kid
+        ([RSA.jwk(), RSA_2.jwk(), EC.jwk()], "RS256", "rsa2", ["rsa2"]),
+        ([RSA.jwk()], "RS256", "unknown", []),
+        # a kid never overrides the type
+        ([RSA.jwk()], "ES256", "rsa", []),
+        # without kid: by type, use and alg
+        ([RSA.jwk(), RSA_2.jwk(use="enc"), EC.jwk()], "RS256", None, ["rsa"]),
+        ([RSA.jwk(alg="RS256"), RSA_2.jwk(alg="PS256")], "PS256", None, ["rsa2"]),
+        ([RSA.jwk(), RSA_2.jwk()], "RS256", None, ["rsa", "rsa2"]),
+        # one kid on two keys
+        ([RSA.jwk(kid="same"), EC.jwk(kid="same")], "ES256", "same", ["same"]),
+        ([RSA.jwk(kid="same"), RSA_2.jwk(kid="same")], "RS256", "same", ["same", "same"]),
+        # no alg, no use, no kid
+        ([RSA.jwk(kid=None, alg=None, use=None)], "PS512", None, [None]),
+        # curves
+        ([EC.jwk(alg=None), signing_key("ES384", "p384").jwk(alg=None)], "ES384", None, ["p384"]),
+        ([OKP.jwk()], "EdDSA", None, ["okp"]),
+        ([OKP.jwk(alg=None)], "Ed25519", None, ["okp"]),
+    ],
+)
+def test_a_key_fits_by_kid_and_always_by_type_use_and_alg(
+    jwks: list[object], alg: str, kid: str | None, fitting: list[str | None]
+) -> None:
+    """OIDC Core section 10.1, RFC 7517 section 4."""
+    assert kids(jwks, alg, kid) == fitting
+
+
+UNUSABLE: dict[str, object] = {
+    "for_encryption": RSA.jwk(use="enc"),
+    "other_use": RSA.jwk(use="tls"),
+    "use_not_text": RSA.jwk(use=["sig"]),
+    "only_signs": RSA.jwk(key_ops=["sign"]),
+    "strange_operations": RSA.jwk(key_ops="verify"),
+    "symmetric": OctKey.generate_key(256).as_dict(),
+    "unknown_type": {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"},
+    "no_type": {"n": "AQAB", "e": "AQAB"},
+    "type_not_text": RSA.jwk(kty=["RSA"]),
+    "kid_a_number": RSA.jwk(kid=7),
+    "alg_a_number": RSA.jwk(alg=256),
+    "weak": {"kty": "RSA", "e": "AQAB", "n": "w" * 170},
+    "monstrous": {"kty": "RSA", "e": "AQAB", "n": "w" * 2000},
+    "slow_exponent": RSA.jwk(e="_" * 300),
+    "not_base64": RSA.jwk(n="!" * 400),
+    "empty": RSA.jwk(n=""),
+    "member_missing": {name: v for name, v in RSA.jwk().items() if name != "e"},
+    "unknown_curve": EC.jwk(crv="P-999"),
+    "off_the_curve": EC.jwk(x="AA"),
+    "agreement_only": {**OKP.jwk(), "crv": "X25519"},
+    "not_an_object": "rsa",
+    "null": None,
+}
+
+
+@pytest.mark.rule("ID-07")
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_key_that_cannot_be_used_is_left_out_and_harms_no_other(kind: str) -> None:
+    """RFC 7517 section 5."""
+    keys = process_jwks(200, {"keys": [UNUSABLE[kind], EC.jwk(kid="good")]})
+    usable = [key.kid for alg in ("RS256", "EdDSA", "ES256") for key in keys.candidates(alg, None)]
+    assert usable == ["good"]
+    with pytest.raises(OpAnswerMalformed):
+        process_jwks(200, {"keys": [UNUSABLE[kind]]})
+
+
+def test_private_members_published_by_mistake_are_not_held() -> None:
+    assert isinstance(RSA.key, RSAKey)
+    private = RSA.key.as_dict(private=True)
+    [key] = process_jwks(200, {"keys": [private]}).candidates("RS256", None)
+    assert key.material.is_private is False
+
+
+@pytest.mark.rule("ID-16")
+@pytest.mark.parametrize(
+    ("status", "document"),
+    [
+        (200, None),
+        (200, []),
+        (200, {}),
+        (200, {"keys": {}}),
+        (200, {"keys": []}),
+        (200, {"keys": [EC.jwk()] * (MAX_KEYS + 1)}),
+        (302, {"keys": [EC.jwk()]}),
+        (404, None),
+    ],
+)
+def test_anything_but_a_usable_key_set_is_malformed(status: int, document: object) -> None:
+    with pytest.raises(OpAnswerMalformed):
+        process_jwks(status, document)

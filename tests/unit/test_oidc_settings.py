@@ -1,0 +1,62 @@
+"""Settings that cannot work or would weaken the protocol are refused when they are made."""
+
+import pytest
+
+from bff.oidc.settings import RelyingPartySettings
+
+
+def make(**changes: object) -> RelyingPartySettings:
+    values: dict[str, object] = {
+        "issuer": "https://op.example.test/realms/acme",
+        "client_id": "spa",
+        "client_secret": "s3cret",
+        "redirect_uri": "https://app.example.test/bff/callback",
+        **changes,
+    }
+    return RelyingPartySettings(**values)  # type: ignore[arg-type]  # a table of settings
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"issuer": "http://127.0.0.1:9000"},
+        {"issuer": "http://keycloak:8080", "allow_insecure_http": True},
+        {"issuer": "https://op.example.test/"},
+        {"id_token_algs": ("PS256", "ES256", "EdDSA")},
+        {"client_auth": "client_secret_post"},
+        {"authorization_params": {"audience": "x", "prompt": "consent"}},
+        {"leeway_seconds": 60},
+    ],
+)
+def test_sound_settings_are_taken(changes: dict[str, object]) -> None:
+    assert "s3cret" not in repr(make(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        pytest.param({"client_auth": "none"}, "client_auth", marks=pytest.mark.rule("TK-01")),
+        pytest.param({"client_secret": ""}, "client_secret", marks=pytest.mark.rule("TK-01")),
+        ({"client_id": ""}, "client_id"),
+        pytest.param({"id_token_algs": ("none",)}, "algs", marks=pytest.mark.rule("ID-06")),
+        pytest.param({"id_token_algs": ("HS256",)}, "algs", marks=pytest.mark.rule("ID-06")),
+        pytest.param({"id_token_algs": ()}, "algs", marks=pytest.mark.rule("ID-06")),
+        pytest.param({"leeway_seconds": 61}, "leeway", marks=pytest.mark.rule("ID-10")),
+        ({"leeway_seconds": -1}, "leeway"),
+        ({"scope": "profile"}, "openid"),
+        ({"scope": "openid_profile"}, "openid"),
+        pytest.param(
+            {"authorization_params": {"scope": "x"}}, "scope", marks=pytest.mark.rule("AZ-15")
+        ),
+        ({"end_session_params": {"state": "x"}}, "state"),
+        pytest.param({"issuer": "http://op.test"}, "issuer", marks=pytest.mark.rule("AZ-17")),
+        ({"issuer": "https://op.test/?x=1"}, "issuer"),
+        ({"issuer": "https://op.test/#f"}, "issuer"),
+        ({"issuer": "op.test"}, "issuer"),
+        ({"issuer": "https://op.test/.well-known/openid-configuration"}, "issuer"),
+    ],
+)
+def test_other_settings_are_refused_by_name(changes: dict[str, object], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        make(**changes)

@@ -1,0 +1,218 @@
+"""Token responses: which tokens they bring, and what their errors mean for the grant."""
+
+import pytest
+
+from bff.errors import (
+    BffError,
+    ClientRejected,
+    CodeRejected,
+    GrantRejected,
+    OpAnswerMalformed,
+    OpError,
+    OpUnavailable,
+)
+from bff.model import Tokens
+from bff.oidc.token_response import MAX_TOKEN_CHARS, Grant, process_token_response
+
+NOW = 1_700_000_000.0
+ANSWER: dict[str, object] = {"access_token": "at", "token_type": "Bearer", "expires_in": 60}
+OLD = Tokens("old-at", NOW - 60, NOW, "old-rt", NOW + 500, "old.id.token", "openid")
+
+
+def process(
+    document: object,
+    *,
+    status: int = 200,
+    grant: Grant = Grant.CODE,
+    previous: Tokens | None = None,
+) -> Tokens:
+    return process_token_response(
+        status, document, grant=grant, now=NOW, scope="openid", previous=previous
+    )
+
+
+def test_a_full_answer_is_read() -> None:
+    """RFC 6749 section 5.1: unknown members are ignored."""
+    more = {"refresh_token": "rt", "id_token": "a.b.c", "scope": "openid x", "session_state": 1}
+    assert process({**ANSWER, **more}) == Tokens(
+        "at", NOW, NOW + 60, "rt", None, "a.b.c", "openid x"
+    )
+
+
+def test_the_least_an_op_can_send_is_enough() -> None:
+    tokens = process({"access_token": "at", "token_type": "bearer"})
+    assert tokens == Tokens("at", NOW, NOW + 300, None, None, None, "openid")
+
+
+@pytest.mark.rule("TK-04")
+@pytest.mark.parametrize("token_type", ["Bearer", "bearer", "bEaReR", "BEARER"])
+def test_the_token_type_is_compared_without_case(token_type: str) -> None:
+    """RFC 6749 section 7.1."""
+    assert process({**ANSWER, "token_type": token_type}).access_token == "at"
+
+
+@pytest.mark.rule("TK-04")
+@pytest.mark.parametrize(
+    ("status", "document"),
+    [
+        (200, None),
+        (200, []),
+        (200, "at"),
+        (200, {}),
+        (200, {"error": "invalid_grant"}),
+        (200, {"access_token": "at"}),
+        (200, {"access_token": "at", "token_type": "mac"}),
+        (200, {"access_token": "at", "token_type": "DPoP"}),
+        (200, {"access_token": "at", "token_type": ["Bearer"]}),
+        (200, {"access_token": "at", "token_type": None}),
+        *[
+            (200, {**ANSWER, name: value})
+            for name in ("access_token", "refresh_token", "id_token")
+            for value in (
+                7,
+                ["at"],
+                {"at": 1},
+                "a b",
+                "a\r\nX: y",
+                "a\x00",
+                "a\x7f",
+                "ä",
+                "x" * (MAX_TOKEN_CHARS + 1),
+            )
+        ],
+        (200, {**ANSWER, "access_token": ""}),
+        (200, {**ANSWER, "access_token": None}),
+        (201, ANSWER),
+        (204, None),
+        (302, None),
+        (307, ANSWER),
+    ],
+)
+@pytest.mark.parametrize("grant", Grant)
+def test_an_answer_that_is_not_one_is_malformed_and_kills_no_grant(
+    status: int, document: object, grant: Grant
+) -> None:
+    with pytest.raises(OpAnswerMalformed):
+        process(document, status=status, grant=grant)
+
+
+@pytest.mark.rule("TK-05")
+@pytest.mark.parametrize(
+    ("expires_in", "lifetime"),
+    [
+        (60, 60),
+        ("60", 60),
+        (" 60 ", 60),
+        (60.5, 60.5),
+        ("60.5", 60.5),
+        (1, 1),
+        (0.001, 1),
+        (None, 300),
+        (0, 300),
+        ("0", 300),
+        (-1, 300),
+        ("-1", 300),
+        ("soon", 300),
+        ("", 300),
+        ("٣", 300),
+        ("1e3", 300),
+        (True, 300),
+        ([60], 300),
+        (1e12, 30 * 86400),
+        (10**400, 30 * 86400),
+        ("9" * 20, 30 * 86400),
+        ("9" * 5000, 300),
+    ],
+)
+def test_any_lifetime_becomes_a_sane_one(expires_in: object, lifetime: float) -> None:
+    """RFC 6749 section 5.1: absent or senseless is five minutes; never zero, never for ever."""
+    tokens = process({**ANSWER, "expires_in": expires_in})
+    assert tokens.lifetime_seconds == lifetime
+
+
+@pytest.mark.rule("TK-07")
+@pytest.mark.parametrize("absent", [{}, {"refresh_token": None}, {"refresh_token": ""}])
+def test_a_refresh_keeps_what_the_op_does_not_replace(absent: dict[str, object]) -> None:
+    """RFC 6749 section 6."""
+    tokens = process({**ANSWER, **absent}, grant=Grant.REFRESH, previous=OLD)
+    assert tokens == Tokens("at", NOW, NOW + 60, "old-rt", NOW + 500, "old.id.token", "openid")
+
+
+@pytest.mark.rule("TK-07")
+def test_a_refresh_takes_what_the_op_replaces() -> None:
+    more = {"refresh_token": "new-rt", "id_token": "n.i.t", "scope": "openid less"}
+    tokens = process({**ANSWER, **more}, grant=Grant.REFRESH, previous=OLD)
+    assert tokens == Tokens("at", NOW, NOW + 60, "new-rt", None, "n.i.t", "openid less")
+
+
+@pytest.mark.rule("SE-05")
+@pytest.mark.parametrize(
+    ("members", "expires_at"),
+    [
+        ({"refresh_expires_in": 1800}, NOW + 1800),
+        ({"refresh_token_expires_in": "1800"}, NOW + 1800),
+        ({"refresh_expires_in": 0}, None),
+        ({"refresh_expires_in": -1}, None),
+        ({"refresh_expires_in": 1e12}, NOW + 400 * 86400),
+        ({}, None),
+    ],
+)
+def test_the_refresh_tokens_own_lifetime_is_kept_when_it_means_something(
+    members: dict[str, object], expires_at: float | None
+) -> None:
+    """Keycloak's 0 stands for an offline token that does not expire."""
+    tokens = process({**ANSWER, "refresh_token": "rt", **members})
+    assert tokens.refresh_expires_at == expires_at
+
+
+C, R, S = Grant.CODE, Grant.REFRESH, Grant.CLIENT
+
+
+@pytest.mark.rule("TK-08")
+@pytest.mark.rule("TK-09")
+@pytest.mark.rule("TK-10")
+@pytest.mark.parametrize(
+    ("status", "document", "grant", "error"),
+    [
+        (400, {"error": "invalid_grant"}, C, CodeRejected),
+        (400, {"error": "invalid_grant"}, R, GrantRejected),
+        (400, {"error": "invalid_grant"}, S, ClientRejected),
+        (401, {"error": "invalid_grant"}, R, GrantRejected),
+        (403, {"error": "invalid_grant"}, R, GrantRejected),
+        (400, {"error": "interaction_required"}, R, GrantRejected),
+        (400, None, R, GrantRejected),
+        (400, None, C, CodeRejected),
+        (401, {"error": "invalid_client"}, R, ClientRejected),
+        (400, {"error": "invalid_client"}, R, ClientRejected),
+        (400, {"error": "unauthorized_client"}, R, ClientRejected),
+        (401, None, R, ClientRejected),
+        (400, {"error": "temporarily_unavailable"}, R, OpUnavailable),
+        (408, None, R, OpUnavailable),
+        (403, None, R, OpAnswerMalformed),
+        (404, None, R, OpAnswerMalformed),
+        (400, {}, R, OpAnswerMalformed),
+        (400, [], R, OpAnswerMalformed),
+        (400, {"error": "invalid_request"}, R, OpAnswerMalformed),
+        (400, {"error": "Invalid_Grant"}, R, OpAnswerMalformed),
+        (400, {"error": ["invalid_grant"]}, R, OpAnswerMalformed),
+        (400, {"error_description": "invalid_grant"}, R, OpAnswerMalformed),
+        (302, {"error": "invalid_grant"}, R, OpAnswerMalformed),
+    ],
+)
+def test_an_error_says_who_is_to_blame(
+    status: int, document: object, grant: Grant, error: type[BffError]
+) -> None:
+    """RFC 6749 section 5.2: only the grant's own errors end anything."""
+    with pytest.raises(BffError) as caught:
+        process(document, status=status, grant=grant, previous=OLD)
+    assert type(caught.value) is error
+
+
+def test_what_the_op_wrote_is_in_no_error() -> None:
+    for document in (
+        {"error": "CANARY", "error_description": "CANARY"},
+        {"error": "<canary>", "access_token": "CANARY"},
+    ):
+        with pytest.raises(OpError) as caught:
+            process(document, status=400)
+        assert "canary" not in f"{caught.value!r} {caught.value.log_detail}".lower()
