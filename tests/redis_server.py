@@ -76,6 +76,7 @@ class RedisServer:
     def command(self, *command: str | int) -> Any:
         """One command, answered with bytes."""
         with self._client() as client:
+            client.response_callbacks.clear()
             return client.execute_command(*command)
 
     def everything(self) -> bytes:

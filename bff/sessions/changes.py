@@ -1,9 +1,12 @@
 """What is published with every write, as bytes on the channel. Pure."""
 
+import re
 from dataclasses import dataclass
 
 CHANGED, RELEASED, ENDED = "c", "l", "e"
 FORMAT = "1"
+
+_VERSION = re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,6 @@ def decode_change(message: object) -> Change | None:
     if len(parts) != 4 or parts[0] != FORMAT or parts[1] not in {CHANGED, RELEASED, ENDED}:
         return None
     change = Change(*parts[1:])
-    if change.kind == CHANGED and not (change.detail.isascii() and change.detail.isdigit()):
+    if change.kind == CHANGED and not _VERSION.fullmatch(change.detail):
         return None
     return change

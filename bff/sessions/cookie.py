@@ -86,11 +86,12 @@ class LogoutSid:
     """The session-bound parameter of the logout URL: proves knowledge of the session, is not it."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
+        self._newest = _signer(secrets, "bff.logout-sid")
         self._signers = [_signer([secret], "bff.logout-sid") for secret in secrets]
 
     def sid_for(self, session_key: str) -> str:
         """The value that `matches` accepts for this session and no other."""
-        return self._signers[0].get_signature(session_key).decode("ascii")
+        return self._newest.get_signature(session_key).decode("ascii")
 
     def matches(self, session_key: str, value: str) -> bool:
         """Compared in constant time, whichever secret made it. Never raises."""

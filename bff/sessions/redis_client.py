@@ -107,10 +107,17 @@ class RedisClient:
                 yield
         except FAILURES as error:
             # No cause either: a server's error may repeat arguments, a log may print causes.
-            raise StoreUnavailable(type(error).__name__) from None
+            raise StoreUnavailable(_class_of(error)) from None
         # redis-py sends under `asyncio.wait_for`, which on Python 3.11 may swallow a cancellation.
         if _cancel_requests() > cancels:
             raise asyncio.CancelledError
+
+
+def _class_of(error: BaseException) -> str:
+    """Of the first cause: redis-py wraps a refused password in a ConnectionError."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__
 
 
 def _cancel_requests() -> int:

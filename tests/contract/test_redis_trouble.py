@@ -1,0 +1,259 @@
+"""Redis that stops, hangs, restarts, fails over or refuses: bounded answers, unaided recovery."""
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bff.clock import SystemClock
+from bff.errors import StoreUnavailable
+from bff.sessions.redis_client import RedisLimits
+from bff.sessions.redis_store import RedisStore
+from bff.sessions.store import Lease, SessionStore
+from tests.contract.conftest import Heard
+from tests.contract.eventually import eventually
+from tests.redis_server import RedisServer, cluster_server, sentinel_server
+
+LEASE = Lease("key", 1)
+OPERATIONS: dict[str, Callable[[SessionStore], Awaitable[object]]] = {
+    "ping": lambda s: s.ping(),
+    "create": lambda s: s.create(
+        "key", b"", idle_seconds=9, expires_at=time.time() + 9, indexes=("index",)
+    ),
+    "load": lambda s: s.load("key"),
+    "replace": lambda s: s.replace("key", b"", expected_version=1),
+    "touch": lambda s: s.touch("key", idle_seconds=9),
+    "delete": lambda s: s.delete("key", reason="logout"),
+    "members": lambda s: s.members("index"),
+    "acquire_lease": lambda s: s.acquire_lease("key", ttl_seconds=9),
+    "renew_lease": lambda s: s.renew_lease(LEASE, ttl_seconds=9),
+    "release_lease": lambda s: s.release_lease(LEASE),
+    "put_login": lambda s: s.put_login("state", b"", browser_key="b", ttl_seconds=9, cap=9),
+    "take_login": lambda s: s.take_login("state"),
+}
+
+
+@asynccontextmanager
+async def opened(
+    url: str, heard: Heard | None = None, limits: RedisLimits | None = None
+) -> AsyncIterator[RedisStore]:
+    store = RedisStore(url, SystemClock(), prefix=f"{uuid.uuid4().hex}:", limits=limits)
+    store.watch(heard or Heard())
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def answers(store: SessionStore) -> bool:
+    try:
+        await store.ping()
+    except StoreUnavailable:
+        return False
+    return True
+
+
+async def failure(operation: Awaitable[object]) -> StoreUnavailable:
+    with pytest.raises(StoreUnavailable) as caught:
+        await operation
+    return caught.value
+
+
+async def require_all_unavailable(store: SessionStore) -> None:
+    began = time.monotonic()
+    failures = await asyncio.gather(*(failure(run(store)) for run in OPERATIONS.values()))
+    assert time.monotonic() - began < 3
+    for error in failures:
+        assert error.log_detail.isidentifier(), "nothing but the class of the error"
+        assert error.__cause__ is None
+        assert error.__suppress_context__
+
+
+@pytest.mark.rule("SE-10")
+async def test_a_stopped_server_is_reported_at_once(own_redis: RedisServer) -> None:
+    """Every operation fails closed within 3 s, and works again when the server is back."""
+    async with opened(own_redis.url) as store:
+        await store.ping()
+        own_redis.stop()
+        await require_all_unavailable(store)
+        own_redis.start()
+        await eventually(lambda: answers(store))
+
+
+@pytest.mark.rule("SE-10")
+async def test_a_hanging_server_is_reported_in_time(own_redis: RedisServer) -> None:
+    """A server that accepts and never answers is no different."""
+    async with opened(own_redis.url) as store:
+        await asyncio.gather(*(run(store) for run in OPERATIONS.values()))
+        own_redis.pause()
+        await require_all_unavailable(store)
+        own_redis.resume()
+        await eventually(lambda: answers(store))
+
+
+@pytest.mark.rule("SE-10")
+async def test_a_hanging_cluster_is_reported_in_time() -> None:
+    """The cluster client's own retries do not add up beyond the bound."""
+    server = cluster_server()
+    try:
+        async with opened(f"redis+cluster://127.0.0.1:{server.port}") as store:
+            await asyncio.gather(*(run(store) for run in OPERATIONS.values()))
+            server.pause()
+            await require_all_unavailable(store)
+            server.resume()
+            await eventually(lambda: answers(store))
+    finally:
+        server.close()
+
+
+async def test_starting_does_not_need_the_server(own_redis: RedisServer) -> None:
+    """A gateway that starts before its Redis picks it up when it comes."""
+    own_redis.stop()
+    heard = Heard()
+    async with opened(own_redis.url, heard) as store:
+        assert not await answers(store)
+        assert heard.watching == []
+        own_redis.start()
+        await eventually(lambda: heard.watching == [True])
+
+
+async def test_a_restart_is_told_as_a_gap(own_redis: RedisServer) -> None:
+    """Listeners learn that they may have missed changes, then that they are told again."""
+    heard = Heard()
+    async with opened(own_redis.url, heard) as store:
+        await eventually(lambda: heard.watching == [True])
+        own_redis.restart()
+        await eventually(lambda: heard.watching == [True, False, True])
+        await store.put_login("s", b"", browser_key="b", ttl_seconds=9, cap=1)
+        await store.create("k", b"", idle_seconds=9, expires_at=time.time() + 9, indexes=())
+        await store.delete("k", reason="logout")
+        await eventually(lambda: ("ended", "k", "logout") in heard.news)
+
+
+async def test_a_silent_subscription_is_a_gap(own_redis: RedisServer) -> None:
+    """A connection that is open but dead is found out, without any traffic on it."""
+    heard = Heard()
+    async with opened(own_redis.url, heard):
+        await eventually(lambda: heard.watching == [True])
+        own_redis.pause()
+        await eventually(lambda: heard.watching == [True, False])
+        own_redis.resume()
+        await eventually(lambda: heard.watching == [True, False, True])
+
+
+async def test_a_quiet_subscription_is_kept(redis_server: RedisServer) -> None:
+    """Nobody writing is no reason to drop the cache."""
+    heard = Heard()
+    async with opened(redis_server.url, heard):
+        await eventually(lambda: heard.watching == [True])
+        with pytest.raises(TimeoutError):
+            await eventually(lambda: heard.watching != [True], within=2.5)
+
+
+async def test_news_that_cannot_be_read_means_anything(redis_server: RedisServer) -> None:
+    """A message of a later release makes listeners drop what they know, not ignore it."""
+    heard = Heard()
+    prefix = f"{uuid.uuid4().hex}:"
+    store = RedisStore(redis_server.url, SystemClock(), prefix=prefix)
+    store.watch(heard)
+    await store.start()
+    try:
+        await eventually(lambda: heard.watching == [True])
+        redis_server.command("PUBLISH", f"{prefix}changes", "2 x key")
+        await eventually(lambda: heard.watching == [True, True])
+        assert heard.news == []
+    finally:
+        await store.close()
+
+
+async def test_broken_pooled_connections_cost_no_request(redis_server: RedisServer) -> None:
+    """After a restart or a proxy's idle timeout the pool is full of dead connections."""
+    async with opened(redis_server.url) as store:
+        await asyncio.gather(*(store.load(str(n)) for n in range(10)))
+        redis_server.command("CLIENT", "KILL", "TYPE", "normal")
+        assert await asyncio.gather(*(store.load(str(n)) for n in range(10))) == [None] * 10
+
+
+async def test_forgotten_scripts_are_sent_again(redis_server: RedisServer) -> None:
+    """A server that was restarted or failed over knows no script."""
+    async with opened(redis_server.url) as store:
+        await store.load("key")
+        redis_server.command("SCRIPT", "FLUSH")
+        assert await store.load("key") is None
+
+
+async def test_callers_wait_for_a_connection(own_redis: RedisServer) -> None:
+    """A burst queues for the pool's few connections; it neither fails nor opens more."""
+    async with opened(own_redis.url, limits=RedisLimits(max_connections=2)) as store:
+        await asyncio.gather(*(store.load(str(n)) for n in range(200)))
+        clients = own_redis.command("CLIENT", "LIST", "TYPE", "normal")
+        assert clients.count(b"cmd=evalsha") <= 2
+
+
+async def test_fences_grow_over_a_loss_of_memory(own_redis: RedisServer) -> None:
+    """A lease from before a restart without persistence can't be mistaken for a later one."""
+    async with opened(own_redis.url) as store:
+        before = await store.acquire_lease("key", ttl_seconds=9)
+        own_redis.restart()
+        await eventually(lambda: answers(store))
+        after = await store.acquire_lease("key", ttl_seconds=9)
+    assert before is not None
+    assert after is not None
+    assert after.fence > before.fence
+
+
+async def test_a_refused_password_is_not_repeated(own_redis: RedisServer) -> None:
+    """No part of the URL gets into the error (promise 1)."""
+    own_redis.command("CONFIG", "SET", "requirepass", "right-password")
+    url = own_redis.url.replace("unix://", "unix://someone:wrong-password@")
+    async with opened(url) as store:
+        error = await failure(store.ping())
+    assert "wrong" not in f"{error!r} {error} {error.log_detail} {store!r}"
+    assert error.log_detail == "AuthenticationError"
+
+
+async def test_a_cancelled_caller_ends(redis_server: RedisServer) -> None:
+    """A cancellation is never swallowed on the way: whoever was told to stop, stops."""
+    async with opened(redis_server.url) as store:
+
+        async def work() -> None:
+            while True:
+                await store.load("key")
+
+        for _ in range(100):
+            task = asyncio.create_task(work())
+            for _ in range(random.randrange(12)):  # noqa: S311 - any moment will do
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task], timeout=2)
+            assert task.cancelled()
+
+
+async def test_sentinel_fails_over() -> None:
+    """The store follows the master that Sentinel names, and takes up the stream there."""
+    master = RedisServer(tcp=True)
+    replica = RedisServer("--replicaof", f"127.0.0.1 {master.port}", tcp=True)
+    sentinel = sentinel_server(master)
+    heard = Heard()
+    try:
+
+        async def is_replicating() -> bool:
+            known = sentinel.command("SENTINEL", "REPLICAS", "main")
+            return b"master_link_status:up" in replica.command("INFO") and bool(known)
+
+        await eventually(is_replicating, within=15)
+        async with opened(f"redis+sentinel://127.0.0.1:{sentinel.port}/main", heard) as store:
+            await eventually(lambda: heard.watching == [True])
+            master.stop()
+            await eventually(lambda: heard.watching[-1] is False)
+            sentinel.command("SENTINEL", "FAILOVER", "main")
+            await eventually(lambda: answers(store), within=15)
+            await eventually(lambda: heard.watching[-1], within=15)
+    finally:
+        for server in (sentinel, replica, master):
+            server.close()

@@ -1,0 +1,544 @@
+"""Sessions on the memory store, by an injected clock: life, writes, cache, news, races."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from bff.clock import ManualClock
+from bff.errors import StoreUnavailable
+from bff.model import Session, Tokens
+from bff.sessions.keyring import Keyring
+from bff.sessions.memory import MemoryStore
+from bff.sessions.sessions import SessionPolicy, Sessions
+from bff.sessions.store import StoredRecord
+from tests.contract.eventually import eventually
+
+OLD = "an old secret of at least 32 bytes, or more"
+NEW = "a new secret of at least 32 bytes, or more"
+OP = "https://op.example"
+POLICY = SessionPolicy(idle_seconds=1800, absolute_seconds=43200)
+
+
+class SlowStore(MemoryStore):
+    """The memory store over a line that the test can hold up or cut."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.is_down = False
+        self.loads = 0
+        self.touches: list[str] = []
+        self.hold_answers: asyncio.Event | None = None
+
+    async def load(self, key: str) -> StoredRecord | None:
+        self._require_up()
+        self.loads += 1
+        answer = await super().load(key)
+        if self.hold_answers is not None:
+            await self.hold_answers.wait()
+        return answer
+
+    async def touch(self, key: str, *, idle_seconds: float) -> bool:
+        self._require_up()
+        self.touches.append(key)
+        return await super().touch(key, idle_seconds=idle_seconds)
+
+    def _require_up(self) -> None:
+        if self.is_down:
+            raise StoreUnavailable("cut")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def store(clock: ManualClock) -> SlowStore:
+    return SlowStore(clock)
+
+
+@pytest.fixture
+async def sessions(store: SlowStore, clock: ManualClock) -> AsyncIterator[Sessions]:
+    opened = Sessions(store, Keyring([NEW]), clock, POLICY)
+    await opened.start()
+    yield opened
+    await opened.close()
+
+
+def tokens(clock: ManualClock, name: str = "1", refresh_seconds: float | None = None) -> Tokens:
+    now = clock.now()
+    return Tokens(
+        access_token=f"at{name}",
+        obtained_at=now,
+        expires_at=now + 300,
+        refresh_token=f"rt{name}",
+        refresh_expires_at=now + refresh_seconds if refresh_seconds is not None else None,
+    )
+
+
+async def create(
+    sessions: Sessions, clock: ManualClock, key: str = "k", sid: str | None = "s1"
+) -> Session:
+    return await sessions.create(
+        key,
+        issuer=OP,
+        sub="alice",
+        sid=sid,
+        tokens=tokens(clock),
+        claims={"name": "Alice"},
+        acr="gold",
+        auth_time=7,
+        client="Firefox",
+    )
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+# --- life
+
+
+async def test_a_session_comes_back_as_it_was_created(
+    sessions: Sessions, clock: ManualClock
+) -> None:
+    """From memory at once, and from the store."""
+    created = await create(sessions, clock)
+    assert created.idle_expires_at == clock.now() + POLICY.idle_seconds
+    assert created.expires_at == clock.now() + POLICY.absolute_seconds
+    assert sessions.cached("k") == created
+    assert await sessions.load_fresh("k") == created
+    assert await sessions.load("unknown") is None
+    assert sessions.cached("unknown") is None
+
+
+@pytest.mark.rule("SE-04")
+async def test_an_idle_session_is_none(sessions: Sessions, clock: ManualClock) -> None:
+    """Also when the cache has just been filled."""
+    await create(sessions, clock)
+    clock.advance(POLICY.idle_seconds - 0.5)
+    assert await sessions.load("k") is not None
+    clock.advance(0.5)
+    assert sessions.cached("k") is None
+    assert await sessions.load("k") is None
+
+
+@pytest.mark.rule("SE-05")
+async def test_constant_use_ends_at_the_absolute_lifetime(
+    sessions: Sessions, clock: ManualClock
+) -> None:
+    """Neither a touch nor a refresh moves it."""
+    session: Session | None = await create(sessions, clock)
+    for _ in range(43):
+        clock.advance(1000)
+        assert session is not None
+        sessions.touch(session)
+        await settle()
+        session = await sessions.replace(replace(session, tokens=tokens(clock)))
+    assert await sessions.load("k") is not None
+    clock.advance(200)
+    assert await sessions.load("k") is None
+
+
+@pytest.mark.rule("SE-05")
+async def test_a_session_does_not_outlive_its_refresh_token(
+    sessions: Sessions, clock: ManualClock
+) -> None:
+    """The smaller limit wins; a rotated token moves it, never past the absolute one."""
+    session = await sessions.create(
+        "k", issuer=OP, sub="a", sid=None, tokens=tokens(clock, refresh_seconds=600)
+    )
+    assert session.expires_at == clock.now() + 600
+    clock.advance(500)
+    rotated = await sessions.replace(
+        replace(session, tokens=tokens(clock, "2", refresh_seconds=600))
+    )
+    assert rotated is not None
+    assert rotated.expires_at == clock.now() + 600
+    sessions.touch(rotated)
+    await settle()
+    clock.advance(200)
+    assert await sessions.load("k") is not None, "it ended with the first refresh token"
+    clock.advance(400)
+    assert await sessions.load("k") is None
+    long = await sessions.create(
+        "l", issuer=OP, sub="a", sid=None, tokens=tokens(clock, refresh_seconds=1e9)
+    )
+    assert long.expires_at == clock.now() + POLICY.absolute_seconds
+
+
+# --- writes
+
+
+async def test_the_writer_sees_its_own_write(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """At once, from memory, without a read."""
+    created = await create(sessions, clock)
+    written = await sessions.replace(replace(created, tokens=tokens(clock, "2")))
+    assert written is not None
+    assert written.version == 2
+    assert sessions.cached("k") == written
+    assert await sessions.load("k") == written
+    assert store.loads == 0
+    assert await sessions.load_fresh("k") == written
+
+
+async def test_a_write_over_what_has_changed_is_none(
+    sessions: Sessions, clock: ManualClock
+) -> None:
+    """The first of two refreshes stays (lost update)."""
+    created = await create(sessions, clock)
+    await sessions.replace(replace(created, tokens=tokens(clock, "2")))
+    assert await sessions.replace(replace(created, tokens=tokens(clock, "3"))) is None
+    current = await sessions.load("k")
+    assert current is not None
+    assert current.tokens.access_token == "at2"
+
+
+async def test_a_write_after_the_end_is_none(sessions: Sessions, clock: ManualClock) -> None:
+    """Nothing is resurrected, neither by a refresh nor by activity."""
+    created = await create(sessions, clock)
+    clock.advance(100)
+    await sessions.end(created, "logout")
+    sessions.touch(created)
+    assert await sessions.replace(created) is None
+    await settle()
+    assert sessions.cached("k") is None
+    assert await sessions.load("k") is None
+
+
+async def test_one_of_many_logouts_gets_the_session(sessions: Sessions, clock: ManualClock) -> None:
+    """By key or by session, with the tokens that were last written: those are to be revoked."""
+    created = await create(sessions, clock)
+    await sessions.replace(replace(created, tokens=tokens(clock, "2")))
+    ended = await asyncio.gather(
+        *(sessions.end(created if n % 2 else "k", "logout") for n in range(50))
+    )
+    [winner] = [session for session in ended if session is not None]
+    assert winner.tokens.refresh_token == "rt2"
+    assert await sessions.end("k", "logout") is None
+    assert await sessions.of_subject(OP, "alice") == []
+
+
+async def test_a_caller_cannot_change_claims_afterwards(
+    sessions: Sessions, clock: ManualClock
+) -> None:
+    """What is cached is what was written."""
+    claims: dict[str, object] = {"name": "Alice"}
+    await sessions.create("k", issuer=OP, sub="a", sid=None, tokens=tokens(clock), claims=claims)
+    claims["role"] = "admin"
+    cached = sessions.cached("k")
+    assert cached is not None
+    assert cached.claims == {"name": "Alice"}
+
+
+@pytest.mark.rule("TK-06")
+async def test_leases_are_named_by_the_session(sessions: Sessions, clock: ManualClock) -> None:
+    """A write under a lease that has passed on is refused."""
+    created = await create(sessions, clock)
+    lease = await sessions.acquire_lease("k", ttl_seconds=5)
+    assert lease is not None
+    assert await sessions.acquire_lease("k", ttl_seconds=5) is None
+    assert await sessions.renew_lease(lease, ttl_seconds=5)
+    await sessions.release_lease(lease)
+    assert await sessions.replace(created, lease=lease) is None
+    assert await sessions.replace(created) is not None
+
+
+# --- whose sessions
+
+
+@pytest.mark.rule("SE-08")
+async def test_sessions_are_found_by_user_and_by_sid(
+    sessions: Sessions, clock: ManualClock
+) -> None:
+    """A set each; another OP's user of the same name is another user (OIDC Core section 5.7)."""
+    first = await create(sessions, clock, "a", sid="s1")
+    clock.advance(1)
+    second = await create(sessions, clock, "b", sid="s2")
+    other = await sessions.create(
+        "c", issuer="https://other.example", sub="alice", sid="s1", tokens=tokens(clock)
+    )
+    assert await sessions.of_subject(OP, "alice") == [first, second]
+    assert await sessions.of_sid(OP, "s1") == [first]
+    assert await sessions.of_subject("https://other.example", "alice") == [other]
+    assert await sessions.of_subject(OP, "s1") == []
+    await sessions.end(first, "logout")
+    assert await sessions.of_subject(OP, "alice") == [second]
+    assert await sessions.of_sid(OP, "s1") == []
+
+
+async def test_no_two_users_share_an_index(sessions: Sessions, clock: ManualClock) -> None:
+    """Where issuer ends and subject begins is part of the name."""
+    await sessions.create("a", issuer=OP, sub="/x", sid=None, tokens=tokens(clock))
+    assert await sessions.of_subject(OP + "/", "x") == []
+    assert await sessions.of_subject(OP + "/x", "") == []
+
+
+# --- what can't be opened
+
+
+@pytest.mark.rule("SE-09")
+async def test_swapped_records_fail_closed(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """Nobody becomes somebody else by moving ciphertexts; and nothing is deleted for it."""
+    await create(sessions, clock, "a")
+    await create(sessions, clock, "b")
+    one, two = store._records["a"], store._records["b"]
+    one.sealed, two.sealed = two.sealed, one.sealed
+    assert await sessions.load_fresh("a") is None
+    assert await sessions.load_fresh("b") is None
+    assert sessions.cached("a") is None, "what was cached before is not served on"
+    assert await sessions.of_subject(OP, "alice") == []
+    one.sealed, two.sealed = two.sealed, one.sealed
+    assert await sessions.load_fresh("a") is not None
+
+
+@pytest.mark.rule("OP-03")
+async def test_secrets_rotate_without_logging_anybody_out(
+    store: SlowStore, clock: ManualClock
+) -> None:
+    """[old], [new, old], [new]: sessions survive the first step; what was not rewritten dies at
+    the second, and is still there should the old secret come back."""
+
+    async def load(secrets: list[str], key: str) -> Session | None:
+        return await Sessions(store, Keyring(secrets), clock, POLICY).load_fresh(key)
+
+    before = Sessions(store, Keyring([OLD]), clock, POLICY)
+    quiet = await create(before, clock, "quiet")
+    refreshed = await create(before, clock, "refreshed")
+    rotating = Sessions(store, Keyring([NEW, OLD]), clock, POLICY)
+    assert await load([NEW, OLD], "quiet") == quiet
+    assert await rotating.replace(refreshed) is not None
+    assert await load([NEW], "quiet") is None
+    assert await load([NEW], "refreshed") is not None
+    assert await load([NEW, OLD], "quiet") == quiet
+
+
+async def test_an_unreadable_record_is_none_and_can_be_ended(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """Sealed by us but of no known form: fails closed, and a logout still removes it."""
+    await create(sessions, clock)
+    store._records["k"].sealed = Keyring([NEW]).seal("session", "k", b'{"format":1}')
+    assert await sessions.load_fresh("k") is None
+    assert await sessions.end("k", "logout") is None
+    assert "k" not in store._records
+
+
+# --- the cache
+
+
+async def test_an_old_entry_is_read_again(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """After `cache_seconds`, should news have been lost on the way; then it is fresh again."""
+    await create(sessions, clock)
+    for _ in range(10):
+        assert await sessions.load("k")
+    assert store.loads == 0
+    clock.advance(POLICY.cache_seconds)
+    assert sessions.cached("k") is None
+    for _ in range(10):
+        assert await sessions.load("k")
+    assert store.loads == 1
+
+
+async def test_a_burst_costs_one_read(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """All calls of a page that has just been opened share it."""
+    created = await create(sessions, clock)
+    clock.advance(6)
+    store.hold_answers = asyncio.Event()
+    calls = [asyncio.create_task(sessions.load("k")) for _ in range(50)]
+    await settle()
+    store.hold_answers.set()
+    assert await asyncio.gather(*calls) == [created] * 50
+    assert store.loads == 1
+
+
+async def test_without_news_the_cache_is_not_used(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """A logout elsewhere could go unheard: every call reads, and none joins another's read."""
+    await create(sessions, clock)
+    [listener] = store._listeners
+    listener.on_watch(watching=False)
+    assert not sessions.watching
+    assert sessions.cached("k") is None
+    await asyncio.gather(*(sessions.load("k") for _ in range(5)))
+    assert store.loads == 5
+    listener.on_watch(watching=True)
+    assert sessions.cached("k") is None, "read while changes went unheard"
+    assert await sessions.load("k") is not None
+    assert sessions.cached("k") is not None
+
+
+@pytest.mark.rule("SE-06")
+async def test_a_read_from_before_a_logout_is_neither_kept_nor_joined(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """The stale fill: the answer left the store before the logout and arrives after it."""
+    await create(sessions, clock)
+    clock.advance(6)
+    store.hold_answers = asyncio.Event()
+    early = asyncio.create_task(sessions.load("k"))
+    await settle()
+    held, store.hold_answers = store.hold_answers, None
+    ended = asyncio.create_task(sessions.end("k", "logout"))
+    assert await ended is not None
+    late = asyncio.create_task(sessions.load("k"))
+    assert await late is None
+    held.set()
+    await early
+    assert sessions.cached("k") is None
+    assert await sessions.load("k") is None
+
+
+async def test_a_read_from_before_a_refresh_is_not_kept(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """Spent tokens must not come back into the cache."""
+    created = await create(sessions, clock)
+    store.hold_answers = asyncio.Event()
+    early = asyncio.create_task(sessions.load_fresh("k"))
+    await settle()
+    written = await sessions.replace(replace(created, tokens=tokens(clock, "2")))
+    store.hold_answers.set()
+    await early
+    assert sessions.cached("k") == written
+
+
+async def test_an_unavailable_store_is_no_logout(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """Trouble raises, it never answers None; what is fresh in memory is served on."""
+    created = await create(sessions, clock)
+    store.is_down = True
+    assert await sessions.load("k") == created
+    clock.advance(6)
+    for load in (sessions.load, sessions.load_fresh):
+        with pytest.raises(StoreUnavailable):
+            await load("k")
+    store.is_down = False
+    assert await sessions.load("k") == created
+
+
+# --- activity
+
+
+async def test_activity_is_written_when_it_matters(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """At once in memory; in the store once a minute at most, not once a request."""
+    await create(sessions, clock)
+    for _ in range(600):
+        clock.advance(1)
+        session = await sessions.load("k")
+        assert session is not None
+        sessions.touch(session)
+        await settle()
+    assert 8 <= len(store.touches) <= 10
+    fresh = await sessions.load_fresh("k")
+    assert fresh is not None
+    assert fresh.idle_expires_at > clock.now() + POLICY.idle_seconds - 61
+
+
+async def test_activity_moves_the_cached_expiry_at_once(clock: ManualClock) -> None:
+    """`idle_expires_in` of the next answer is right, before the store knows."""
+    sessions = Sessions(MemoryStore(clock), Keyring([NEW]), clock, replace(POLICY, idle_seconds=60))
+    await sessions.start()
+    created = await create(sessions, clock)
+    clock.advance(4)
+    sessions.touch(created)
+    moved = sessions.cached("k")
+    assert moved == replace(created, idle_expires_at=clock.now() + 60)
+    await sessions.close()
+
+
+async def test_activity_during_trouble_is_written_afterwards(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """A store that was away for a moment logs nobody out who was active in it."""
+    created = await create(sessions, clock)
+    clock.advance(1000)
+    store.is_down = True
+    sessions.touch(created)
+    await settle()
+    active_at = clock.now()
+    clock.advance(100)
+    store.is_down = False
+    await eventually(lambda: store.touches == ["k"])
+    assert store._records["k"].idle_expires_at == pytest.approx(active_at + POLICY.idle_seconds)
+
+
+async def test_activity_is_not_lost_at_shutdown(store: SlowStore, clock: ManualClock) -> None:
+    """What was noted is written before the store is closed."""
+    closing = Sessions(store, Keyring([NEW]), clock, POLICY)
+    await closing.start()
+    created = await create(closing, clock)
+    clock.advance(1000)
+    closing.touch(created)
+    await closing.close()
+    assert store._records["k"].idle_expires_at == clock.now() + POLICY.idle_seconds
+
+
+# --- news
+
+
+async def test_observers_hear_of_writes_and_ends(sessions: Sessions, clock: ManualClock) -> None:
+    """Each end once; nothing more after they stopped."""
+    news: list[object] = []
+    stop = sessions.observe(
+        on_changed=news.append,
+        on_ended=lambda key, reason: news.append((key, reason)),
+        on_watch=news.append,
+    )
+    sessions.on_end(lambda key, reason: news.append(f"{key} {reason}"))
+    created = await create(sessions, clock)
+    assert news == []
+    await sessions.replace(created)
+    assert news == ["k"]
+    await sessions.end("k", "logout")
+    await sessions.end("k", "logout")
+    assert news == ["k", ("k", "logout"), "k logout"]
+    stop()
+    stop()
+    await create(sessions, clock, "k2")
+    await sessions.end("k2", "logout")
+    assert news[3:] == ["k2 logout"]
+
+
+async def test_a_faulty_observer_does_not_silence_the_others(
+    sessions: Sessions, clock: ManualClock
+) -> None:
+    """One broken event stream can't keep a logout from the rest."""
+    heard: list[str] = []
+
+    def fail(key: str, reason: str) -> None:
+        raise RuntimeError(key + reason)
+
+    sessions.on_end(fail)
+    sessions.on_end(lambda key, _: heard.append(key))
+    await create(sessions, clock)
+    assert await sessions.end("k", "logout") is not None
+    assert heard == ["k"]
+
+
+async def test_an_own_refresh_is_told_without_the_stream(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """Who waits in this process does not depend on the news from others."""
+    heard: list[str] = []
+    created = await create(sessions, clock)
+    sessions.observe(on_changed=heard.append)
+    [listener] = store._listeners
+    listener.on_watch(watching=False)
+    await sessions.replace(created)
+    assert "k" in heard
