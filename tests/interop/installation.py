@@ -1,0 +1,158 @@
+"""The gateway between the certified OP and an API, on loopback. The OP is on 127.0.0.1 and the
+gateway on localhost, so that a browser sees two sites.
+
+Owns ports, configuration and the order of start and stop.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bff.app import Gateway
+from spa_demo import SPA_ROOT
+from tests.browser import Browser
+from tests.browser_pages import Page
+from tests.interop.certified_op import API_AUDIENCE, CLIENT_SECRET, CertifiedOp, running_op
+from tests.interop.recording_api import RecordingApi
+from tests.stack import SESSION_SECRET, free_port, running, serving, settings_from
+
+
+class ShiftedClock:
+    """The machine's clock, ahead by what `advance` was told."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def now(self) -> float:
+        return time.time() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """How the gateway is registered at the OP. With `jwt_tokens` it asks for access tokens of the
+    API's audience, else for opaque ones, with which UserInfo can be asked as well."""
+
+    client_id: str = "basic"
+    client_auth: str = "client_secret_basic"
+    id_token_algs: str = '["RS256"]'
+    jwt_tokens: bool = True
+
+    def toml(self, issuer: str) -> str:
+        return f"""
+[oidc]
+issuer = "{issuer}"
+client_id = "{self.client_id}"
+client_secret = "{CLIENT_SECRET}"
+client_auth = "{self.client_auth}"
+id_token_algs = {self.id_token_algs}
+scope = "openid profile email offline_access api:read"
+userinfo = {"false" if self.jwt_tokens else "true"}
+
+[oidc.authorization_params]
+prompt = "consent"
+{self._resource() if self.jwt_tokens else ""}
+"""
+
+    def _resource(self) -> str:
+        # Without UserInfo the ID token has to hold the claims, and this OP wants to be asked.
+        claims = '{"id_token":{"name":null,"email":null}}'
+        return f"resource = \"{API_AUDIENCE}\"\nclaims = '{claims}'"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What is running. The gateways' clock can be moved; OP and API live in real time.
+
+    `addresses` are those of all replicas; a browser knows the first only, as `origin`.
+    """
+
+    op: CertifiedOp
+    api: RecordingApi
+    clock: ShiftedClock
+    origin: str
+    addresses: tuple[str, ...]
+    _gateways: AsyncExitStack = field(repr=False)
+
+    async def log_in(self, browser: Browser, user: str, *, parameters: str = "") -> Page:
+        """Log in through the OP's forms; the page that the browser ends at."""
+        await browser.navigate(f"{self.origin}/")
+        return await self.through_op(
+            browser, await browser.click(f"/bff/login{parameters}"), user=user
+        )
+
+    async def through_op(self, browser: Browser, page: Page, *, user: str) -> Page:
+        """Fill in the OP's forms, login and consent, from `page` on."""
+        while page.url.startswith(f"{self.op.issuer}/interaction/"):
+            (form,) = page.forms()
+            asks_who = ("prompt", "login") in form.fields
+            values = {"login": user, "password": "any"} if asks_who else {}
+            page = await browser.submit(form, values)
+        return page
+
+    async def stop_gateways(self) -> None:
+        """Stop them now: refreshes and revocations under way are finished."""
+        await self._gateways.aclose()
+
+
+@asynccontextmanager
+async def running_installation(
+    folder: Path,
+    client: Client | None = None,
+    *,
+    access_token_seconds: int = 60,
+    rotate: bool = True,
+    store: str = "memory://",
+    replicas: int = 1,
+) -> AsyncIterator[Installation]:
+    """Start all of it and stop it again. Files go to `folder`. Replicas need a store to share."""
+    op_port, api_port, *ports = (free_port() for _ in range(2 + replicas))
+    origin = f"http://localhost:{ports[0]}"
+    clock = ShiftedClock()
+    op_running = running_op(
+        folder,
+        port=op_port,
+        gateway=origin,
+        access_token_seconds=access_token_seconds,
+        rotate=rotate,
+    )
+    async with op_running as op, AsyncExitStack() as gateways:
+        api = RecordingApi(op)
+        async with serving(api.application(), api_port):
+            for port in ports:
+                toml = f"""
+{_server_toml(origin, port)}
+{(client or Client()).toml(op.issuer)}
+[session]
+store = "{store}"
+secrets = ["{SESSION_SECRET}"]
+
+[user]
+claims = ["name", "email"]
+
+[spa]
+root = "{SPA_ROOT}"
+
+[[routes]]
+path = "/api/"
+upstream = "http://127.0.0.1:{api_port}/"
+"""
+                gateway = Gateway(settings_from(toml), clock)
+                await gateways.enter_async_context(running(gateway))
+            addresses = tuple(f"http://127.0.0.1:{port}" for port in ports)
+            yield Installation(op, api, clock, origin, addresses, gateways)
+            await gateways.aclose()
+
+
+def _server_toml(origin: str, port: int) -> str:
+    return f"""
+[server]
+public_url = "{origin}"
+listen = "127.0.0.1:{port}"
+admin_listen = "127.0.0.1:{free_port()}"
+shutdown_timeout = "2s"
+"""

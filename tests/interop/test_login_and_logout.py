@@ -1,0 +1,152 @@
+"""Logging in and out at the certified OP, for each way the gateway can be registered there."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.browser import Browser
+from tests.browser_pages import Page
+from tests.interop.certified_op import Event
+from tests.interop.installation import Client, Installation, running_installation
+
+CLIENTS = {
+    "basic": Client("basic", "client_secret_basic"),
+    "post": Client("post", "client_secret_post"),
+    "opaque_tokens_and_userinfo": Client("basic", jwt_tokens=False),
+    "ES256": Client("es256", id_token_algs='["ES256"]'),
+    "PS256": Client("ps256", id_token_algs='["PS256", "ES256"]'),
+}
+
+
+@pytest.mark.rule("TK-02")
+@pytest.mark.rule("TK-14")
+@pytest.mark.rule("LO-02")
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+async def test_a_user_logs_in_calls_the_api_and_is_logged_out_everywhere(
+    client: Client, tmp_path: Path
+) -> None:
+    """OIDC Core section 3.1, RFC 6749 section 2.3.1, RFC 7009, RP-Initiated Logout 1.0."""
+    async with running_installation(tmp_path, client) as site, Browser() as browser:
+        landed = await site.log_in(browser, "alice", parameters="?returnUrl=/notes%3Fa=b")
+        assert (landed.status, landed.url) == (200, f"{site.origin}/notes?a=b")
+
+        user = await browser.fetch("GET", "/bff/user")
+        assert user.status == 200
+        assert {name: user.json()[name] for name in ("sub", "name", "email")} == {
+            "sub": "alice",
+            "name": "alice of Interop",
+            "email": "alice@example.test",
+        }
+
+        answer = await browser.fetch("GET", "/api/whoami")
+        assert (answer.status, answer.json()) == (
+            200,
+            {"sub": "alice", "client_id": client.client_id},
+        )
+        (issued,) = await site.op.wait_for("token_issued", sub="alice")
+        assert [call.bearer for call in site.api.calls] == [issued["access_token"]]
+        assert_no_token((*landed.hops, landed, user, answer), issued)
+        assert (await site.op.introspect(issued["refresh_token"]))["active"] is True
+
+        redirect = (await browser.fetch("POST", "/bff/logout")).json()["redirect"]
+        assert (await browser.fetch("GET", "/bff/user")).status == 401  # before the OP knows
+        await site.op.wait_for("grant_revoked", grant_id=issued["grant_id"], route="revocation")
+        assert (await site.op.introspect(issued["refresh_token"]))["active"] is False
+
+        asked = parse_qs(urlsplit(redirect).query)
+        assert redirect.startswith(f"{site.op.issuer}/session/end?")
+        assert asked["id_token_hint"] == [issued["id_token"]]
+        confirm = await browser.click(redirect)
+        back = await browser.submit(confirm.form("op.logoutForm"), {"logout": "yes"})
+        assert (back.status, back.url) == (200, f"{site.origin}/?state={asked['state'][0]}")
+        assert len(site.op.happened("session_ended")) == 1
+        assert site.op.happened("request_refused", route="end_session") == []
+
+        login = await browser.click("/bff/login")
+        assert ("prompt", "login") in login.forms()[0].fields  # the OP's session is gone as well
+
+
+@pytest.mark.rule("ID-06")
+async def test_an_id_token_of_another_alg_than_configured_is_refused(tmp_path: Path) -> None:
+    """OIDC Core section 3.1.3.7 (7): by the configuration, whatever the OP's metadata lists."""
+    client = Client("es256", id_token_algs='["RS256", "PS256"]')
+    async with running_installation(tmp_path, client) as site, Browser() as browser:
+        refused = await site.log_in(browser, "alice")
+        assert (refused.status, "id_token_invalid" in refused.text) == (502, True)
+        assert browser.cookies.get("bff") is None
+        assert (await browser.fetch("GET", "/api/whoami")).status == 401
+        assert site.api.calls == []
+
+
+@pytest.mark.rule("AZ-09")
+async def test_a_cancelled_login_shows_a_page_without_the_text_of_the_op(tmp_path: Path) -> None:
+    """RFC 6749 section 4.1.2.1: `access_denied` makes no session, and the transaction is spent."""
+    async with running_installation(tmp_path) as site, Browser() as browser:
+        callback = await cancel(site, browser)
+        page = await browser.navigate(callback, initiator=site.op.issuer)
+        assert page.status == 403
+        assert page.headers["Content-Type"].startswith("text/html")
+        assert "login_denied" in page.text
+        assert "access_denied" not in page.text
+        assert "aborted" not in page.text
+        assert browser.cookies.get("bff") is None
+        again = await browser.navigate(callback, initiator=site.op.issuer)
+        assert "login_expired" in again.text
+
+
+@pytest.mark.rule("AZ-09")
+async def test_a_cancelled_login_is_a_problem_for_scripts(tmp_path: Path) -> None:
+    """RFC 9457, and nothing of what the OP wrote in it."""
+    async with running_installation(tmp_path) as site, Browser() as browser:
+        callback = await cancel(site, browser)
+        await browser.navigate(f"{site.origin}/")
+        answer = await browser.fetch("GET", callback)
+        assert (answer.status, answer.json()["code"]) == (403, "login_denied")
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert "aborted" not in answer.text
+
+
+async def test_a_silent_login_without_a_session_at_the_op_returns_quietly(tmp_path: Path) -> None:
+    """OIDC Core section 3.1.2.6: `login_required` is an answer to `prompt=none`, not a failure."""
+    async with running_installation(tmp_path) as site, Browser() as browser:
+        landed = await site.log_in(browser, "alice", parameters="?prompt=none&returnUrl=/quiet")
+        assert (landed.status, landed.url) == (200, f"{site.origin}/quiet")
+        assert any("error=login_required" in hop.url for hop in landed.hops)
+        assert (await browser.fetch("GET", "/bff/user")).status == 401
+        assert browser.cookies.get("bff") is None
+
+
+async def test_a_silent_login_with_a_session_at_the_op_makes_a_session(tmp_path: Path) -> None:
+    """OIDC Core section 3.1.2.1: no form is shown, and the user is the one of the OP's session."""
+    async with running_installation(tmp_path) as site, Browser() as browser:
+        await site.log_in(browser, "alice")
+        browser.cookies.delete("bff")
+        assert (await browser.fetch("GET", "/bff/user")).status == 401
+        await browser.click("/bff/login?prompt=none")
+        assert (await browser.fetch("GET", "/bff/user")).json()["sub"] == "alice"
+        assert (await browser.fetch("GET", "/api/whoami")).json()["sub"] == "alice"
+
+
+async def cancel(site: Installation, browser: Browser) -> str:
+    """Start a login and cancel it at the OP: the callback URL, not yet opened."""
+    await browser.navigate(f"{site.origin}/")
+    form = await browser.click("/bff/login")
+    links = re.findall(r'href="([^"]+/abort)"', form.text)
+    page = await browser.click(links[0], follow=False)
+    while page.location is not None and page.location.startswith(site.op.issuer):
+        page = await browser.navigate(page.location, initiator=site.op.issuer, follow=False)
+    assert page.location is not None
+    assert page.location.startswith(f"{site.origin}/bff/callback?error=access_denied")
+    return page.location
+
+
+def assert_no_token(pages: Iterable[Page], issued: Event) -> None:
+    """TK-12: nothing the gateway sent holds a token, nor a JWT's payload on its own."""
+    secrets = [issued[name] for name in ("access_token", "refresh_token", "id_token")]
+    secrets += [part for secret in secrets for part in secret.split(".")[1:]]
+    for page in pages:
+        received = page.text + "".join(f"{name}: {value}\n" for name, value in page.headers.items())
+        assert not [secret for secret in secrets if secret in received]
