@@ -11,12 +11,19 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSc
 _MAX_SECRET_FILE_BYTES = 65536
 
 
-def resolve(value: object, info: ValidationInfo) -> object:
-    """The path as seen from the configuration file's directory."""
+def in_directory(value: object, directory: Path | None) -> Path:
+    """A path as seen from a directory, or from the working directory.
+
+    Raises:
+        ValueError: this is no path.
+    """
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
         raise ValueError("must be the path of a file")
-    directory = (info.context or {}).get("directory")
-    return Path(directory) / value if directory is not None else Path(value)
+    return Path(value) if directory is None else directory / value
+
+
+def _resolve(value: object, info: ValidationInfo) -> Path:
+    return in_directory(value, (info.context or {}).get("directory"))
 
 
 def require_certificates(path: Path) -> Path:
@@ -60,11 +67,11 @@ def read_text(path: Path) -> str:
 
 
 _SCHEMA = WithJsonSchema({"type": "string", "x-kind": "file"})
-FilePath = Annotated[Path, BeforeValidator(resolve), _SCHEMA]
-CaFile = Annotated[Path, BeforeValidator(resolve), AfterValidator(require_certificates), _SCHEMA]
+FilePath = Annotated[Path, BeforeValidator(_resolve), _SCHEMA]
+CaFile = Annotated[Path, BeforeValidator(_resolve), AfterValidator(require_certificates), _SCHEMA]
 SiteRoot = Annotated[
     Path,
-    BeforeValidator(resolve),
+    BeforeValidator(_resolve),
     AfterValidator(require_site),
     WithJsonSchema({"type": "string", "x-kind": "directory"}),
 ]

@@ -48,7 +48,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         spoiled = unread | (environment.names.keys() - environment.values.keys())
         faults += tuple(fault for fault in result if fault.path not in spoiled)
     origins = Origins("" if path is None else str(path), file.lines, environment.names)
-    problems = [*(origins.locate(fault) for fault in faults), *environment.problems]
+    problems = [*map(origins.locate, dict.fromkeys(faults)), *environment.problems]
     if problems or not isinstance(result, Settings):
         raise ConfigError(sorted(problems, key=_reading_order))
     return result

@@ -17,13 +17,17 @@ class Origins:
 
     def locate(self, fault: Fault) -> Problem:
         """The problem at the nearest place that is known: the key, its table, the file."""
+        key = dotted(self._as_written(fault.path))
         for length in range(len(fault.path), 0, -1):
             path = fault.path[:length]
             for place in (path, (*path[:-1], f"{path[-1]}{SUFFIX}")):
                 if place in self.variables:
-                    source = self.variables[place]
-                    return Problem(dotted(fault.path), fault.message, source=source)
+                    return Problem(key, fault.message, source=self.variables[place])
                 if place in self.lines:
-                    line = self.lines[place]
-                    return Problem(dotted(fault.path), fault.message, line, self.file)
-        return Problem(dotted(fault.path), fault.message, source=self.file)
+                    return Problem(key, fault.message, self.lines[place], self.file)
+        return Problem(key, fault.message, source=self.file)
+
+    def _as_written(self, path: KeyPath) -> KeyPath:
+        """Without the index that a single value got when it was made a list of one."""
+        is_single = path not in self.lines and path[:-1] in self.lines
+        return path[:-1] if is_single and isinstance(path[-1], int) else path

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_origin
 
-from bff.config.files import read_text
+from bff.config.files import in_directory, read_text
 from bff.config.problems import Fault, KeyPath
 from bff.config.section import Section, section_of
 from bff.config.settings import Settings
@@ -30,28 +30,19 @@ def read_secret_files(
         if model is None or not isinstance(table, dict):
             continue
         for key in secret_keys(model):
-            file = table.get(key + SUFFIX)
-            if file is None:
+            if table.get(key + SUFFIX) is None:
                 continue
-            reason = _fill(table, key, file, directory, model)
-            if reason is not None:
-                faults.append(Fault((section_name, key + SUFFIX), reason))
+            try:
+                _fill(model, table, key, directory)
+            except ValueError as error:
                 unread.add((section_name, key))
+                faults.append(Fault((section_name, key + SUFFIX), str(error)))
     return tuple(faults), frozenset(unread)
 
 
-def _fill(
-    table: dict[str, Any], key: str, file: object, directory: Path | None, model: type[Section]
-) -> str | None:
-    """Why the file does not serve, or None when its content is in the table."""
+def _fill(model: type[Section], table: dict[str, Any], key: str, directory: Path | None) -> None:
     if key in table:
-        return f"must not be given together with {key}"
-    if not isinstance(file, str | Path) or not str(file) or "\0" in str(file):
-        return None  # validation says so
-    try:
-        text = read_text((directory or Path()) / file)
-    except ValueError as error:
-        return str(error)
+        raise ValueError(f"must not be given together with {key}")
+    text = read_text(in_directory(table[key + SUFFIX], directory))
     is_list = get_origin(model.model_fields[key].annotation) is tuple
     table[key] = [line for line in text.splitlines() if line] if is_list else text.rstrip("\r\n")
-    return None

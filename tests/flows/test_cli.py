@@ -1,0 +1,323 @@
+"""The commands as an operator meets them: real processes, exit codes, plain words."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from bff import __version__
+from bff.config import load
+from bff.config.reference import reference
+from spa_demo.op import Client, OpSettings, build_op
+from tests.redis_server import RedisServer
+from tests.stack import free_port, serving, signing_keys
+from tests.unit.config_files import SECRET, Tables, toml, write
+
+VALID, FAILED, UNUSABLE = 0, 1, 2
+SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    def line(self, start: str) -> str:
+        """The first line of output that begins so."""
+        return next(line for line in self.out.splitlines() if line.startswith(start))
+
+
+async def bff(*arguments: str, cwd: Path, **variables: str) -> Result:
+    """Run `python -m bff` without any BFF_ variable but those given."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BFF_")}
+    environment = {**inherited, "PYTHONIOENCODING": "utf-8", **variables}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bff",
+        *arguments,
+        cwd=cwd,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(SECONDS):
+        out, err = await process.communicate()
+    result = Result(process.returncode or 0, out.decode(), err.decode())
+    assert "Traceback" not in result.err
+    assert SECRET not in result.out + result.err
+    return result
+
+
+@asynccontextmanager
+async def demo_op() -> AsyncIterator[str]:
+    """The demo OP, at the issuer that is yielded."""
+    port = free_port()
+    issuer = f"http://127.0.0.1:{port}"
+    client = Client("spa", "client-secret", redirect_uris=("http://localhost/bff/callback",))
+    async with serving(
+        build_op(OpSettings(issuer=issuer, clients=(client,)), None, signing_keys()), port
+    ):
+        yield issuer
+
+
+@asynccontextmanager
+async def small_op(**changes: object) -> AsyncIterator[str]:
+    """An OP with the least that a login needs, and what else its metadata is to say."""
+    port = free_port()
+    issuer = f"http://127.0.0.1:{port}"
+    metadata = {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/token",
+        "jwks_uri": f"{issuer}/keys",
+        "response_types_supported": ["code"],
+        **changes,
+    }
+    keys = {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}]}
+
+    async def discovery(_request: web.Request) -> web.Response:
+        return web.json_response(metadata)
+
+    async def jwks(_request: web.Request) -> web.Response:
+        return web.json_response(keys)
+
+    application = web.Application()
+    application.router.add_get("/.well-known/openid-configuration", discovery)
+    application.router.add_get("/keys", jwks)
+    async with serving(application, port):
+        yield issuer
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    server = RedisServer()
+    yield server
+    server.close()
+
+
+def config(directory: Path, issuer: str, store: str = "memory://", **oidc: str) -> Path:
+    changes: dict[str, dict[str, str | None]] = {
+        "oidc": {"issuer": f'"{issuer}"', **oidc},
+        "session": {"store": f'"{store}"'},
+    }
+    return write(directory, toml(changes))
+
+
+# --- finding the configuration
+
+
+async def test_the_version(tmp_path: Path) -> None:
+    assert (await bff("--version", cwd=tmp_path)).out == f"bff {__version__}\n"
+
+
+async def test_every_command_has_a_line_of_help(tmp_path: Path) -> None:
+    """What someone new types first."""
+    shown = (await bff("--help", cwd=tmp_path)).out
+    for command in ("serve", "check", "demo", "keygen", "schema"):
+        assert any(
+            line.split()[:1] == [command] and line.split()[1:] for line in shown.splitlines()
+        )
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+async def test_every_problem_goes_to_standard_error_and_the_exit_code_is_2(
+    tmp_path: Path, command: str
+) -> None:
+    """Nothing starts; what is wrong can be read, and clicked, line by line."""
+    path = write(tmp_path, toml({"oidc": {"isuer": "1"}, "log": {"level": '"loud"'}}))
+    result = await bff(command, "--config", str(path), cwd=tmp_path)
+    assert (result.code, result.out) == (UNUSABLE, "")
+    assert f'{path}:7: oidc.isuer: unknown key, did you mean "issuer"?' in result.err
+    assert "log.level" in result.err
+    assert "bff: 2 problems in the configuration\n" in result.err
+
+
+async def test_the_file_in_the_working_directory_is_the_default(tmp_path: Path) -> None:
+    write(tmp_path, toml())
+    assert (await bff("check", "--offline", cwd=tmp_path)).code == VALID
+
+
+async def test_a_variable_names_the_file(tmp_path: Path) -> None:
+    """And is not taken for a key of the configuration."""
+    (tmp_path / "etc").mkdir()
+    path = write(tmp_path / "etc", toml())
+    result = await bff("check", "--offline", cwd=tmp_path, BFF_CONFIG=str(path))
+    assert result.code == VALID
+
+
+async def test_without_a_file_the_missing_keys_and_the_option_are_named(tmp_path: Path) -> None:
+    """The first thing that goes wrong for somebody in the wrong directory."""
+    result = await bff("check", cwd=tmp_path)
+    assert result.code == UNUSABLE
+    assert "server.public_url: is required" in result.err
+    assert "BFF_SERVER__PUBLIC_URL" in result.err
+    assert "--config" in result.err
+
+
+async def test_a_file_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
+    result = await bff("check", "--config", "nowhere.toml", cwd=tmp_path)
+    assert result.code == UNUSABLE
+    assert "nowhere.toml: cannot be read: No such file or directory" in result.err
+
+
+# --- keygen and schema
+
+
+async def test_keygen_prints_secrets_that_the_configuration_accepts(tmp_path: Path) -> None:
+    """Its output is a file for `secrets_file`, as it is."""
+    result = await bff("keygen", "--count", "3", cwd=tmp_path)
+    (tmp_path / "secrets").write_text(result.out)
+    changes = {"session": {"secrets": None, "secrets_file": '"secrets"'}}
+    settings = load(write(tmp_path, toml(changes)), {})
+    assert len(settings.session.secrets) == 3
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+async def test_keygen_refuses_a_senseless_count(tmp_path: Path, count: str) -> None:
+    result = await bff("keygen", "--count", count, cwd=tmp_path)
+    assert result.code == UNUSABLE
+    assert result.out == ""
+
+
+async def test_schema_prints_json_for_editors(tmp_path: Path) -> None:
+    schema = json.loads((await bff("schema", cwd=tmp_path)).out)
+    assert schema["properties"]["server"]["properties"]["public_url"]["type"] == "string"
+
+
+async def test_schema_prints_the_reference_as_it_is_kept(tmp_path: Path) -> None:
+    """`bff schema --markdown > docs/configuration.md` changes no byte of a current document."""
+    assert (await bff("schema", "--markdown", cwd=tmp_path)).out == reference()
+
+
+# --- check
+
+
+async def test_check_asks_the_op_and_the_store(tmp_path: Path, redis: RedisServer) -> None:
+    """Everything in place: three good marks, exit code 0."""
+    async with demo_op() as issuer:
+        result = await bff(
+            "check", "--config", str(config(tmp_path, issuer, redis.url)), cwd=tmp_path
+        )
+    assert result.code == VALID, result
+    assert result.err == ""
+    assert result.line("✓ configuration")
+    assert issuer in result.line("✓ OP")
+    assert result.line("✓ store").endswith("unix:// answers")
+
+
+async def test_check_says_that_the_op_is_down(tmp_path: Path) -> None:
+    """And asks the store all the same; exit code 1."""
+    path = config(tmp_path, f"http://127.0.0.1:{free_port()}")
+    result = await bff("check", "--config", str(path), cwd=tmp_path)
+    assert result.code == FAILED
+    assert result.line("✗ OP")
+    assert result.line("✓ store")
+
+
+async def test_check_says_that_the_store_is_down(tmp_path: Path) -> None:
+    """Within seconds, and without its password."""
+    store = f"redis://:canary-password@127.0.0.1:{free_port()}/0"
+    async with demo_op() as issuer:
+        result = await bff("check", "--config", str(config(tmp_path, issuer, store)), cwd=tmp_path)
+    assert result.code == FAILED
+    assert result.line("✗ store")
+    assert "canary" not in result.out + result.err
+
+
+@pytest.mark.rule("AZ-17")
+async def test_check_refuses_an_op_that_calls_itself_otherwise(tmp_path: Path) -> None:
+    """OIDC Discovery section 4.3: the issuer is compared exactly."""
+    async with small_op(issuer="http://127.0.0.1/other") as issuer:
+        result = await bff("check", "--config", str(config(tmp_path, issuer)), cwd=tmp_path)
+    assert result.code == FAILED
+    assert "issuer is not the configured one" in result.line("✗ OP")
+
+
+async def test_check_refuses_an_op_that_lacks_the_client_authentication(tmp_path: Path) -> None:
+    """Found before the first login, not by the first user."""
+    async with small_op(token_endpoint_auth_methods_supported=["private_key_jwt"]) as issuer:
+        result = await bff("check", "--config", str(config(tmp_path, issuer)), cwd=tmp_path)
+    assert result.code == FAILED
+    assert result.line("✗ OP")
+
+
+async def test_check_warns_of_what_the_op_lacks(tmp_path: Path) -> None:
+    """A login works without these, so the exit code stays 0."""
+    async with small_op() as issuer:
+        result = await bff("check", "--config", str(config(tmp_path, issuer)), cwd=tmp_path)
+    assert result.code == VALID
+    warnings = "\n".join(line for line in result.out.splitlines() if line.startswith("! OP"))
+    for lacking in ("revocation_endpoint", "end_session_endpoint", "RFC 9207"):
+        assert lacking in warnings
+
+
+async def test_check_fails_when_the_op_has_no_userinfo_that_is_asked_for(tmp_path: Path) -> None:
+    async with small_op() as issuer:
+        path = config(tmp_path, issuer, userinfo="true")
+        result = await bff("check", "--config", str(path), cwd=tmp_path)
+    assert result.code == FAILED
+    assert "userinfo_endpoint" in result.line("✗ OP")
+
+
+WARNED: list[tuple[Tables, tuple[str, ...]]] = [
+    (
+        {
+            "server": {
+                "public_url": '"http://localhost:8080"',
+                "trusted_proxies": '["0.0.0.0/0"]',
+                "admin_listen": '"0.0.0.0:9090"',
+            }
+        },
+        ("public_url is loopback", "every address", "admin_listen is open", "forgets all sessions"),
+    ),
+    (
+        {
+            "session": {"store": '"redis://10.0.0.1"'},
+            "spa": {"dev_server": '"http://localhost:5173"'},
+        },
+        ("without TLS", "dev_server"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "texts"), WARNED)
+async def test_check_warns_of_settings_that_deserve_a_second_look(
+    tmp_path: Path, changes: Tables, texts: tuple[str, ...]
+) -> None:
+    """Warnings, not errors: there are installations where each of them is right."""
+    path = write(tmp_path, toml(changes))
+    result = await bff("check", "--offline", "--config", str(path), cwd=tmp_path)
+    assert result.code == VALID
+    warnings = [line for line in result.out.splitlines() if line.startswith("! ")]
+    assert len(warnings) == len(texts)
+    for text in texts:
+        assert any(text in warning for warning in warnings)
+
+
+async def test_check_has_nothing_to_warn_of_in_a_sound_configuration(tmp_path: Path) -> None:
+    """The other side of the table above."""
+    changes = {
+        "server": {"trusted_proxies": '["10.0.0.0/8"]', "admin_listen": '"127.0.0.1:9091"'},
+        "session": {"store": '"rediss://10.0.0.1"'},
+    }
+    path = write(tmp_path, toml(changes))
+    result = await bff("check", "--offline", "--config", str(path), cwd=tmp_path)
+    assert len(result.out.splitlines()) == 1
+
+
+async def test_the_marks_are_words_where_the_terminal_knows_no_signs(tmp_path: Path) -> None:
+    """A log collector in ASCII gets `ok` and `FAIL`, not a crash."""
+    path = config(tmp_path, f"http://127.0.0.1:{free_port()}")
+    result = await bff("check", "--config", str(path), cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert result.code == FAILED
+    assert result.line("ok   configuration")
+    assert result.line("FAIL OP")

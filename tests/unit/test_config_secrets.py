@@ -1,0 +1,81 @@
+"""Session secrets: made strong, and refused when weak. A guessed one opens every session."""
+
+import re
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bff.config.signing_secrets import MIN_BYTES, new_secret, require_strong
+
+ROOT = Path(__file__).parents[2]
+
+WEAK = [
+    "",
+    "x" * 31,
+    "x" * 64,
+    "ab" * 32,
+    "abcdefgh" * 4,
+    "0123456789" * 4,
+    "0123456789abcdef0123456789abcdef",
+    "abcdefghijklmnopqrstuvwxyz012345",
+    "zyxwvutsrqponmlkjihgfedcba987654",
+    "changeme-changeme-changeme-please",
+    "please-CHANGE_ME-before-production!",
+    "Replace-With-A-Long-Random-String-1",
+    "my-super-secret-session-key-for-dev",
+    "this is only an example, do not use",
+    "P4ssw0rd!P4ssw0rd!P4ssw0rd!P4ssw0rd",
+    "correct-horse-PASSWORD-battery-stpl",
+    "00000000000000000000000000000001",
+    "q1q1q1q1q1q1q1q1q1q1q1q1q1q1q1q1q1q",
+]
+
+
+@pytest.mark.parametrize("secret", WEAK)
+def test_a_guessable_secret_is_refused(secret: str) -> None:
+    """Short, repeated, counted up, or a placeholder that somebody has published."""
+    with pytest.raises(ValueError, match="bff keygen"):
+        require_strong(secret)
+
+
+def test_keygen_makes_what_is_accepted() -> None:
+    """32 random bytes each, no two alike."""
+    made = {new_secret() for _ in range(500)}
+    assert len(made) == 500
+    for secret in made:
+        require_strong(secret)
+        assert re.fullmatch(r"[A-Za-z0-9_-]{43}", secret)
+
+
+@given(st.binary(min_size=MIN_BYTES, max_size=64).filter(lambda raw: len(set(raw)) > 20))
+def test_random_bytes_pass_in_any_usual_spelling(raw: bytes) -> None:
+    """`openssl rand -hex 32` and `-base64 32` are as good as `bff keygen`."""
+    for secret in (raw.hex(), b64encode(raw).decode()):
+        if "0123456" not in secret:  # a run that chance makes once in a long while
+            require_strong(secret)
+
+
+def test_length_is_counted_in_bytes() -> None:
+    """31 letters of which one has two bytes are enough."""
+    require_strong("é" + "k3Jx9Qw7Lp2Mz8Rt5Vb1Nc6Hd4Gf0Y")
+    with pytest.raises(ValueError, match="32 bytes"):
+        require_strong("k3Jx9Qw7Lp2Mz8Rt5Vb1Nc6Hd4Gf0Yé"[:-1])
+
+
+def test_no_secret_of_the_documentation_is_accepted() -> None:
+    """Examples get copied."""
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for quoted in re.findall(r'secrets = \["([^"]*)"', path.read_text()):
+            with pytest.raises(ValueError, match="bff keygen"):
+                require_strong(quoted)
+
+
+def test_the_reason_never_repeats_the_secret() -> None:
+    for secret in WEAK:
+        if secret:
+            with pytest.raises(ValueError) as error:  # noqa: PT011 - the text is what is judged
+                require_strong(secret)
+            assert secret not in str(error.value)
