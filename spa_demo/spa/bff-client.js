@@ -1,0 +1,278 @@
+/**
+ * The browser side of the gateway's contract (docs/spa-contract.md): who is logged in, login, logout,
+ * and `fetch` for calls through the gateway.
+ *
+ * It never sees a token and stores nothing. It never sends its header to another origin.
+ */
+
+/**
+ * The `bff` part of the user document. Durations are whole seconds from the moment of the answer.
+ * @typedef {object} SessionInfo
+ * @property {number} session_expires_in until the absolute end of the session
+ * @property {number} idle_expires_in until the session ends for want of activity
+ * @property {number} access_token_expires_in until the gateway needs a new access token
+ * @property {string} logout_url path and query of a logout link bound to this session
+ * @property {string | null} [acr] how strongly the user was authenticated (OIDC Core section 2)
+ * @property {number | null} [auth_time] when the user was authenticated, epoch seconds
+ */
+
+/**
+ * What `GET /bff/user` says: `sub`, the claims the gateway's configuration allows, and `bff`.
+ * @typedef {{sub: string, name?: string, email?: string, bff: SessionInfo, [claim: string]: unknown}} User
+ */
+
+/**
+ * Problem details (RFC 9457) as the gateway sends them. `code` is the stable part.
+ * @typedef {object} Problem
+ * @property {string} [type]
+ * @property {string} [title]
+ * @property {number} [status]
+ * @property {string} [code]
+ * @property {string} [request_id]
+ * @property {string} [login_url]
+ * @property {number} [retry_after] seconds
+ */
+
+/**
+ * @typedef {object} ClientOptions
+ * @property {string} [prefix] where the gateway's own endpoints are; default `/bff`
+ * @property {string} [csrfHeader] default `X-CSRF`
+ * @property {string} [csrfValue] default `1`
+ * @property {(error: NotAuthenticatedError) => void} [onSessionEnded] called once when a session this
+ *   client knew of is gone; not for a visitor who never logged in, nor for our own logout
+ */
+
+/**
+ * @typedef {object} LoginOptions
+ * @property {string} [returnUrl] path to come back to; default: the current path, query and fragment
+ * @property {string} [prompt] OIDC `prompt`, such as `login` or `none`
+ * @property {string} [loginHint] OIDC `login_hint`
+ * @property {string} [acrValues] OIDC `acr_values`, to step up
+ * @property {number} [maxAge] OIDC `max_age`, seconds
+ */
+
+/** Base of what this module throws. `status` is 0 when there was no answer. */
+export class GatewayError extends Error {
+  /**
+   * @param {string} code
+   * @param {Response | null} response
+   * @param {Problem | null} problem
+   * @param {unknown} [cause]
+   */
+  constructor(code, response, problem, cause) {
+    super(problem?.title ?? code, { cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.status = response?.status ?? 0;
+    this.requestId = problem?.request_id ?? null;
+    this.response = response;
+  }
+}
+
+/** The gateway wants a login: codes `not_authenticated` and `session_ended`. */
+export class NotAuthenticatedError extends GatewayError {
+  /**
+   * @param {string} code
+   * @param {Response} response
+   * @param {Problem | null} problem
+   * @param {string} loginUrl
+   */
+  constructor(code, response, problem, loginUrl) {
+    super(code, response, problem);
+    this.loginUrl = loginUrl;
+  }
+}
+
+/**
+ * Nothing is wrong with the session; try again later. Code `unreachable` when no answer came at all,
+ * else the gateway's. `retryAfter` is in seconds, null when nobody said.
+ */
+export class UnavailableError extends GatewayError {
+  /**
+   * @param {string} code
+   * @param {Response | null} response
+   * @param {Problem | null} problem
+   * @param {unknown} [cause]
+   */
+  constructor(code, response, problem, cause) {
+    super(code, response, problem, cause);
+    this.retryAfter = problem?.retry_after ?? secondsOf(response?.headers.get('Retry-After'));
+  }
+}
+
+/**
+ * The problem document of a response, or null when it has none. The response stays readable.
+ * @param {Response} response
+ * @returns {Promise<Problem | null>}
+ */
+export async function readProblem(response) {
+  const type = response.headers.get('Content-Type') ?? '';
+  if (!/^application\/problem\+json\s*(;|$)/i.test(type)) return null;
+  try {
+    const body = await response.clone().json();
+    return typeof body === 'object' && !Array.isArray(body) ? body : null;
+  } catch {
+    return null;
+  }
+}
+
+/** @typedef {ReturnType<typeof createClient>} Client */
+
+/**
+ * A client for the gateway that serves this page.
+ * @param {ClientOptions} [options]
+ */
+export function createClient(options = {}) {
+  const { prefix = '/bff', csrfHeader = 'X-CSRF', csrfValue = '1', onSessionEnded } = options;
+
+  /** @type {User | null | undefined} undefined until somebody has asked */
+  let known;
+
+  /**
+   * The one place where what we know of the session changes.
+   * @param {User | null} next
+   * @param {NotAuthenticatedError} [reason] set when the gateway said so
+   */
+  function learn(next, reason) {
+    const wasKnown = known;
+    known = next;
+    if (wasKnown && !next && reason) onSessionEnded?.(reason);
+  }
+
+  /**
+   * Sends the request with the CSRF header, to this origin only, redirects included.
+   * @param {RequestInfo | URL} input
+   * @param {RequestInit} [init]
+   */
+  async function send(input, init) {
+    const target = input instanceof Request ? input : new URL(input, location.href);
+    const request = new Request(target, { ...init, mode: 'same-origin' });
+    if (new URL(request.url).origin !== location.origin) {
+      throw new TypeError('This client talks to its own origin only.');
+    }
+    request.headers.set(csrfHeader, csrfValue);
+    try {
+      return await fetch(request);
+    } catch (cause) {
+      const timedOut = cause instanceof DOMException && cause.name === 'TimeoutError';
+      if (request.signal.aborted && !timedOut) throw cause; // the caller's own wish
+      throw new UnavailableError('unreachable', null, null, cause);
+    }
+  }
+
+  /**
+   * Throws what the gateway itself has to say; an API's own 401 or 403 passes.
+   * @param {Response} response
+   */
+  async function requireService(response) {
+    if (response.status !== 401 && response.status !== 503) return;
+    const problem = await readProblem(response);
+    const code = problem?.code ?? 'unavailable';
+    if (response.status === 503) throw new UnavailableError(code, response, problem);
+    if (code !== 'not_authenticated' && code !== 'session_ended') return;
+    const error = refusal(response, problem);
+    learn(null, error);
+    throw error;
+  }
+
+  /**
+   * @param {Response} response
+   * @param {Problem | null} problem null when anonymous visitors get `200 null`
+   */
+  function refusal(response, problem) {
+    const code = problem?.code ?? 'not_authenticated';
+    const loginUrl = problem?.login_url ?? `${prefix}/login`;
+    return new NotAuthenticatedError(code, response, problem, loginUrl);
+  }
+
+  /**
+   * Who is logged in, or null. With `slide: false` the question does not count as activity.
+   * @param {{slide?: boolean, signal?: AbortSignal}} [how]
+   * @returns {Promise<User | null>}
+   * @throws {UnavailableError} it cannot be known at the moment
+   * @throws {GatewayError} the answer is not one of the contract's
+   */
+  async function user({ slide = true, signal } = {}) {
+    const path = `${prefix}/user${slide ? '' : '?slide=false'}`;
+    const response = await send(path, { cache: 'no-store', ...(signal && { signal }) });
+    try {
+      await requireService(response);
+    } catch (error) {
+      if (error instanceof NotAuthenticatedError) return null;
+      throw error;
+    }
+    const found = await readUser(response);
+    learn(found, found ? undefined : refusal(response, null));
+    return found;
+  }
+
+  /**
+   * Leaves this page for the login; comes back to `returnUrl`.
+   * @param {LoginOptions} [how]
+   */
+  function login({ returnUrl, prompt, loginHint, acrValues, maxAge } = {}) {
+    const here = location.pathname + location.search + location.hash;
+    const query = new URLSearchParams({ returnUrl: returnUrl ?? here });
+    if (prompt !== undefined) query.set('prompt', prompt);
+    if (loginHint !== undefined) query.set('login_hint', loginHint);
+    if (acrValues !== undefined) query.set('acr_values', acrValues);
+    if (maxAge !== undefined) query.set('max_age', String(maxAge));
+    location.assign(`${prefix}/login?${query}`);
+  }
+
+  /**
+   * Leaves this page for the logout. False when there was no session to end: the page stays.
+   *
+   * A navigation, not a fetch: so the address it leads to at the login service, which may carry an
+   * ID token as a hint, is never readable by a script. The link is asked for anew, because one from
+   * an earlier session would be refused.
+   * @returns {Promise<boolean>}
+   */
+  async function logout() {
+    const current = await user({ slide: false });
+    if (!current) return false;
+    const target = new URL(current.bff.logout_url, location.href);
+    if (target.origin !== location.origin) throw new GatewayError('malformed', null, null);
+    learn(null);
+    location.assign(target.href);
+    return true;
+  }
+
+  /**
+   * `fetch` for paths of this origin, with the CSRF header.
+   * @param {RequestInfo | URL} input
+   * @param {RequestInit} [init]
+   * @returns {Promise<Response>} any answer of the API, its own 401 and 403 included
+   * @throws {NotAuthenticatedError} the gateway wants a login
+   * @throws {UnavailableError} 503, or no answer
+   * @throws {TypeError} the address is of another origin
+   */
+  async function sameOriginFetch(input, init) {
+    const response = await send(input, init);
+    await requireService(response);
+    return response;
+  }
+
+  return Object.freeze({ user, login, logout, fetch: sameOriginFetch });
+}
+
+/**
+ * @param {Response} response
+ * @returns {Promise<User | null>}
+ */
+async function readUser(response) {
+  if (!response.ok) {
+    const problem = await readProblem(response);
+    const kind = response.status >= 500 ? UnavailableError : GatewayError;
+    throw new kind(problem?.code ?? 'unavailable', response, problem);
+  }
+  const body = await response.json().catch(() => undefined);
+  if (body === null) return null;
+  if (typeof body?.sub === 'string' && typeof body.bff?.logout_url === 'string') return body;
+  throw new GatewayError('malformed', response, null);
+}
+
+/** @param {string | null | undefined} header */
+function secondsOf(header) {
+  return header && /^\d+$/.test(header) ? Number(header) : null;
+}
