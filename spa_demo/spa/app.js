@@ -1,0 +1,219 @@
+/**
+ * The demo page: builds its parts once and decides what is shown. What it shows of the session comes
+ * from the gateway's answers; it stores nothing.
+ */
+
+import { createApi } from './api.js';
+import { createClient, NotAuthenticatedError } from './bff-client.js';
+import { element } from './dom.js';
+import { currentRoute, startRouter } from './router.js';
+import { createWatch } from './session-watch.js';
+import { clearIdentity, showIdentity } from './views/identity.js';
+import { createNotesView } from './views/notes.js';
+import { createProblemBanner } from './views/problem.js';
+import { createProofView } from './views/proof.js';
+import { createSessionView } from './views/session.js';
+
+/** @typedef {import('./bff-client.js').User} User */
+/** @typedef {'asking' | 'anonymous' | 'signedin'} Phase */
+
+const CALL_EVERY_MS = 5000;
+const PULSE_MS = 900;
+
+/** @type {Record<import('./router.js').Route, string>} */
+const TITLES = {
+  overview: 'bff-gateway demo',
+  notes: 'Notes · bff-gateway demo',
+  session: 'Session · bff-gateway demo',
+  proof: 'Proof · bff-gateway demo',
+  missing: 'Not found · bff-gateway demo',
+};
+
+/** @type {Phase} */
+let phase = 'asking';
+let isLeaving = false;
+/** @type {string | null} */
+let sub = null;
+
+const flow = element('flow', HTMLElement);
+const caller = element('keep-calling', HTMLInputElement);
+
+const client = createClient({ onSessionEnded: endSession });
+const api = createApi((path, init) => {
+  flash(flow, 'is-calling');
+  return client.fetch(path, init);
+});
+const banner = createProblemBanner({ onLogin: login, onRetry: retry });
+const sessionView = createSessionView({ onRefresh: () => flash(flow, 'is-refreshed') });
+const notesView = createNotesView(api, attempt);
+const proofView = createProofView();
+const watch = createWatch(client, { onUser: meet, onTrouble: (error) => showTrouble(error, 'watch') });
+
+/**
+ * What the gateway says of the visitor.
+ * @param {User | null} user
+ */
+function meet(user) {
+  banner.worked('watch');
+  if (!user) {
+    if (phase === 'asking') enter('anonymous');
+    return;
+  }
+  const isNew = user.sub !== sub;
+  if (isNew) {
+    forget(); // another tab may have logged in as somebody else
+    banner.hide();
+  }
+  sub = user.sub;
+  showIdentity(user);
+  sessionView.update(user.bff);
+  proofView.scan();
+  if (!isNew) return;
+  enter('signedin');
+  everySecond();
+  sessionView.note('This page asked the gateway who is logged in');
+  void attempt(notesView.load);
+}
+
+/** @param {NotAuthenticatedError} error */
+function endSession(error) {
+  if (isLeaving) return;
+  forget();
+  enter('anonymous');
+  banner.show(error);
+}
+
+/** Takes everything of the user's off the page. */
+function forget() {
+  sub = null;
+  caller.checked = false;
+  element('flow-token-life', HTMLElement).textContent = '';
+  clearIdentity();
+  notesView.clear();
+  sessionView.clear();
+}
+
+/**
+ * @param {unknown} error
+ * @param {import('./views/problem.js').Origin} [origin]
+ */
+function showTrouble(error, origin) {
+  if (!isLeaving) banner.show(error, origin);
+}
+
+/** @param {import('./views/problem.js').Origin} origin */
+function retry(origin) {
+  if (typeof origin === 'function') void attempt(origin);
+  else watch.soon();
+}
+
+/**
+ * Runs work that a click started; what goes wrong is shown, and the session asked about afterwards.
+ * @param {() => Promise<void>} work
+ */
+async function attempt(work) {
+  try {
+    await work();
+    banner.worked(work);
+  } catch (error) {
+    if (error instanceof NotAuthenticatedError) endSession(error);
+    else showTrouble(error, work);
+  }
+  if (phase === 'signedin') watch.soon();
+}
+
+async function callApi() {
+  sessionView.showMe(await api.me());
+}
+
+function login() {
+  isLeaving = true;
+  client.login();
+}
+
+async function logout() {
+  isLeaving = true;
+  watch.stop();
+  try {
+    if (await client.logout()) return;
+    forget();
+    enter('anonymous');
+  } catch (error) {
+    isLeaving = false;
+    banner.show(error);
+  }
+  watch.start();
+}
+
+/** @param {Phase} next */
+function enter(next) {
+  phase = next;
+  arrange();
+}
+
+/**
+ * Shows the sections that belong to this phase and route, and hides the others. A section says where
+ * it belongs in an attribute for each phase: names of routes, or `any` for all but `missing`.
+ */
+function arrange() {
+  const route = currentRoute();
+  document.body.dataset['phase'] = phase;
+  document.body.dataset['route'] = route;
+  document.title = TITLES[route];
+  for (const section of document.querySelectorAll('[data-asking], [data-anonymous], [data-signedin]')) {
+    if (!(section instanceof HTMLElement)) continue;
+    const routes = section.dataset[phase]?.split(' ') ?? [];
+    section.hidden = !routes.includes(route) && !(routes.includes('any') && route !== 'missing');
+  }
+  for (const link of document.querySelectorAll('nav a[data-route]')) {
+    if (link.getAttribute('data-route') === route) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  element('return-path', HTMLElement).textContent = location.pathname;
+  element('returns', HTMLElement).hidden = route === 'overview';
+}
+
+/**
+ * @param {HTMLElement} target
+ * @param {string} className
+ */
+function flash(target, className) {
+  target.classList.remove(className);
+  void target.offsetWidth; // so that the animation starts anew
+  target.classList.add(className);
+  setTimeout(() => target.classList.remove(className), PULSE_MS);
+}
+
+function everySecond() {
+  if (phase !== 'signedin') return;
+  sessionView.tick();
+  element('flow-token-life', HTMLElement).textContent = sessionView.tokenLife();
+}
+
+element('login', HTMLButtonElement).addEventListener('click', login);
+element('logout', HTMLButtonElement).addEventListener('click', logout);
+element('call-me', HTMLButtonElement).addEventListener('click', () => attempt(callApi));
+element('proof-again', HTMLButtonElement).addEventListener('click', proofView.scan);
+addEventListener('unhandledrejection', (event) => {
+  event.preventDefault();
+  showTrouble(event.reason);
+});
+addEventListener('pageshow', (event) => {
+  if (!event.persisted) return;
+  isLeaving = false;
+  watch.start(); // the page came back from the browser's back/forward cache
+});
+setInterval(everySecond, 1000);
+setInterval(() => {
+  if (caller.checked && phase === 'signedin' && !document.hidden) void attempt(callApi);
+}, CALL_EVERY_MS);
+
+startRouter(() => {
+  arrange();
+  proofView.scan();
+  element('main', HTMLElement).focus();
+  scrollTo(0, 0);
+});
+arrange();
+proofView.scan();
+watch.start();
