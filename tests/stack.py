@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,6 +43,23 @@ class Stack:
     admin_url: str
     issuer: str
     op_server: "Server"
+    ports: "Ports"
+    toml: str
+    clock: Clock | None
+
+    @contextlib.asynccontextmanager
+    async def replica(self) -> AsyncIterator[str]:
+        """A second gateway of the same installation; its public listener's origin.
+
+        It serves the same `public_url`, so requests to it carry that Host.
+        """
+        listen, admin = free_port(), free_port()
+        environ = {
+            "BFF_SERVER__LISTEN": f"127.0.0.1:{listen}",
+            "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{admin}",
+        }
+        async with running(Gateway(settings_from(self.toml, environ), self.clock)):
+            yield f"http://127.0.0.1:{listen}"
 
     @property
     def op(self) -> Counters:
@@ -188,9 +205,10 @@ async def running_stack(
     extra: str = "",
     routes: str | None = None,
     op: Mapping[str, object] | None = None,
+    prepare_op: Callable[[web.Application], None] | None = None,
 ) -> AsyncIterator[Stack]:
     """Start all of it. The keyword texts are further lines of the gateway's configuration; `op`
-    are further settings of the demo OP."""
+    are further settings of the demo OP, `prepare_op` is handed its application before it starts."""
     ports = Ports(free_port(), free_port(), free_port(), free_port())
     issuer, public_url = f"http://127.0.0.1:{ports.op}", f"http://localhost:{ports.gateway}"
     client = Client(
@@ -206,6 +224,8 @@ async def running_stack(
         **(op or {}),  # type: ignore[arg-type]
     )
     op_application = build_op(op_settings, clock, signing_keys())
+    if prepare_op is not None:
+        prepare_op(op_application)
     toml = gateway_toml(
         ports, store=store, session=session, oidc=oidc, server=server, extra=extra, routes=routes
     )
@@ -221,4 +241,7 @@ async def running_stack(
             f"http://127.0.0.1:{ports.admin}",
             issuer,
             op_server,
+            ports,
+            toml,
+            clock,
         )

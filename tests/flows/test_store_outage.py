@@ -1,0 +1,159 @@
+"""Redis behind the gateway: shared by replicas, and its troubles never log anybody out."""
+
+import asyncio
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from bff.clock import ManualClock
+from tests.browser import Browser
+from tests.flows.logins import log_in
+from tests.polling import until
+from tests.redis_server import RedisServer
+from tests.stack import Stack, running_stack
+
+
+async def call(base: str, stack: Stack, browser: Browser, path: str = "/api/me") -> tuple[int, str]:
+    """A call through one of several gateways; status and the answer's text."""
+    headers = {
+        "Host": urlsplit(stack.public_url).netloc,
+        "Cookie": f"bff={browser.cookies.get('bff')}",
+        "X-CSRF": "1",
+    }
+    async with aiohttp.ClientSession() as http, http.get(base + path, headers=headers) as answer:
+        return answer.status, await answer.text()
+
+
+@pytest.mark.rule("SE-10")
+async def test_a_store_that_is_down_is_503_and_the_session_is_there_afterwards(
+    own_redis: RedisServer,
+) -> None:
+    async with running_stack(store=own_redis.url) as stack, Browser() as browser:
+        await log_in(browser, stack)
+        own_redis.pause()
+        await asyncio.sleep(0)
+
+        async def is_503() -> bool:
+            answer = await browser.fetch("GET", "/bff/user")
+            if answer.status == 200:
+                return False
+            assert answer.status == 503
+            assert answer.json()["code"] == "store_unavailable"
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert not answer.headers.getall("Set-Cookie", [])
+            return True
+
+        await until(is_503, seconds=20)
+        api = await browser.fetch("GET", "/api/me")
+        assert (api.status, api.json()["code"]) == (503, "store_unavailable")
+        own_redis.resume()
+
+        async def is_back() -> bool:
+            return (await browser.fetch("GET", "/api/me")).status == 200
+
+        await until(is_back, seconds=20)
+
+
+@pytest.mark.rule("SE-10")
+async def test_a_login_during_an_outage_fails_clearly_and_works_afterwards(
+    own_redis: RedisServer,
+) -> None:
+    async with running_stack(store=own_redis.url) as stack, Browser() as browser:
+        own_redis.stop()
+        page = await browser.navigate(f"{stack.public_url}/bff/login")
+        assert page.status == 503
+        assert "store_unavailable" in page.text
+        own_redis.start()
+
+        async def logs_in() -> bool:
+            return (await browser.navigate(f"{stack.public_url}/bff/login")).status == 200
+
+        await until(logs_in, seconds=20)
+
+
+@pytest.mark.rule("SE-06")
+async def test_a_logout_is_effective_on_every_replica_at_once(own_redis: RedisServer) -> None:
+    async with running_stack(store=own_redis.url) as stack, Browser() as browser:
+        await log_in(browser, stack)
+        async with stack.replica() as other:
+            assert (await call(other, stack, browser))[0] == 200
+            cookie = browser.cookies.get("bff")
+            await browser.fetch("POST", "/bff/logout")
+            headers = {
+                "Host": urlsplit(stack.public_url).netloc,
+                "Cookie": f"bff={cookie}",
+                "X-CSRF": "1",
+            }
+            async with aiohttp.ClientSession() as http:
+
+                async def is_ended() -> bool:
+                    async with http.get(f"{other}/api/me", headers=headers) as answer:
+                        return answer.status == 401
+
+                await until(is_ended, seconds=0.2, every=0.005)
+
+
+@pytest.mark.rule("TK-06")
+async def test_replicas_refresh_a_session_once_between_them(own_redis: RedisServer) -> None:
+    clock = ManualClock()
+    op = {"token_delay_seconds": 0.1}
+    async with (
+        running_stack(store=own_redis.url, clock=clock, op=op) as stack,
+        stack.replica() as second,
+        stack.replica() as third,
+        Browser() as browser,
+    ):
+        await log_in(browser, stack)
+        bases = [stack.public_url.replace("localhost", "127.0.0.1"), second, third]
+        for base in bases:
+            assert (await call(base, stack, browser))[0] == 200
+        for number in range(1, 4):
+            clock.advance(61)
+            answers = await asyncio.gather(
+                *(call(base, stack, browser) for base in bases for _ in range(10))
+            )
+            assert {status for status, _ in answers} == {200}
+            assert stack.op.refreshes == number
+        assert stack.op.reuse_detected == 0
+
+
+@pytest.mark.rule("SE-09")
+async def test_the_store_holds_no_token_and_no_session_id_in_clear(own_redis: RedisServer) -> None:
+    async with running_stack(store=own_redis.url) as stack, Browser() as browser:
+        await log_in(browser, stack)
+        cookie = browser.cookies.get("bff") or ""
+        dump = own_redis.everything()
+        assert b"bff:" in dump
+        for secret in (b"eyJ", cookie.partition(".")[0].encode(), b"alice", b"example.test"):
+            assert secret not in dump
+
+
+@pytest.mark.rule("SE-03")
+async def test_forged_cookies_create_nothing_in_the_store(own_redis: RedisServer) -> None:
+    async with running_stack(store=own_redis.url) as stack, Browser() as browser:
+        await browser.navigate(stack.public_url)
+        for value in ("x", "*", "a.b", "A" * 43 + "." + "A" * 43, "%0d%0a", "a:b", '"q"'):
+            cookie = {"Cookie": f"bff={value}"}
+            assert (await browser.fetch("GET", "/bff/user", headers=cookie)).status == 401
+            assert (await browser.fetch("GET", "/api/me", headers=cookie)).status == 401
+        assert own_redis.command("DBSIZE") == 0
+
+
+@pytest.mark.rule("OP-03")
+async def test_secrets_rotate_without_logging_anybody_out(own_redis: RedisServer) -> None:
+    newer = "Qn8vM2xK5wT9rB3yH7jL4pF6sD1gC0eZ"
+    async with running_stack(store=own_redis.url) as stack, Browser() as browser:
+        await log_in(browser, stack)
+        old = stack.toml
+        both = old.replace('secrets = ["', f'secrets = ["{newer}", "')
+        only_new = "\n".join(
+            f'secrets = ["{newer}"]' if line.startswith("secrets") else line
+            for line in old.splitlines()
+        )
+        stack.toml = both
+        async with stack.replica() as rotated:
+            assert (await call(rotated, stack, browser))[0] == 200
+        stack.toml = only_new
+        async with stack.replica() as retired:
+            assert (await call(retired, stack, browser))[0] == 401
