@@ -13,6 +13,7 @@ from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.parameters import parse_parameters
 from bff.errors import LogoutNotConfirmed
 from bff.gate.decision import Local
+from bff.gate.head import is_navigation
 from bff.model import Session
 from bff.oidc.relying_party import RelyingParty
 from bff.sessions.cookie import LogoutSid
@@ -46,7 +47,7 @@ class Logout:
             if not self._logout_sid.matches(key, sid):
                 raise LogoutNotConfirmed
         ended = await self._ender.end(key, "logout") if key is not None else None
-        location = await self._location(ended)
+        location = await self._location(ended, with_hint=is_navigation(local.fields))
         if request.method == "POST":
             response = web.json_response({"redirect": location})
         else:
@@ -59,10 +60,11 @@ class Logout:
             log.info("logout", sub=ended.sub, session=ended.key[:16])
         return response
 
-    async def _location(self, ended: Session | None) -> str:
+    async def _location(self, ended: Session | None, *, with_hint: bool) -> str:
+        """The OP's logout page. The hint is an ID token: it goes into the Location of a
+        navigation, which no script can read, and never into an answer to a fetch."""
         if ended is None:
             return self._post_logout_path
-        url = await self._relying_party.end_session_url(
-            ended.tokens.id_token, secrets.token_urlsafe(16)
-        )
+        hint = ended.tokens.id_token if with_hint else None
+        url = await self._relying_party.end_session_url(hint, secrets.token_urlsafe(16))
         return url or self._post_logout_path

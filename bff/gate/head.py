@@ -54,6 +54,7 @@ OUR_FAMILIES = (b"x-auth-request-", b"x-forwarded-", b"x-original-", b"x-remote-
 
 _READ_AND_PASSED = frozenset(
     {
+        b"accept",
         b"access-control-request-method",
         b"content-length",
         b"origin",
@@ -123,6 +124,14 @@ def is_ours(name: bytes) -> bool:
     """Whether a field name, in whatever spelling, is one that only the gateway may set."""
     folded = name.lower().replace(b"_", b"-")
     return folded in _TAKEN or folded.startswith(OUR_FAMILIES)
+
+
+def is_navigation(fields: ScannedFields) -> bool:
+    """Whether a person is looking at the answer: by Fetch Metadata, else by Accept."""
+    modes = fields.values(b"sec-fetch-mode")
+    if modes:
+        return modes == [b"navigate"]
+    return any(value.startswith(b"text/html") for value in fields.values(b"accept"))
 
 
 def connection_options(values: Iterable[bytes]) -> set[bytes]:

@@ -12,7 +12,7 @@ from aiohttp import web
 from bff.errors import BffError, InternalError
 from bff.gate.admission import Admission
 from bff.gate.decision import Answer, Forward, Local
-from bff.gate.head import RequestHead
+from bff.gate.head import RequestHead, is_navigation, scan
 from bff.gate.problem import OwnResponses, Problem, problem_for
 from bff.observability.metrics import Metrics
 from bff.proxy.forwarder import Forwarder
@@ -111,7 +111,7 @@ class Front:
             request_id=request_id,
         )
         self._metrics.answered("refused", error.status, error.code)
-        if is_navigation(request):
+        if is_navigation(scan(request.raw_headers, frozenset())):
             problem = self._error_page(error, request_id)
         else:
             problem = problem_for(error, request_id=request_id, login_url=self._login_url)
@@ -126,14 +126,6 @@ class Front:
 
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-
-
-def is_navigation(request: web.BaseRequest) -> bool:
-    """Whether a person is looking at the answer: by Fetch Metadata, else by Accept."""
-    mode = request.headers.get("Sec-Fetch-Mode")
-    if mode is not None:
-        return mode == "navigate"
-    return request.method == "GET" and request.headers.get("Accept", "").startswith("text/html")
 
 
 def _peer(request: web.BaseRequest) -> str | None:
