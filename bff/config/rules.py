@@ -24,7 +24,8 @@ def memory_has_one_worker(settings: Settings) -> Iterator[Fault]:
 
 
 def listeners_differ(settings: Settings) -> Iterator[Fault]:
-    if settings.server.listen == settings.server.admin_listen:
+    listen = settings.server.listen
+    if listen == settings.server.admin_listen and not listen.endswith(":0"):
         yield Fault(("server", "admin_listen"), "must differ from server.listen: never public")
 
 

@@ -79,6 +79,7 @@ BROKEN: list[tuple[Tables, str, str]] = [
 KEPT: list[Tables] = [
     {"server": {"workers": "2"}, "session": {"store": REDIS}},
     {"server": {"listen": '"127.0.0.1:9090"', "admin_listen": '"127.0.0.1:9091"'}},
+    {"server": {"listen": '"127.0.0.1:0"', "admin_listen": '"127.0.0.1:0"'}},
     {"session": {"idle_timeout": '"12h"'}},
     {"session": {"cookie_name": '"__Host-acme"'}},
     {"session": {"cookie_name": '"__Host-Http-acme"'}},
