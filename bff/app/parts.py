@@ -69,7 +69,6 @@ def browser_cookies(settings: Settings) -> BrowserCookies:
         binder_name=f"{name}-login",
         secure=settings.server.is_https,
         same_site=settings.session.same_site,
-        binder_same_site="lax",
         login_seconds=int(settings.session.login_timeout),
     )
 

@@ -14,14 +14,13 @@ from bff.sessions.cookie import SameSite, delete_cookie_header, set_cookie_heade
 
 @dataclass(frozen=True, slots=True)
 class BrowserCookies:
-    """`same_site` is the session cookie's; the binder is Lax, because the browser comes back from
-    the OP's site, or None where the OP posts the answer (`form_post`)."""
+    """`same_site` is the session cookie's. The binder is Lax, because the browser comes back from
+    the OP's site."""
 
     session_name: str
     binder_name: str
     secure: bool
     same_site: SameSite
-    binder_same_site: SameSite
     login_seconds: int
 
     def set_session(self, value: str) -> str:
@@ -37,7 +36,7 @@ class BrowserCookies:
             self.binder_name,
             value,
             secure=self.secure,
-            same_site=self.binder_same_site,
+            same_site="lax",
             max_age=self.login_seconds,
         )
 

@@ -1,4 +1,4 @@
-"""`GET, POST /bff/callback`: the OP's answer becomes a session.
+"""`GET /bff/callback`: the OP's answer becomes a session.
 
 The order is the defence: shape, then the transaction of this `state` (taken once), then the browser
 that started it, then the issuer, and only then is the code redeemed.
@@ -14,12 +14,9 @@ from aiohttp import web
 
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.errors import (
-    BadRequest,
     BffError,
-    BodyTooLarge,
     BrowserMismatch,
     LoginExpired,
-    MethodNotAllowed,
 )
 from bff.gate.decision import Local
 from bff.model import LoginTransaction, Session
@@ -35,7 +32,6 @@ from bff.tokens.ending import SessionEnder
 
 log = structlog.get_logger("bff.audit")
 
-MAX_FORM_BYTES = 16_384
 # Answers to `prompt=none` that only say "ask the user" (OIDC Core section 3.1.2.6).
 SILENT_REFUSALS = frozenset(
     {
@@ -62,7 +58,6 @@ class Callback:
         metrics: Metrics,
         *,
         claims: ClaimAllowList,
-        form_post: bool = False,
     ) -> None:
         self._relying_party = relying_party
         self._transactions = transactions
@@ -73,34 +68,16 @@ class Callback:
         self._cookies = cookies
         self._metrics = metrics
         self._claims = claims
-        self._form_post = form_post
 
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         try:
-            parameters = await self._parameters(request, local)
-            response = process_callback(parameters)
+            response = process_callback((local.target.query or b"").decode("ascii"))
             transaction = await self._transaction(response, local)
             return await self._finish(response, transaction, request)
         except BffError as error:
             self._metrics.login(error.code)
             log.warning("login_failed", code=error.code, request_id=local.identity.request_id)
             raise
-
-    async def _parameters(self, request: web.BaseRequest, local: Local) -> str:
-        if request.method == "GET":
-            if self._form_post:
-                raise MethodNotAllowed(("POST",))
-            return (local.target.query or b"").decode("ascii")
-        if not self._form_post:
-            raise MethodNotAllowed(("GET",))
-        body = bytearray()
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > MAX_FORM_BYTES:
-                raise BodyTooLarge
-        if not body.isascii():
-            raise BadRequest("the form is not url-encoded")
-        return body.decode("ascii")
 
     async def _transaction(self, response: AuthorizationResponse, local: Local) -> LoginTransaction:
         transaction = await self._transactions.take(response.state)

@@ -24,7 +24,7 @@ class EndpointRule:
 
 RULES = (
     EndpointRule("login", {"GET": Guard.NAVIGATION}),
-    EndpointRule("callback", {"GET": Guard.NONE, "POST": Guard.NONE}, wants_session=False),
+    EndpointRule("callback", {"GET": Guard.NONE}, wants_session=False),
     EndpointRule("resume", {"GET": Guard.NAVIGATION}),
     EndpointRule("user", {"GET": Guard.CSRF}),
     EndpointRule("logout", {"GET": Guard.NONE, "POST": Guard.CSRF}),
