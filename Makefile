@@ -32,6 +32,7 @@ check: .venv/dev.stamp $(NODE_MODULES) ## Lint, types, layers, documents, deploy
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	npx --no-install tsc -p tsconfig.json
+	$(BIN)/python -m pytest --quiet tests/unit/test_config_reference.py tests/unit/test_deploy.py tests/unit/test_lock_files.py
 	$(BIN)/python .ci/audit
 
 .PHONY: lock
@@ -62,6 +63,13 @@ programs:
 	$(INSTALL) --require-hashes -r requirements-dev.lock
 	touch $@
 
-%node_modules/.package-lock.json: %package-lock.json
-	npm ci --prefix ./$* --ignore-scripts --no-audit --no-fund
-	touch $@
+define npm-ci
+npm ci --prefix $(<D) --ignore-scripts --no-audit --no-fund
+touch $@
+endef
+
+node_modules/.package-lock.json: package-lock.json
+	$(npm-ci)
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	$(npm-ci)
