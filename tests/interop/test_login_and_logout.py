@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -51,22 +51,27 @@ async def test_a_user_logs_in_calls_the_api_and_is_logged_out_everywhere(
         assert_no_token((*landed.hops, landed, user, answer), issued)
         assert (await site.op.introspect(issued["refresh_token"]))["active"] is True
 
-        redirect = (await browser.fetch("POST", "/bff/logout")).json()["redirect"]
+        leaving = await browser.click(user.json()["bff"]["logout_url"], follow=False)
         assert (await browser.fetch("GET", "/bff/user")).status == 401  # before the OP knows
         await site.op.wait_for("grant_revoked", grant_id=issued["grant_id"], route="revocation")
         assert (await site.op.introspect(issued["refresh_token"]))["active"] is False
+        asked = end_session_request(site, leaving.location)
+        assert asked["id_token_hint"] == issued["id_token"]
+        await leave_the_op(site, browser, asked)
 
-        asked = parse_qs(urlsplit(redirect).query)
-        assert redirect.startswith(f"{site.op.issuer}/session/end?")
-        assert asked["id_token_hint"] == [issued["id_token"]]
-        confirm = await browser.click(redirect)
-        back = await browser.submit(confirm.form("op.logoutForm"), {"logout": "yes"})
-        assert (back.status, back.url) == (200, f"{site.origin}/?state={asked['state'][0]}")
-        assert len(site.op.happened("session_ended")) == 1
-        assert site.op.happened("request_refused", route="end_session") == []
 
-        login = await browser.click("/bff/login")
-        assert ("prompt", "login") in login.forms()[0].fields  # the OP's session is gone as well
+@pytest.mark.rule("LO-02")
+@pytest.mark.rule("TK-12")
+async def test_a_logout_by_fetch_needs_no_id_token_hint(tmp_path: Path) -> None:
+    """RP-Initiated Logout 1.0 section 2: `client_id` says whose redirect URI it is as well."""
+    async with running_installation(tmp_path) as site, Browser() as browser:
+        await site.log_in(browser, "alice")
+        (issued,) = await site.op.wait_for("token_issued", sub="alice")
+        answer = await browser.fetch("POST", "/bff/logout")
+        assert_no_token([answer], issued)
+        asked = end_session_request(site, answer.json()["redirect"])
+        assert asked["client_id"] == "basic"
+        await leave_the_op(site, browser, asked)
 
 
 @pytest.mark.rule("ID-06")
@@ -128,6 +133,24 @@ async def test_a_silent_login_with_a_session_at_the_op_makes_a_session(tmp_path:
         await browser.click("/bff/login?prompt=none")
         assert (await browser.fetch("GET", "/bff/user")).json()["sub"] == "alice"
         assert (await browser.fetch("GET", "/api/whoami")).json()["sub"] == "alice"
+
+
+def end_session_request(site: Installation, url: str | None) -> dict[str, str]:
+    """The parameters of a redirect to the OP's logout page."""
+    endpoint, _, query = (url or "").partition("?")
+    assert endpoint == f"{site.op.issuer}/session/end"
+    return dict(parse_qsl(query, strict_parsing=True))
+
+
+async def leave_the_op(site: Installation, browser: Browser, asked: dict[str, str]) -> None:
+    """Confirm the logout at the OP: it returns to the application, and its session is gone too."""
+    confirm = await browser.click(f"{site.op.issuer}/session/end?{urlencode(asked)}")
+    back = await browser.submit(confirm.form("op.logoutForm"), {"logout": "yes"})
+    assert (back.status, back.url) == (200, f"{site.origin}/?state={asked['state']}")
+    assert len(site.op.happened("session_ended")) == 1
+    assert site.op.happened("request_refused", route="end_session") == []
+    login = await browser.click("/bff/login")
+    assert ("prompt", "login") in login.forms()[0].fields
 
 
 async def cancel(site: Installation, browser: Browser) -> str:
