@@ -68,12 +68,6 @@ class DemoRp:
         sent = {name: value for name, value in {**parameters, **changes}.items() if value}
         return Asking(f"{self.op.issuer}/authorize?{urlencode(sent)}", verifier, state, nonce)
 
-    async def code(self, browser: Browser, user: str = "alice", **changes: str | None) -> str:
-        """A code, after a login in the browser."""
-        asking = self.ask(**changes)
-        page = await browser.log_in_at_op(await browser.navigate(asking.url), user)
-        return callback(page)["code"]
-
     async def log_in(
         self, browser: Browser, user: str = "alice", **changes: str | None
     ) -> dict[str, Any]:
@@ -84,7 +78,7 @@ class DemoRp:
         assert answer.status == 200, answer.json
         return dict(answer.json)
 
-    async def redeem(self, code: str, verifier: str, **changes: str) -> Answer:
+    async def redeem(self, code: str, verifier: str, /, **changes: str) -> Answer:
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -93,7 +87,7 @@ class DemoRp:
         }
         return await self.post("/token", {**form, **changes})
 
-    async def refresh(self, refresh_token: str, **changes: str) -> Answer:
+    async def refresh(self, refresh_token: str, /, **changes: str) -> Answer:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         return await self.post("/token", {**form, **changes})
 
@@ -125,16 +119,22 @@ class DemoRp:
 
 @asynccontextmanager
 async def running_rp(
-    settings: OpSettings = SETTINGS, clock: Clock | None = None
+    settings: OpSettings = SETTINGS,
+    clock: Clock | None = None,
+    *,
+    backchannel_logout_uri: str | None = None,
 ) -> AsyncIterator[DemoRp]:
-    """An RP with a callback page and a back-channel endpoint, and the OP it is registered at."""
+    """An RP with a callback page and a back-channel endpoint, and the OP it is registered at.
+
+    `backchannel_logout_uri` replaces the RP's own endpoint.
+    """
     listener, address = listen()
     origin = address.replace("127.0.0.1", "localhost")
     client = replace(
         SPA,
         redirect_uris=(f"{origin}/callback",),
         post_logout_redirect_uris=(f"{origin}/",),
-        backchannel_logout_uri=f"{address}/backchannel-logout",
+        backchannel_logout_uri=backchannel_logout_uri or f"{address}/backchannel-logout",
     )
     clients = (client, *settings.clients[1:])
     tokens: list[str] = []

@@ -15,7 +15,7 @@ from spa_demo.api.settings import ApiSettings
 
 ALGORITHM = "RS256"
 TYPES = frozenset({"at+jwt", "application/at+jwt"})
-MAX_TOKEN_CHARS = 8192
+MAX_TOKEN_CHARS = 4096
 
 
 class TokenRefused(Exception):
@@ -43,8 +43,6 @@ def read_kid(token: str) -> str:
         header = jws.extract_compact(token.encode("ascii")).headers()
     except (JoseError, ValueError):
         raise TokenRefused("form") from None
-    if header.get("alg") != ALGORITHM:
-        raise TokenRefused("alg")
     if str(header.get("typ")).lower() not in TYPES:  # RFC 9068 section 4
         raise TokenRefused("typ")
     kid = header.get("kid")
@@ -82,7 +80,7 @@ def verify_access_token(token: str, key: Key, settings: ApiSettings, now: float)
 
 def _seconds(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not isinstance(value, int | float):
         raise TokenRefused(name)
     return float(value)
 

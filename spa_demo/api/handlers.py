@@ -40,7 +40,8 @@ class ApiHandlers:
                 400, "invalid_note", 'A note is {"text": "1 to 500 characters"}.'
             ) from None
         note = self._notes.add(text, token.sub, self._clock.now())
-        location = {"Location": f"{request.path}/{note.id}"}
+        # Relative, so that it stays right behind a gateway that changes the path's prefix.
+        location = {"Location": f"notes/{note.id}"}
         return web.json_response(note.as_json(), status=201, headers=location)
 
     async def delete_note(self, request: web.Request) -> web.Response:

@@ -4,7 +4,6 @@ Owns client authentication and the wiring of grants, endpoints and extensions. R
 """
 
 import base64
-import binascii
 from collections.abc import Callable, Collection, Mapping
 from typing import cast
 from urllib.parse import unquote_plus
@@ -155,7 +154,7 @@ def read_basic(header: str) -> tuple[str, str] | None:
         return None
     try:
         pair = base64.b64decode(encoded.strip(), validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, not ASCII
         return None
     client_id, colon, client_secret = pair.partition(":")
     return (unquote_plus(client_id), unquote_plus(client_secret)) if colon else None

@@ -50,7 +50,7 @@ class BackChannel:
         sessions = self._state.sessions(sub)
         self._state.revoke_user(sub, "signed out everywhere")
         for session in sessions:
-            self._state.close_session(session, keep_offline=False)
+            self._state.close_session(session)
         for client_id in sorted({name for session in sessions for name in session.client_ids}):
             self._notify(client_id, sub, None)
 

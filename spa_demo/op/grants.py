@@ -138,8 +138,8 @@ class RequiredS256(CodeChallenge):
 
     def validate_code_challenge(self, grant: BaseGrant, redirect_uri: str) -> None:
         data = grant.request.payload.data if grant.request.payload else {}
-        # RFC 7636 section 4.4.1; an absent method would mean "plain".
-        if not data.get("code_challenge") or data.get("code_challenge_method") != "S256":
+        # RFC 7636 section 4.3: an absent method would mean "plain". Authlib checks the challenge.
+        if data.get("code_challenge_method") != "S256":
             raise InvalidRequestError("PKCE with code_challenge_method=S256 is required.")
         super().validate_code_challenge(grant, redirect_uri)
 

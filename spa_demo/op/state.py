@@ -68,12 +68,11 @@ class OpState:
         live = (s for s in self._sessions.values() if now < s.expires_at)
         return [s for s in live if sub is None or s.user.sub == sub]
 
-    def close_session(self, session: OpSession, *, keep_offline: bool = True) -> None:
+    def close_session(self, session: OpSession) -> None:
         """Forget a session and revoke what hangs on it, but for grants of offline access."""
         self._sessions.pop(session.cookie, None)
         for family in self._families.values():
-            is_offline = "offline_access" in family.scope.split()
-            if family.sid == session.sid and not (is_offline and keep_offline):
+            if family.sid == session.sid and "offline_access" not in family.scope.split():
                 self.revoke_family(family, "session ended")
 
     # --- interactions

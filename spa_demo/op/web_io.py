@@ -1,6 +1,7 @@
 """Between aiohttp and the protocol code: reads forms into `FormRequest`, turns an `Answer` or a
 page into a response, with the security headers that every response of the OP carries."""
 
+import json
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -21,9 +22,6 @@ class Refused(Exception):
         self.status = status
         self.title = title
         self.text = text
-
-
-NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 async def read_request(request: web.Request, settings: OpSettings) -> FormRequest:
@@ -53,17 +51,16 @@ async def read_form(request: web.Request) -> MultiDict[str]:
 
 
 def respond(answer: Answer) -> web.Response:
-    """The answer of the protocol code, never to be stored (RFC 6749 section 5.1)."""
-    headers = {**answer.headers, **NO_STORE}
+    """The answer of the protocol code: JSON, or a redirect."""
     if isinstance(answer.body, str):
-        return web.Response(status=answer.status, text=answer.body, headers=headers)
-    headers.pop("Content-Type", None)
-    return web.json_response(answer.body, status=answer.status, headers=headers)
+        return web.Response(status=answer.status, text=answer.body, headers=answer.headers)
+    headers = {**answer.headers, "Content-Type": "application/json"}
+    return web.Response(status=answer.status, text=json.dumps(answer.body), headers=headers)
 
 
 def see(path: str) -> web.Response:
     """Go on with a GET (RFC 9700 section 4.12: never 307)."""
-    return web.Response(status=303, headers={"Location": path, **NO_STORE})
+    return web.Response(status=303, headers={"Location": path})
 
 
 def page(html: str, *, status: int = 200, leads_to: str | None = None) -> web.Response:
@@ -80,7 +77,7 @@ def page(html: str, *, status: int = 200, leads_to: str | None = None) -> web.Re
         f"default-src 'none'; style-src {CSP_SOURCE}; img-src data:; form-action {targets}; "
         "frame-ancestors 'none'; base-uri 'none'"
     )
-    headers = {"Content-Security-Policy": policy, **NO_STORE}
+    headers = {"Content-Security-Policy": policy}
     return web.Response(status=status, text=html, content_type="text/html", headers=headers)
 
 
@@ -96,6 +93,6 @@ async def show_refusals(request: web.Request, handler: Handler) -> web.StreamRes
 async def harden(request: web.Request, response: web.StreamResponse) -> None:
     """The headers that every response carries (an `on_response_prepare` handler)."""
     response.headers.setdefault("Content-Security-Policy", "default-src 'none'")
-    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"

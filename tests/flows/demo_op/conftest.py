@@ -1,0 +1,26 @@
+"""The demo OP with a client of its own, and a browser."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bff.clock import ManualClock
+from tests.browser import Browser
+from tests.demo_rp import DemoRp, running_rp
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def rp(clock: ManualClock) -> AsyncIterator[DemoRp]:
+    async with running_rp(clock=clock) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with Browser() as opened:
+        yield opened
