@@ -1,0 +1,62 @@
+"""The documents say what the program does: codes, commands, links."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bff import errors
+from bff.cli import main
+from bff.errors import BffError
+
+ROOT = Path(__file__).parent.parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def all_errors(base: type[BffError] = BffError) -> Iterator[type[BffError]]:
+    yield base
+    for found in base.__subclasses__():
+        yield from all_errors(found)
+
+
+OURS = {error.code: error for error in all_errors() if error.__module__ == errors.__name__}
+
+
+@pytest.mark.parametrize("code", sorted(OURS))
+def test_every_error_code_is_documented_with_its_status(code: str) -> None:
+    text = (ROOT / "docs" / "errors.md").read_text()
+    assert f"| `{code}` | {OURS[code].status} |" in text
+
+
+def test_no_code_is_documented_that_does_not_exist() -> None:
+    text = (ROOT / "docs" / "errors.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \| \d", text, re.MULTILINE)) == set(OURS)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text()):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_that_is_mentioned_exists(document: Path) -> None:
+    command = re.compile(r"(?:^|`)(?:\.venv/bin/)?bff ([a-z]+)\b", re.MULTILINE)
+    for name in command.findall(document.read_text()):
+        assert name in main.commands, name
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_is_explained_in_a_document(command: str) -> None:
+    assert any(f"bff {command}" in document.read_text() for document in DOCUMENTS)
+    assert CliRunner().invoke(main, [command, "--help"]).exit_code == 0
+
+
+def test_every_make_target_that_is_mentioned_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        for name in re.findall(r"(?:^|`)make ([a-z]+)\b", document.read_text(), re.MULTILINE):
+            assert name in targets, f"{document.name}: make {name}"
