@@ -56,7 +56,8 @@ button {
 }
 button.quiet { color: var(--ink); background: transparent; border-color: var(--line); }
 button.link {
-  flex-basis: 100%; color: var(--muted); background: transparent; border: 0; font-weight: 400;
+  flex-basis: 100%; color: var(--muted); background: transparent; border: 0;
+  font-weight: 400; font-size: .85rem;
 }
 [role=alert] { color: var(--alert); font-weight: 600; }
 footer { margin-top: 1.4rem; font-size: .82rem; color: var(--muted); }
