@@ -8,6 +8,7 @@ the id. RFC 6265bis sections 4.1.2, 4.1.3 (prefixes) and 5; layered-cookies sect
 import hashlib
 import hmac
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
@@ -16,7 +17,7 @@ from typing import Literal
 from itsdangerous import BadSignature, Signer
 
 ID_BYTES = 32
-VERIFIED_ENTRIES = 100_000
+VERIFIED_ENTRIES = 50_000
 
 SameSite = Literal["strict", "lax", "none"]
 
@@ -44,7 +45,7 @@ class SessionCookie:
         self.name = name
         self._signer = _signer(secrets, "bff.session-cookie")
         # What verified before, by digest: a signature costs more than the rest of the decision.
-        self._verified: dict[bytes, str] = {}
+        self._verified: OrderedDict[bytes, str] = OrderedDict()
 
     def issue(self) -> NewId:
         """A new session id of 256 random bits."""
@@ -61,7 +62,7 @@ class SessionCookie:
         if session_id is None:
             return None
         if len(self._verified) >= VERIFIED_ENTRIES:
-            del self._verified[next(iter(self._verified))]
+            self._verified.popitem(last=False)
         self._verified[digest] = key = _sha256(session_id)
         return key
 

@@ -1,5 +1,6 @@
 """Who wants to hear of changed and ended sessions: event streams, sockets, waiting refreshes."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ TOLD_ENTRIES = 10_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observer:
+    """What one of them wants to hear; None: nothing of that kind."""
+
     on_changed: Callable[[str], None] | None
     on_ended: Callable[[str, str], None] | None
     on_watch: Callable[[bool], None] | None
@@ -22,7 +25,7 @@ class Observers:
 
     def __init__(self) -> None:
         self._observers: list[Observer] = []
-        self._told: dict[str, str] = {}
+        self._told: OrderedDict[str, str] = OrderedDict()
 
     def add(self, observer: Observer) -> Callable[[], None]:
         """Returns the way to stop observing."""
@@ -44,7 +47,7 @@ class Observers:
         if key in self._told:
             return
         if len(self._told) >= TOLD_ENTRIES:
-            del self._told[next(iter(self._told))]
+            self._told.popitem(last=False)
         self._told[key] = reason
         for observer in tuple(self._observers):
             if observer.on_ended is not None:

@@ -68,7 +68,7 @@ class ChangeStream:
     async def _subscribe(self) -> None:
         redis = await self._client.subscriber()
         try:
-            async with redis, redis.pubsub() as pubsub:
+            async with redis.pubsub() as pubsub:
                 await pubsub.subscribe(self._channel)
                 await self._follow(pubsub)
         finally:

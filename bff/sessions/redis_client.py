@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,9 +85,12 @@ class RedisClient:
         return self._connect(NO_RETRY)
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        """Close all connections; one that can't be closed in time is left to the system."""
+        with suppress(*FAILURES):
+            await self._redis.aclose()
         if self._sentinel is not None:
-            await self._sentinel.aclose()
+            with suppress(*FAILURES):
+                await self._sentinel.aclose()
 
     def _connect(self, retry: Retry) -> Redis:
         options = _options(self._url, self._limits, retry)

@@ -32,14 +32,25 @@ class Gateways:
         self._prefix = f"{uuid.uuid4().hex}:"
         self._opened: list[Sessions] = []
 
-    def store(self) -> RedisStore:
-        return RedisStore(self.server.url, SystemClock(), prefix=self._prefix)
+    def store(self, url: str = "") -> RedisStore:
+        return RedisStore(url or self.server.url, SystemClock(), prefix=self._prefix)
 
     async def open(self) -> Sessions:
         sessions = Sessions(self.store(), Keyring([SECRET]), SystemClock(), POLICY)
         await sessions.start()
         self._opened.append(sessions)
         await eventually(lambda: sessions.watching)
+        return sessions
+
+    async def open_deaf(self) -> Sessions:
+        """One that may do everything but subscribe."""
+        self.server.command(
+            "ACL", "SETUSER", "deaf", "on", ">pw", "~*", "&*", "+@all", "-subscribe"
+        )
+        url = self.server.url.replace("unix://", "unix://deaf:pw@")
+        sessions = Sessions(self.store(url), Keyring([SECRET]), SystemClock(), POLICY)
+        await sessions.start()
+        self._opened.append(sessions)
         return sessions
 
     async def close(self) -> None:
@@ -142,6 +153,28 @@ async def test_news_missed_in_a_gap_is_not_missed(gateways: Gateways) -> None:
     await eventually(lambda: watched == [False, True])
     assert here.cached(created.key) is None
     assert await here.load(created.key) is not None
+
+
+async def test_a_process_without_news_still_works(gateways: Gateways) -> None:
+    """It reads every time, and its own observers hear of its own writes at once."""
+    here, there = await gateways.open_deaf(), await gateways.open()
+    news: list[object] = []
+    here.observe(on_changed=news.append, on_ended=lambda key, reason: news.append((key, reason)))
+    created = await create(here)
+    written = await here.replace(replace(created, tokens=tokens("2")))
+    assert news == [created.key]
+    assert here.cached(created.key) is None
+    assert written is not None
+    for sessions in (here, there):
+        loaded = await sessions.load(created.key)
+        assert loaded is not None
+        assert loaded.tokens == written.tokens
+    assert await there.end(created.key, "logout") is not None
+    assert await here.load(created.key) is None
+    second = await create(here)
+    await here.end(second, "logout")
+    assert news == [created.key, (second.key, "logout")]
+    assert not here.watching
 
 
 @pytest.mark.rule("SE-09")
