@@ -1,5 +1,6 @@
 """The demo OP's token endpoint: codes, refresh rotation, client authentication."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -223,3 +224,22 @@ async def test_tokens_are_not_logged(
     assert "reuse detected" in caplog.text
     for secret in secrets:
         assert secret not in caplog.text
+
+
+async def test_a_delayed_answer_has_already_rotated(browser: Browser) -> None:
+    """What a slow network does: the new token is in force, and only the answer holds it."""
+    async with running_rp(replace(SETTINGS, token_delay_seconds=0.2)) as rp:
+        tokens = await rp.log_in(browser)
+        refresh = asyncio.create_task(rp.refresh(tokens["refresh_token"]))
+        async with asyncio.timeout(5):
+            while rp.op.state.counters.refreshes == 0:
+                await asyncio.sleep(0.01)
+        assert not refresh.done()
+        assert (await refresh).status == 200
+
+
+async def test_the_lifetime_of_the_refresh_token_is_announced_on_demand(browser: Browser) -> None:
+    """`refresh_expires_in` is no registered member: only a setting brings it."""
+    async with running_rp(replace(SETTINGS, announce_refresh_lifetime=True)) as rp:
+        tokens = await rp.log_in(browser)
+        assert tokens["refresh_expires_in"] == SETTINGS.refresh_token_seconds
