@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 
 from bff.errors import IdTokenInvalid, StepUpNotMet
 from bff.model import Session
+from bff.oidc.claims import audiences_of, is_identifier, time_of
 from bff.oidc.signed_jwt import VerifiedJwt
 
 MAX_LOGIN_AGE_SECONDS = 600
-MAX_IDENTIFIER_CHARS = 255
-END_OF_TIME = 253_402_300_799  # 9999-12-31: beyond it a NumericDate is a mistake
 ID_TOKEN_TYP: frozenset[str | None] = frozenset({None, "jwt"})  # RFC 8725 section 3.11
 
 # Checks that say "too old or too early", not "somebody else".
@@ -58,7 +57,7 @@ def verify_login_id_token(
     _require("at_hash", _is_bound_to(access_token, claims, jwt.alg))
     _require_current(claims, rules, now)
     oldest = now - MAX_LOGIN_AGE_SECONDS - rules.leeway_seconds
-    _require("iat", (_time(claims, "iat") or 0) >= oldest)  # (10)
+    _require("iat", (time_of(claims, "iat") or 0) >= oldest)  # (10)
     return _end_user(claims)
 
 
@@ -120,7 +119,7 @@ def _require(check: str, held: bool) -> None:
 
 
 def _require_addressed_to_us(claims: Mapping[str, object], rules: IdTokenRules) -> None:
-    audiences = _audiences(claims)
+    audiences = audiences_of(claims)
     others = audiences - {rules.client_id}
     azp = claims.get("azp")
     _require("events", "events" not in claims)  # a logout or security event token
@@ -129,11 +128,11 @@ def _require_addressed_to_us(claims: Mapping[str, object], rules: IdTokenRules) 
     _require("aud_untrusted", others <= rules.trusted_audiences)  # (3)
     _require("azp", azp is not None or not others)  # (4)
     _require("azp", azp is None or azp == rules.client_id)  # (5)
-    _require("sub", _is_identifier(claims.get("sub")))  # section 2
+    _require("sub", is_identifier(claims.get("sub")))  # section 2
 
 
 def _require_current(claims: Mapping[str, object], rules: IdTokenRules, now: float) -> None:
-    exp, iat, nbf = (_time(claims, name) for name in ("exp", "iat", "nbf"))
+    exp, iat, nbf = (time_of(claims, name) for name in ("exp", "iat", "nbf"))
     _require("exp", exp is not None and now < exp + rules.leeway_seconds)  # (9)
     _require("iat", iat is not None and iat <= now + rules.leeway_seconds)  # section 2
     if "nbf" in claims:
@@ -142,39 +141,15 @@ def _require_current(claims: Mapping[str, object], rules: IdTokenRules, now: flo
 
 def _end_user(claims: Mapping[str, object]) -> EndUser:
     sub, sid, acr = (claims.get(name) for name in ("sub", "sid", "acr"))
-    auth_time = _time(claims, "auth_time")
+    auth_time = time_of(claims, "auth_time")
     if not isinstance(sub, str):
         raise IdTokenInvalid("sub")
-    if sid is not None and not (isinstance(sid, str) and _is_identifier(sid)):
+    if sid is not None and not (isinstance(sid, str) and is_identifier(sid)):
         raise IdTokenInvalid("sid")
     if not isinstance(acr, str | None):
         raise IdTokenInvalid("acr")
     _require("auth_time", auth_time is not None or claims.get("auth_time") is None)
     return EndUser(sub, sid, acr, None if auth_time is None else int(auth_time), claims)
-
-
-def _audiences(claims: Mapping[str, object]) -> frozenset[str]:
-    """One string or a list of strings (RFC 7519 section 4.1.3); anything else is nobody."""
-    aud = claims.get("aud")
-    entries = aud if isinstance(aud, list) else [aud]
-    if not all(isinstance(entry, str) for entry in entries):
-        return frozenset()
-    return frozenset(str(entry) for entry in entries)
-
-
-def _is_identifier(value: object) -> bool:
-    """OIDC Core section 2: at most 255 ASCII characters, and none of them invisible."""
-    return isinstance(value, str) and (
-        0 < len(value) <= MAX_IDENTIFIER_CHARS and all(" " <= char <= "~" for char in value)
-    )
-
-
-def _time(claims: Mapping[str, object], name: str) -> float | None:
-    """A NumericDate, or None when the claim is absent or is not one."""
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 <= value <= END_OF_TIME else None
 
 
 def _is_bound_to(access_token: str, claims: Mapping[str, object], alg: str) -> bool:
