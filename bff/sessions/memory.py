@@ -46,6 +46,7 @@ class MemoryStore:
         self._fences = itertools.count(1)
         self._logins: dict[str, _Login] = {}
         self._browsers: dict[str, dict[str, None]] = {}
+        self._seen: dict[str, float] = {}
         self._listeners: list[StoreListener] = []
         # (when to look, what it is, its key); a record that was touched meanwhile is put back.
         self._due: list[tuple[float, str, str]] = []
@@ -167,6 +168,16 @@ class MemoryStore:
         login = self._take(state_key)
         return login.sealed if login is not None and self._clock.now() < login.expires_at else None
 
+    # --- what has been seen
+
+    async def remember(self, key: str, *, ttl_seconds: float) -> None:
+        self._sweep()
+        self._seen[key] = self._clock.now() + ttl_seconds
+        heapq.heappush(self._due, (self._seen[key], "seen", key))
+
+    async def is_remembered(self, key: str) -> bool:
+        return self._clock.now() < self._seen.get(key, 0.0)
+
     # --- within
 
     def _live(self, key: str) -> _Record | None:
@@ -213,8 +224,10 @@ class MemoryStore:
                 self._drop(key, self._records[key])
             elif kind == "login":
                 self._take(key)
-            else:
+            elif kind == "lease":
                 del self._leases[key]
+            else:
+                del self._seen[key]
 
     def _expiry(self, kind: str, key: str) -> float | None:
         if kind == "session":
@@ -223,5 +236,7 @@ class MemoryStore:
         if kind == "login":
             login = self._logins.get(key)
             return login.expires_at if login is not None else None
+        if kind == "seen":
+            return self._seen.get(key)
         held = self._leases.get(key)
         return held[1] if held is not None else None

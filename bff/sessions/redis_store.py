@@ -2,8 +2,9 @@
 
 Keys, all under one prefix (`bff:`): `s:{key}` a session, `l:{key}` its refresh lease, `f:{key}` the
 lease's fence counter (one slot, by their hash tag); `i:index` the sessions of an index, by absolute
-expiry; `t:state` a login transaction, `b:browser` those of one browser. What spans slots is done in
-steps that may be repeated, in an order that leaves at worst an entry pointing nowhere.
+expiry; `t:state` a login transaction, `b:browser` those of one browser; `r:key` what has been seen.
+What spans slots is done in steps that may be repeated, in an order that leaves at worst an entry
+pointing nowhere.
 """
 
 from collections.abc import Sequence
@@ -168,6 +169,14 @@ class RedisStore:
         with suppress(StoreUnavailable):  # at worst a place under the cap stays taken for a while
             await self._client.call("ZREM", self._name("b", browser_key.decode()), state_key)
         return sealed
+
+    # --- what has been seen
+
+    async def remember(self, key: str, *, ttl_seconds: float) -> None:
+        await self._client.call("SET", self._name("r", key), "", "PX", _ms(ttl_seconds))
+
+    async def is_remembered(self, key: str) -> bool:
+        return bool(await self._client.call("EXISTS", self._name("r", key)))
 
     # --- within
 

@@ -47,7 +47,7 @@ class StoreListener(Protocol):
 
 
 class SessionStore(Protocol):
-    """Sessions, their indexes, refresh leases and login transactions."""
+    """Sessions, their indexes, refresh leases, login transactions, and what has been seen."""
 
     async def start(self) -> None:
         """Open connections and the change stream. Does not fail when the store is down."""
@@ -129,3 +129,10 @@ class SessionStore(Protocol):
 
     async def take_login(self, state_key: str) -> bytes | None:
         """The transaction, once: a second call returns None."""
+
+    # --- what has been seen
+
+    async def remember(self, key: str, *, ttl_seconds: float) -> None:
+        """Know `key` for that long from now on."""
+
+    async def is_remembered(self, key: str) -> bool: ...

@@ -34,6 +34,8 @@ OPERATIONS: dict[str, Callable[[SessionStore], Awaitable[object]]] = {
     "release_lease": lambda s: s.release_lease(LEASE),
     "put_login": lambda s: s.put_login("state", b"", browser_key="b", ttl_seconds=9, cap=9),
     "take_login": lambda s: s.take_login("state"),
+    "remember": lambda s: s.remember("key", ttl_seconds=9),
+    "is_remembered": lambda s: s.is_remembered("key"),
 }
 
 

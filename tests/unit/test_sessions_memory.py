@@ -29,7 +29,8 @@ async def create(store: MemoryStore, clock: ManualClock, key: str, idle_seconds:
 def held(store: MemoryStore) -> int:
     """How many objects the store keeps of any kind."""
     sessions = len(store._records) + len(store._indexes) + len(store._leases)
-    return sessions + len(store._logins) + len(store._browsers) + len(store._due)
+    logins = len(store._logins) + len(store._browsers)
+    return sessions + logins + len(store._seen) + len(store._due)
 
 
 @pytest.mark.rule("SE-04")
@@ -57,13 +58,14 @@ async def test_touches_end_at_the_absolute_expiry(store: MemoryStore, clock: Man
 
 @pytest.mark.rule("AZ-16")
 async def test_nothing_expired_is_kept(store: MemoryStore, clock: ManualClock) -> None:
-    """Abandoned sessions, logins and leases are dropped without being asked for."""
+    """Abandoned sessions, logins, leases and what was seen are dropped without being asked for."""
     for n in range(200):
         await create(store, clock, f"s{n}", 10)
         await store.acquire_lease(f"s{n}", ttl_seconds=10)
         await store.put_login(f"l{n}", b"", browser_key=f"b{n}", ttl_seconds=10, cap=5)
+        await store.remember(f"r{n}", ttl_seconds=10)
     clock.advance(11)
-    for _ in range(600 // SWEPT_AT_ONCE + 1):
+    for _ in range(800 // SWEPT_AT_ONCE + 1):
         await store.touch("none", idle_seconds=10)
     assert held(store) == 0
 
@@ -101,3 +103,16 @@ async def test_ended_sessions_leave_their_indexes(store: MemoryStore, clock: Man
     await store.delete("a", reason="logout")
     assert await store.members("user") == ("b",)
     assert await store.members("a") == ()
+
+
+async def test_a_sweep_spares_what_is_remembered_for_longer(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    """Also when it was to be forgotten earlier at first."""
+    await store.remember("a", ttl_seconds=10)
+    await store.remember("a", ttl_seconds=30)
+    clock.advance(11)
+    await store.touch("none", idle_seconds=10)
+    assert await store.is_remembered("a")
+    clock.advance(19)
+    assert not await store.is_remembered("a")
