@@ -87,6 +87,15 @@ class MisdirectedHost(DownstreamError):
     title = "This gateway does not answer for the requested host."
 
 
+class TooManyStreams(DownstreamError):
+    status = 429
+    code = "too_many_streams"
+    title = "This session has too many event streams open."
+
+    def __init__(self, log_detail: str = "", *, retry_after: int | None = 5) -> None:
+        super().__init__(log_detail, retry_after=retry_after)
+
+
 class UpgradeNotSupported(DownstreamError):
     status = 501
     code = "upgrade_not_supported"
@@ -142,9 +151,15 @@ class NavigationRequired(DownstreamError):
 
 
 class LogoutTokenInvalid(DownstreamError):
+    """A check of Back-Channel Logout section 2.6 failed. `check` names it, for log and tests."""
+
     code = "logout_token_invalid"
     title = "The logout token is not valid."
     log_level = "warning"
+
+    def __init__(self, check: str) -> None:
+        super().__init__(check)
+        self.check = check
 
 
 class LogoutNotConfirmed(DownstreamError):

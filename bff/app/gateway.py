@@ -11,9 +11,11 @@ from bff.app import parts
 from bff.clock import Clock, SystemClock
 from bff.config.settings import Settings
 from bff.endpoints.callback import Callback
+from bff.endpoints.events import Events, EventSettings
 from bff.endpoints.login import Login, Resume, ReturnRules
 from bff.endpoints.logout import Logout
 from bff.endpoints.pages import Pages
+from bff.endpoints.sessions import OwnSessions
 from bff.endpoints.spa import Spa
 from bff.endpoints.user import User
 from bff.errors import BffError
@@ -24,6 +26,7 @@ from bff.observability.metrics import Metrics
 from bff.proxy.forwarder import Forwarder
 from bff.proxy.front import Endpoint, Front
 from bff.proxy.listener import Listener
+from bff.sessions.bonds import SessionBonds
 from bff.sessions.cookie import Binder, LogoutSid, SessionCookie
 from bff.sessions.keyring import Keyring
 from bff.sessions.sessions import Sessions
@@ -70,6 +73,7 @@ class Gateway:
             revoke=settings.oidc.revoke_on_logout,
         )
         self._claims = ClaimAllowList(settings.user.claims)
+        self._bonds = SessionBonds(self._sessions, self._clock)
         self._refresh_policy = RefreshPolicy(settings.session.refresh_before)
         self._coordinator = RefreshCoordinator(
             self._relying_party,
@@ -81,7 +85,19 @@ class Gateway:
             self._metrics,
         )
         routes = parts.route_table(settings)
-        self._forwarder = Forwarder(routes.routes, max_body_bytes=settings.server.max_body)
+        self._forwarder = Forwarder(
+            routes.routes, self._bonds, max_body_bytes=settings.server.max_body
+        )
+        self._own = OwnResponses(https=settings.server.is_https)
+        self._events = Events(
+            self._sessions,
+            self._bonds,
+            self._coordinator,
+            self._refresh_policy,
+            self._clock,
+            self._own,
+            EventSettings(),
+        )
         gate = Gate(
             parts.gate_settings(settings),
             routes,
@@ -93,7 +109,6 @@ class Gateway:
             clock=self._clock,
         )
         client_tokens = ClientTokens(self._relying_party, self._clock)
-        self._own = OwnResponses(https=settings.server.is_https)
         self._front = self._build_front(
             Admission(gate, self._sessions, self._coordinator, client_tokens)
         )
@@ -111,6 +126,7 @@ class Gateway:
             OSError: an address can't be listened on.
         """
         await self._sessions.start()
+        self._bonds.start()
         await self._relying_party.start()
         await self._forwarder.start()
         server = self.settings.server
@@ -125,12 +141,14 @@ class Gateway:
     async def stop(self) -> None:
         """Stop accepting, let requests, refreshes and revocations finish (bounded), close all."""
         self._admin.stopping()
+        self._events.stop()
         grace = self.settings.server.shutdown_timeout
         for runner in self._runners:
             await runner.cleanup()
         await self._coordinator.close(grace)
         await self._ender.close(grace)
         await self._forwarder.close()
+        await self._bonds.close()
         await self._relying_party.close()
         await self._sessions.close()
 
@@ -191,6 +209,14 @@ class Gateway:
                 cookies,
                 post_logout_path=settings.oidc.post_logout_path,
             ),
+        }
+        own_sessions = OwnSessions(
+            self._sessions, self._ender, self._clock, idle_seconds=settings.session.idle_timeout
+        )
+        endpoints |= {
+            "events": self._events,
+            "sessions": own_sessions.collection,
+            "session": own_sessions.item,
         }
         if settings.spa.root is not None:
             endpoints["spa"] = Spa(Path(settings.spa.root), settings.spa.content_security_policy)

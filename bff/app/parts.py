@@ -9,7 +9,7 @@ from bff.config.settings import Settings
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.gate.csrf import CsrfGuard
 from bff.gate.decision import GateSettings
-from bff.gate.endpoints import SPA_RULE, endpoint_table
+from bff.gate.endpoints import SPA_RULE, EndpointTable
 from bff.gate.forwarding import Forwarding
 from bff.gate.peers import TrustedProxies
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
@@ -81,8 +81,7 @@ def gate_settings(settings: Settings) -> GateSettings:
         hosts=frozenset(host.lower().encode() for host in hosts),
         session_cookie=names.session_name.encode(),
         binder_cookie=names.binder_name.encode(),
-        own_prefix=f"{server.prefix}/".encode(),
-        endpoints=endpoint_table(server.prefix),
+        endpoints=EndpointTable(server.prefix),
         spa=SPA_RULE if settings.spa.root is not None else None,
     )
 

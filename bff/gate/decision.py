@@ -6,7 +6,7 @@ The order of the checks is the order of the lines in `decide`: the cheap ones fi
 about a session is looked up for a request that would be refused anyway.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -25,7 +25,7 @@ from bff.errors import (
 from bff.gate import cookies
 from bff.gate.cookies import Cookie
 from bff.gate.csrf import CsrfGuard
-from bff.gate.endpoints import EndpointRule, Guard
+from bff.gate.endpoints import EndpointRule, EndpointTable, Guard
 from bff.gate.forwarding import Forwarding, RequestIdentity
 from bff.gate.head import Field, RequestHead, ScannedFields, scan
 from bff.gate.paths import Target, is_authority, parse_target
@@ -106,13 +106,12 @@ Decision = Forward | Local | Answer | Wait
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """`hosts` are the Host values served, lower case; `own_prefix` ends with a slash."""
+    """`hosts` are the Host values served, lower case."""
 
     hosts: frozenset[bytes]
     session_cookie: bytes
     binder_cookie: bytes
-    own_prefix: bytes
-    endpoints: Mapping[bytes, EndpointRule]
+    endpoints: EndpointTable
     spa: EndpointRule | None = None
 
 
@@ -148,11 +147,11 @@ class Gate:
         try:
             target = parse_target(head.target)
             self._require_our_host(target, fields, head.peer)
-            rule = self._settings.endpoints.get(target.path)
-            if rule is not None:
+            if self._settings.endpoints.owns(target.path):
+                rule = self._settings.endpoints.match(target.path)
+                if rule is None:
+                    raise NotFound  # our prefix is ours: neither a route nor the SPA answers there
                 return self._decide_local(rule, target, head, fields, identity, known)
-            if target.path.startswith(self._settings.own_prefix):
-                raise NotFound  # our prefix is ours: neither a route nor the SPA answers there
             route = self._routes.match(target.path)
             if route is not None:
                 return self._decide_forward(route, target, head, fields, identity, known)
@@ -181,6 +180,8 @@ class Gate:
         guard = rule.guards[head.method]
         if guard is Guard.CSRF:
             self._require_guard(fields, head.method, CsrfMode.HEADER)
+        elif guard is Guard.SAME_ORIGIN:
+            self._require_guard(fields, head.method, CsrfMode.SAME_ORIGIN)
         elif guard is Guard.NAVIGATION and not may_start_login(fields):
             raise NavigationRequired
         key = self._session_key(fields) if rule.wants_session else None

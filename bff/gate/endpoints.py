@@ -1,6 +1,6 @@
 """Which own endpoints exist, and what the gate asks of a request for each (method by method)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -10,16 +10,21 @@ class Guard(Enum):
 
     NONE = auto()  # the endpoint checks a proof of its own: state, sid, a logout token
     CSRF = auto()  # all three layers of the CSRF guard
+    SAME_ORIGIN = auto()  # without the header, which an EventSource can't send
     NAVIGATION = auto()  # a top-level navigation that no other site has started
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointRule:
-    """`guards` maps each allowed method to its guard. HEAD is listed where it is answered."""
+    """`guards` maps each allowed method to its guard. HEAD is listed where it is answered.
+
+    `path` is below our prefix and is the name unless given; a `*` at its end is one segment.
+    """
 
     name: str
     guards: Mapping[str, Guard]
     wants_session: bool = True
+    path: str = ""
 
 
 RULES = (
@@ -28,11 +33,24 @@ RULES = (
     EndpointRule("resume", {"GET": Guard.NAVIGATION}),
     EndpointRule("user", {"GET": Guard.CSRF}),
     EndpointRule("logout", {"GET": Guard.NONE, "POST": Guard.CSRF}),
+    EndpointRule("events", {"GET": Guard.SAME_ORIGIN}),
+    EndpointRule("sessions", {"GET": Guard.CSRF, "DELETE": Guard.CSRF}),
+    EndpointRule("session", {"DELETE": Guard.CSRF}, path="sessions/*"),
 )
 
 SPA_RULE = EndpointRule("spa", {"GET": Guard.NONE, "HEAD": Guard.NONE}, wants_session=False)
 
 
-def endpoint_table(prefix: str) -> dict[bytes, EndpointRule]:
-    """The exact paths of the own endpoints under `prefix` (such as `/bff`)."""
-    return {f"{prefix}/{rule.name}".encode(): rule for rule in RULES}
+class EndpointTable:
+    """The own endpoints under a prefix (such as `/bff`), and nothing else there."""
+
+    def __init__(self, prefix: str, rules: Iterable[EndpointRule] = RULES) -> None:
+        self._below = f"{prefix}/".encode()
+        self._rules = {f"{prefix}/{rule.path or rule.name}".encode(): rule for rule in rules}
+
+    def owns(self, path: bytes) -> bool:
+        return path.startswith(self._below)
+
+    def match(self, path: bytes) -> EndpointRule | None:
+        """The endpoint of a path that is ours, if there is one."""
+        return self._rules.get(path) or self._rules.get(path.rpartition(b"/")[0] + b"/*")

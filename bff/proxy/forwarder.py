@@ -6,6 +6,7 @@ upstream failure aborts the browser's connection, so that a cut answer never loo
 """
 
 import asyncio
+import contextlib
 import itertools
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -20,6 +21,7 @@ from bff.gate.decision import Forward
 from bff.gate.routes import Route, Upstream
 from bff.proxy.listener import SERVER_NAME
 from bff.proxy.responses import response_fields
+from bff.sessions.bonds import SessionBonds
 
 NO_AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 NO_BODY_STATUSES = frozenset({204, 304})
@@ -32,8 +34,11 @@ class _DownstreamGone(Exception):
 class Forwarder:
     """One connection pool per certificate authority. `max_body_bytes` None means no limit."""
 
-    def __init__(self, routes: Iterable[Route], *, max_body_bytes: int | None) -> None:
+    def __init__(
+        self, routes: Iterable[Route], bonds: SessionBonds, *, max_body_bytes: int | None
+    ) -> None:
         self._routes = tuple(routes)
+        self._bonds = bonds
         self._max_body_bytes = max_body_bytes
         self._turns = {route.prefix: itertools.cycle(route.upstreams) for route in self._routes}
         self._pools: dict[str | None, aiohttp.ClientSession] = {}
@@ -62,8 +67,9 @@ class Forwarder:
         try:
             async with self._request(request, decision, body) as upstream:
                 response = _response_head(request, decision, upstream, own_headers)
-                await _prepare(response, request)
-                await _copy_body(upstream, response, decision.route.timeout_seconds)
+                with self._bond(decision, request):
+                    await _prepare(response, request)
+                    await _copy_body(upstream, response, decision.route.timeout_seconds)
                 return response
         except _DownstreamGone:
             raise _aborted(request) from None
@@ -71,6 +77,14 @@ class Forwarder:
             if request.writer.output_size > 0:
                 raise _aborted(request) from error
             raise (BodyTooLarge() if body.exceeds_limit() else _translate(error)) from error
+
+    def _bond(
+        self, decision: Forward, request: web.BaseRequest
+    ) -> contextlib.AbstractContextManager[None]:
+        """An answer still under way is cut when its session ends: a stream must not outlive it."""
+        if decision.session is None:
+            return contextlib.nullcontext()
+        return self._bonds.held(decision.session, lambda _reason: _abort(request))
 
     def _request(
         self, request: web.BaseRequest, decision: Forward, body: "_RequestBody"
@@ -200,10 +214,14 @@ async def _copy_body(
         raise _DownstreamGone from error
 
 
-def _aborted(request: web.BaseRequest) -> ConnectionError:
+def _abort(request: web.BaseRequest) -> None:
     """Cut the browser's connection: the only answer left once a head has gone out."""
     if request.transport is not None:
         request.transport.abort()
+
+
+def _aborted(request: web.BaseRequest) -> ConnectionError:
+    _abort(request)
     return ConnectionResetError("aborted")
 
 

@@ -18,7 +18,7 @@ from bff.gate.decision import (
     Needs,
     Wait,
 )
-from bff.gate.endpoints import SPA_RULE, endpoint_table
+from bff.gate.endpoints import SPA_RULE, EndpointTable
 from bff.gate.forwarding import Forwarding
 from bff.gate.head import RequestHead
 from bff.gate.peers import TrustedProxies
@@ -58,8 +58,7 @@ def a_gate(cached: Session | None = None, *, trusted: str = "10.0.0.0/8") -> Gat
             hosts=frozenset({b"app.example"}),
             session_cookie=b"bff",
             binder_cookie=b"bff-login",
-            own_prefix=b"/bff/",
-            endpoints=endpoint_table("/bff"),
+            endpoints=EndpointTable("/bff"),
             spa=SPA_RULE,
         ),
         routes,

@@ -1,0 +1,73 @@
+"""`/bff/sessions`: a user's own devices, and the way to log one or all others out."""
+
+from aiohttp import web
+
+from bff.clock import Clock
+from bff.errors import NotAuthenticated, NotFound
+from bff.gate.decision import Local
+from bff.model import Session
+from bff.sessions.public_id import public_id
+from bff.sessions.sessions import Sessions
+from bff.tokens.ending import SessionEnder
+
+ENDED_BY_USER = "ended_by_user"
+
+
+class OwnSessions:
+    """Never reaches beyond the sessions of the caller's own (issuer, sub)."""
+
+    def __init__(
+        self, sessions: Sessions, ender: SessionEnder, clock: Clock, *, idle_seconds: float
+    ) -> None:
+        self._sessions = sessions
+        self._ender = ender
+        self._clock = clock
+        self._idle_seconds = idle_seconds
+
+    async def collection(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
+        """`GET`: all of them, the newest first. `DELETE`: end all but the caller's."""
+        current = _require(local)
+        owned = await self._sessions.of_subject(current.issuer, current.sub)
+        if request.method == "GET":
+            return web.json_response(
+                {"sessions": [self._about(one, current) for one in reversed(owned)]}
+            )
+        others = [one for one in owned if one.key != current.key]
+        ended = [await self._ender.end(one, ENDED_BY_USER) for one in others]
+        return web.json_response({"ended": sum(one is not None for one in ended)})
+
+    async def item(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
+        """`DELETE`: end one, the caller's own included.
+
+        Raises:
+            NotFound: no session of this user has that id.
+        """
+        current = _require(local)
+        wanted = local.target.path.rpartition(b"/")[2].decode("ascii")
+        for one in await self._sessions.of_subject(current.issuer, current.sub):
+            if public_id(one.key) == wanted:
+                await self._ender.end(one, ENDED_BY_USER)
+                return web.Response(status=204)
+        raise NotFound
+
+    def _about(self, session: Session, current: Session) -> dict[str, object]:
+        return {
+            "id": public_id(session.key),
+            "current": session.key == current.key,
+            "client": session.client,
+            "created_at": int(session.created_at),
+            "last_seen_at": int(min(self._clock.now(), self._last_seen_at(session))),
+            "expires_at": int(session.expires_at),
+        }
+
+    def _last_seen_at(self, session: Session) -> float:
+        # The idle expiry is the last activity plus the timeout, unless the absolute end cut it.
+        if session.idle_expires_at >= session.expires_at:
+            return self._clock.now()
+        return max(session.created_at, session.idle_expires_at - self._idle_seconds)
+
+
+def _require(local: Local) -> Session:
+    if local.session is None:
+        raise NotAuthenticated
+    return local.session

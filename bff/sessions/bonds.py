@@ -1,0 +1,103 @@
+"""What must end with a session: open streams, of our own and to APIs.
+
+Told of ends by every process's writes; where none is announced (expiry, or news missed while the
+store's stream of changes was down) the bond looks for itself.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from bff.clock import Clock
+from bff.errors import StoreUnavailable
+from bff.model import Session
+from bff.sessions.sessions import Sessions
+
+LOOK_EVERY_SECONDS = 1.0
+EXPIRED = "expired"
+
+End = Callable[[str], None]
+
+
+class _Bond:
+    __slots__ = ("end", "session")
+
+    def __init__(self, session: Session, end: End) -> None:
+        self.session = session
+        self.end = end
+
+
+class SessionBonds:
+    """Calls `end(reason)` at most once for each bond whose session ends while it is held."""
+
+    def __init__(self, sessions: Sessions, clock: Clock) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._bonds: dict[str, set[_Bond]] = {}
+        self._looking: asyncio.Task[None] | None = None
+        sessions.observe(on_ended=self._on_ended, on_watch=self._on_watch)
+
+    def start(self) -> None:
+        self._looking = asyncio.create_task(self._look_for_expiry())
+
+    async def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._looking
+
+    @contextlib.contextmanager
+    def held(self, session: Session, end: End) -> Iterator[None]:
+        """Bind what runs in the body to `session`. `end` must not block or raise."""
+        bond = _Bond(session, end)
+        bonds = self._bonds.setdefault(session.key, set())
+        bonds.add(bond)
+        try:
+            yield
+        finally:
+            bonds.discard(bond)
+            if not bonds and self._bonds.get(session.key) is bonds:
+                del self._bonds[session.key]
+
+    def count(self, key: str) -> int:
+        """How many bonds a session has in this process."""
+        return len(self._bonds.get(key, ()))
+
+    def _on_ended(self, key: str, reason: str) -> None:
+        for bond in self._bonds.pop(key, set()):
+            bond.end(reason)
+
+    def _on_watch(self, watching: bool) -> None:
+        if watching:  # ends may have been missed: look at every session again, soon
+            for bonds in self._bonds.values():
+                for bond in bonds:
+                    bond.session = _doubtful(bond.session)
+
+    async def _look_for_expiry(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            now = self._clock.now()
+            doubtful = [
+                key
+                for key, bonds in self._bonds.items()
+                if not all(bond.session.is_live(now) for bond in bonds)
+            ]
+            for key in doubtful:
+                await self._look_at(key)
+
+    async def _look_at(self, key: str) -> None:
+        try:
+            session = await self._sessions.load_fresh(key)
+        except StoreUnavailable:
+            return  # nothing is known, so nothing is ended
+        if session is None:
+            self._on_ended(key, EXPIRED)
+        for bond in self._bonds.get(key, ()):
+            if session is not None:
+                bond.session = session
+
+
+def _doubtful(session: Session) -> Session:
+    """A copy that is looked at again at once."""
+    return dataclasses.replace(session, idle_expires_at=0.0)
