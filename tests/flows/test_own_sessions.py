@@ -1,0 +1,81 @@
+"""A user's own devices: seen, and logged out one by one or all others at once."""
+
+import pytest
+
+from bff.clock import ManualClock
+from tests.browser import Browser
+from tests.flows.logins import log_in
+from tests.polling import until
+from tests.stack import running_stack
+
+
+async def test_a_user_sees_all_own_sessions_and_nobody_elses() -> None:
+    clock = ManualClock()
+    async with (
+        running_stack(clock=clock) as stack,
+        Browser() as laptop,
+        Browser() as phone,
+        Browser() as bob,
+    ):
+        await log_in(laptop, stack)
+        clock.advance(100)
+        await log_in(phone, stack)
+        await log_in(bob, stack, "bob")
+        listed = (await laptop.fetch("GET", "/bff/sessions")).json()["sessions"]
+        assert [one["current"] for one in listed] == [False, True]
+        assert set(listed[0]) == {
+            "id",
+            "current",
+            "client",
+            "created_at",
+            "last_seen_at",
+            "expires_at",
+        }
+        assert listed[0]["created_at"] - listed[1]["created_at"] == 100
+        cookie = laptop.cookies.get("bff") or ""
+        assert cookie.partition(".")[0] not in str(listed)
+
+
+async def test_one_other_device_is_logged_out_by_its_id() -> None:
+    async with running_stack() as stack, Browser() as laptop, Browser() as phone:
+        await log_in(laptop, stack)
+        await log_in(phone, stack)
+        listed = (await laptop.fetch("GET", "/bff/sessions")).json()["sessions"]
+        other = next(one["id"] for one in listed if not one["current"])
+        assert (await laptop.fetch("DELETE", f"/bff/sessions/{other}")).status == 204
+        assert (await phone.fetch("GET", "/bff/user")).status == 401
+        assert (await laptop.fetch("GET", "/bff/user")).status == 200
+        assert (await laptop.fetch("DELETE", f"/bff/sessions/{other}")).status == 404
+        await until(lambda: stack.op.revocations >= 1)
+
+
+async def test_all_others_are_logged_out_at_once() -> None:
+    async with running_stack() as stack, Browser() as laptop, Browser() as a, Browser() as b:
+        for browser in (laptop, a, b):
+            await log_in(browser, stack)
+        assert (await laptop.fetch("DELETE", "/bff/sessions")).json() == {"ended": 2}
+        statuses = [(await one.fetch("GET", "/bff/user")).status for one in (laptop, a, b)]
+        assert statuses == [200, 401, 401]
+
+
+async def test_the_sessions_of_another_user_can_not_be_ended() -> None:
+    async with running_stack() as stack, Browser() as alice, Browser() as bob:
+        await log_in(alice, stack)
+        await log_in(bob, stack, "bob")
+        target = (await bob.fetch("GET", "/bff/sessions")).json()["sessions"][0]["id"]
+        assert (await alice.fetch("DELETE", f"/bff/sessions/{target}")).status == 404
+        assert (await bob.fetch("GET", "/bff/user")).status == 200
+
+
+@pytest.mark.rule("CS-01")
+async def test_the_list_is_guarded_like_everything_else() -> None:
+    async with running_stack() as stack, Browser() as browser:
+        await browser.navigate(stack.public_url)
+        assert (await browser.fetch("GET", "/bff/sessions")).status == 401
+        await log_in(browser, stack)
+        for method, path in (("GET", ""), ("DELETE", ""), ("DELETE", "/x")):
+            answer = await browser.fetch(method, f"/bff/sessions{path}", csrf=False)
+            assert answer.status == 403
+        assert (await browser.fetch("PUT", "/bff/sessions")).status == 405
+        assert (await browser.fetch("GET", "/bff/sessions/x")).status == 405
+        assert (await browser.fetch("DELETE", "/bff/sessions/x/y")).status == 404
