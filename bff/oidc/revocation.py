@@ -61,5 +61,7 @@ class Revocation:
             await asyncio.sleep(RETRY_PAUSE_SECONDS * retries)
         if answer.status != 200:  # a token the OP does not know is a 200 too (section 2.2)
             error = error_code(answer.document)
-            log.warning("revocation_refused", hint=hint, status=answer.status, error=error)
+            # Many OPs can't revoke an access token that is a JWT (section 2.2.1): nothing is wrong.
+            say = log.debug if error == "unsupported_token_type" else log.warning
+            say("revocation_refused", hint=hint, status=answer.status, error=error)
         return answer.status == 200
