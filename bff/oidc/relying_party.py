@@ -22,6 +22,7 @@ from bff.oidc.id_token import IdTokenRules
 from bff.oidc.id_token_verifier import IdTokenVerifier
 from bff.oidc.identity import Identity, Refreshed
 from bff.oidc.key_source import KeySource
+from bff.oidc.logout_token import LogoutNotice, LogoutTokenRules, LogoutTokenVerifier
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.revocation import Revocation
 from bff.oidc.settings import RelyingPartySettings
@@ -62,6 +63,12 @@ class RelyingParty:
             leeway_seconds=settings.leeway_seconds,
         )
         self._id_tokens = IdTokenVerifier(self._keys, rules, clock)
+        logout_rules = LogoutTokenRules(
+            rules,
+            session_required=settings.backchannel_logout_session_required,
+            allow_untyped=settings.allow_untyped_logout_tokens,
+        )
+        self._logout_tokens = LogoutTokenVerifier(self._keys, logout_rules, clock)
 
     async def start(self) -> None:
         """Open the client session. Nothing is fetched, so a gateway starts while its OP is down."""
@@ -160,6 +167,15 @@ class RelyingParty:
     async def revoke(self, tokens: Tokens) -> bool:
         """Whether the OP confirmed the revocation; never raises for trouble at the OP."""
         return await self._revocation.revoke(tokens)
+
+    async def logout_token(self, logout_token: str) -> LogoutNotice:
+        """What the OP says is over, verified but for replay (Back-Channel Logout section 2.6).
+
+        Raises:
+            LogoutTokenInvalid: `check` names the first check that failed.
+            OpError: no keys can be had; the OP should send it again.
+        """
+        return await self._logout_tokens.verify(logout_token)
 
     async def end_session_url(self, id_token: str | None, state: str) -> str | None:
         """Where to send the browser after the local logout, or None when there is no such place

@@ -21,7 +21,9 @@ class RelyingPartySettings:
 
     `authorization_params` are defaults for the authorization request (an `audience`, a `prompt`);
     `end_session_params` go to the end-session endpoint. `trusted_audiences` may stand beside us in
-    `aud`. Plain http is for loopback; `allow_insecure_http` lifts that for a closed network.
+    `aud`. `allow_untyped_logout_tokens` accepts logout tokens whose `typ` is absent or `JWT`, also
+    without `exp`. Plain http is for loopback; `allow_insecure_http` lifts that for a closed
+    network.
 
     Raises:
         ValueError: for a setting that cannot work or would weaken the protocol.
@@ -40,6 +42,8 @@ class RelyingPartySettings:
     end_session_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
     userinfo: bool = False
     send_id_token_hint: bool = True
+    backchannel_logout_session_required: bool = False
+    allow_untyped_logout_tokens: bool = False
     leeway_seconds: float = 30.0
     timeout_seconds: float = 10.0
     revocation_timeout_seconds: float = 3.0
