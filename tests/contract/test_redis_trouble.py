@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bff.clock import SystemClock
+from bff.clock import ManualClock, SystemClock
 from bff.errors import StoreUnavailable
 from bff.sessions.redis_client import RedisLimits
 from bff.sessions.redis_store import RedisStore
@@ -207,6 +207,16 @@ async def test_fences_grow_over_a_loss_of_memory(own_redis: RedisServer) -> None
     assert before is not None
     assert after is not None
     assert after.fence > before.fence
+
+
+async def test_logins_of_one_moment_keep_their_order(redis_server: RedisServer) -> None:
+    """A burst of tabs within a millisecond: still the oldest one goes."""
+    store = RedisStore(redis_server.url, ManualClock(), prefix=f"{uuid.uuid4().hex}:")
+    for state in "edcba":
+        await store.put_login(state, b"", browser_key="b", ttl_seconds=60, cap=3)
+    left = [state for state in "edcba" if await store.take_login(state) is not None]
+    await store.close()
+    assert left == ["c", "b", "a"]
 
 
 async def test_a_refused_password_is_not_repeated(own_redis: RedisServer) -> None:

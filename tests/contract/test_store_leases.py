@@ -93,7 +93,9 @@ async def test_a_write_needs_the_lease_it_names(store: SessionStore, key: str) -
 async def test_a_lease_guards_its_own_session_only(store: SessionStore, key: str) -> None:
     """The lease of one session is no permission to write another."""
     await create(store, key)
-    foreign = await acquire(store, key + "x")
+    own = await acquire(store, key)
+    await acquire(store, key + "x")
+    foreign = Lease(key + "x", own.fence)
     assert await store.replace(key, b"two", expected_version=1, lease=foreign) is False
 
 

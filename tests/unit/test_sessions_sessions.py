@@ -11,6 +11,7 @@ from bff.errors import StoreUnavailable
 from bff.model import Session, Tokens
 from bff.sessions.keyring import Keyring
 from bff.sessions.memory import MemoryStore
+from bff.sessions.records import sid_index, subject_index
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import StoredRecord
 from tests.contract.eventually import eventually
@@ -282,11 +283,22 @@ async def test_sessions_are_found_by_user_and_by_sid(
     assert await sessions.of_sid(OP, "s1") == []
 
 
-async def test_no_two_users_share_an_index(sessions: Sessions, clock: ManualClock) -> None:
-    """Where issuer ends and subject begins is part of the name."""
-    await sessions.create("a", issuer=OP, sub="/x", sid=None, tokens=tokens(clock))
-    assert await sessions.of_subject(OP + "/", "x") == []
-    assert await sessions.of_subject(OP + "/x", "") == []
+async def test_an_index_is_not_believed(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """Who can write to the store can't have a user's sessions ended or listed as another's."""
+    await create(sessions, clock)
+    store._indexes[subject_index(OP, "bob")] = {"k": None}
+    store._indexes[sid_index(OP, "s2")] = {"k": None}
+    assert await sessions.of_subject(OP, "bob") == []
+    assert await sessions.of_sid(OP, "s2") == []
+
+
+def test_no_two_users_share_an_index() -> None:
+    """Where issuer ends and subject begins is part of the name, and so is the kind."""
+    names = {subject_index("ab", "c"), subject_index("a", "bc"), sid_index("ab", "c")}
+    assert len(names) == 3
+    assert subject_index("ab", "c") in names
 
 
 # --- what can't be opened
@@ -485,7 +497,7 @@ async def test_activity_during_trouble_is_written_afterwards(
     clock.advance(100)
     store.is_down = False
     await eventually(lambda: store.touches == ["k"])
-    assert store._records["k"].idle_expires_at == pytest.approx(active_at + POLICY.idle_seconds)
+    assert store._records["k"].idle_expires_at == active_at + POLICY.idle_seconds
 
 
 async def test_activity_is_not_lost_at_shutdown(store: SlowStore, clock: ManualClock) -> None:
