@@ -194,6 +194,7 @@ class Gateway:
                 cookies,
                 self._metrics,
                 claims=self._claims,
+                max_per_user=settings.session.max_per_user,
             ),
             "user": User(
                 self._sessions,

@@ -59,6 +59,7 @@ def session_policy(settings: Settings) -> SessionPolicy:
         absolute_seconds=session.absolute_timeout,
         cache_entries=session.cache_entries,
         cache_seconds=session.cache_max_age,
+        stale_seconds=session.stale_while_store_down,
     )
 
 

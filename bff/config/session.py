@@ -113,6 +113,18 @@ class SessionSettings(Section):
         description="Sessions held in memory per process.",
     )
 
+    stale_while_store_down: Annotated[Duration, Between("0s", "1h")] = Field(
+        default="0s",
+        validate_default=True,
+        description="While the store is down, sessions that were read at most this long ago go on "
+        "with the tokens they had. 0s: calls are answered 503 until the store is back.",
+    )
+    max_per_user: Annotated[StrictInt, Field(ge=0, le=1000)] = Field(
+        default=0,
+        description="Sessions one user may have at a time; past it a login ends the oldest. 0: no "
+        "limit.",
+    )
+
     @property
     def is_in_memory(self) -> bool:
         return self.store.get_secret_value() == IN_MEMORY

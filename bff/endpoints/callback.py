@@ -44,7 +44,10 @@ SILENT_REFUSALS = frozenset(
 
 
 class Callback:
-    """Verifies the answer, redeems the code, creates the session."""
+    """Verifies the answer, redeems the code, creates the session.
+
+    `max_per_user`: past that many sessions of one user the oldest ends; 0 means no limit.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Callback:
         metrics: Metrics,
         *,
         claims: ClaimAllowList,
+        max_per_user: int,
     ) -> None:
         self._relying_party = relying_party
         self._transactions = transactions
@@ -68,6 +72,7 @@ class Callback:
         self._cookies = cookies
         self._metrics = metrics
         self._claims = claims
+        self._max_per_user = max_per_user
 
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         try:
@@ -113,9 +118,17 @@ class Callback:
         session = await self._create(new_id.key, identity, client)
         if transaction.previous_session is not None:
             await self._ender.end(transaction.previous_session, "replaced", revoke=False)
+        await self._keep_to_limit(session)
         self._metrics.login("ok")
         log.info("login_succeeded", sub=session.sub, session=session.key[:16])
         return new_id.value
+
+    async def _keep_to_limit(self, session: Session) -> None:
+        if self._max_per_user == 0:
+            return
+        owned = await self._sessions.of_subject(session.issuer, session.sub)
+        for oldest in owned[: -self._max_per_user]:
+            await self._ender.end(oldest, "limit")
 
     async def _create(self, key: str, identity: Identity, client: str) -> Session:
         return await self._sessions.create(

@@ -6,6 +6,7 @@ meanwhile speaks against it. Knows no store and no clock; `now` is epoch seconds
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bff.model import Session
@@ -51,6 +52,10 @@ class SessionCache:
             return None
         self._entries.move_to_end(key)
         return entry.session
+
+    def __iter__(self) -> Iterator[tuple[Session, float]]:
+        """What is held, and when each was read; the least recently used first."""
+        return ((entry.session, entry.read_at) for entry in self._entries.values())
 
     def begin(self, key: str, now: float) -> Ticket:
         """Before asking the store; every ticket must come back to `finish`."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from bff.clock import Clock
 from bff.model import Session
 from bff.sessions.cache import SessionCache
+from bff.sessions.last_known import LastKnown
 from bff.sessions.observers import Observers
 from bff.sessions.reads import JoinedReads
 from bff.sessions.records import SealedSessions
@@ -33,12 +34,14 @@ class SessionReader:
         clock: Clock,
         cache: SessionCache,
         observers: Observers,
+        last_known: LastKnown,
     ) -> None:
         self._store = store
         self._records = records
         self._clock = clock
         self._cache = cache
         self._observers = observers
+        self._last_known = last_known
         self._reads = JoinedReads(self.load_fresh)
         self.watching = False
 
@@ -51,10 +54,9 @@ class SessionReader:
         session = self.cached(key)
         if session is not None:
             return session
-        if not self.watching:
-            # A read that began before a logout elsewhere must not be joined after it.
-            return await self.load_fresh(key)
-        return await self._reads.get(key)
+        # Without news, a read that began before a logout elsewhere must not be joined after it.
+        read = self._reads.get if self.watching else self.load_fresh
+        return await self._last_known.fall_back(key, read)
 
     async def load_fresh(self, key: str) -> Session | None:
         """As the store has it now, and into the cache."""
@@ -90,6 +92,7 @@ class SessionReader:
     def forget(self, key: str) -> None:
         """The record is gone, or may be."""
         self._cache.ended(key)
+        self._last_known.forget(key)
         self._reads.close_to_joiners(key)
 
     async def close(self) -> None:
@@ -108,6 +111,9 @@ class SessionReader:
         self._observers.ended(key, reason)
 
     def on_watch(self, *, watching: bool) -> None:
+        if not watching:
+            for session, read_at in self._cache:
+                self._last_known.remember(session, read_at)
         self._cache.clear()
         self._reads.close_all_to_joiners()
         self.watching = watching

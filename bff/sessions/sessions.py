@@ -13,6 +13,7 @@ from bff.clock import Clock
 from bff.model import NO_CLAIMS, Session, Tokens
 from bff.sessions.cache import SessionCache
 from bff.sessions.keyring import Keyring
+from bff.sessions.last_known import LastKnown
 from bff.sessions.observers import Observer, Observers
 from bff.sessions.reader import SessionReader
 from bff.sessions.records import SealedSessions, indexes_of, sid_index, subject_index
@@ -24,12 +25,16 @@ TOUCH_EVERY_AT_MOST_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class SessionPolicy:
-    """How long sessions live, and how many of them are kept in memory for how long."""
+    """How long sessions live, and how many of them are kept in memory for how long.
+
+    `stale_seconds`: while the store is down, a session read at most that long ago goes on.
+    """
 
     idle_seconds: float
     absolute_seconds: float
     cache_entries: int = 100_000
     cache_seconds: float = 5.0
+    stale_seconds: float = 0.0
 
     @property
     def touch_every_seconds(self) -> float:
@@ -50,7 +55,10 @@ class Sessions:
         self._records = SealedSessions(keyring)
         self._observers = Observers()
         cache = SessionCache(entries=policy.cache_entries, seconds=policy.cache_seconds)
-        self._reader = SessionReader(store, self._records, clock, cache, self._observers)
+        last_known = LastKnown(clock, seconds=policy.stale_seconds, entries=policy.cache_entries)
+        self._reader = SessionReader(
+            store, self._records, clock, cache, self._observers, last_known
+        )
         self._touches = Touches(store, clock, policy.idle_seconds, self._reader.forget)
         store.watch(self._reader)
 

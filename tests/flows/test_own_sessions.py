@@ -67,6 +67,23 @@ async def test_the_sessions_of_another_user_can_not_be_ended() -> None:
         assert (await bob.fetch("GET", "/bff/user")).status == 200
 
 
+async def test_past_the_limit_the_oldest_session_ends() -> None:
+    session = "max_per_user = 2"
+    async with (
+        running_stack(session=session) as stack,
+        Browser() as first,
+        Browser() as second,
+        Browser() as third,
+        Browser() as bob,
+    ):
+        await log_in(bob, stack, "bob")
+        for browser in (first, second, third):
+            await log_in(browser, stack)
+        everybody = (first, second, third, bob)
+        statuses = [(await one.fetch("GET", "/bff/user")).status for one in everybody]
+        assert statuses == [401, 200, 200, 200]
+
+
 @pytest.mark.rule("CS-01")
 async def test_the_list_is_guarded_like_everything_else() -> None:
     async with running_stack() as stack, Browser() as browser:

@@ -55,6 +55,18 @@ async def test_a_store_that_is_down_is_503_and_the_session_is_there_afterwards(
         await until(is_back, seconds=20)
 
 
+async def test_sessions_may_go_on_for_a_while_if_so_configured(own_redis: RedisServer) -> None:
+    session = 'stale_while_store_down = "10m"'
+    async with running_stack(store=own_redis.url, session=session) as stack, Browser() as browser:
+        await log_in(browser, stack)
+        assert (await browser.fetch("GET", "/api/me")).status == 200
+        own_redis.stop()
+        for _ in range(20):
+            assert (await browser.fetch("GET", "/api/me")).status == 200
+        logout = await browser.fetch("POST", "/bff/logout")
+        assert (logout.status, logout.json()["code"]) == (503, "store_unavailable")
+
+
 @pytest.mark.rule("SE-10")
 async def test_a_login_during_an_outage_fails_clearly_and_works_afterwards(
     own_redis: RedisServer,
