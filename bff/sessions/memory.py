@@ -1,12 +1,13 @@
 """Sessions in this process's memory: the embedded default, for one worker.
 
-Nothing here awaits, so each method is one atomic step of the event loop. Expiry is by the injected
-clock: on access, and by a sweep of bounded length with every write.
+Nothing here awaits but the scan, so each method is one atomic step of the event loop. Expiry is by
+the injected clock: on access, and by a sweep of bounded length with every write.
 """
 
+import asyncio
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from bff.clock import Clock
@@ -14,6 +15,7 @@ from bff.errors import InternalError
 from bff.sessions.store import Lease, StoredRecord, StoreListener
 
 SWEPT_AT_ONCE = 16
+SCANNED_AT_ONCE = 500
 
 
 @dataclass(slots=True)
@@ -124,6 +126,12 @@ class MemoryStore:
 
     async def members(self, index: str) -> tuple[str, ...]:
         return tuple(self._indexes.get(index, ()))
+
+    async def scan(self) -> AsyncIterator[tuple[str, ...]]:
+        keys = iter(tuple(self._records))
+        while batch := tuple(itertools.islice(keys, SCANNED_AT_ONCE)):
+            yield tuple(key for key in batch if self._live(key) is not None)
+            await asyncio.sleep(0)
 
     # --- refresh leases
 

@@ -31,6 +31,8 @@ ONE_RETRY = Retry(NoBackoff(), 1, (RedisConnectionError,))
 # A subscriber must hear of every break, for it may have missed something.
 NO_RETRY = Retry(NoBackoff(), 0, (RedisConnectionError,))
 
+SCANNED_AT_ONCE = 500  # keys the server looks at in one step: well under a millisecond
+
 
 @dataclass(frozen=True, slots=True)
 class RedisLimits:
@@ -73,6 +75,18 @@ class RedisClient:
             except NoScriptError:
                 return await self._redis.execute_command("EVAL", script, len(keys), *keys, *args)
 
+    async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
+        """The names of all keys like `pattern`, some at a time; one that stays is found, perhaps
+        twice. Raises `StoreUnavailable`."""
+        for node in await self._nodes_with_keys():
+            cursor = 0
+            while True:
+                async with self._bounded():
+                    cursor, names = await self._scan_step(node, cursor, pattern)
+                yield names
+                if cursor == 0:
+                    break
+
     async def subscriber(self) -> Redis:
         """A client for one subscription, to be closed by the caller. Raises one of `FAILURES`."""
         if isinstance(self._redis, RedisCluster):
@@ -101,6 +115,23 @@ class RedisClient:
             return master
         [(host, port)] = self._url.hosts
         return Redis(host=host, port=port, db=self._url.db, **options)
+
+    async def _nodes_with_keys(self) -> list[ClusterNode | None]:
+        if not isinstance(self._redis, RedisCluster):
+            return [None]
+        async with self._bounded():
+            await self._redis.initialize()
+        return [*self._redis.get_primaries()]
+
+    async def _scan_step(
+        self, node: ClusterNode | None, cursor: int, pattern: str
+    ) -> tuple[int, list[bytes]]:
+        command = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED_AT_ONCE)
+        if node is None:
+            answer = await self._redis.execute_command(*command)
+            return int(answer[0]), answer[1]
+        cursors, names = await self._redis.execute_command(*command, target_nodes=node)
+        return int(cursors[node.name]), names
 
     @asynccontextmanager
     async def _bounded(self) -> AsyncIterator[None]:

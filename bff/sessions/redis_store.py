@@ -7,7 +7,7 @@ What spans slots is done in steps that may be repeated, in an order that leaves 
 pointing nowhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
 from bff.clock import Clock
@@ -117,6 +117,13 @@ class RedisStore:
             "ZRANGEBYSCORE", self._name("i", index), f"({self._now_ms()}", "+inf"
         )
         return tuple(member.decode() for member in found)
+
+    async def scan(self) -> AsyncIterator[tuple[str, ...]]:
+        pattern = self._session("*")
+        before, after = pattern.split("*")
+        async for names in self._client.scan(pattern):
+            found = (name.decode() for name in names)
+            yield tuple(name.removeprefix(before).removesuffix(after) for name in found)
 
     # --- refresh leases
 

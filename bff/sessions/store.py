@@ -11,7 +11,7 @@ and a False or None may hide an own write that was tried twice. Who must know re
 Expiry is not announced to listeners: whoever holds a stream open watches the clock as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -107,6 +107,13 @@ class SessionStore(Protocol):
 
     async def members(self, index: str) -> tuple[str, ...]:
         """Keys of the sessions in an index set; some may have just expired."""
+
+    def scan(self) -> AsyncIterator[tuple[str, ...]]:
+        """Keys of all sessions, some at a time, with little work a step.
+
+        A session that is there all the while is found, perhaps twice; of those that come and go
+        meanwhile some are. In a cluster one that moves between nodes just then may be missed.
+        """
 
     # --- refresh leases
 
