@@ -47,8 +47,7 @@ class ProviderKey:
     material: RSAKey | ECKey | OKPKey = field(repr=False, compare=False)
 
     def fits(self, alg: str) -> bool:
-        kty, crv = KEY_OF_ALG[alg]
-        return self.kty == kty and (crv is None or self.crv == crv) and self.alg in {None, alg}
+        return (self.kty, self.crv) == KEY_OF_ALG[alg] and self.alg in {None, alg}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +99,12 @@ def _may_verify(entry: Mapping[str, object]) -> bool:
 
 
 def _material(kty: str, public: dict[str, object]) -> RSAKey | ECKey | OKPKey | None:
-    if not all(isinstance(value, str) for value in public.values()):
-        return None
-    members = {name: str(value) for name, value in public.items()}
+    members = {name: value for name, value in public.items() if isinstance(value, str)}
     try:
         if kty == "RSA" and not _is_sound_rsa(members["n"], members["e"]):
             return None
         key = JWKRegistry.import_key({"kty": kty, **members})
-    except (JoseError, ValueError, KeyError):  # KeyError: an unknown curve
+    except (JoseError, ValueError, KeyError):  # KeyError: a member that is missing or no text
         return None
     return key if isinstance(key, RSAKey | ECKey | OKPKey) else None
 

@@ -128,5 +128,6 @@ def _refresh_expires_at(
         seconds = stated_lifetime(document.get(name), MAX_REFRESH_LIFETIME_SECONDS)
         if seconds is not None:
             return now + seconds
-    keeps_old = new_refresh_token is None and previous is not None
-    return previous.refresh_expires_at if keeps_old and previous else None
+    if new_refresh_token is not None or previous is None:
+        return None
+    return previous.refresh_expires_at

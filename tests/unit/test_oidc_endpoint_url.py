@@ -41,6 +41,8 @@ from bff.oidc.endpoint_url import (
         ("https://op.example.test/a b", PlainHttp.NEVER, False),
         ("https://op.example.test/\r\nHost: x", PlainHttp.NEVER, False),
         ("https://evil.test\\@op.example.test/", PlainHttp.NEVER, False),
+        ("https://op.example.test/a\\b", PlainHttp.NEVER, False),
+        ('https://op.example.test/"><b>', PlainHttp.NEVER, False),
         ("https://öp.example.test/", PlainHttp.NEVER, False),
         ("https://[::1/", PlainHttp.NEVER, False),
         ("https://op%2eexample.test/", PlainHttp.NEVER, False),

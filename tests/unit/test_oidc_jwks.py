@@ -30,6 +30,8 @@ def kids(jwks: list[object], alg: str, kid: str | None = None) -> list[str | Non
         ([RSA.jwk(), RSA_2.jwk(use="enc"), EC.jwk()], "RS256", None, ["rsa"]),
         ([RSA.jwk(alg="RS256"), RSA_2.jwk(alg="PS256")], "PS256", None, ["rsa2"]),
         ([RSA.jwk(), RSA_2.jwk()], "RS256", None, ["rsa", "rsa2"]),
+        ([RSA.jwk(alg=None), EC.jwk(alg=None), OKP.jwk(alg=None)], "RS256", None, ["rsa"]),
+        ([RSA.jwk(alg=None), EC.jwk(alg=None), OKP.jwk(alg=None)], "ES256", None, ["ec"]),
         # one kid on two keys
         ([RSA.jwk(kid="same"), EC.jwk(kid="same")], "ES256", "same", ["same"]),
         ([RSA.jwk(kid="same"), RSA_2.jwk(kid="same")], "RS256", "same", ["same", "same"]),
@@ -65,6 +67,7 @@ UNUSABLE: dict[str, object] = {
     "slow_exponent": RSA.jwk(e="_" * 300),
     "not_base64": RSA.jwk(n="!" * 400),
     "empty": RSA.jwk(n=""),
+    "member_a_number": RSA.jwk(n=7),
     "member_missing": {name: v for name, v in RSA.jwk().items() if name != "e"},
     "unknown_curve": EC.jwk(crv="P-999"),
     "off_the_curve": EC.jwk(x="AA"),

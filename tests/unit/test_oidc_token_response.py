@@ -44,6 +44,12 @@ def test_the_least_an_op_can_send_is_enough() -> None:
     assert tokens == Tokens("at", NOW, NOW + 300, None, None, None, "openid")
 
 
+@pytest.mark.parametrize("scope", [None, "", ["openid", "x"], 7])
+def test_a_scope_that_is_not_said_is_the_one_asked_for(scope: object) -> None:
+    """RFC 6749 section 5.1."""
+    assert process({**ANSWER, "scope": scope}).scope == "openid"
+
+
 @pytest.mark.rule("TK-04")
 @pytest.mark.parametrize("token_type", ["Bearer", "bearer", "bEaReR", "BEARER"])
 def test_the_token_type_is_compared_without_case(token_type: str) -> None:
