@@ -154,11 +154,13 @@ def gateway_toml(
     ports: Ports,
     *,
     store: str = "memory://",
+    scope: str = SCOPE,
     session: str = "",
     oidc: str = "",
     server: str = "",
     extra: str = "",
     routes: str | None = None,
+    spa: str | None = None,
 ) -> str:
     """The usual configuration, with further lines for its tables."""
     api_route = f"""
@@ -178,7 +180,7 @@ shutdown_timeout = "2s"
 issuer = "http://127.0.0.1:{ports.op}"
 client_id = "{CLIENT_ID}"
 client_secret = "{CLIENT_SECRET}"
-scope = "{SCOPE}"
+scope = "{scope}"
 {oidc}
 [session]
 store = "{store}"
@@ -188,7 +190,7 @@ secrets = ["{SESSION_SECRET}"]
 claims = ["name", "email"]
 {extra}
 [spa]
-root = "{SPA_ROOT}"
+{f'root = "{SPA_ROOT}"' if spa is None else spa}
 {api_route if routes is None else routes}
 """
 
@@ -199,16 +201,20 @@ async def running_stack(
     store: str = "memory://",
     clock: Clock | None = None,
     access_token_seconds: int = 60,
+    scope: str = SCOPE,
     session: str = "",
     oidc: str = "",
     server: str = "",
     extra: str = "",
     routes: str | None = None,
+    spa: str | None = None,
     op: Mapping[str, object] | None = None,
+    backchannel: bool = False,
     prepare_op: Callable[[web.Application], None] | None = None,
 ) -> AsyncIterator[Stack]:
     """Start all of it. The keyword texts are further lines of the gateway's configuration; `op`
-    are further settings of the demo OP, `prepare_op` is handed its application before it starts."""
+    are further settings of the demo OP, `prepare_op` is handed its application before it starts.
+    With `backchannel` the OP tells the gateway of logouts."""
     ports = Ports(free_port(), free_port(), free_port(), free_port())
     issuer, public_url = f"http://127.0.0.1:{ports.op}", f"http://localhost:{ports.gateway}"
     client = Client(
@@ -216,6 +222,7 @@ async def running_stack(
         CLIENT_SECRET,
         redirect_uris=(f"{public_url}/bff/callback",),
         post_logout_redirect_uris=(f"{public_url}/",),
+        backchannel_logout_uri=f"{public_url}/bff/backchannel-logout" if backchannel else None,
     )
     op_settings = OpSettings(
         issuer=issuer,
@@ -227,7 +234,15 @@ async def running_stack(
     if prepare_op is not None:
         prepare_op(op_application)
     toml = gateway_toml(
-        ports, store=store, session=session, oidc=oidc, server=server, extra=extra, routes=routes
+        ports,
+        store=store,
+        scope=scope,
+        session=session,
+        oidc=oidc,
+        server=server,
+        extra=extra,
+        routes=routes,
+        spa=spa,
     )
     gateway = Gateway(settings_from(toml), clock)
     async with (
