@@ -10,8 +10,10 @@ from bff.admin.listener import AdminEndpoints
 from bff.app import parts
 from bff.clock import Clock, SystemClock
 from bff.config.settings import Settings
+from bff.endpoints.backchannel_logout import BackchannelLogout
 from bff.endpoints.callback import Callback
 from bff.endpoints.events import Events, EventSettings
+from bff.endpoints.frontchannel_logout import FrontchannelLogout
 from bff.endpoints.login import Login, Resume, ReturnRules
 from bff.endpoints.logout import Logout
 from bff.endpoints.pages import Pages
@@ -29,6 +31,7 @@ from bff.proxy.listener import Listener
 from bff.sessions.bonds import SessionBonds
 from bff.sessions.cookie import Binder, LogoutSid, SessionCookie
 from bff.sessions.keyring import Keyring
+from bff.sessions.seen import SeenLogoutTokens
 from bff.sessions.sessions import Sessions
 from bff.sessions.transactions import Transactions
 from bff.tokens.claims import ClaimAllowList
@@ -36,6 +39,7 @@ from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
 from bff.tokens.due import RefreshPolicy
 from bff.tokens.ending import SessionEnder
+from bff.tokens.op_logout import OpLogout
 
 log = structlog.get_logger("bff.app")
 
@@ -71,6 +75,13 @@ class Gateway:
             self._relying_party,
             self._metrics,
             revoke=settings.oidc.revoke_on_logout,
+        )
+        self._op_logout = OpLogout(
+            self._relying_party,
+            self._sessions,
+            self._ender,
+            SeenLogoutTokens(self._store, self._clock),
+            self._metrics,
         )
         self._claims = ClaimAllowList(settings.user.claims)
         self._bonds = SessionBonds(self._sessions, self._clock)
@@ -145,6 +156,7 @@ class Gateway:
         grace = self.settings.server.shutdown_timeout
         for runner in self._runners:
             await runner.cleanup()
+        await self._op_logout.close(grace)
         await self._coordinator.close(grace)
         await self._ender.close(grace)
         await self._forwarder.close()
@@ -219,6 +231,11 @@ class Gateway:
             "sessions": own_sessions.collection,
             "session": own_sessions.item,
         }
+        endpoints["backchannel-logout"] = BackchannelLogout(self._op_logout)
+        if settings.oidc.frontchannel_logout:
+            endpoints["frontchannel-logout"] = FrontchannelLogout(
+                self._op_logout, issuer=settings.oidc.issuer
+            )
         if settings.spa.root is not None:
             endpoints["spa"] = Spa(Path(settings.spa.root), settings.spa.content_security_policy)
         login_url = f"{server.prefix}/login"

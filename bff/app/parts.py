@@ -9,7 +9,7 @@ from bff.config.settings import Settings
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.gate.csrf import CsrfGuard
 from bff.gate.decision import GateSettings
-from bff.gate.endpoints import SPA_RULE, EndpointTable
+from bff.gate.endpoints import FRONTCHANNEL_RULE, RULES, SPA_RULE, EndpointTable
 from bff.gate.forwarding import Forwarding
 from bff.gate.peers import TrustedProxies
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
@@ -44,6 +44,8 @@ def relying_party(settings: Settings, clock: Clock) -> RelyingParty:
             authorization_params=oidc.authorization_params,
             userinfo=oidc.userinfo,
             send_id_token_hint=oidc.send_id_token_hint,
+            backchannel_logout_session_required=oidc.backchannel_logout_session_required,
+            allow_untyped_logout_tokens=oidc.allow_untyped_logout_tokens,
             leeway_seconds=oidc.leeway,
             timeout_seconds=oidc.timeout,
             ca_file=str(oidc.ca_file) if oidc.ca_file else None,
@@ -77,12 +79,13 @@ def browser_cookies(settings: Settings) -> BrowserCookies:
 def gate_settings(settings: Settings) -> GateSettings:
     server = settings.server
     names = browser_cookies(settings)
+    rules = (*RULES, FRONTCHANNEL_RULE) if settings.oidc.frontchannel_logout else RULES
     hosts = {server.authority, *server.additional_hosts}
     return GateSettings(
         hosts=frozenset(host.lower().encode() for host in hosts),
         session_cookie=names.session_name.encode(),
         binder_cookie=names.binder_name.encode(),
-        endpoints=EndpointTable(server.prefix),
+        endpoints=EndpointTable(server.prefix, rules),
         spa=SPA_RULE if settings.spa.root is not None else None,
     )
 

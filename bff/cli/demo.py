@@ -48,6 +48,7 @@ def demo(
                     client_secret,
                     redirect_uris=(f"{public_url}/bff/callback",),
                     post_logout_redirect_uris=(f"{public_url}/",),
+                    backchannel_logout_uri=f"{public_url}/bff/backchannel-logout",
                 ),
             ),
             access_token_seconds=access_token_seconds,

@@ -108,6 +108,23 @@ class OidcSettings(Section):
         default=True,
         description="Whether a logout revokes the refresh token at the OP (RFC 7009).",
     )
+    backchannel_logout_session_required: StrictBool = Field(
+        default=False,
+        description="Whether a logout token must name a session (sid), as the client setting of "
+        "this name at the OP promises.",
+    )
+    allow_untyped_logout_tokens: StrictBool = Field(
+        default=False,
+        description='A relaxation: accepts logout tokens whose typ is absent or "JWT" instead of '
+        '"logout+jwt", and those without exp. For an OP that sends no others.',
+    )
+    frontchannel_logout: StrictBool = Field(
+        default=False,
+        description="Whether to offer front-channel logout: the OP loads a page of the gateway in "
+        "a frame of its logout page. It needs no cookie there, but a blocked frame is a logout "
+        "that never arrives: prefer back-channel logout, which is always offered. Register it "
+        "with frontchannel_logout_session_required.",
+    )
     leeway: Annotated[Duration, Between("0s", "60s")] = Field(
         default="30s",
         validate_default=True,

@@ -33,11 +33,13 @@ RULES = (
     EndpointRule("resume", {"GET": Guard.NAVIGATION}),
     EndpointRule("user", {"GET": Guard.CSRF}),
     EndpointRule("logout", {"GET": Guard.NONE, "POST": Guard.CSRF}),
+    EndpointRule("backchannel-logout", {"POST": Guard.NONE}, wants_session=False),
     EndpointRule("events", {"GET": Guard.SAME_ORIGIN}),
     EndpointRule("sessions", {"GET": Guard.CSRF, "DELETE": Guard.CSRF}),
     EndpointRule("session", {"DELETE": Guard.CSRF}, path="sessions/*"),
 )
 
+FRONTCHANNEL_RULE = EndpointRule("frontchannel-logout", {"GET": Guard.NONE}, wants_session=False)
 SPA_RULE = EndpointRule("spa", {"GET": Guard.NONE, "HEAD": Guard.NONE}, wants_session=False)
 
 

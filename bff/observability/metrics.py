@@ -37,6 +37,12 @@ class Metrics:
         self._revocations_failed = Counter(
             "bff_revocations_failed_total", "Tokens the OP did not revoke", registry=self.registry
         )
+        self._op_logouts = Counter(
+            "bff_op_logouts_total",
+            "Logouts the OP told of, by channel and outcome (ended, no_session, or an error code)",
+            ["channel", "outcome"],
+            registry=self.registry,
+        )
         self._store_up = Gauge(
             "bff_store_watching",
             "1 while changes made by other processes are being followed",
@@ -59,6 +65,9 @@ class Metrics:
 
     def revocation_failed(self) -> None:
         self._revocations_failed.inc()
+
+    def op_logout(self, channel: str, outcome: str) -> None:
+        self._op_logouts.labels(channel, outcome).inc()
 
     def store_watching(self, *, watching: bool) -> None:
         self._store_up.set(1 if watching else 0)

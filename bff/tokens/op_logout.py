@@ -1,0 +1,124 @@
+"""Logouts that the OP tells of: which sessions each is about, and that they end.
+
+What has begun is finished, whoever hangs up meanwhile: an OP need not wait for our answer, and the
+frame of a front-channel logout is gone in a moment.
+
+OpenID Connect Back-Channel Logout 1.0 sections 2.6 and 2.7, Front-Channel Logout 1.0 section 3.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from bff.errors import BffError, LogoutTokenInvalid
+from bff.model import Session
+from bff.observability.metrics import Metrics
+from bff.oidc.logout_token import LogoutNotice
+from bff.oidc.relying_party import RelyingParty
+from bff.sessions.seen import SeenLogoutTokens
+from bff.sessions.sessions import Sessions
+from bff.tokens.ending import SessionEnder
+from bff.tokens.single_flight import SingleFlight
+
+BACK_CHANNEL = "backchannel_logout"
+FRONT_CHANNEL = "frontchannel_logout"
+
+Work = Callable[[], Awaitable[list[Session]]]
+
+log = structlog.get_logger("bff.audit")
+
+
+class OpLogout:
+    """Both methods return how many sessions they ended; none is a success as well (section 2.7)."""
+
+    def __init__(
+        self,
+        relying_party: RelyingParty,
+        sessions: Sessions,
+        ender: SessionEnder,
+        seen: SeenLogoutTokens,
+        metrics: Metrics,
+    ) -> None:
+        self._relying_party = relying_party
+        self._sessions = sessions
+        self._ender = ender
+        self._seen = seen
+        self._metrics = metrics
+        self._flights: SingleFlight[int] = SingleFlight()
+
+    async def back_channel(self, logout_token: str, request_id: str) -> int:
+        """End what a logout token names.
+
+        Raises:
+            LogoutTokenInvalid: a check failed, or the token has done its work before.
+            OpError, StoreUnavailable: it could not be done; the same token may be sent again.
+        """
+        key = hashlib.sha256(logout_token.encode("utf-8", "surrogatepass")).hexdigest()
+        return await self._finished(
+            key, BACK_CHANNEL, request_id, lambda: self._by_token(logout_token)
+        )
+
+    async def front_channel(self, issuer: str, sid: str, request_id: str) -> int:
+        """End the sessions of one session at the OP. Their tokens are left to the OP.
+
+        Raises:
+            StoreUnavailable: it could not be done.
+        """
+        return await self._finished(
+            f"sid {sid}", FRONT_CHANNEL, request_id, lambda: self._by_sid(issuer, sid)
+        )
+
+    async def close(self, seconds: float) -> None:
+        """Let what has begun finish, for at most `seconds`."""
+        await self._flights.drain(seconds)
+
+    async def _by_token(self, logout_token: str) -> list[Session]:
+        notice = await self._relying_party.logout_token(logout_token)
+        if await self._seen.has(notice.issuer, notice.jti):
+            raise LogoutTokenInvalid("jti_replayed")  # section 2.6 (8)
+        ended = await self._end(await self._named_by(notice), BACK_CHANNEL)
+        # Only now: after a failure on the way here the OP's next try must not count as a replay.
+        await self._seen.add(notice.issuer, notice.jti, expires_at=notice.expires_at)
+        return ended
+
+    async def _by_sid(self, issuer: str, sid: str) -> list[Session]:
+        return await self._end(await self._sessions.of_sid(issuer, sid), FRONT_CHANNEL)
+
+    async def _named_by(self, notice: LogoutNotice) -> list[Session]:
+        """Section 2.4: `sid` is one session at the OP; `sub` alone is all of the user's. With both,
+        both must fit; a session that came without `sid` may be the one meant, and is taken."""
+        if notice.sub is None:
+            return await self._sessions.of_sid(notice.issuer, notice.sid or "")
+        of_user = await self._sessions.of_subject(notice.issuer, notice.sub)
+        return [s for s in of_user if notice.sid is None or s.sid in (None, notice.sid)]
+
+    async def _end(self, sessions: list[Session], reason: str) -> list[Session]:
+        ended = []
+        for session in sessions:
+            revoke = reason == BACK_CHANNEL and not _is_offline(session)
+            ended.append(await self._ender.end(session, reason, revoke=revoke))
+        return [session for session in ended if session is not None]
+
+    async def _finished(self, key: str, channel: str, request_id: str, work: Work) -> int:
+        flight = self._flights.start(key, lambda: self._recorded(channel, request_id, work))
+        return await asyncio.shield(flight)
+
+    async def _recorded(self, channel: str, request_id: str, work: Work) -> int:
+        try:
+            ended = await work()
+        except BffError as error:
+            self._metrics.op_logout(channel, error.code)
+            log.warning(channel, outcome=error.code, detail=error.log_detail, request_id=request_id)
+            raise
+        outcome = "ended" if ended else "no_session"
+        subs = sorted({session.sub for session in ended})
+        self._metrics.op_logout(channel, outcome)
+        log.info(channel, outcome=outcome, sessions=len(ended), subs=subs, request_id=request_id)
+        return len(ended)
+
+
+def _is_offline(session: Session) -> bool:
+    """Section 2.7: a refresh token with `offline_access` should outlive the session at the OP."""
+    return "offline_access" in session.tokens.scope.split()
