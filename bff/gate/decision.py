@@ -295,12 +295,10 @@ class Gate:
 
     def _may_clear_cookie(self, fields: ScannedFields) -> bool:
         # A login open in another tab may be setting a new cookie right now; this answer, sent for
-        # the old one, must not delete it. Such a browser carries the binder cookie.
-        lines = fields.values(b"cookie")
-        return (
-            cookies.find(lines, self._settings.session_cookie) is not Cookie.ABSENT
-            and cookies.find(lines, self._settings.binder_cookie) is Cookie.ABSENT
-        )
+        # the old one, must not delete it. Such a browser carries the binder cookie. A cookie we
+        # can't verify stays as well: a replica with other secrets may know it.
+        binder = cookies.find(fields.values(b"cookie"), self._settings.binder_cookie)
+        return binder is Cookie.ABSENT and self._session_key(fields) is not None
 
 
 _READING = frozenset({"GET", "HEAD"})

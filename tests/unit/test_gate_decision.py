@@ -166,6 +166,9 @@ def test_a_dead_cookie_is_cleared_unless_a_login_is_open_in_this_browser() -> No
     gone = ask(gate, b"/api/x", during, HEADER, known=Known(None))
     assert isinstance(gone, Answer)
     assert not gone.clear_cookie
+    unverified = ask(gate, b"/api/x", HEADER, (b"Cookie", b"bff=of-another-replica"))
+    assert isinstance(unverified, Answer)
+    assert not unverified.clear_cookie
     nothing_sent = ask(gate, b"/api/x", HEADER)
     assert isinstance(nothing_sent, Answer)
     assert not nothing_sent.clear_cookie
