@@ -1,10 +1,14 @@
-"""`/healthz`, `/readyz`, `/metrics`. No user data in any of them."""
+"""The admin listener: `/healthz`, `/readyz` and `/metrics`, with no user data in any of them, and
+`/sessions` for administrators. It has no authentication; its address decides who can reach it.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from bff.admin.answers import answer_errors
+from bff.admin.sessions import AdminSessions
 from bff.errors import BffError
 from bff.observability.metrics import Metrics
 
@@ -16,9 +20,12 @@ Check = Callable[[], Awaitable[object]]
 class AdminEndpoints:
     """`checks` are named probes of what the gateway depends on; each may raise a `BffError`."""
 
-    def __init__(self, checks: Mapping[str, Check], metrics: Metrics) -> None:
+    def __init__(
+        self, checks: Mapping[str, Check], metrics: Metrics, sessions: AdminSessions
+    ) -> None:
         self._checks = checks
         self._metrics = metrics
+        self._sessions = sessions
         self._stopping = False
 
     def stopping(self) -> None:
@@ -26,10 +33,12 @@ class AdminEndpoints:
         self._stopping = True
 
     def application(self) -> web.Application:
-        app = web.Application()
+        app = web.Application(middlewares=[answer_errors])
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._exposition)
+        app.router.add_get("/sessions", self._sessions.show)
+        app.router.add_delete("/sessions", self._sessions.end)
         return app
 
     async def _healthz(self, _request: web.Request) -> web.Response:

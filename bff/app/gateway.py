@@ -7,7 +7,10 @@ import structlog
 from aiohttp import web
 
 from bff.admin.listener import AdminEndpoints
+from bff.admin.sessions import AdminSessions
 from bff.app import parts
+from bff.app.listening import Listening, show_address
+from bff.app.share import Share
 from bff.clock import Clock, SystemClock
 from bff.config.settings import Settings
 from bff.endpoints.backchannel_logout import BackchannelLogout
@@ -43,19 +46,26 @@ from bff.tokens.op_logout import OpLogout
 
 log = structlog.get_logger("bff.app")
 
+ADMIN_SHUTDOWN_SECONDS = 3.0
+
 
 class Gateway:
     """Built from settings; `start` listens, `stop` lets running requests finish.
+
+    `share` is for one of several workers.
 
     Nothing is fetched at start: an OP or a store that is down makes the gateway not ready, and it
     recovers by itself.
     """
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, share: Share | None = None
+    ) -> None:
         self.settings = settings
+        self._share = share or Share.alone(settings.server)
         self._clock = clock or SystemClock()
         secrets = [secret.get_secret_value() for secret in settings.session.secrets]
-        self._metrics = Metrics()
+        self._metrics = Metrics(self._share.metrics_directory)
         self._store = parts.session_store(settings, self._clock)
         keyring = Keyring(secrets)
         self._sessions = Sessions(self._store, keyring, self._clock, parts.session_policy(settings))
@@ -123,8 +133,17 @@ class Gateway:
         self._front = self._build_front(
             Admission(gate, self._sessions, self._coordinator, client_tokens)
         )
+        self._sessions.observe(on_watch=self._metrics.store_watching)
         self._admin = AdminEndpoints(
-            {"store": self._store.ping, "op": self._relying_party.check}, self._metrics
+            {"store": self._store.ping, "op": self._relying_party.check},
+            self._metrics,
+            AdminSessions(
+                self._sessions,
+                self._store.scan,
+                self._ender,
+                self._clock,
+                parts.admin_session_settings(settings),
+            ),
         )
         self._runners: list[web.BaseRunner] = []
         self.public_addresses: list[str] = []
@@ -145,9 +164,13 @@ class Gateway:
             Listener(self._front.handle, self._own),
             shutdown_timeout=server.shutdown_timeout,
         )
-        self.public_addresses = await self._listen(public, server.listen)
-        admin = web.AppRunner(self._admin.application(), access_log=None)
-        self.admin_addresses = await self._listen(admin, server.admin_listen)
+        self.public_addresses = await self._listen(public, self._share.public)
+        admin = web.AppRunner(
+            self._admin.application(),
+            access_log=None,
+            shutdown_timeout=ADMIN_SHUTDOWN_SECONDS,
+        )
+        self.admin_addresses = await self._listen(admin, self._share.admin)
 
     async def stop(self) -> None:
         """Stop accepting, let requests, refreshes and revocations finish (bounded), close all."""
@@ -169,17 +192,11 @@ class Gateway:
         with contextlib.suppress(BffError):
             await self._relying_party.check()
 
-    async def _listen(self, runner: web.BaseRunner, address: str) -> list[str]:
+    async def _listen(self, runner: web.BaseRunner, listening: Listening) -> list[str]:
         self._runners.append(runner)
         await runner.setup()
-        site: web.BaseSite
-        if address.startswith("unix:"):
-            site = web.UnixSite(runner, address.removeprefix("unix:"))
-        else:
-            host, _, port = address.rpartition(":")
-            site = web.TCPSite(runner, host.strip("[]"), int(port))
-        await site.start()
-        return [_format(found) for found in runner.addresses]
+        await listening.site(runner).start()
+        return [show_address(found) for found in runner.addresses]
 
     def _build_front(self, admission: Admission) -> Front:
         settings, server = self.settings, self.settings.server
@@ -250,10 +267,3 @@ class Gateway:
             login_url=login_url,
             clear_cookie=cookies.clear_session(),
         )
-
-
-def _format(address: object) -> str:
-    if isinstance(address, tuple):
-        host = f"[{address[0]}]" if ":" in address[0] else address[0]
-        return f"{host}:{address[1]}"
-    return f"unix:{address}"

@@ -3,6 +3,8 @@
 import hashlib
 import ipaddress
 
+from bff.admin.sessions import AdminSessionSettings
+from bff.app.listening import UNIX, host_and_port
 from bff.clock import Clock
 from bff.config.routes import RouteSettings
 from bff.config.settings import Settings
@@ -62,6 +64,15 @@ def session_policy(settings: Settings) -> SessionPolicy:
         cache_entries=session.cache_entries,
         cache_seconds=session.cache_max_age,
         stale_seconds=session.stale_while_store_down,
+    )
+
+
+def admin_session_settings(settings: Settings) -> AdminSessionSettings:
+    address = settings.server.admin_listen
+    return AdminSessionSettings(
+        issuer=settings.oidc.issuer,
+        own_name="localhost" if address.startswith(UNIX) else host_and_port(address)[0],
+        idle_seconds=settings.session.idle_timeout,
     )
 
 

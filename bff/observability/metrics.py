@@ -1,14 +1,26 @@
 """Prometheus metrics. Labels come from closed sets: no user, path, host or id is ever one."""
 
+from pathlib import Path
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+# The library reads it when it is imported: so it must be in the environment of a new process.
+SHARED_DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 REFRESH_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
-    """One registry per gateway process."""
+    """One registry per gateway process.
 
-    def __init__(self) -> None:
+    `shared_directory` is where several workers keep their numbers, so that any of them can tell
+    those of all; it is also named by `SHARED_DIRECTORY_VARIABLE`. A gauge must say by its
+    `multiprocess_mode` how the values of workers that live become one.
+    """
+
+    def __init__(self, shared_directory: Path | None = None) -> None:
+        self._shared_directory = shared_directory
         self.registry = CollectorRegistry()
         self._answers = Counter(
             "bff_answers_total",
@@ -45,7 +57,13 @@ class Metrics:
         )
         self._store_up = Gauge(
             "bff_store_watching",
-            "1 while changes made by other processes are being followed",
+            "1 while changes made by other processes are being followed, by every worker",
+            multiprocess_mode="livemin",
+            registry=self.registry,
+        )
+        self._worker_restarts = Counter(
+            "bff_worker_restarts_total",
+            "Workers started in place of one that died",
             registry=self.registry,
         )
 
@@ -69,9 +87,21 @@ class Metrics:
     def op_logout(self, channel: str, outcome: str) -> None:
         self._op_logouts.labels(channel, outcome).inc()
 
-    def store_watching(self, *, watching: bool) -> None:
+    def store_watching(self, watching: bool) -> None:
         self._store_up.set(1 if watching else 0)
 
+    def worker_restarted(self) -> None:
+        self._worker_restarts.inc()
+
     def exposition(self) -> bytes:
-        """The text format Prometheus scrapes."""
-        return generate_latest(self.registry)
+        """The text format Prometheus scrapes: of this process, or of all workers."""
+        if self._shared_directory is None:
+            return generate_latest(self.registry)
+        of_all = CollectorRegistry()
+        MultiProcessCollector(of_all, str(self._shared_directory))  # type: ignore[no-untyped-call]
+        return generate_latest(of_all)
+
+
+def forget_worker(shared_directory: Path, pid: int) -> None:
+    """A worker is gone: what it counted stays, what it was is no more."""
+    mark_process_dead(pid, str(shared_directory))  # type: ignore[no-untyped-call]

@@ -11,6 +11,10 @@ from bff.sessions.sessions import Sessions
 
 log = structlog.get_logger("bff.tokens")
 
+# When everybody is ended at once, the OP is not overrun, and memory is not filled by what waits.
+REVOCATIONS_AT_ONCE = 32
+REVOCATIONS_WAITING = 10_000
+
 
 class SessionEnder:
     """Local first, independent of the OP (OpenID RP-Initiated Logout section 2, RFC 7009)."""
@@ -28,6 +32,7 @@ class SessionEnder:
         self._metrics = metrics
         self._revoke = revoke
         self._revocations: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(REVOCATIONS_AT_ONCE)
 
     async def end(
         self, session_or_key: Session | str, reason: str, *, revoke: bool = True
@@ -46,9 +51,7 @@ class SessionEnder:
         self._metrics.session_ended(reason)
         log.info("session_ended", reason=reason, session=ended.key[:16])
         if self._revoke and revoke:
-            task = asyncio.create_task(self._revoke_tokens(ended.tokens))
-            self._revocations.add(task)
-            task.add_done_callback(self._revocations.discard)
+            self._start_revocation(ended.tokens)
         return ended
 
     async def close(self, seconds: float) -> None:
@@ -56,7 +59,17 @@ class SessionEnder:
         if self._revocations:
             await asyncio.wait(self._revocations, timeout=seconds)
 
+    def _start_revocation(self, tokens: Tokens) -> None:
+        if len(self._revocations) >= REVOCATIONS_WAITING:
+            self._metrics.revocation_failed()
+            return
+        task = asyncio.create_task(self._revoke_tokens(tokens))
+        self._revocations.add(task)
+        task.add_done_callback(self._revocations.discard)
+
     async def _revoke_tokens(self, tokens: Tokens) -> None:
-        if not await self._relying_party.revoke(tokens):
+        async with self._slots:
+            revoked = await self._relying_party.revoke(tokens)
+        if not revoked:
             self._metrics.revocation_failed()
             log.warning("revocation_failed")

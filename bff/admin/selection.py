@@ -1,0 +1,65 @@
+"""Which sessions an administrator means: one selector, read strictly. Pure.
+
+A misspelt or doubled selector must never widen what is ended, so whatever is not understood is
+refused.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bff.errors import BadRequest
+
+
+class By(StrEnum):
+    """What sessions are selected by. The values are the names of the parameters."""
+
+    SUB = "sub"
+    SID = "sid"
+    ID = "id"
+    ALL = "all"
+
+
+TO_LIST = frozenset({By.SUB, By.SID, By.ID})
+TO_END = frozenset(By)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`issuer` belongs to `sub` and `sid`, which are the OP's."""
+
+    by: By
+    value: str
+    issuer: str
+
+
+def parse_selection(
+    parameters: Collection[tuple[str, str]], *, allowed: Collection[By], default_issuer: str
+) -> Selection:
+    """The selection that decoded query parameters name.
+
+    Raises:
+        BadRequest: not exactly one selector, or a parameter that is unknown, doubled or empty.
+    """
+    given = dict(parameters)
+    if len(given) != len(parameters) or not all(given.values()):
+        raise BadRequest("a parameter is given twice or empty")
+    issuer = given.pop("issuer", None)
+    by, value = _only(given)
+    if by not in allowed:
+        raise BadRequest(f"{by} is not for this method")
+    if by is By.ALL and value != "true":
+        raise BadRequest("all must be true")
+    if issuer is not None and by not in {By.SUB, By.SID}:
+        raise BadRequest("issuer goes with sub or sid")
+    return Selection(by, value, issuer or default_issuer)
+
+
+def _only(given: Mapping[str, str]) -> tuple[By, str]:
+    if len(given) != 1:
+        raise BadRequest("exactly one selector is needed")
+    [(name, value)] = given.items()
+    try:
+        return By(name), value
+    except ValueError:
+        raise BadRequest("a parameter is unknown") from None

@@ -1,0 +1,138 @@
+"""`GET, DELETE /sessions`: an administrator sees and ends sessions.
+
+Shows who, since when and from what program; never a token, a key, or anything that could be used
+as a session id.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from bff.admin.browsers import require_no_browser, require_own_host
+from bff.admin.selection import TO_END, TO_LIST, By, Selection, parse_selection
+from bff.clock import Clock
+from bff.model import Session
+from bff.sessions.public_id import public_id
+from bff.sessions.sessions import Sessions
+from bff.tokens.ending import SessionEnder
+
+log = structlog.get_logger("bff.audit")
+
+ENDED_BY_ADMIN = "admin"
+ENDED_AT_ONCE = 16
+PASSES_AT_MOST = 5
+
+Scan = Callable[[], AsyncIterator[tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSessionSettings:
+    """`issuer` is whose `sub` and `sid` are meant unless one is named; `own_name` the host part of
+    the admin listener's configured address."""
+
+    issuer: str
+    own_name: str
+    idle_seconds: float
+
+
+class AdminSessions:
+    """`scan` yields the keys of all sessions, some at a time."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        scan: Scan,
+        ender: SessionEnder,
+        clock: Clock,
+        settings: AdminSessionSettings,
+    ) -> None:
+        self._sessions = sessions
+        self._scan = scan
+        self._ender = ender
+        self._clock = clock
+        self._settings = settings
+
+    async def show(self, request: web.Request) -> web.Response:
+        """`GET`: those selected, the oldest first. Changes nothing."""
+        selection = self._selection(request, TO_LIST)
+        found = await self._selected(selection)
+        return web.json_response({"sessions": [self._about(session) for session in found]})
+
+    async def end(self, request: web.Request) -> web.Response:
+        """`DELETE`: end those selected. A repetition finds nothing left and is no error."""
+        selection = self._selection(request, TO_END)
+        if selection.by is By.ALL:
+            ended = await self._end_everybody()
+        else:
+            ended = await self._end(await self._selected(selection))
+        log.warning("sessions_ended_by_admin", by=selection.by.value, ended=ended)
+        return web.json_response({"ended": ended})
+
+    def _selection(self, request: web.Request, allowed: frozenset[By]) -> Selection:
+        require_no_browser(list(request.headers))
+        require_own_host(request.headers.getall("Host", []), self._settings.own_name)
+        return parse_selection(
+            list(request.query.items()), allowed=allowed, default_issuer=self._settings.issuer
+        )
+
+    async def _selected(self, selection: Selection) -> list[Session]:
+        if selection.by is By.SUB:
+            return await self._sessions.of_subject(selection.issuer, selection.value)
+        if selection.by is By.SID:
+            return await self._sessions.of_sid(selection.issuer, selection.value)
+        session = await self._by_public_id(selection.value)
+        return [session] if session is not None else []
+
+    async def _by_public_id(self, wanted: str) -> Session | None:
+        # No index: it would cost every login something, and this is a rare question.
+        async for keys in self._scan():
+            for key in keys:
+                if public_id(key) == wanted:
+                    return await self._sessions.load_fresh(key)
+        return None
+
+    async def _end_everybody(self) -> int:
+        """Again until a pass finds nobody: a store that fails over in the middle of one forgets
+        where it was."""
+        total = 0
+        for _ in range(PASSES_AT_MOST):
+            ended = 0
+            async for keys in self._scan():
+                ended += await self._end(keys)
+            total += ended
+            if ended == 0:
+                break
+        return total
+
+    async def _end(self, chosen: Sequence[Session | str]) -> int:
+        ended = 0
+        for start in range(0, len(chosen), ENDED_AT_ONCE):
+            batch = chosen[start : start + ENDED_AT_ONCE]
+            results = await asyncio.gather(
+                *(self._ender.end(session, ENDED_BY_ADMIN) for session in batch)
+            )
+            ended += sum(result is not None for result in results)
+        return ended
+
+    def _about(self, session: Session) -> dict[str, object]:
+        return {
+            "id": public_id(session.key),
+            "sub": session.sub,
+            "sid": session.sid,
+            "client": session.client,
+            "acr": session.acr,
+            "created_at": int(session.created_at),
+            "last_seen_at": int(self._last_seen_at(session)),
+            "expires_at": int(session.expires_at),
+        }
+
+    def _last_seen_at(self, session: Session) -> float:
+        # The idle expiry is the last activity plus the timeout, unless the absolute end cut it.
+        now = self._clock.now()
+        if session.idle_expires_at >= session.expires_at:
+            return now
+        last = session.idle_expires_at - self._settings.idle_seconds
+        return min(now, max(session.created_at, last))
