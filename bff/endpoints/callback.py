@@ -18,7 +18,7 @@ from bff.errors import (
     BrowserMismatch,
     LoginExpired,
 )
-from bff.gate.decision import Local
+from bff.gate.outcome import Local
 from bff.model import LoginTransaction, Session
 from bff.observability.metrics import Metrics
 from bff.oidc.callback import AuthorizationResponse, process_callback, require_code

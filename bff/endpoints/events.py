@@ -14,7 +14,7 @@ from aiohttp import web
 
 from bff.clock import Clock
 from bff.errors import NotAuthenticated, StoreUnavailable, TooManyStreams
-from bff.gate.decision import Local
+from bff.gate.outcome import Local
 from bff.gate.problem import OwnResponses
 from bff.model import Session
 from bff.sessions.bonds import EXPIRED, SessionBonds

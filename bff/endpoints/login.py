@@ -18,7 +18,7 @@ from bff.endpoints.parameters import (
     ui_locales_of,
 )
 from bff.endpoints.return_url import safe_return_url
-from bff.gate.decision import Local
+from bff.gate.outcome import Local
 from bff.model import LoginTransaction
 from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty

@@ -12,8 +12,8 @@ from aiohttp import web
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.parameters import parse_parameters
 from bff.errors import LogoutNotConfirmed
-from bff.gate.decision import Local
 from bff.gate.head import is_navigation
+from bff.gate.outcome import Local
 from bff.model import Session
 from bff.oidc.relying_party import RelyingParty
 from bff.sessions.cookie import LogoutSid

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from bff.clock import Clock
 from bff.errors import NotAuthenticated, NotFound
-from bff.gate.decision import Local
+from bff.gate.outcome import Local
 from bff.model import Session
 from bff.sessions.public_id import public_id
 from bff.sessions.sessions import Sessions

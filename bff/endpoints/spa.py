@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 
 from bff.errors import NotFound
-from bff.gate.decision import Local
+from bff.gate.outcome import Local
 
 DEFAULT_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "

@@ -5,7 +5,7 @@ from aiohttp import web
 from bff.clock import Clock
 from bff.endpoints.parameters import parse_parameters
 from bff.errors import BadRequest, NotAuthenticated
-from bff.gate.decision import Local
+from bff.gate.outcome import Local
 from bff.model import Session
 from bff.sessions.cookie import LogoutSid
 from bff.sessions.sessions import Sessions

@@ -1,8 +1,9 @@
 """The one shell around the gate: waits for what a decision needs, then asks again."""
 
 from bff.errors import BffError, GrantRejected
-from bff.gate.decision import Answer, Forward, Gate, Known, Local, Needs, Wait
+from bff.gate.decision import Gate
 from bff.gate.head import RequestHead
+from bff.gate.outcome import Answer, Forward, Known, Local, Needs, Wait
 from bff.sessions.sessions import Sessions
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator

@@ -7,8 +7,7 @@ about a session is looked up for a request that would be refused anyway.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from dataclasses import dataclass
 
 from bff.clock import Clock
 from bff.errors import (
@@ -27,81 +26,12 @@ from bff.gate.cookies import Cookie
 from bff.gate.csrf import CsrfGuard
 from bff.gate.endpoints import EndpointRule, EndpointTable, Guard
 from bff.gate.forwarding import Forwarding, RequestIdentity
-from bff.gate.head import Field, RequestHead, ScannedFields, scan
+from bff.gate.head import RequestHead, ScannedFields, scan
+from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.gate.paths import Target, is_authority, parse_target
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind
 from bff.model import Session, Tokens
 from bff.tokens.due import RefreshPolicy
-
-
-class Needs(Enum):
-    """What a decision can wait for."""
-
-    SESSION = auto()
-    FRESH_TOKEN = auto()
-    CLIENT_TOKEN = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What was found by waiting. `session` is None when there is no live session of that key."""
-
-    session: Session | None = None
-    client_token: Tokens | None = None
-    refreshed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """Send this to one of the route's upstreams; Host and framing are the connection's business.
-
-    `path_and_query` follows the upstream's base path. `refresh_due` asks for a refresh in the
-    background while the request goes on with the current token.
-    """
-
-    route: Route
-    method: str
-    path_and_query: bytes
-    fields: list[Field] = field(repr=False)
-    identity: RequestIdentity
-    session: Session | None
-    refresh_due: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Local:
-    """One of the gateway's own endpoints. `session_key` is set for a well-signed cookie."""
-
-    endpoint: str
-    target: Target
-    fields: ScannedFields = field(repr=False)
-    identity: RequestIdentity
-    session_key: str | None
-    session: Session | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Refused. `clear_cookie`: the browser sent a session cookie that is worth nothing."""
-
-    error: BffError
-    identity: RequestIdentity
-    clear_cookie: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Find what is needed and ask again. `may_clear_cookie`: should the session turn out dead."""
-
-    needs: Needs
-    identity: RequestIdentity
-    key: str = ""
-    session: Session | None = None
-    scope: str = ""
-    may_clear_cookie: bool = False
-
-
-Decision = Forward | Local | Answer | Wait
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from bff.errors import BodyTooLarge, UpstreamMalformed, UpstreamTimeout, UpstreamUnreachable
-from bff.gate.decision import Forward
+from bff.gate.outcome import Forward
 from bff.gate.routes import Route, Upstream
 from bff.proxy.listener import SERVER_NAME
 from bff.proxy.responses import response_fields

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from bff.errors import BffError, InternalError
 from bff.gate.admission import Admission
-from bff.gate.decision import Answer, Forward, Local
 from bff.gate.head import RequestHead, is_navigation, scan
+from bff.gate.outcome import Answer, Forward, Local
 from bff.gate.problem import OwnResponses, Problem, problem_for
 from bff.observability.metrics import Metrics
 from bff.proxy.forwarder import Forwarder

@@ -7,20 +7,11 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.gate.csrf import CsrfGuard
-from bff.gate.decision import (
-    Answer,
-    Decision,
-    Forward,
-    Gate,
-    GateSettings,
-    Known,
-    Local,
-    Needs,
-    Wait,
-)
+from bff.gate.decision import Gate, GateSettings
 from bff.gate.endpoints import SPA_RULE, EndpointTable
 from bff.gate.forwarding import Forwarding
 from bff.gate.head import RequestHead
+from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.gate.peers import TrustedProxies
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
 from bff.model import Session, Tokens

@@ -1,0 +1,81 @@
+"""What a decision can be, and what it may be waiting for. Plain data."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from bff.errors import BffError
+from bff.gate.forwarding import RequestIdentity
+from bff.gate.head import Field, ScannedFields
+from bff.gate.paths import Target
+from bff.gate.routes import Route
+from bff.model import Session, Tokens
+
+
+class Needs(Enum):
+    """What a decision can wait for."""
+
+    SESSION = auto()
+    FRESH_TOKEN = auto()
+    CLIENT_TOKEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was found by waiting. `session` is None when there is no live session of that key."""
+
+    session: Session | None = None
+    client_token: Tokens | None = None
+    refreshed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send this to one of the route's upstreams; Host and framing are the connection's business.
+
+    `path_and_query` follows the upstream's base path. `refresh_due` asks for a refresh in the
+    background while the request goes on with the current token.
+    """
+
+    route: Route
+    method: str
+    path_and_query: bytes
+    fields: list[Field] = field(repr=False)
+    identity: RequestIdentity
+    session: Session | None
+    refresh_due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """One of the gateway's own endpoints. `session_key` is set for a well-signed cookie."""
+
+    endpoint: str
+    target: Target
+    fields: ScannedFields = field(repr=False)
+    identity: RequestIdentity
+    session_key: str | None
+    session: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Refused. `clear_cookie`: the browser sent a session cookie that is worth nothing."""
+
+    error: BffError
+    identity: RequestIdentity
+    clear_cookie: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Find what is needed and ask again. `may_clear_cookie`: should the session turn out dead."""
+
+    needs: Needs
+    identity: RequestIdentity
+    key: str = ""
+    session: Session | None = None
+    scope: str = ""
+    may_clear_cookie: bool = False
+
+
+Decision = Forward | Local | Answer | Wait
