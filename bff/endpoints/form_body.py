@@ -36,8 +36,8 @@ async def read_form(
             body = await _read_bounded(request.content, max_bytes)
     except TimeoutError:
         raise BadRequest("the form did not come in time") from None
-    except web.RequestPayloadError:
-        raise BadRequest("the form's framing is broken") from None
+    except (web.RequestPayloadError, ConnectionError):
+        raise BadRequest("the form broke off") from None
     return parse_parameters(body)
 
 
