@@ -1,0 +1,118 @@
+"""What every listener works on: store, sessions, tokens, the OP. Built once, opened and closed in
+order."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from bff.app import parts
+from bff.clock import Clock
+from bff.config.settings import Settings
+from bff.endpoints.browser_cookies import BrowserCookies
+from bff.observability.metrics import Metrics
+from bff.oidc.relying_party import RelyingParty
+from bff.sessions.bonds import SessionBonds
+from bff.sessions.cookie import Binder, LogoutSid, SessionCookie
+from bff.sessions.keyring import Keyring
+from bff.sessions.seen import SeenLogoutTokens
+from bff.sessions.sessions import Sessions
+from bff.sessions.store import SessionStore
+from bff.sessions.transactions import Transactions
+from bff.tokens.claims import ClaimAllowList
+from bff.tokens.client_tokens import ClientTokens
+from bff.tokens.coordinator import RefreshCoordinator
+from bff.tokens.due import RefreshPolicy
+from bff.tokens.ending import SessionEnder
+from bff.tokens.op_logout import OpLogout
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserState:
+    """What a browser holds of us: two cookies, and the `sid` of its logout link."""
+
+    session_cookie: SessionCookie
+    binder: Binder
+    logout_sid: LogoutSid
+    cookies: BrowserCookies
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """One of each."""
+
+    settings: Settings
+    clock: Clock
+    metrics: Metrics
+    store: SessionStore
+    sessions: Sessions
+    transactions: Transactions
+    browser: BrowserState
+    relying_party: RelyingParty
+    ender: SessionEnder
+    op_logout: OpLogout
+    claims: ClaimAllowList
+    bonds: SessionBonds
+    refresh_policy: RefreshPolicy
+    coordinator: RefreshCoordinator
+    client_tokens: ClientTokens
+
+    @classmethod
+    def build(cls, settings: Settings, clock: Clock, metrics: Metrics) -> Self:
+        """Nothing is opened yet."""
+        secrets = [secret.get_secret_value() for secret in settings.session.secrets]
+        keyring = Keyring(secrets)
+        store = parts.session_store(settings, clock)
+        sessions = Sessions(store, keyring, clock, parts.session_policy(settings))
+        sessions.observe(on_watch=metrics.store_watching)
+        relying_party = parts.relying_party(settings, clock)
+        ender = SessionEnder(
+            sessions, relying_party, metrics, revoke=settings.oidc.revoke_on_logout
+        )
+        claims = ClaimAllowList(settings.user.claims)
+        policy = RefreshPolicy(settings.session.refresh_before)
+        return cls(
+            settings=settings,
+            clock=clock,
+            metrics=metrics,
+            store=store,
+            sessions=sessions,
+            transactions=Transactions(
+                store,
+                keyring,
+                clock,
+                ttl_seconds=settings.session.login_timeout,
+                cap=settings.session.logins_per_browser,
+            ),
+            browser=BrowserState(
+                SessionCookie(settings.cookie_name, secrets),
+                Binder(secrets),
+                LogoutSid(secrets),
+                parts.browser_cookies(settings),
+            ),
+            relying_party=relying_party,
+            ender=ender,
+            op_logout=OpLogout(
+                relying_party, sessions, ender, SeenLogoutTokens(store, clock), metrics
+            ),
+            claims=claims,
+            bonds=SessionBonds(sessions, clock),
+            refresh_policy=policy,
+            coordinator=RefreshCoordinator(
+                relying_party, sessions, ender, clock, policy, claims, metrics
+            ),
+            client_tokens=ClientTokens(relying_party, clock),
+        )
+
+    async def open(self) -> None:
+        """Does not fail when the store or the OP is down."""
+        await self.sessions.start()
+        self.bonds.start()
+        await self.relying_party.start()
+
+    async def close(self, seconds: float) -> None:
+        """Let what must finish do so, for at most `seconds` each, then close."""
+        await self.op_logout.close(seconds)
+        await self.coordinator.close(seconds)
+        await self.ender.close(seconds)
+        await self.bonds.close()
+        await self.relying_party.close()
+        await self.sessions.close()

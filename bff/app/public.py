@@ -1,0 +1,132 @@
+"""The browser's side of a gateway: the gate, the way to the APIs, and the own endpoints."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from bff.app import parts
+from bff.app.core import Core
+from bff.endpoints.backchannel_logout import BackchannelLogout
+from bff.endpoints.callback import Callback
+from bff.endpoints.events import Events, EventSettings
+from bff.endpoints.frontchannel_logout import FrontchannelLogout
+from bff.endpoints.login import Login, Resume, ReturnRules
+from bff.endpoints.logout import Logout
+from bff.endpoints.pages import Pages
+from bff.endpoints.sessions import OwnSessions
+from bff.endpoints.spa import Spa
+from bff.endpoints.user import User
+from bff.gate.admission import Admission
+from bff.gate.decision import Gate
+from bff.gate.problem import OwnResponses
+from bff.proxy.forwarder import Forwarder
+from bff.proxy.front import Endpoint, Front
+
+
+@dataclass(frozen=True, slots=True)
+class PublicSide:
+    """What the public listener hands its requests to, and what has to be opened for it."""
+
+    front: Front
+    forwarder: Forwarder
+    events: Events
+    own: OwnResponses
+
+    @classmethod
+    def build(cls, core: Core) -> Self:
+        """Nothing is opened yet."""
+        settings = core.settings
+        own = OwnResponses(https=settings.server.is_https)
+        events = Events(
+            core.sessions,
+            core.bonds,
+            core.coordinator,
+            core.refresh_policy,
+            core.clock,
+            own,
+            EventSettings(),
+        )
+        routes = parts.route_table(settings)
+        forwarder = Forwarder(routes.routes, core.bonds, max_body_bytes=settings.server.max_body)
+        gate = Gate(
+            parts.gate_settings(settings),
+            routes,
+            parts.csrf_guard(settings),
+            parts.forwarding(settings),
+            session_key_of=core.browser.session_cookie.key_of,
+            cached=core.sessions.cached,
+            refresh_policy=core.refresh_policy,
+            clock=core.clock,
+        )
+        login_path = f"{settings.server.prefix}/login"
+        pages = Pages(login_path=login_path, resume_path=f"{settings.server.prefix}/resume")
+        front = Front(
+            Admission(gate, core.sessions, core.coordinator, core.client_tokens),
+            forwarder,
+            {"events": events, **_login_endpoints(core), **_session_endpoints(core)},
+            pages.error,
+            own,
+            core.metrics,
+            login_url=login_path,
+            clear_cookie=core.browser.cookies.clear_session(),
+        )
+        return cls(front, forwarder, events, own)
+
+
+def _login_endpoints(core: Core) -> dict[str, Endpoint]:
+    settings, server = core.settings, core.settings.server
+    login = Login(
+        core.relying_party,
+        core.transactions,
+        core.browser.binder,
+        core.browser.cookies,
+        ReturnRules(server.public_url, server.prefix),
+        core.clock,
+        issuer=settings.oidc.issuer,
+    )
+    callback = Callback(
+        core.relying_party,
+        core.transactions,
+        core.sessions,
+        core.ender,
+        core.browser.session_cookie,
+        core.browser.binder,
+        core.browser.cookies,
+        core.metrics,
+        claims=core.claims,
+        max_per_user=settings.session.max_per_user,
+    )
+    return {"login": login, "resume": Resume(login), "callback": callback}
+
+
+def _session_endpoints(core: Core) -> dict[str, Endpoint]:
+    settings, server = core.settings, core.settings.server
+    own_sessions = OwnSessions(
+        core.sessions, core.ender, core.clock, idle_seconds=settings.session.idle_timeout
+    )
+    endpoints: dict[str, Endpoint] = {
+        "user": User(
+            core.sessions,
+            core.browser.logout_sid,
+            core.clock,
+            logout_path=f"{server.prefix}/logout",
+            anonymous_null=settings.user.anonymous == "null",
+        ),
+        "logout": Logout(
+            core.relying_party,
+            core.ender,
+            core.browser.logout_sid,
+            core.browser.cookies,
+            post_logout_path=settings.oidc.post_logout_path,
+        ),
+        "sessions": own_sessions.collection,
+        "session": own_sessions.item,
+        "backchannel-logout": BackchannelLogout(core.op_logout),
+    }
+    if settings.oidc.frontchannel_logout:
+        endpoints["frontchannel-logout"] = FrontchannelLogout(
+            core.op_logout, issuer=settings.oidc.issuer
+        )
+    if settings.spa.root is not None:
+        endpoints["spa"] = Spa(Path(settings.spa.root), settings.spa.content_security_policy)
+    return endpoints
