@@ -1,0 +1,87 @@
+"""Somebody else's pages: empty ones, on origins in every relation to the application's."""
+
+import contextlib
+import datetime
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from tests.stack import free_port
+
+Relation = Literal["another site", "the same host in plain http", "a sibling origin"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerIdentity:
+    """A self-signed certificate for localhost, and the context of a server that shows it."""
+
+    certificate: x509.Certificate
+    tls: ssl.SSLContext = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Attacker:
+    """`origins` by their relation to https://localhost. To browsers only the sibling is of the same
+    site: the scheme counts, the port does not."""
+
+    origins: dict[Relation, str]
+
+
+@contextlib.asynccontextmanager
+async def running_attacker(identity: ServerIdentity) -> AsyncIterator[Attacker]:
+    """Serve an empty page without any policy at each of the origins."""
+    app = web.Application()
+    app.router.add_get("/", _empty_page)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    plain, tls = free_port(), free_port()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", plain).start()
+        await web.TCPSite(runner, "127.0.0.1", tls, ssl_context=identity.tls).start()
+        yield Attacker(
+            {
+                "another site": f"http://127.0.0.1:{plain}",
+                "the same host in plain http": f"http://localhost:{plain}",
+                "a sibling origin": f"https://localhost:{tls}",
+            }
+        )
+    finally:
+        await runner.cleanup()
+
+
+def make_identity(folder: Path) -> ServerIdentity:
+    """A new key and certificate, good for a day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "sibling.pem"
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(secret + certificate.public_bytes(Encoding.PEM))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(path)
+    return ServerIdentity(certificate, tls)
+
+
+async def _empty_page(_request: web.Request) -> web.Response:
+    html = '<!doctype html><title>elsewhere</title><link rel="icon" href="data:,">'
+    return web.Response(text=html, content_type="text/html")

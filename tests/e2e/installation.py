@@ -1,0 +1,158 @@
+"""The whole product on loopback, each part a process of its own: Caddy with HTTPS, gateway, Redis,
+demo OP (another site) and demo API. Shared by all end-to-end tests; nothing here judges.
+"""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.e2e.program import Program
+from tests.redis_server import RedisServer
+from tests.stack import CLIENT_ID, CLIENT_SECRET, SCOPE, SESSION_SECRET, free_port
+
+SESSION_COOKIE = "__Host-Http-bff"
+# Short enough to watch a refresh, long enough that its jump stands out from whole seconds.
+ACCESS_TOKEN_SECONDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Known before anything runs: each part is told where the others will be."""
+
+    caddy: int
+    gateway: int
+    admin: int
+    op: int
+    api: int
+
+    @classmethod
+    def free(cls) -> "Ports":
+        return cls(free_port(), free_port(), free_port(), free_port(), free_port())
+
+    @property
+    def public_url(self) -> str:
+        return f"https://localhost:{self.caddy}"
+
+    @property
+    def issuer(self) -> str:
+        return f"http://127.0.0.1:{self.op}"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What is running. `public_url` and `issuer` are origins, on two sites."""
+
+    public_url: str
+    issuer: str
+    gateway: Program
+    op: Program
+    api: Program
+    redis: RedisServer
+
+    async def op_stats(self) -> dict[str, Any]:
+        """How often the OP was asked for what."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{self.issuer}/debug/stats") as answer,
+        ):
+            stats: dict[str, Any] = await answer.json()
+            return stats
+
+
+@contextlib.asynccontextmanager
+async def running_installation(
+    ports: Ports, redis: RedisServer, folder: Path
+) -> AsyncIterator[Installation]:
+    """OP, API and gateway; Caddy is the caller's, at `ports.caddy`."""
+    config = folder / "bff.toml"
+    config.write_text(_gateway_toml(ports, redis.url))
+    op = Program(_op_command(ports), folder / "op.log", _accepts(ports.op))
+    api = Program(_api_command(ports), folder / "api.log", _accepts(ports.api))
+    command = [sys.executable, "-m", "bff", "serve", "--config", str(config)]
+    gateway = Program(command, folder / "gateway.log", _is_ready(ports.admin))
+    try:
+        await asyncio.gather(op.start(), api.start())
+        await gateway.start()
+        yield Installation(ports.public_url, ports.issuer, gateway, op, api, redis)
+    finally:
+        await asyncio.gather(gateway.stop(), op.stop(), api.stop())
+
+
+def _op_command(ports: Ports) -> list[str]:
+    return [
+        *(sys.executable, "-m", "spa_demo.op", f"--port={ports.op}", "--test-stats"),
+        *(f"--client-id={CLIENT_ID}", f"--client-secret={CLIENT_SECRET}"),
+        f"--redirect-uri={ports.public_url}/bff/callback",
+        f"--post-logout-redirect-uri={ports.public_url}/",
+        f"--access-token-seconds={ACCESS_TOKEN_SECONDS}",
+    ]
+
+
+def _api_command(ports: Ports) -> list[str]:
+    module = (sys.executable, "-m", "spa_demo.api")
+    return [*module, f"--port={ports.api}", f"--issuer={ports.issuer}"]
+
+
+def _gateway_toml(ports: Ports, store: str) -> str:
+    return f"""
+[server]
+public_url = "{ports.public_url}"
+listen = "127.0.0.1:{ports.gateway}"
+admin_listen = "127.0.0.1:{ports.admin}"
+trusted_proxies = ["127.0.0.1/32"]
+shutdown_timeout = "1s"
+
+[oidc]
+issuer = "{ports.issuer}"
+client_id = "{CLIENT_ID}"
+client_secret = "{CLIENT_SECRET}"
+scope = "{SCOPE}"
+
+[session]
+store = "{store}"
+secrets = ["{SESSION_SECRET}"]
+cache_max_age = "1s"
+
+[user]
+claims = ["name", "email"]
+
+[[routes]]
+path = "/api/"
+upstream = "http://127.0.0.1:{ports.api}/"
+
+[log]
+level = "debug"
+"""
+
+
+def _accepts(port: int) -> Callable[[], Awaitable[bool]]:
+    async def is_open() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+        return True
+
+    return is_open
+
+
+def _is_ready(admin_port: int) -> Callable[[], Awaitable[bool]]:
+    async def answers_ready() -> bool:
+        try:
+            async with (
+                aiohttp.ClientSession() as http,
+                http.get(f"http://127.0.0.1:{admin_port}/readyz") as answer,
+            ):
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    return answers_ready

@@ -1,0 +1,68 @@
+"""One server program of the installation: a real process, ended by the pid that was started."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.polling import until
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+
+class Program:
+    """What it writes is added to `log`. `is_ready` asks whether it serves."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        is_ready: Callable[[], Awaitable[bool]],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.log = log
+        self._command = command
+        self._is_ready = is_ready
+        self._environment = {"PATH": os.environ["PATH"], **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it serves.
+
+        Raises:
+            RuntimeError: it ended, or did not serve in time; with what it wrote.
+        """
+        process = self._spawn()
+
+        async def ended_or_ready() -> bool:
+            return process.poll() is not None or await self._is_ready()
+
+        try:
+            await until(ended_or_ready, seconds=START_SECONDS, every=0.05)
+        except TimeoutError:
+            await self.stop()
+            raise RuntimeError(f"not serving:\n{self.log.read_text()}") from None
+        if process.poll() is not None:
+            raise RuntimeError(f"ended:\n{self.log.read_text()}")
+
+    async def stop(self) -> None:
+        """Ask it to end, and wait until it has."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        process.terminate()
+        try:
+            await asyncio.to_thread(process.wait, STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log
+            )
+        return self._process
