@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from aiohttp import web
 
 from bff.app import Gateway
-from bff.clock import Clock
+from bff.clock import Clock, SystemClock
 from bff.config import Settings, load
 from spa_demo import SPA_ROOT
 from spa_demo.api.server import build_api
@@ -46,6 +46,10 @@ class Stack:
     ports: "Ports"
     toml: str
     clock: Clock | None
+
+    def now(self) -> float:
+        """The time all of it goes by."""
+        return (self.clock or SystemClock()).now()
 
     @contextlib.asynccontextmanager
     async def replica(self) -> AsyncIterator[str]:

@@ -106,7 +106,7 @@ async def test_an_invalid_token_is_400_and_ends_nothing() -> None:
     """Sections 2.6 and 2.8. Each check has its own row in the unit tests; these go all the way."""
     async with running_stack() as stack, Browser() as browser:
         await log_in(browser, stack)
-        now = int(stack.gateway._clock.now())
+        now = int(stack.now())
         header, payload, signature = token(stack, sub="alice").split(".")
         invalid = [
             "",
