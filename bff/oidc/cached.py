@@ -35,10 +35,6 @@ class Cached(Generic[T]):
         self._flight: asyncio.Task[None] | None = None
 
     @property
-    def value(self) -> T | None:
-        return self._value
-
-    @property
     def in_flight(self) -> bool:
         return self._flight is not None
 

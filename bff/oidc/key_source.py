@@ -33,26 +33,23 @@ class KeySource:
             JwtRefused: the signature is not one of the OP's.
             OpError: no keys can be had, so that nothing is known about the signature.
         """
-        keys = await self._cached.get()
         try:
-            return verify_signature(jwt, keys)
+            return verify_signature(jwt, await self._cached.get())
         except JwtRefused as refused:
             if not _may_be_rotation(refused, jwt):
                 raise
-        return verify_signature(jwt, await self._newer_than(keys))
+        return verify_signature(jwt, await self._renewed())
 
     async def close(self) -> None:
         await self._cached.close()
 
-    async def _newer_than(self, keys: ProviderKeys) -> ProviderKeys:
-        """Keys renewed since `keys` were read; `keys` again when it is too early to ask."""
-        current = self._cached.value
-        if current is not None and current is not keys:
-            return current
-        if self._clock.now() >= self._renewable_at:
+    async def _renewed(self) -> ProviderKeys:
+        """Keys fetched from now on, or what the last fetch brought when it is too early to ask."""
+        if not self._cached.in_flight:
+            if self._clock.now() < self._renewable_at:
+                return self._cached.settled()
             self._renewable_at = self._clock.now() + RENEWAL_INTERVAL_SECONDS
-            return await self._cached.renew()
-        return await self._cached.renew() if self._cached.in_flight else self._cached.settled()
+        return await self._cached.renew()
 
     async def _fetch(self) -> ProviderKeys:
         metadata = await self._discovery.metadata()
@@ -61,5 +58,5 @@ class KeySource:
 
 
 def _may_be_rotation(refused: JwtRefused, jwt: UnverifiedJwt) -> bool:
-    """An unknown `kid`, or a bad signature that names no key: the old key is what we tried."""
-    return refused.check == "key_unknown" or (refused.check == "signature" and jwt.kid is None)
+    """An unknown `kid`, or none at all: then the key we tried may be the old one."""
+    return refused.check == "key_unknown" or jwt.kid is None

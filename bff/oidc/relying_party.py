@@ -39,11 +39,9 @@ log = structlog.get_logger("bff.oidc")
 class RelyingParty:
     """One client at one OP."""
 
-    def __init__(
-        self, settings: RelyingPartySettings, clock: Clock, http: OpHttp | None = None
-    ) -> None:
+    def __init__(self, settings: RelyingPartySettings, clock: Clock) -> None:
         self._settings = settings
-        self._http = http or OpHttp(
+        self._http = OpHttp(
             clock, timeout_seconds=settings.timeout_seconds, ca_file=settings.ca_file
         )
         self._auth = client_auth(settings.client_auth, settings.client_id, settings.client_secret)

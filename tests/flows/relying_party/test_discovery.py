@@ -71,6 +71,29 @@ async def test_an_op_that_is_down_does_not_take_its_known_metadata_along(
     assert await rp.metadata() == known
 
 
+async def test_an_old_document_serves_while_a_new_one_is_on_its_way(
+    rp: RelyingParty, op: ScriptedOp, clock: ManualClock
+) -> None:
+    known = await rp.metadata()
+    op.answers["discovery"] = Answer(hang=True)
+    clock.advance(3601)
+    async with asyncio.timeout(0.5):
+        assert await rp.metadata() == known
+
+
+@pytest.mark.parametrize("document", ["discovery", "jwks"])
+async def test_closing_leaves_no_fetch_behind(
+    rp: RelyingParty, op: ScriptedOp, clock: ManualClock, document: str
+) -> None:
+    await rp.check()
+    op.answers[document] = Answer(hang=True)
+    clock.advance(3601)
+    await rp.check()
+    await eventually(lambda: op.count(document) == 2)
+    await rp.close()
+    assert [t for t in asyncio.all_tasks() if t.get_name().startswith("fetch ")] == []
+
+
 async def test_a_down_op_is_asked_again_only_after_a_pause(
     rp: RelyingParty, op: ScriptedOp, clock: ManualClock
 ) -> None:

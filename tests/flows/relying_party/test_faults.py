@@ -21,6 +21,7 @@ from bff.errors import (
     OpError,
     OpUnavailable,
 )
+from bff.oidc.http import MAX_BODY_BYTES
 from bff.oidc.relying_party import RelyingParty
 from tests.flows.relying_party.steps import MakeRp, begin, settings_for
 from tests.scripted_op import Answer, ScriptedOp
@@ -79,11 +80,32 @@ async def test_a_broken_answer_is_one_clean_transient_error(
     assert op.count("other") == 0
 
 
-async def test_pre_compressed_keys_are_read(rp: RelyingParty, op: ScriptedOp) -> None:
+@pytest.mark.rule("ID-16")
+@pytest.mark.parametrize(
+    ("coding", "size", "readable"),
+    [
+        ("gzip", 0, True),
+        ("X-GZIP", MAX_BODY_BYTES, True),
+        ("gzip", MAX_BODY_BYTES + 1, False),
+        ("br", 0, False),
+    ],
+)
+async def test_a_coding_is_known_and_the_limit_is_for_what_comes_out_of_it(
+    rp: RelyingParty, op: ScriptedOp, coding: str, size: int, *, readable: bool
+) -> None:
     """File servers send gzip although none was asked for."""
-    body = gzip.compress(json.dumps({"keys": [op.keys[0].jwk()]}).encode())
-    op.answers["jwks"] = Answer(body, headers={"Content-Encoding": "gzip"})
-    await rp.check()
+    body = json.dumps({"keys": [op.keys[0].jwk()]}).encode().ljust(size)
+    op.answers["jwks"] = Answer(gzip.compress(body), headers={"Content-Encoding": coding})
+    if readable:
+        await rp.check()
+    else:
+        with pytest.raises(OpAnswerMalformed):
+            await rp.check()
+
+
+async def test_nothing_is_sent_before_the_start(op: ScriptedOp, clock: ManualClock) -> None:
+    with pytest.raises(RuntimeError, match="start"):
+        await RelyingParty(settings_for(op.issuer), clock).check()
 
 
 @pytest.mark.rule("TK-09")
