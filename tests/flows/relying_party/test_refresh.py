@@ -157,6 +157,14 @@ async def test_only_a_dead_grant_is_said_to_be_dead(
     assert op.count("token") == 2
 
 
+async def test_without_a_refresh_token_nothing_is_sent(rp: RelyingParty, op: ScriptedOp) -> None:
+    op.token_changes = {"refresh_token": None}
+    session = await log_in(rp, op)
+    with pytest.raises(GrantRejected):
+        await rp.refresh(session)
+    assert op.count("token") == 1
+
+
 async def test_a_refresh_token_never_goes_to_another_issuer(
     rp: RelyingParty, op: ScriptedOp
 ) -> None:
