@@ -1,5 +1,7 @@
 """Refreshing: only a dead grant is dead, and no rotated token is lost."""
 
+from dataclasses import replace
+
 import pytest
 
 from bff.errors import (
@@ -127,6 +129,9 @@ async def test_a_refresh_does_not_make_the_authentication_younger(
     op.id_token_changes = {"auth_time": 1_700_000_000, "acr": "silver"}
     refreshed = await rp.refresh(session)
     assert (refreshed.auth_time, refreshed.acr) == (1_699_999_990, "silver")
+    op.id_token_changes = {}
+    refreshed = await rp.refresh(replace(session, tokens=refreshed.tokens))
+    assert (refreshed.auth_time, refreshed.acr) == (1_699_999_990, "gold")
 
 
 @pytest.mark.rule("TK-08")
