@@ -15,7 +15,7 @@ NODE_MODULES := $(patsubst %package-lock.json,%node_modules/.package-lock.json,$
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: .venv/demo.stamp ## Start gateway, OP, API and SPA on loopback; needs nothing but Python
@@ -24,6 +24,10 @@ demo: .venv/demo.stamp ## Start gateway, OP, API and SPA on loopback; needs noth
 .PHONY: test
 test: .venv/dev.stamp $(NODE_MODULES) programs ## Run all tests, with coverage (PYTEST_ARGS="-k name" narrows them)
 	$(BIN)/python -m pytest $(if $(CI),-p tests.no_skips) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+.PHONY: security
+security: .venv/dev.stamp $(NODE_MODULES) programs ## Run the tests of the security rules and show which rule has which result
+	$(BIN)/python -m pytest --quiet -m rule --rules $(PYTEST_ARGS)
 
 .PHONY: check
 check: .venv/dev.stamp $(NODE_MODULES) ## Lint, types, layers, documents, deployment files, known vulnerabilities

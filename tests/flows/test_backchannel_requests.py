@@ -236,6 +236,7 @@ def output() -> Iterator[io.StringIO]:
     out = io.StringIO()
     with redirect_stderr(out):
         logs.configure(level="debug", log_format="json")
+        structlog.configure(cache_logger_on_first_use=False)  # the next test writes elsewhere
         yield out
     structlog.reset_defaults()
 

@@ -1,0 +1,3 @@
+"""What every test directory shares."""
+
+pytest_plugins = ["tests.rules.plugin"]
