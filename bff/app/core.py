@@ -1,6 +1,7 @@
 """What every listener works on: store, sessions, tokens, the OP. Built once, opened and closed in
 order."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Self
 
@@ -23,6 +24,8 @@ from bff.tokens.coordinator import RefreshCoordinator
 from bff.tokens.due import RefreshPolicy
 from bff.tokens.ending import SessionEnder
 from bff.tokens.op_logout import OpLogout
+
+LEAST_CLOSING_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +112,12 @@ class Core:
         await self.relying_party.start()
 
     async def close(self, seconds: float) -> None:
-        """Let what must finish do so, for at most `seconds` each, then close."""
-        await self.op_logout.close(seconds)
-        await self.coordinator.close(seconds)
-        await self.ender.close(seconds)
+        """Let what must finish do so, for about `seconds` in all, then close."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        # In this order: what one of them still does may give work to the next.
+        for part in (self.op_logout, self.coordinator, self.ender):
+            await part.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         await self.bonds.close()
         await self.relying_party.close()
         await self.sessions.close()

@@ -18,6 +18,8 @@ from bff.observability.metrics import Metrics
 from bff.proxy.listener import Listener
 
 ADMIN_SHUTDOWN_SECONDS = 3.0
+FINISHING_SECONDS = 3.0
+LEAST_SHUTDOWN_SECONDS = 0.01  # aiohttp takes 0 for "as long as it takes"
 
 
 class Gateway:
@@ -35,6 +37,8 @@ class Gateway:
         self.settings = settings
         self._share = share or Share.alone(settings.server)
         metrics = Metrics(self._share.metrics_directory)
+        if self._share.replaces:
+            metrics.worker_restarted()
         self._core = Core.build(settings, clock or SystemClock(), metrics)
         self._public = PublicSide.build(self._core)
         self._admin = AdminEndpoints(
@@ -63,7 +67,7 @@ class Gateway:
         server = self.settings.server
         public = web.ServerRunner(
             Listener(self._public.front.handle, self._public.own),
-            shutdown_timeout=server.shutdown_timeout,
+            shutdown_timeout=max(server.shutdown_timeout, LEAST_SHUTDOWN_SECONDS),
         )
         self.public_addresses = await self._listen(public, self._share.public)
         admin = web.AppRunner(
@@ -77,11 +81,11 @@ class Gateway:
         """Stop accepting, let requests, refreshes and revocations finish (bounded), close all."""
         self._admin.stopping()
         self._public.events.stop()
-        grace = self.settings.server.shutdown_timeout
         for runner in self._runners:
             await runner.cleanup()
         await self._public.forwarder.close()
-        await self._core.close(grace)
+        # A refresh under way is the OP's to answer: what it rotates must not get lost.
+        await self._core.close(self.settings.oidc.timeout + FINISHING_SECONDS)
 
     async def warm_up(self) -> None:
         """Fetch the OP's metadata and keys ahead of the first login; a failure only delays it."""

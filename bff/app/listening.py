@@ -53,17 +53,9 @@ def show_address(address: object) -> str:
     return f"{UNIX}{address}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """An address that this process holds and others serve. `shown` is what it turned out to be."""
-
-    listening: Listening
-    shown: tuple[str, ...]
-
-
 @contextlib.contextmanager
-def reserved(address: str) -> Iterator[Reservation]:
-    """Hold an address for the processes that will serve it.
+def reserved(address: str) -> Iterator[Listening]:
+    """Hold an address for the processes that will serve it together.
 
     Raises:
         OSError: somebody else listens there, or it is not this machine's.
@@ -71,29 +63,26 @@ def reserved(address: str) -> Iterator[Reservation]:
     with contextlib.ExitStack() as stack:
         if address.startswith(UNIX):
             sock = stack.enter_context(_bound_unix(address.removeprefix(UNIX)))
-            yield Reservation(Listening(address, inherited=sock.fileno()), (address,))
+            yield Listening(address, inherited=sock.fileno())
             return
         host, port = host_and_port(address)
-        shown = []
-        for family, kind, _, _, name in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        for family, kind, *_, name in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             sock = stack.enter_context(socket.socket(family, kind))
-            port = _hold(sock, (name[0], port, *name[2:]))
-            shown.append(show_address(sock.getsockname()))
-        address = f"{address.rpartition(':')[0]}:{port}"
-        yield Reservation(Listening(address, shared=True), tuple(shown))
+            port = _hold(sock, str(name[0]), port)  # where it was 0, it now is one for all
+        yield Listening(f"{address.rpartition(':')[0]}:{port}", shared=True)
 
 
-def _hold(sock: socket.socket, name: tuple[object, ...]) -> int:
+def _hold(sock: socket.socket, host: str, port: int) -> int:
     """Bind without listening, in a way that others of this user may; returns the port."""
     with socket.socket(sock.family, sock.type) as alone:
         # First without SO_REUSEPORT, which would let two gateways share a port unawares.
         _prepare(alone)
-        alone.bind(name)
-        port: int = alone.getsockname()[1]
+        alone.bind((host, port))
+        free: int = alone.getsockname()[1]
     _prepare(sock)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sock.bind((name[0], port, *name[2:]))
-    return port
+    sock.bind((host, free))
+    return free
 
 
 def _prepare(sock: socket.socket) -> None:

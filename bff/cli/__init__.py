@@ -8,6 +8,7 @@ from bff.cli.demo import demo
 from bff.cli.keygen import keygen
 from bff.cli.schema import schema
 from bff.cli.serve import serve
+from bff.cli.sessions import sessions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,7 +17,7 @@ def main() -> None:
     """A token-handler gateway: OpenID Connect login for single-page apps."""
 
 
-for command in (serve, check, keygen, schema, demo):
+for command in (serve, check, sessions, keygen, schema, demo):
     main.add_command(command)
 
 __all__ = ["main"]

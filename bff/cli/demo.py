@@ -9,8 +9,11 @@ import uvloop
 from aiohttp import web
 
 from bff.app import Gateway
-from bff.cli.serve import ADDRESS_UNAVAILABLE, banner, run_until_stopped
+from bff.cli.options import CONFIG_UNUSABLE
+from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, banner, run_until_stopped
 from bff.config import Settings
+from bff.config.problems import dotted
+from bff.config.validation import validate
 from bff.observability import logs
 from spa_demo import SPA_ROOT
 from spa_demo.api.server import build_api
@@ -18,13 +21,18 @@ from spa_demo.api.settings import ApiSettings
 from spa_demo.op import DEMO_USERS, Client, OpSettings, build_op
 
 CLIENT_ID = "spa-demo"
+PORT = click.IntRange(1, 65535)
 
 
 @click.command()
-@click.option("--port", default=8080, show_default=True, help="Where to open the demo.")
-@click.option("--op-port", default=9400, show_default=True, help="The demo OpenID provider.")
-@click.option("--api-port", default=9000, show_default=True, help="The demo API.")
-@click.option("--admin-port", default=9090, show_default=True, help="Health and metrics.")
+@click.option("--port", type=PORT, default=8080, show_default=True, help="Where to open the demo.")
+@click.option(
+    "--op-port", type=PORT, default=9400, show_default=True, help="The demo OpenID provider."
+)
+@click.option("--api-port", type=PORT, default=9000, show_default=True, help="The demo API.")
+@click.option(
+    "--admin-port", type=PORT, default=9090, show_default=True, help="Health and metrics."
+)
 @click.option(
     "--access-token-seconds",
     default=30,
@@ -59,33 +67,37 @@ def demo(
     try:
         uvloop.run(_run(gateway, {op_port: op, api_port: api}))
     except OSError as error:
-        click.echo(f"bff: can't listen: {error.strerror or error}; see bff demo --help", err=True)
+        click.echo(f"{address_unavailable(error)}; see bff demo --help", err=True)
         sys.exit(ADDRESS_UNAVAILABLE)
 
 
 def _settings(
     public_url: str, issuer: str, client_secret: str, port: int, api_port: int, admin_port: int
 ) -> Settings:
-    return Settings.model_validate(
-        {
-            "server": {
-                "public_url": public_url,
-                "listen": f"127.0.0.1:{port}",
-                "admin_listen": f"127.0.0.1:{admin_port}",
-                "shutdown_timeout": "3s",
-            },
-            "oidc": {
-                "issuer": issuer,
-                "client_id": CLIENT_ID,
-                "client_secret": client_secret,
-                "scope": "openid profile email offline_access api:read api:write",
-            },
-            "session": {"store": "memory://", "secrets": [secrets.token_urlsafe(32)]},
-            "user": {"claims": ["name", "email"]},
-            "routes": [{"path": "/api/", "upstream": f"http://127.0.0.1:{api_port}/"}],
-            "spa": {"root": str(SPA_ROOT)},
-        }
-    )
+    tables: dict[str, object] = {
+        "server": {
+            "public_url": public_url,
+            "listen": f"127.0.0.1:{port}",
+            "admin_listen": f"127.0.0.1:{admin_port}",
+            "shutdown_timeout": "3s",
+        },
+        "oidc": {
+            "issuer": issuer,
+            "client_id": CLIENT_ID,
+            "client_secret": client_secret,
+            "scope": "openid profile email offline_access api:read api:write",
+        },
+        "session": {"store": "memory://", "secrets": [secrets.token_urlsafe(32)]},
+        "user": {"claims": ["name", "email"]},
+        "routes": [{"path": "/api/", "upstream": f"http://127.0.0.1:{api_port}/"}],
+        "spa": {"root": str(SPA_ROOT)},
+    }
+    result = validate(tables, None)
+    if isinstance(result, Settings):
+        return result
+    for fault in result:
+        click.echo(f"bff: {dotted(fault.path)}: {fault.message}; see bff demo --help", err=True)
+    sys.exit(CONFIG_UNUSABLE)
 
 
 async def _run(gateway: Gateway, beside: dict[int, web.Application]) -> None:
@@ -95,7 +107,7 @@ async def _run(gateway: Gateway, beside: dict[int, web.Application]) -> None:
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", port).start()
-        await run_until_stopped(gateway, _invitation)
+        await run_until_stopped(gateway, lambda: click.echo(_invitation(gateway)))
 
 
 def _invitation(gateway: Gateway) -> str:
@@ -105,4 +117,5 @@ def _invitation(gateway: Gateway) -> str:
         for user in DEMO_USERS
     )
     url = gateway.settings.server.public_url
-    return f"{banner(gateway)}\n\nOpen {url} and log in as\n{users}\n\nCtrl-C stops it."
+    shown = banner(gateway.settings, gateway.public_addresses, gateway.admin_addresses)
+    return f"{shown}\n\nOpen {url} and log in as\n{users}\n\nCtrl-C stops it."

@@ -1,65 +1,52 @@
-"""`bff serve`: run the gateway until it is told to stop."""
+"""`bff serve`: run the gateway until it is told to stop, in this process or in several workers."""
 
 import asyncio
-import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import click
 import uvloop
 
-from bff import __version__
 from bff.app import Gateway
+from bff.app.supervisor import Supervisor
 from bff.cli.options import config_option
+from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, banner, run_until_stopped
 from bff.config.settings import Settings
 from bff.observability import logs
 
-ADDRESS_UNAVAILABLE = 3
+WORKERS_FAILED = 1
 
 
 @click.command()
 @config_option
 def serve(settings: Settings) -> None:
-    """Run the gateway in the foreground."""
+    """Run the gateway in the foreground.
+
+    Exit code 0: it was told to stop. 1: its workers would not run, or not stop. 2: the
+    configuration is not valid. 3: an address can't be listened on.
+    """
     logs.configure(level=settings.log.level, log_format=settings.log.format)
     try:
-        uvloop.run(run_until_stopped(Gateway(settings), banner))
+        if settings.server.workers > 1:
+            sys.exit(0 if _serve_with_workers(settings) else WORKERS_FAILED)
+        gateway = Gateway(settings)
+        uvloop.run(
+            run_until_stopped(
+                gateway,
+                lambda: _announce(settings, gateway.public_addresses, gateway.admin_addresses),
+            )
+        )
     except OSError as error:
-        click.echo(f"bff: can't listen: {error.strerror or error}", err=True)
+        click.echo(address_unavailable(error), err=True)
         sys.exit(ADDRESS_UNAVAILABLE)
 
 
-async def run_until_stopped(gateway: Gateway, announcement: Callable[[Gateway], str]) -> None:
-    """Start, print the announcement, and stop gracefully on SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await gateway.start()
-    try:
-        click.echo(announcement(gateway))
-        warming_up = asyncio.create_task(gateway.warm_up())
-        await stop.wait()
-        warming_up.cancel()
-    finally:
-        await gateway.stop()
+def _serve_with_workers(settings: Settings) -> bool:
+    def announce(public: Sequence[str], admin: Sequence[str]) -> None:
+        _announce(settings, public, admin)
+
+    return asyncio.run(Supervisor(settings, announce).run())
 
 
-def banner(gateway: Gateway) -> str:
-    """What an operator wants to see at start: addresses, OP, store, routes. No secret."""
-    settings = gateway.settings
-    store = settings.session.store.get_secret_value().partition("://")[0]
-    lines = [
-        f"bff {__version__}",
-        f"  serving   {settings.server.public_url} on {', '.join(gateway.public_addresses)}",
-        f"  admin     {', '.join(gateway.admin_addresses)}",
-        f"  OP        {settings.oidc.issuer} as {settings.oidc.client_id}",
-        f"  store     {store}",
-    ]
-    for route in settings.routes:
-        targets = ", ".join(str(upstream) for upstream in route.upstream)
-        lines.append(f"  route     {route.path} -> {targets} ({route.token} token)")
-    app = settings.spa.root or settings.spa.dev_server
-    if app:
-        lines.append(f"  SPA       {app}")
-    return "\n".join(lines)
+def _announce(settings: Settings, public: Sequence[str], admin: Sequence[str]) -> None:
+    click.echo(banner(settings, public, admin))

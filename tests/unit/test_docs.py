@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from bff import errors
 from bff.cli import main
 from bff.errors import BffError
+from bff.observability.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -60,3 +61,17 @@ def test_every_make_target_that_is_mentioned_exists() -> None:
     for document in DOCUMENTS:
         for name in re.findall(r"(?:^|`)make ([a-z]+)\b", document.read_text(), re.MULTILINE):
             assert name in targets, f"{document.name}: make {name}"
+
+
+def documented_metrics() -> set[str]:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    return set(re.findall(r"^\| `(bff_\w+)` \|", text, re.MULTILINE))
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    """By the name that Prometheus knows it by."""
+    found = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in Metrics().registry.collect()
+    }
+    assert documented_metrics() == found

@@ -1,0 +1,149 @@
+"""Several workers as one service: starts them, starts them again, stops them together.
+
+Knows nothing of requests and holds no connection of theirs.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import signal
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+
+from bff.app.listening import reserved
+from bff.app.share import Assignment, Share
+from bff.app.worker_process import WORKER_COMMAND, WorkerProcess
+from bff.config.settings import Settings
+from bff.observability.metrics import forget_worker
+
+log = structlog.get_logger("bff.app")
+
+STABLE_SECONDS = 10.0  # one that lived this long did not die of its start
+GIVE_UP_AFTER = 5  # quick deaths in a row, of every worker
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+STOP_MARGIN_SECONDS = 15.0  # for what a worker finishes after its last request
+
+Announce = Callable[[Sequence[str], Sequence[str]], None]
+
+
+@dataclass(slots=True)
+class _Seat:
+    """The place of one worker, which another takes after it has died."""
+
+    number: int
+    worker: WorkerProcess | None = None
+    starts: int = 0
+    quick_deaths: int = 0
+
+
+class Supervisor:
+    """`announce` is told the public and the admin addresses once every worker serves."""
+
+    def __init__(
+        self, settings: Settings, announce: Announce, command: Sequence[str] = WORKER_COMMAND
+    ) -> None:
+        self._settings = settings
+        self._announce = announce
+        self._command = command
+        self._seats = [_Seat(number) for number in range(1, settings.server.workers + 1)]
+        self._awaited = {seat.number for seat in self._seats}
+        self._over = asyncio.Event()
+
+    async def run(self) -> bool:
+        """Until SIGTERM or SIGINT; False when workers could not be kept alive, or would not stop.
+
+        Raises:
+            OSError: an address can't be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._over.set)
+        server = self._settings.server
+        with (
+            TemporaryDirectory(prefix="bff-metrics-") as directory,
+            reserved(server.listen) as public,
+            reserved(server.admin_listen) as admin,
+        ):
+            share = Share(public, admin, Path(directory))
+            async with asyncio.TaskGroup() as group:
+                keepers = [group.create_task(self._keep(seat, share)) for seat in self._seats]
+                await self._over.wait()
+                in_time = await self._stop(keepers)
+        return in_time and not self._have_all_failed()
+
+    async def _keep(self, seat: _Seat, share: Share) -> None:
+        """Keep one seat taken until all is over."""
+        loop = asyncio.get_running_loop()
+        while not self._over.is_set():
+            began_at = loop.time()
+            await self._run_worker(seat, share)
+            if self._over.is_set():
+                return
+            quick = loop.time() - began_at < STABLE_SECONDS
+            seat.quick_deaths = seat.quick_deaths + 1 if quick else 1
+            if self._have_all_failed():
+                log.critical("workers_keep_dying")
+                self._over.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_seconds(seat.quick_deaths)):
+                    await self._over.wait()
+
+    async def _run_worker(self, seat: _Seat, share: Share) -> None:
+        """From a worker's start to its end."""
+        share = dataclasses.replace(share, replaces=seat.starts > 0)
+        assignment = Assignment(seat.number, self._settings, share)
+        seat.starts += 1
+        try:
+            worker = await WorkerProcess.start(self._command, assignment)
+        except OSError as error:
+            log.error("worker_not_started", worker=seat.number, error=type(error).__name__)
+            return
+        seat.worker = worker
+        try:
+            if self._over.is_set():
+                worker.signal(signal.SIGTERM)
+            if await worker.serves():
+                self._note_serving(seat, share)
+            exit_code = await worker.ended()
+        finally:
+            seat.worker = None
+            worker.close()
+        if share.metrics_directory is not None:
+            forget_worker(share.metrics_directory, worker.pid)
+        if not self._over.is_set():
+            log.error("worker_died", worker=seat.number, pid=worker.pid, exit_code=exit_code)
+
+    def _note_serving(self, seat: _Seat, share: Share) -> None:
+        if self._awaited == {seat.number}:
+            self._announce([share.public.address], [share.admin.address])
+        self._awaited.discard(seat.number)
+
+    def _have_all_failed(self) -> bool:
+        return all(seat.quick_deaths >= GIVE_UP_AFTER for seat in self._seats)
+
+    async def _stop(self, keepers: Collection[asyncio.Task[None]]) -> bool:
+        """Let every worker finish; those that take too long are killed, and that is not well."""
+        self._signal(signal.SIGTERM)
+        limit = self._settings.server.shutdown_timeout + self._settings.oidc.timeout
+        _, late = await asyncio.wait(keepers, timeout=limit + STOP_MARGIN_SECONDS)
+        if late:
+            log.error("workers_killed", count=len(late))
+            self._signal(signal.SIGKILL)
+        return not late
+
+    def _signal(self, number: signal.Signals) -> None:
+        for seat in self._seats:
+            if seat.worker is not None:
+                seat.worker.signal(number)
+
+
+def pause_seconds(quick_deaths: int) -> float:
+    """Before the next start: none after one death, then longer each time."""
+    if quick_deaths <= 1:
+        return 0.0
+    return min(FIRST_PAUSE_SECONDS * 2.0 ** (quick_deaths - 2), LONGEST_PAUSE_SECONDS)

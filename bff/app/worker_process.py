@@ -1,0 +1,95 @@
+"""One worker, seen from its supervisor: a new process with a socket pair between the two.
+
+The assignment goes out on it, a byte comes back when the worker serves, and the end of the
+supervisor closes it, which tells the worker to stop.
+"""
+
+import asyncio
+import os
+import pickle
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import bff
+from bff.app.share import Assignment
+from bff.observability.metrics import SHARED_DIRECTORY_VARIABLE
+
+READY = b"r"
+START_SECONDS = 60.0
+# -P: what lies in the working directory is not ours to import.
+WORKER_COMMAND = (sys.executable, "-P", "-m", "bff.cli.worker")
+
+
+class WorkerProcess:
+    """Started by `start`; `close` lets go of it."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def start(cls, command: Sequence[str], assignment: Assignment) -> "WorkerProcess":
+        """A process that has been told its assignment. Raises: OSError when there can be none."""
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        share = assignment.share
+        inherited = (share.public.inherited, share.admin.inherited)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                str(theirs.fileno()),
+                pass_fds=[theirs.fileno(), *(fd for fd in inherited if fd is not None)],
+                env=_environment(assignment),
+                process_group=0,  # Ctrl-C is for the supervisor, who tells the workers
+            )
+        except OSError:
+            writer.close()
+            raise
+        finally:
+            theirs.close()
+        writer.write(pickle.dumps(assignment))
+        return cls(process, reader, writer)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def serves(self) -> bool:
+        """True as soon as it serves; False when it has ended instead, or had to be killed."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                return await self._reader.read(1) == READY
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+        except ConnectionError:
+            pass
+        return False
+
+    async def ended(self) -> int:
+        """Its exit code, negative for a signal, once there is one."""
+        return await self._process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _environment(assignment: Assignment) -> dict[str, str]:
+    environment = dict(os.environ)
+    # The same copy of the package as ours, wherever it was found.
+    path = [str(Path(bff.__file__).parent.parent), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    environment[SHARED_DIRECTORY_VARIABLE] = str(assignment.share.metrics_directory)
+    return environment

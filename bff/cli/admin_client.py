@@ -1,0 +1,75 @@
+"""Asks the admin listener of a running gateway, as its configuration says where that is."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from bff.app.listening import UNIX, host_and_port
+
+CONNECT_SECONDS = 5.0
+# Ending everybody at a large installation takes a while.
+ANSWER_SECONDS = 600.0
+# What a listener on every address is reached by from the machine itself.
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - told apart, not listened on
+
+
+class AdminFailed(Exception):
+    """The question was not answered. The text is for the operator."""
+
+
+async def ask_admin(
+    address: str, method: str, path: str, parameters: Mapping[str, str]
+) -> dict[str, Any]:
+    """The JSON object that the admin listener at `address` answers with.
+
+    Raises:
+        AdminFailed: nobody answers there, or not as asked.
+    """
+    connector: aiohttp.BaseConnector
+    if address.startswith(UNIX):
+        connector, host, port = aiohttp.UnixConnector(address.removeprefix(UNIX)), "localhost", None
+    else:
+        connector, (host, port) = aiohttp.TCPConnector(), host_and_port(address)
+    if port == 0:
+        raise AdminFailed("server.admin_listen has port 0: the real one is not known")
+    url = URL.build(
+        scheme="http", host=LOOPBACK.get(host, host), port=port, path=path, query=parameters
+    )
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
+            http.request(method, url, allow_redirects=False) as answer,
+        ):
+            return await _read(answer, address)
+    except aiohttp.ClientConnectorError as error:
+        number = error.os_error.errno
+        reason = os.strerror(number) if number else "not reachable"
+        raise AdminFailed(
+            f"no gateway answers at {address} (server.admin_listen): {reason}; is it running?"
+        ) from None
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise AdminFailed(f"{address} did not answer as asked: {type(error).__name__}") from None
+
+
+async def _read(answer: aiohttp.ClientResponse, address: str) -> dict[str, Any]:
+    try:
+        document = await answer.json(content_type=None)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise AdminFailed(f"what answers at {address} is no admin listener of a gateway")
+    if answer.status != 200:
+        raise AdminFailed(str(document.get("title", f"status {answer.status}")))
+    return document
+
+
+def ask_admin_now(
+    address: str, method: str, path: str, parameters: Mapping[str, str]
+) -> dict[str, Any]:
+    """`ask_admin`, for a command that has no event loop."""
+    return asyncio.run(ask_admin(address, method, path, parameters))

@@ -1,0 +1,124 @@
+"""`bff sessions`: see and end sessions, through the admin listener of a running gateway."""
+
+import datetime
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from bff.cli.admin_client import AdminFailed, ask_admin_now
+from bff.cli.options import config_option
+from bff.config import Settings
+
+NOT_ANSWERED = 1
+COLUMNS = ("ID", "SUB", "CREATED", "LAST SEEN", "EXPIRES", "CLIENT")
+
+by_sub = click.option("--sub", help="All sessions of a user, by the OP's subject identifier.")
+by_sid = click.option("--sid", help="Those that belong to one session at the OP.")
+by_id = click.option("--id", "public_id", help="One session, by the id that the list shows.")
+of_issuer = click.option(
+    "--issuer", help="Whose sub or sid it is; by default that of the configuration."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+@click.group()
+def sessions() -> None:
+    """See and end sessions of a running gateway.
+
+    Exit code 0: done. 1: the gateway or its session store did not answer. 2: the command or the
+    configuration is not valid.
+    """
+
+
+@sessions.command("list")
+@config_option
+@by_sub
+@by_sid
+@by_id
+@of_issuer
+@as_json
+def list_sessions(settings: Settings, /, *, as_json: bool, **selectors: str | None) -> None:
+    """Show sessions: who, since when, from what program."""
+    parameters = _parameters(selectors)
+    answer = _ask(settings, "GET", parameters)
+    found = answer.get("sessions", [])
+    if as_json:
+        click.echo(json.dumps({"sessions": found}, indent=2))
+    elif found:
+        click.echo(table([COLUMNS, *map(_row, found)]))
+    else:
+        click.echo("No session.")
+
+
+@sessions.command()
+@config_option
+@by_sub
+@by_sid
+@by_id
+@of_issuer
+@click.option("--all", "everybody", is_flag=True, help="The sessions of everybody.")
+@as_json
+def revoke(
+    settings: Settings, /, *, everybody: bool, as_json: bool, **selectors: str | None
+) -> None:
+    """End sessions: their users have to log in again."""
+    parameters = _parameters({**selectors, "all": "true" if everybody else None})
+    ended = _ask(settings, "DELETE", parameters).get("ended", 0)
+    if as_json:
+        click.echo(json.dumps({"ended": ended}))
+    else:
+        click.echo(f"{ended} session{'s'[: ended != 1]} ended.")
+
+
+def _parameters(selectors: Mapping[str, str | None]) -> dict[str, str]:
+    given = {name: value for name, value in selectors.items() if value is not None}
+    issuer = given.pop("issuer", None)
+    if "public_id" in given:
+        given["id"] = given.pop("public_id")
+    if len(given) != 1 or not all(given.values()):
+        names = " or ".join(f"--{n.replace('public_id', 'id')}" for n in selectors if n != "issuer")
+        raise click.UsageError(f"Say which sessions: one of {names}.")
+    if issuer is not None:
+        if not given.keys() & {"sub", "sid"}:
+            raise click.UsageError("--issuer goes with --sub or --sid.")
+        given["issuer"] = issuer
+    return given
+
+
+def _ask(settings: Settings, method: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return ask_admin_now(settings.server.admin_listen, method, "/sessions", parameters)
+    except AdminFailed as error:
+        click.echo(f"bff: {printable(str(error))}", err=True)
+        sys.exit(NOT_ANSWERED)
+
+
+def _row(session: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        printable(str(session.get("id", ""))),
+        printable(str(session.get("sub", ""))),
+        *(_time(session.get(name)) for name in ("created_at", "last_seen_at", "expires_at")),
+        printable(str(session.get("client") or "")),
+    )
+
+
+def _time(epoch_seconds: object) -> str:
+    if not isinstance(epoch_seconds, int):
+        return "?"
+    moment = datetime.datetime.fromtimestamp(epoch_seconds, datetime.UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns as wide as their widest cell."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def printable(text: str) -> str:
+    """The text without what could move a terminal's cursor: some of it comes from elsewhere."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,0 +1,45 @@
+"""One of several workers of `bff serve`, which starts it: `python -m bff.cli.worker DESCRIPTOR`.
+Not for people.
+"""
+
+import pickle
+import socket
+import sys
+
+import click
+import structlog
+import uvloop
+
+from bff.app import Gateway
+from bff.app.share import Assignment
+from bff.app.worker_process import READY
+from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, run_until_stopped
+from bff.observability import logs
+
+
+def main() -> None:
+    """Serve until told to stop, or until the supervisor is gone."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    assignment = _receive(control)
+    settings = assignment.settings
+    logs.configure(level=settings.log.level, log_format=settings.log.format)
+    structlog.contextvars.bind_contextvars(worker=assignment.number)
+    gateway = Gateway(settings, share=assignment.share)
+    try:
+        uvloop.run(run_until_stopped(gateway, lambda: control.send(READY), lifeline=control))
+    except OSError as error:
+        click.echo(address_unavailable(error), err=True)
+        sys.exit(ADDRESS_UNAVAILABLE)
+
+
+def _receive(control: socket.socket) -> Assignment:
+    try:
+        with control.makefile("rb") as stream:
+            assignment: Assignment = pickle.load(stream)  # noqa: S301 - our supervisor's word
+    except (EOFError, ConnectionError):  # it is gone already
+        sys.exit(0)
+    return assignment
+
+
+if __name__ == "__main__":
+    main()
