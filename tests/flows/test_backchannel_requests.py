@@ -32,6 +32,9 @@ from tests.stack import running_stack
 # --- the request
 
 
+REFUSALS = {"bad_request", "method_not_allowed", "body_too_large"}
+
+
 @pytest.mark.rule("LO-04")
 async def test_the_request_is_a_post_of_one_form_with_one_token() -> None:
     """Section 2.5; nothing of what is refused has an effect."""
@@ -69,6 +72,7 @@ async def test_the_request_is_a_post_of_one_form_with_one_token() -> None:
             assert status == expected, request.keys()
             assert headers["Cache-Control"] == "no-store"
             assert headers["Content-Type"] == "application/problem+json"
+            assert json.loads(body)["code"] in REFUSALS
             assert good.encode() not in body
         assert await is_logged_in(browser, stack)
 

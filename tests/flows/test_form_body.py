@@ -10,7 +10,9 @@ from bff.endpoints.form_body import read_form
 from bff.errors import BffError
 from tests.polling import until
 
-HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+START = b"POST / HTTP/1.1\r\nHost: x\r\n"
+TYPE = b"Content-Type: application/x-www-form-urlencoded\r\n"
+HEAD = START + TYPE
 
 
 @pytest.fixture
@@ -61,6 +63,23 @@ async def test_a_form_is_read_whatever_its_framing(port: int) -> None:
     assert await answer(port, chunked) == expected
     largest = HEAD + b"Content-Length: 100\r\n\r\n" + b"a=" + b"1" * 98
     assert (await answer(port, largest))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("types", "status"),
+    [
+        (b"Content-Type: Application/X-WWW-Form-URLEncoded ; charset=utf-8\r\n", 200),
+        (b"", 400),
+        (b"Content-Type: text/plain\r\n", 400),
+        (b"Content-Type: application/x-www-form-urlencoded-not\r\n", 400),
+        (TYPE + TYPE, 400),
+        (TYPE + b"Content-Encoding: gzip\r\n", 400),
+    ],
+)
+async def test_only_a_form_is_read(port: int, types: bytes, status: int) -> None:
+    """RFC 9110 section 8.3: the media type's name is case-insensitive; there is one."""
+    request = START + types + b"Content-Length: 3\r\n\r\na=1"
+    assert (await answer(port, request))[0] == status
 
 
 async def test_more_than_the_limit_is_not_read(port: int) -> None:

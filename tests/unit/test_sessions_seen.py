@@ -1,0 +1,39 @@
+"""Used logout tokens are known for as long as any replica could take one for new."""
+
+import pytest
+
+from bff.clock import ManualClock
+from bff.sessions.memory import MemoryStore
+from bff.sessions.seen import MARGIN_SECONDS, SeenLogoutTokens
+
+ISSUER = "https://op.example.test"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def seen(clock: ManualClock) -> SeenLogoutTokens:
+    return SeenLogoutTokens(MemoryStore(clock), clock)
+
+
+async def test_a_token_is_its_issuer_and_its_jti(seen: SeenLogoutTokens) -> None:
+    """And no other pair that reads the same when put together."""
+    await seen.add(ISSUER, "a", expires_at=2e9)
+    assert await seen.has(ISSUER, "a")
+    assert not await seen.has(ISSUER, "A")
+    assert not await seen.has(f"{ISSUER}a", "")
+    assert not await seen.has(ISSUER[:-1], "ta")
+    assert not await seen.has("https://other.example.test", "a")
+
+
+async def test_it_is_known_until_the_slowest_clock_calls_it_too_old(
+    seen: SeenLogoutTokens, clock: ManualClock
+) -> None:
+    await seen.add(ISSUER, "a", expires_at=clock.now() + 10)
+    clock.advance(10 + MARGIN_SECONDS - 1)
+    assert await seen.has(ISSUER, "a")
+    clock.advance(1)
+    assert not await seen.has(ISSUER, "a")
