@@ -3,74 +3,18 @@
 import asyncio
 import gzip
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import aiohttp
 import pytest
 
 from tests.browser import Browser
+from tests.flows.apis import an_api, status_of
 from tests.flows.logins import log_in
 from tests.polling import until
-from tests.raw_upstream import RawUpstream, Received, raw_upstream, read_body
-from tests.stack import Stack, running_stack
+from tests.raw_upstream import Received, read_body
+from tests.stack import running_stack
 
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
-
-
-@dataclass(slots=True)
-class Api:
-    """A logged-in browser in front of a recording upstream."""
-
-    stack: Stack
-    browser: Browser
-    upstream: RawUpstream
-
-    async def raw(self, data: bytes, *, seconds: float = 5.0) -> bytes:
-        """Send bytes to the gateway on a connection of their own; everything it answers."""
-        port = int(self.stack.public_url.rpartition(":")[2])
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(data)
-        try:
-            async with asyncio.timeout(seconds):
-                return await reader.read()
-        finally:
-            writer.close()
-
-    def head(self, start: str, *fields: str) -> bytes:
-        """A request head of the logged-in browser, closing the connection afterwards."""
-        lines = [
-            start,
-            f"Host: {self.stack.public_url.partition('://')[2]}",
-            f"Cookie: theme=dark; bff={self.browser.cookies.get('bff')}",
-            "X-CSRF: 1",
-            "Connection: close",
-            *fields,
-        ]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-
-def status_of(answer: bytes) -> int:
-    """The status of a raw answer, whichever HTTP/1 version it is in."""
-    version, _, rest = answer.partition(b" ")
-    assert version in (b"HTTP/1.0", b"HTTP/1.1")
-    return int(rest[:3])
-
-
-@asynccontextmanager
-async def an_api(route: str = "", server: str = "") -> AsyncIterator[Api]:
-    async with raw_upstream() as upstream:
-        routes = f"""
-[[routes]]
-path = "/api/"
-upstream = "http://127.0.0.1:{upstream.port}/v1/"
-methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-{route}
-"""
-        async with running_stack(routes=routes, server=server) as stack, Browser() as browser:
-            await log_in(browser, stack)
-            yield Api(stack, browser, upstream)
 
 
 @pytest.mark.rule("PX-03")
