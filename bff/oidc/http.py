@@ -128,8 +128,13 @@ class OpHttp:
 
     def _require_available(self, name: str, response: aiohttp.ClientResponse) -> None:
         if response.status >= 500 or response.status == 429:
-            seconds = retry_after_seconds(response.headers.get("Retry-After"), self._clock.now())
-            raise OpUnavailable(f"{name}: status {response.status}", retry_after=seconds)
+            asked = response.headers.get("Retry-After")
+            seconds = retry_after_seconds(asked, self._clock.now())
+            raise OpUnavailable(
+                f"{name}: status {response.status}",
+                retry_after=seconds,
+                asked_seconds=seconds if asked is not None else 0,
+            )
 
 
 async def _read_bounded(name: str, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:

@@ -19,5 +19,5 @@ def retry_after_seconds(value: str | None, now: float) -> int:
             when = parsedate_to_datetime(text)
         except ValueError:
             return DEFAULT_SECONDS
-        seconds = when.replace(tzinfo=when.tzinfo or UTC).timestamp() - now
+        seconds = when.replace(tzinfo=UTC).timestamp() - now
     return max(1, min(round(seconds), MAX_SECONDS))

@@ -191,6 +191,16 @@ async def test_userinfo_about_somebody_else_fails_the_login(
         await rp.redeem("c", await begin(rp, op))
 
 
+async def test_userinfo_that_the_op_does_not_have_is_the_operators_fault(
+    make_rp: MakeRp, op: ScriptedOp
+) -> None:
+    rp = make_rp(userinfo=True)
+    await rp.start()
+    op.metadata_changes = {"userinfo_endpoint": None}
+    with pytest.raises(OpMetadataRefused, match="userinfo"):
+        await rp.redeem("c", await begin(rp, op))
+
+
 @pytest.mark.rule("ID-15")
 async def test_userinfo_as_a_jwt_is_not_taken(make_rp: MakeRp, op: ScriptedOp) -> None:
     rp = make_rp(userinfo=True)

@@ -46,8 +46,10 @@ async def test_a_revocation_is_tried_three_times_at_most(rp: RelyingParty, op: S
     assert await rp.revoke(some_tokens(refresh_token=None)) is True
     op.answers["revocation"] = Answer(status=503)
     op.received.clear()
+    started = time.monotonic()
     assert await rp.revoke(some_tokens(refresh_token=None)) is False
     assert op.count("revocation") == 3
+    assert time.monotonic() - started > 0.5  # not at once
 
 
 @pytest.mark.rule("TK-14")
