@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import dataclasses
 import signal
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,13 +22,30 @@ from bff.observability.metrics import forget_worker
 
 log = structlog.get_logger("bff.app")
 
-STABLE_SECONDS = 10.0  # one that lived this long did not die of its start
-GIVE_UP_AFTER = 5  # quick deaths in a row, of every worker
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
-STOP_MARGIN_SECONDS = 15.0  # for what a worker finishes after its last request
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Announce = Callable[[Sequence[str], Sequence[str]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """With workers that die: one that lived for `stable_seconds` did not die of its start, and
+    after `quick_deaths` in a row of every one there is no use in going on. With those that stop:
+    `stop_margin_seconds` is for what is finished after the last request and the last refresh.
+    """
+
+    stable_seconds: float = 10.0
+    quick_deaths: int = 5
+    first_pause_seconds: float = 0.5
+    longest_pause_seconds: float = 30.0
+    stop_margin_seconds: float = 15.0
+
+    def pause_seconds(self, quick_deaths: int) -> float:
+        """Before the next start: none after one death, then longer each time."""
+        if quick_deaths <= 1:
+            return 0.0
+        pause = self.first_pause_seconds * 2.0 ** (quick_deaths - 2)
+        return min(pause, self.longest_pause_seconds)
 
 
 @dataclass(slots=True)
@@ -45,11 +62,17 @@ class Supervisor:
     """`announce` is told the public and the admin addresses once every worker serves."""
 
     def __init__(
-        self, settings: Settings, announce: Announce, command: Sequence[str] = WORKER_COMMAND
+        self,
+        settings: Settings,
+        announce: Announce,
+        *,
+        command: Sequence[str] = WORKER_COMMAND,
+        patience: Patience | None = None,
     ) -> None:
         self._settings = settings
         self._announce = announce
         self._command = command
+        self._patience = patience or Patience()
         self._seats = [_Seat(number) for number in range(1, settings.server.workers + 1)]
         self._awaited = {seat.number for seat in self._seats}
         self._over = asyncio.Event()
@@ -60,11 +83,9 @@ class Supervisor:
         Raises:
             OSError: an address can't be listened on.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._over.set)
         server = self._settings.server
         with (
+            _told_by_signals(self._over),
             TemporaryDirectory(prefix="bff-metrics-") as directory,
             reserved(server.listen) as public,
             reserved(server.admin_listen) as admin,
@@ -84,13 +105,13 @@ class Supervisor:
             await self._run_worker(seat, share)
             if self._over.is_set():
                 return
-            quick = loop.time() - began_at < STABLE_SECONDS
+            quick = loop.time() - began_at < self._patience.stable_seconds
             seat.quick_deaths = seat.quick_deaths + 1 if quick else 1
             if self._have_all_failed():
                 log.critical("workers_keep_dying")
                 self._over.set()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_seconds(seat.quick_deaths)):
+                async with asyncio.timeout(self._patience.pause_seconds(seat.quick_deaths)):
                     await self._over.wait()
 
     async def _run_worker(self, seat: _Seat, share: Share) -> None:
@@ -124,13 +145,14 @@ class Supervisor:
         self._awaited.discard(seat.number)
 
     def _have_all_failed(self) -> bool:
-        return all(seat.quick_deaths >= GIVE_UP_AFTER for seat in self._seats)
+        return all(seat.quick_deaths >= self._patience.quick_deaths for seat in self._seats)
 
     async def _stop(self, keepers: Collection[asyncio.Task[None]]) -> bool:
         """Let every worker finish; those that take too long are killed, and that is not well."""
         self._signal(signal.SIGTERM)
         limit = self._settings.server.shutdown_timeout + self._settings.oidc.timeout
-        _, late = await asyncio.wait(keepers, timeout=limit + STOP_MARGIN_SECONDS)
+        limit += self._patience.stop_margin_seconds
+        _, late = await asyncio.wait(keepers, timeout=limit)
         if late:
             log.error("workers_killed", count=len(late))
             self._signal(signal.SIGKILL)
@@ -142,8 +164,13 @@ class Supervisor:
                 seat.worker.signal(number)
 
 
-def pause_seconds(quick_deaths: int) -> float:
-    """Before the next start: none after one death, then longer each time."""
-    if quick_deaths <= 1:
-        return 0.0
-    return min(FIRST_PAUSE_SECONDS * 2.0 ** (quick_deaths - 2), LONGEST_PAUSE_SECONDS)
+@contextlib.contextmanager
+def _told_by_signals(event: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, event.set)
+    try:
+        yield
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)

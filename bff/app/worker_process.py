@@ -5,6 +5,7 @@ supervisor closes it, which tells the worker to stop.
 """
 
 import asyncio
+import contextlib
 import os
 import pickle
 import signal
@@ -79,7 +80,7 @@ class WorkerProcess:
         return await self._process.wait()
 
     def signal(self, number: signal.Signals) -> None:
-        if self._process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
 
     def close(self) -> None:
