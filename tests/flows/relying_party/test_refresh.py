@@ -101,6 +101,7 @@ async def test_a_nonce_may_be_absent_from_a_refreshed_id_token(
     ("jwks", "changes"),
     [
         (Answer(status=500), {}),
+        (Answer({"keys": [signing_key().jwk()]}), {}),
         (None, {"exp": 1_600_000_000}),
         (None, {"iat": 1_800_000_000}),
     ],
@@ -118,6 +119,15 @@ async def test_a_refreshed_id_token_that_cannot_be_used_just_now_costs_no_sessio
     assert refreshed.tokens.refresh_token == "rt-2"
     assert refreshed.tokens.id_token == session.tokens.id_token
     assert refreshed.claims is None
+
+
+async def test_a_session_without_an_id_token_takes_the_first_that_comes(
+    rp: RelyingParty, op: ScriptedOp
+) -> None:
+    """There is then no nonce to compare with."""
+    session = await log_in(rp, op)
+    session = replace(session, tokens=replace(session.tokens, id_token=None))
+    assert (await rp.refresh(session)).claims is not None
 
 
 async def test_a_refresh_does_not_make_the_authentication_younger(
