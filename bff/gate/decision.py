@@ -76,6 +76,7 @@ class Gate:
         identity = self._forwarding.identify(head.peer, fields)
         try:
             target = parse_target(head.target)
+            _require_known_framing(fields)
             self._require_our_host(target, fields, head.peer)
             if self._settings.endpoints.owns(target.path):
                 rule = self._settings.endpoints.match(target.path)
@@ -232,6 +233,13 @@ class Gate:
 
 
 _READING = frozenset({"GET", "HEAD"})
+
+
+def _require_known_framing(fields: ScannedFields) -> None:
+    # RFC 9112 section 6.1: a parser may let more pass than the one coding we know.
+    codings = fields.values(b"transfer-encoding")
+    if codings and [coding.strip().lower() for coding in codings] != [b"chunked"]:
+        raise BadRequest("a transfer coding other than chunked")
 
 
 def may_start_login(fields: ScannedFields) -> bool:

@@ -120,12 +120,17 @@ class Front:
         response.headers.update(problem.headers)
         if clear:
             response.headers.add("Set-Cookie", self._clear_cookie)
-        if request.body_exists and not request.content.at_eof():
+        if request.body_exists and not _ends_for_certain(request):
             response.force_close()  # an unread body must never be read as a request
         return response
 
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def _ends_for_certain(request: web.BaseRequest) -> bool:
+    # A refused request's coding may be the very reason: then nobody can tell where it ends.
+    return request.content.at_eof() and "Transfer-Encoding" not in request.headers
 
 
 def _peer(request: web.BaseRequest) -> str | None:
