@@ -106,6 +106,7 @@ async def test_a_body_that_does_not_say_its_length_is_bounded_too() -> None:
 
 @pytest.mark.rule("LO-05")
 @pytest.mark.rule("LO-12")
+@pytest.mark.rule("mod_auth_openidc-2026-08-07")
 async def test_an_invalid_token_is_400_and_ends_nothing() -> None:
     """Sections 2.6 and 2.8. Each check has its own row in the unit tests; these go all the way."""
     async with running_stack() as stack, Browser() as browser:
@@ -159,6 +160,7 @@ async def test_a_client_can_insist_on_sid() -> None:
         assert not await is_logged_in(browser, stack)
 
 
+@pytest.mark.rule("mod_auth_openidc-2026-08-07")
 async def test_a_token_works_once_at_any_replica(own_redis: RedisServer) -> None:
     """Section 2.6 (8): a copy of a used token does not log a user out again."""
     async with (
