@@ -9,7 +9,7 @@ from aiohttp import web
 from bff.endpoints.form_body import read_form
 from bff.endpoints.parameters import parse_parameters
 from bff.errors import BadRequest
-from bff.gate.decision import Local
+from bff.gate.outcome import Local
 from bff.tokens.op_logout import OpLogout
 
 PARAMETER = "logout_token"

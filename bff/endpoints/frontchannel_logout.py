@@ -12,7 +12,7 @@ from aiohttp import web
 
 from bff.endpoints.parameters import parse_parameters
 from bff.errors import BadRequest
-from bff.gate.decision import Local
+from bff.gate.outcome import Local
 from bff.gate.problem import CONTENT_SECURITY_POLICY
 from bff.tokens.op_logout import OpLogout
 
