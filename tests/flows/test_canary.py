@@ -80,6 +80,7 @@ async def a_whole_flow(stack: Stack, browser: Browser, clock: ManualClock) -> li
     return pages
 
 
+@pytest.mark.rule("CVE-2024-39315")
 @pytest.mark.rule("TK-12")
 @pytest.mark.rule("OP-01")
 async def test_nothing_secret_leaves_by_any_door(output: io.StringIO) -> None:

@@ -156,6 +156,8 @@ async def test_a_late_tab_without_a_session_starts_a_fresh_login() -> None:
         assert outgoing(started)["client_id"] == CLIENT_ID
 
 
+@pytest.mark.rule("mod_auth_openidc-2026-08-12")
+@pytest.mark.rule("AZ-01")
 @pytest.mark.rule("AZ-03")
 @pytest.mark.rule("AZ-10")
 @pytest.mark.parametrize(
@@ -230,6 +232,7 @@ async def test_a_login_the_user_cancels_ends_on_a_plain_page() -> None:
         assert (await browser.fetch("GET", "/bff/user")).status == 401
 
 
+@pytest.mark.rule("CVE-2021-32702")
 @pytest.mark.rule("AZ-09")
 @pytest.mark.parametrize(
     ("error", "status", "code"),
@@ -267,6 +270,8 @@ async def test_a_silent_login_that_needs_the_user_comes_back_quietly() -> None:
         assert (await browser.fetch("GET", "/bff/user")).status == 401
 
 
+@pytest.mark.rule("CVE-2020-5233")
+@pytest.mark.rule("CVE-2022-24794")
 @pytest.mark.rule("AZ-12")
 @pytest.mark.parametrize(
     "offered", ["//evil", "/%5Cevil", "https:evil", "javascript:alert(1)", "/bff/logout", "/%252f/"]

@@ -61,6 +61,7 @@ async def test_parallel_calls_around_an_expiry_share_one_refresh() -> None:
         assert stack.op.reuse_detected == 0
 
 
+@pytest.mark.rule("CVE-2024-51987")
 @pytest.mark.rule("TK-06")
 async def test_many_sessions_refresh_once_each_and_never_mix_users() -> None:
     clock = ManualClock()

@@ -164,6 +164,7 @@ async def test_an_address_in_use_is_a_plain_sentence(tmp_path: Path) -> None:
         assert "Traceback" not in errors.decode()
 
 
+@pytest.mark.rule("CVE-2022-24797")
 @pytest.mark.rule("OP-05")
 async def test_health_and_metrics_are_on_the_admin_listener_only(tmp_path: Path) -> None:
     ports = some_ports(free_port())

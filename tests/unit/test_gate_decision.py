@@ -274,6 +274,7 @@ def test_a_route_without_a_token_needs_no_session_but_changes_need_the_header() 
     assert isinstance(ask(gate, b"/open/x", HEADER, method="POST"), Forward)
 
 
+@pytest.mark.rule("duende-misuse")
 def test_a_client_token_is_for_sessions_unless_the_route_says_anonymous() -> None:
     token = Tokens("client-at", NOW, NOW + 60)
     gate = a_gate()

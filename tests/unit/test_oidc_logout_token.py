@@ -103,6 +103,7 @@ def rows(rule: str, check: str, name: str, values: list[object]) -> list[object]
     return [pytest.param({name: v}, check, marks=pytest.mark.rule(rule)) for v in values]
 
 
+@pytest.mark.rule("mod_auth_openidc-2026-08-07")
 @pytest.mark.parametrize(
     ("changes", "check"),
     [

@@ -35,6 +35,7 @@ async def test_a_rotated_key_without_a_kid_is_followed_too(
     assert op.count("jwks") == 2
 
 
+@pytest.mark.rule("mod_auth_openidc-2026-08-12")
 @pytest.mark.rule("ID-08")
 async def test_unknown_kids_cannot_drive_fetches(
     rp: RelyingParty, op: ScriptedOp, clock: ManualClock

@@ -147,6 +147,7 @@ async def test_the_id_token_of_another_login_is_refused(rp: RelyingParty, op: Sc
         await rp.redeem("c", first)
 
 
+@pytest.mark.rule("nextjs-auth0-4.23.1")
 @pytest.mark.rule("ID-13")
 @pytest.mark.parametrize(
     ("login", "claims"),

@@ -44,6 +44,7 @@ async def test_a_refresh_without_new_tokens_keeps_the_old_ones(
     assert refreshed.claims is None
 
 
+@pytest.mark.rule("mod_auth_openidc-2026-07-31")
 @pytest.mark.rule("TK-11")
 @pytest.mark.parametrize(
     ("changes", "check"),
