@@ -246,6 +246,10 @@ class StepUpNotMet(LoginError):
 
 
 class OpError(BffError):
+    """`asked_seconds`: how long the OP itself asked to be left alone, 0 when it did not.
+    `retry_after` is what the browser is told, and always says something."""
+
+    asked_seconds: float = 0.0
     source = Source.OP
     status = 503
     code = "op_unavailable"
@@ -257,8 +261,11 @@ class OpError(BffError):
 class OpUnavailable(OpError):
     """Timeout, refused connection, 5xx, 429: nothing is known about the request's effect."""
 
-    def __init__(self, log_detail: str = "", *, retry_after: int | None = 5) -> None:
+    def __init__(
+        self, log_detail: str = "", *, retry_after: int | None = 5, asked_seconds: float = 0.0
+    ) -> None:
         super().__init__(log_detail, retry_after=retry_after)
+        self.asked_seconds = asked_seconds
 
 
 class OpAnswerMalformed(OpError):
@@ -285,6 +292,7 @@ class OpMetadataRefused(OpError):
 class ClientRejected(OpError):
     """`invalid_client`, `unauthorized_client`: the operator's fault; no session is touched."""
 
+    asked_seconds = 30.0  # nobody asked, but until an operator has acted nothing will change
     code = "op_client_rejected"
     title = "The login service does not accept this gateway's credentials."
     log_level = "error"

@@ -133,7 +133,8 @@ class OidcSettings(Section):
     timeout: Annotated[Duration, Between("100ms", "60s")] = Field(
         default="10s",
         validate_default=True,
-        description="The longest time that one call to the OP may take.",
+        description="The longest time that one call to the OP may take. A refresh may take a "
+        "minute: its answer can hold the only copy of a token that replaces the old one.",
     )
     ca_file: CaFile | None = Field(
         default=None,

@@ -87,15 +87,24 @@ class OpHttp:
             OpUnavailable: no complete answer, 5xx or 429.
             OpAnswerMalformed: the answer is too large or in an unknown coding.
         """
-        return await self._send("GET", name, url, headers or {}, None, max_bytes)
+        return await self._send("GET", name, url, headers or {}, None, max_bytes, self._timeout)
 
     async def post(
-        self, name: str, url: str, form: Mapping[str, str], headers: Mapping[str, str]
+        self,
+        name: str,
+        url: str,
+        form: Mapping[str, str],
+        headers: Mapping[str, str],
+        *,
+        at_least_seconds: float = 0.0,
     ) -> OpAnswer:
-        """POST a form to `url`. Raises as `get`."""
+        """POST a form to `url`. `at_least_seconds` are waited for an answer, even where the timeout
+        of every other call is shorter; connecting takes no longer for it. Raises as `get`."""
         form_headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
         body = urlencode(form).encode("ascii")
-        return await self._send("POST", name, url, form_headers, body, MAX_BODY_BYTES)
+        total = max(self._timeout.total or 0.0, at_least_seconds)
+        limits = aiohttp.ClientTimeout(total=total, connect=self._timeout.connect)
+        return await self._send("POST", name, url, form_headers, body, MAX_BODY_BYTES, limits)
 
     async def _send(
         self,
@@ -105,6 +114,7 @@ class OpHttp:
         headers: Mapping[str, str],
         body: bytes | None,
         max_bytes: int,
+        limits: aiohttp.ClientTimeout,
     ) -> OpAnswer:
         if self._session is None:
             raise RuntimeError("OpHttp is used before start()")
@@ -115,6 +125,7 @@ class OpHttp:
                 headers=headers,
                 data=body,
                 allow_redirects=False,
+                timeout=limits,
             ) as response:
                 self._require_available(name, response)
                 raw = await _read_bounded(name, response, max_bytes)

@@ -49,7 +49,13 @@ class RelyingParty:
             self._http, clock, settings.issuer, allow_insecure_http=settings.allow_insecure_http
         )
         self._keys = KeySource(self._http, self._discovery, clock)
-        self._token_endpoint = TokenEndpoint(self._http, self._discovery, self._auth, clock)
+        self._token_endpoint = TokenEndpoint(
+            self._http,
+            self._discovery,
+            self._auth,
+            clock,
+            refresh_timeout_seconds=settings.refresh_timeout_seconds,
+        )
         self._revocation = Revocation(
             self._http, self._discovery, self._auth, settings.revocation_timeout_seconds
         )

@@ -25,6 +25,9 @@ class RelyingPartySettings:
     without `exp`. Plain http is for loopback; `allow_insecure_http` lifts that for a closed
     network.
 
+    The answer to a refresh is waited for longer than any other: it may hold the only copy of a
+    rotated token, and an OP that hung for a while will have spent the old one.
+
     Raises:
         ValueError: for a setting that cannot work or would weaken the protocol.
     """
@@ -46,6 +49,7 @@ class RelyingPartySettings:
     allow_untyped_logout_tokens: bool = False
     leeway_seconds: float = 30.0
     timeout_seconds: float = 10.0
+    refresh_timeout_seconds: float = 60.0
     revocation_timeout_seconds: float = 3.0
     ca_file: str | None = None
     allow_insecure_http: bool = False

@@ -14,11 +14,20 @@ from bff.oidc.token_response import Grant, process_token_response
 class TokenEndpoint:
     """Where grants become tokens."""
 
-    def __init__(self, http: OpHttp, discovery: Discovery, auth: ClientAuth, clock: Clock) -> None:
+    def __init__(
+        self,
+        http: OpHttp,
+        discovery: Discovery,
+        auth: ClientAuth,
+        clock: Clock,
+        *,
+        refresh_timeout_seconds: float,
+    ) -> None:
         self._http = http
         self._discovery = discovery
         self._auth = auth
         self._clock = clock
+        self._refresh_timeout_seconds = refresh_timeout_seconds
 
     async def request(
         self,
@@ -37,6 +46,7 @@ class TokenEndpoint:
             metadata.token_endpoint,
             {"grant_type": grant.value, **form, **self._auth.form},
             self._auth.headers,
+            at_least_seconds=self._refresh_timeout_seconds if grant is Grant.REFRESH else 0.0,
         )
         return process_token_response(
             answer.status, answer.document, grant=grant, now=sent_at, scope=scope, previous=previous
