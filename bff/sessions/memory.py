@@ -114,10 +114,15 @@ class MemoryStore:
         return True
 
     async def delete(
-        self, key: str, *, reason: str, indexes: Sequence[str] = ()
+        self,
+        key: str,
+        *,
+        reason: str,
+        indexes: Sequence[str] = (),
+        expected_version: int | None = None,
     ) -> StoredRecord | None:
         record = self._live(key)
-        if record is None:
+        if record is None or expected_version not in (None, record.version):
             return None
         self._drop(key, record, *indexes)
         for listener in self._listeners:

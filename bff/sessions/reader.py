@@ -4,10 +4,11 @@ The cache is bypassed whenever changes made by other processes may go unheard.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from bff.clock import Clock
+from bff.errors import StoreUnavailable
 from bff.model import Session
 from bff.sessions.cache import SessionCache
 from bff.sessions.last_known import LastKnown
@@ -70,7 +71,14 @@ class SessionReader:
 
     async def load_aside(self, key: str) -> Session | None:
         """As the store has it now, leaving the cache alone."""
-        session = self._records.open(key, await self._store.load(key))
+        stored = await self._store.load(key)
+        reason = self._observers.end_reason(key)
+        if stored is not None and reason is not None:
+            # The store went back in time, as Redis does in a failover that loses its last writes.
+            with suppress(StoreUnavailable):
+                await self._store.delete(key, reason=reason)
+            return None
+        session = self._records.open(key, stored)
         return session if session is not None and session.is_live(self._clock.now()) else None
 
     @contextmanager

@@ -148,8 +148,9 @@ class RedisClient:
 
 
 def _class_of(error: BaseException) -> str:
-    """Of the first cause: redis-py wraps a refused password in a ConnectionError."""
-    while error.__cause__ is not None:
+    """Of the first cause: redis-py wraps a refused password in a ConnectionError. That of a timeout
+    is how asyncio makes one."""
+    while error.__cause__ is not None and not isinstance(error, TimeoutError):
         error = error.__cause__
     return type(error).__name__
 

@@ -43,10 +43,11 @@ end
 return 1
 """
 
-# KEYS: session; ARGV: channel, message.
+# KEYS: session; ARGV: channel, message, expected version or ''.
 DELETE = """
 local record = redis.call('hmget', KEYS[1], 'v', 'd')
 if not record[1] then return false end
+if ARGV[3] ~= '' and record[1] ~= ARGV[3] then return false end
 local ttl = redis.call('pttl', KEYS[1])
 redis.call('del', KEYS[1])
 redis.call('publish', ARGV[1], ARGV[2])
@@ -64,17 +65,32 @@ end
 return 1
 """
 
-# KEYS: lease, fence counter; ARGV: lease TTL ms, counter TTL ms.
+# KEYS: lease, fence counter; ARGV: lease TTL ms, counter TTL ms, claim. The counter is the last
+# fence granted and the claim it was granted to; who asks again under that claim is the holder.
 # The server's time is the floor of the counter, so that fences grow even when it was lost.
 ACQUIRE = """
-if redis.call('exists', KEYS[1]) == 1 then return false end
+local last, claim = string.match(redis.call('get', KEYS[2]) or '0', '^(%d+):?(.*)$')
+local held = redis.call('get', KEYS[1])
+if held then
+  if held ~= last or claim ~= ARGV[3] then return false end
+  redis.call('pexpire', KEYS[1], ARGV[1])
+  return held
+end
 local time = redis.call('time')
 local floor = time[1] * 1000 + math.floor(time[2] / 1000)
-local fence = math.max(tonumber(redis.call('get', KEYS[2]) or '0') + 1, floor)
-local text = string.format('%.0f', fence)
-redis.call('set', KEYS[2], text, 'PX', ARGV[2])
-redis.call('set', KEYS[1], text, 'PX', ARGV[1])
-return text
+local fence = string.format('%.0f', math.max(tonumber(last) + 1, floor))
+redis.call('set', KEYS[2], fence .. ':' .. ARGV[3], 'PX', ARGV[2])
+redis.call('set', KEYS[1], fence, 'PX', ARGV[1])
+return fence
+"""
+
+# KEYS: lease, fence counter; ARGV: claim, channel, message.
+TAKE_BACK = """
+local last, claim = string.match(redis.call('get', KEYS[2]) or '0', '^(%d+):?(.*)$')
+if claim ~= ARGV[1] or redis.call('get', KEYS[1]) ~= last then return 0 end
+redis.call('del', KEYS[1])
+redis.call('publish', ARGV[2], ARGV[3])
+return 1
 """
 
 # KEYS: lease; ARGV: fence, TTL ms.

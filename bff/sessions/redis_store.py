@@ -13,13 +13,12 @@ from contextlib import suppress
 from bff.clock import Clock
 from bff.errors import InternalError, StoreUnavailable
 from bff.sessions import redis_scripts as scripts
-from bff.sessions.changes import CHANGED, ENDED, RELEASED, Change, encode_change
+from bff.sessions.changes import CHANGED, ENDED, Change, encode_change
 from bff.sessions.redis_changes import ChangeStream
 from bff.sessions.redis_client import RedisClient, RedisLimits
+from bff.sessions.redis_leases import RedisLeases
 from bff.sessions.redis_url import parse_redis_url
 from bff.sessions.store import Lease, StoredRecord, StoreListener
-
-FENCE_MEMORY_SECONDS = 3600
 
 
 class RedisStore:
@@ -37,6 +36,7 @@ class RedisStore:
         self._clock = clock
         self._prefix = prefix
         self._channel = f"{prefix}changes"
+        self._leases = RedisLeases(self._client, prefix=prefix, channel=self._channel)
         self._listeners: list[StoreListener] = []
         self._changes = ChangeStream(self._client, self._channel, self._listeners)
 
@@ -45,6 +45,7 @@ class RedisStore:
 
     async def close(self) -> None:
         await self._changes.close()
+        await self._leases.close()
         await self._client.close()
 
     async def ping(self) -> None:
@@ -83,7 +84,7 @@ class RedisStore:
         return bool(
             await self._client.run(
                 scripts.REPLACE,
-                [self._session(key), self._lease(key)],
+                [self._session(key), self._leases.key_of(key)],
                 expected_version,
                 version,
                 sealed,
@@ -100,12 +101,22 @@ class RedisStore:
         return bool(answer)
 
     async def delete(
-        self, key: str, *, reason: str, indexes: Sequence[str] = ()
+        self,
+        key: str,
+        *,
+        reason: str,
+        indexes: Sequence[str] = (),
+        expected_version: int | None = None,
     ) -> StoredRecord | None:
-        message = encode_change(Change(ENDED, key, reason))
         answer = await self._client.run(
-            scripts.DELETE, [self._session(key)], self._channel, message
+            scripts.DELETE,
+            [self._session(key)],
+            self._channel,
+            encode_change(Change(ENDED, key, reason)),
+            expected_version if expected_version is not None else "",
         )
+        if answer is None and expected_version is not None:
+            return None  # it may well be there, and must stay where a logout looks for it
         # The session is gone; an entry that points nowhere falls out by its score.
         with suppress(StoreUnavailable):
             for index in indexes:
@@ -128,25 +139,13 @@ class RedisStore:
     # --- refresh leases
 
     async def acquire_lease(self, name: str, *, ttl_seconds: float) -> Lease | None:
-        fence = await self._client.run(
-            scripts.ACQUIRE,
-            [self._lease(name), self._name("f", f"{{{name}}}")],
-            _ms(ttl_seconds),
-            _ms(FENCE_MEMORY_SECONDS),
-        )
-        return Lease(name, int(fence)) if fence is not None else None
+        return await self._leases.acquire(name, ttl_seconds=ttl_seconds)
 
     async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
-        answer = await self._client.run(
-            scripts.RENEW, [self._lease(lease.name)], lease.fence, _ms(ttl_seconds)
-        )
-        return bool(answer)
+        return await self._leases.renew(lease, ttl_seconds=ttl_seconds)
 
     async def release_lease(self, lease: Lease) -> None:
-        message = encode_change(Change(RELEASED, lease.name))
-        await self._client.run(
-            scripts.RELEASE, [self._lease(lease.name)], lease.fence, self._channel, message
-        )
+        await self._leases.release(lease)
 
     # --- login transactions
 
@@ -192,9 +191,6 @@ class RedisStore:
 
     def _session(self, key: str) -> str:
         return self._name("s", f"{{{key}}}")
-
-    def _lease(self, key: str) -> str:
-        return self._name("l", f"{{{key}}}")
 
     def _now_ms(self) -> int:
         return _ms(self._clock.now())

@@ -217,8 +217,12 @@ class Sessions:
             self._reader.move_idle(session.key, idle_expires_at)
             self._touches.add(session.key, now)
 
-    async def end(self, session_or_key: Session | str, reason: str) -> Session | None:
+    async def end(
+        self, session_or_key: Session | str, reason: str, *, only_version: int | None = None
+    ) -> Session | None:
         """Delete a session. It is returned, as it last was, to exactly one of several callers.
+
+        With `only_version` it is left alone, and None returned, when it has been written since.
 
         Raises:
             StoreUnavailable: it may still exist.
@@ -231,7 +235,9 @@ class Sessions:
             known = self._records.open(key, await self._store.load(key))
         indexes = indexes_of(known) if known is not None else ()
         try:
-            deleted = await self._store.delete(key, reason=reason, indexes=indexes)
+            deleted = await self._store.delete(
+                key, reason=reason, indexes=indexes, expected_version=only_version
+            )
         finally:
             self._reader.forget(key)
         if deleted is None:

@@ -97,9 +97,14 @@ class SessionStore(Protocol):
         past the absolute one. False when the record is gone."""
 
     async def delete(
-        self, key: str, *, reason: str, indexes: Sequence[str] = ()
+        self,
+        key: str,
+        *,
+        reason: str,
+        indexes: Sequence[str] = (),
+        expected_version: int | None = None,
     ) -> StoredRecord | None:
-        """Delete and publish.
+        """Delete and publish; with `expected_version` only a record of that version.
 
         The record as it last was, for exactly one of several concurrent callers: the tokens in it
         are the ones to revoke, also when a refresh wrote newer ones a moment ago.
