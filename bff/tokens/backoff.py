@@ -1,4 +1,4 @@
-"""How long to leave an OP alone after it has failed: per session, and for the OP as a whole."""
+"""How long to leave what has failed alone: a session, or a scope. See `breaker` for the OP."""
 
 import random
 from dataclasses import dataclass
@@ -15,38 +15,20 @@ class _Failures:
 
 
 class Backoff:
-    """Exponential with full jitter, per key. A key that succeeds is forgotten.
-
-    `threshold` failures are free before waiting starts; with one it is a plain back-off, with
-    more it is a circuit breaker: after the wait one attempt is let through as a probe.
-    """
+    """Exponential with jitter, per key. A key that succeeds is forgotten."""
 
     def __init__(
-        self,
-        clock: Clock,
-        *,
-        first_seconds: float = 0.5,
-        longest_seconds: float = 30.0,
-        threshold: int = 1,
+        self, clock: Clock, *, first_seconds: float = 0.5, longest_seconds: float = 30.0
     ) -> None:
         self._clock = clock
         self._first_seconds = first_seconds
         self._longest_seconds = longest_seconds
-        self._threshold = threshold
         self._failures: dict[str, _Failures] = {}
 
     def remaining_seconds(self, key: str) -> float:
         """Zero when an attempt may be made now."""
         failures = self._failures.get(key)
-        if failures is None or failures.count < self._threshold:
-            return 0.0
-        return max(0.0, failures.retry_at - self._clock.now())
-
-    def claim_probe(self, key: str) -> None:
-        """Call before an attempt: while it runs, nobody else is let through as a second probe."""
-        failures = self._failures.get(key)
-        if failures is not None and failures.count >= self._threshold:
-            failures.retry_at = self._clock.now() + self._first_seconds
+        return max(0.0, failures.retry_at - self._clock.now()) if failures is not None else 0.0
 
     def failed(self, key: str, *, retry_after: float = 0.0) -> None:
         """Count a failure. `retry_after` seconds, if the other side named them, are respected."""
@@ -54,10 +36,14 @@ class Backoff:
             self._failures.pop(next(iter(self._failures)))
         failures = self._failures.setdefault(key, _Failures(0, 0.0))
         failures.count += 1
-        steps = max(0, failures.count - self._threshold)
-        ceiling = min(self._longest_seconds, self._first_seconds * 2 ** min(steps, 16))
+        doublings = min(failures.count - 1, 16)
+        ceiling = min(self._longest_seconds, self._first_seconds * 2**doublings)
         wait = ceiling * (0.5 + random.random() / 2)  # noqa: S311 - jitter, not a secret
         failures.retry_at = self._clock.now() + max(wait, min(retry_after, self._longest_seconds))
 
     def succeeded(self, key: str) -> None:
         self._failures.pop(key, None)
+
+    def clear(self) -> None:
+        """What kept everybody waiting is over."""
+        self._failures.clear()

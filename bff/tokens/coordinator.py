@@ -23,23 +23,26 @@ from bff.oidc.relying_party import RelyingParty
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
 from bff.tokens.backoff import Backoff
+from bff.tokens.breaker import Attempt, Breaker
+from bff.tokens.calm import Calm
 from bff.tokens.claims import ClaimAllowList
 from bff.tokens.due import RefreshPolicy
 from bff.tokens.ending import SessionEnder
 from bff.tokens.lease import ChangeWaiters, held
+from bff.tokens.rotations import Rotations
 from bff.tokens.single_flight import SingleFlight
 
 log = structlog.get_logger("bff.tokens")
 
-LONGEST_PERSIST_PAUSE_SECONDS = 1.0
-
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorSettings:
-    """`wait_seconds`: how long a request without a usable token waits for one. The lease is
-    renewed every third of `lease_seconds`; a crashed holder blocks others for at most that."""
+    """`wait_seconds`: how long a request without a usable token waits for one; where a refresh has
+    been running for longer already, `late_wait_seconds`. The lease is renewed every third of
+    `lease_seconds`; a crashed holder blocks others for at most that."""
 
     wait_seconds: float = 10.0
+    late_wait_seconds: float = 1.0
     lease_seconds: float = 6.0
 
 
@@ -67,9 +70,13 @@ class RefreshCoordinator:
         self._settings = settings or CoordinatorSettings()
         self._flights: SingleFlight[Session] = SingleFlight()
         self._session_backoff = Backoff(clock)
-        self._op_breaker = Backoff(clock, threshold=5)
+        self._breaker = Breaker(clock)
+        self._calm = Calm()
+        self._rotations = Rotations(sessions, clock)
         self._waiters = ChangeWaiters()
-        sessions.observe(on_changed=self._waiters.wake, on_ended=self._on_ended)
+        sessions.observe(
+            on_changed=self._waiters.wake, on_ended=self._on_ended, on_watch=self._calm.on_watch
+        )
 
     def refresh_soon(self, session: Session) -> None:
         """Refresh in the background, unless the OP is being left alone after failures."""
@@ -85,11 +92,13 @@ class RefreshCoordinator:
             StoreUnavailable: the store can't; the session stays.
         """
         pause = self._pause_seconds(session.key)
-        if pause > 0:
-            raise OpUnavailable("backing off", retry_after=max(1, round(pause)))
+        if pause > 0 and not self._flights.is_running(session.key):
+            raise _backing_off(pause)
         task = self._start(session.key)
+        waited = self._flights.age_seconds(session.key)
+        patience = max(self._settings.wait_seconds - waited, self._settings.late_wait_seconds)
         try:
-            async with asyncio.timeout(self._settings.wait_seconds):
+            async with asyncio.timeout(patience):
                 return await asyncio.shield(task)
         except TimeoutError:
             raise OpUnavailable("refresh still under way", retry_after=1) from None
@@ -97,44 +106,59 @@ class RefreshCoordinator:
     async def close(self, seconds: float) -> None:
         """Let running refreshes finish, for at most `seconds`."""
         await self._flights.drain(seconds)
+        await self._rotations.close()
 
     def _start(self, key: str) -> asyncio.Task[Session]:
-        return self._flights.start(key, lambda: self._refresh(key))
+        return self._flights.start(key, lambda: self._run(key))
 
     def _on_ended(self, key: str, _reason: str) -> None:
         self._session_backoff.succeeded(key)
         self._waiters.wake(key)
 
     def _pause_seconds(self, key: str) -> float:
-        return max(
-            self._session_backoff.remaining_seconds(key), self._op_breaker.remaining_seconds("op")
-        )
+        return max(self._session_backoff.remaining_seconds(key), self._breaker.pause_seconds())
+
+    async def _run(self, key: str) -> Session:
+        try:
+            return await self._refresh(key)
+        except StoreUnavailable:
+            self._calm.troubled()
+            raise
 
     async def _refresh(self, key: str) -> Session:
         while True:
             with self._waiters.armed(key) as change:
-                lease = await self._sessions.acquire_lease(
-                    key, ttl_seconds=self._settings.lease_seconds
-                )
+                pause = self._calm.remaining_seconds()
+                asked_at = _loop_time()
+                lease = await self._lease(key) if pause == 0 else None
                 if lease is None:
                     # Another process is at it: woken by its write, its release or its end. The
                     # timeout is for a holder that died; then the lease has lapsed.
-                    await change.wait(self._settings.lease_seconds / 3)
+                    await change.wait(pause or self._settings.lease_seconds / 3)
                     session = await self._load(key)
                     if not self._is_due(session):
                         return session
                     continue
-            async with held(self._sessions, lease, self._settings.lease_seconds):
-                session = await self._load(key)
-                if not self._is_due(session):
-                    return session
-                return await self._spend(session, lease)
+                async with held(self._sessions, lease, self._settings.lease_seconds):
+                    session = await self._load(key)
+                    if not self._is_due(session):
+                        return session
+                    if self._may_spend(asked_at):
+                        return await self._spend(session, lease)
+
+    async def _lease(self, key: str) -> Lease | None:
+        return await self._sessions.acquire_lease(key, ttl_seconds=self._settings.lease_seconds)
 
     async def _load(self, key: str) -> Session:
         session = await self._sessions.load_fresh(key)
         if session is None:
             raise GrantRejected("the session is gone")
-        return session
+        return await self._rotations.restored(session)
+
+    def _may_spend(self, asked_at: float) -> bool:
+        """Not with a lease that may have lapsed while this process or the store stood still."""
+        age = _loop_time() - asked_at
+        return self._calm.remaining_seconds() == 0 and age < self._settings.lease_seconds / 2
 
     def _is_due(self, session: Session) -> bool:
         now = self._clock.now()
@@ -144,75 +168,75 @@ class RefreshCoordinator:
         if session.tokens.refresh_token is None:
             await self._ender.end(session, "token_expired", revoke=False)
             raise GrantRejected("the access token expired and there is no refresh token")
-        self._op_breaker.claim_probe("op")
+        attempt = self._breaker.begin()
+        if attempt is None:
+            raise _backing_off(self._breaker.pause_seconds())
         started = self._clock.now()
         try:
             refreshed = await self._relying_party.refresh(session)
         except GrantRejected:
+            self._note_answer(session.key)
             return await self._after_rejection(session)
         except IdTokenInvalid as error:
             # OIDC Core section 12.2: another identity came back. Nothing of it is used.
+            self._note_answer(session.key)
             self._metrics.refreshed("identity_mismatch")
             log.error("refresh_identity_mismatch", check=error.check, session=session.key[:16])
             await self._ender.end(session, "identity_mismatch")
             raise GrantRejected("the refreshed ID token is not valid") from error
         except OpError as error:
-            self._count_failure(session.key, error)
+            self._note_failure(session.key, attempt, error)
             raise
-        self._session_backoff.succeeded(session.key)
-        self._op_breaker.succeeded("op")
-        written = await self._persist(session, refreshed, lease)
+        self._note_answer(session.key)
+        written = await self._rotations.keep(self._updated(session, refreshed), lease)
+        if written is None:
+            await self._logout_won(session.key, refreshed)
+            raise GrantRejected("a logout came first")
         self._metrics.refreshed("ok", seconds=self._clock.now() - started)
         return written
 
     async def _after_rejection(self, session: Session) -> Session:
-        # The token we spent may have been replaced meanwhile by a process whose lease had lapsed.
-        current = await self._load(session.key)
-        if current.version != session.version:
-            return current
+        # Unless the token we spent has been replaced meanwhile by a process whose lease had lapsed.
+        ended = await self._ender.end(
+            session, "grant_rejected", revoke=False, only_version=session.version
+        )
+        if ended is None:
+            return await self._load(session.key)
         self._metrics.refreshed("rejected")
         log.info("refresh_rejected", session=session.key[:16])
-        await self._ender.end(session, "grant_rejected", revoke=False)
         raise GrantRejected("invalid_grant")
 
-    def _count_failure(self, key: str, error: OpError) -> None:
+    def _note_answer(self, key: str) -> None:
+        if self._breaker.is_open:
+            self._session_backoff.clear()  # they failed with the OP, and it is back
+        self._session_backoff.succeeded(key)
+        self._breaker.succeeded()
+
+    def _note_failure(self, key: str, attempt: Attempt, error: OpError) -> None:
         self._metrics.refreshed("failed")
-        self._session_backoff.failed(key, retry_after=error.retry_after or 0)
-        self._op_breaker.failed("op")
+        self._session_backoff.failed(key, retry_after=error.asked_seconds)
+        self._breaker.failed(attempt, asked_seconds=error.asked_seconds)
         log.warning("refresh_failed", code=error.code, detail=error.log_detail, session=key[:16])
 
-    async def _persist(self, session: Session, refreshed: Refreshed, lease: Lease) -> Session:
-        """Write what the OP gave: it exists nowhere else, so a store that is down is waited for."""
-        updated = dataclasses.replace(
+    def _updated(self, session: Session, refreshed: Refreshed) -> Session:
+        return dataclasses.replace(
             session,
             tokens=refreshed.tokens,
             claims=self._claims.kept(refreshed.claims or {}, before=session.claims),
             acr=refreshed.acr,
             auth_time=refreshed.auth_time,
         )
-        guard: Lease | None = lease
-        pause = 0.05
-        while True:
-            try:
-                written = await self._sessions.replace(updated, lease=guard)
-                if written is not None:
-                    return written
-                current = await self._sessions.load_fresh(session.key)
-            except StoreUnavailable:
-                if self._clock.now() >= session.expires_at:
-                    raise
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PERSIST_PAUSE_SECONDS)
-                continue
-            if current is None:
-                return await self._logout_won(session.key, refreshed)
-            if current.version != session.version:
-                return current  # our own write whose answer was lost, or a newer one
-            guard = None  # the lease lapsed but nobody wrote: the version alone decides
 
-    async def _logout_won(self, key: str, refreshed: Refreshed) -> Session:
+    async def _logout_won(self, key: str, refreshed: Refreshed) -> None:
         # Not when a new login came first, or may have: at many OPs it lives on the same grant, and
         # a revocation of these tokens would end that as well.
         if self._sessions.end_reason(key) not in (None, "replaced"):
             await self._relying_party.revoke(refreshed.tokens)
-        raise GrantRejected("a logout came first")
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _backing_off(seconds: float) -> OpUnavailable:
+    return OpUnavailable("backing off", retry_after=max(1, round(seconds)))

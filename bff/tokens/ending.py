@@ -35,9 +35,15 @@ class SessionEnder:
         self._slots = asyncio.Semaphore(REVOCATIONS_AT_ONCE)
 
     async def end(
-        self, session_or_key: Session | str, reason: str, *, revoke: bool = True
+        self,
+        session_or_key: Session | str,
+        reason: str,
+        *,
+        revoke: bool = True,
+        only_version: int | None = None,
     ) -> Session | None:
-        """End a session; the ended one is returned to exactly one caller.
+        """End a session; the ended one is returned to exactly one caller. With `only_version` not
+        if its record has been written meanwhile.
 
         `revoke=False` is for tokens that are dead already, and for a session that a new login has
         replaced: many OPs revoke the whole grant, which the new session lives on.
@@ -45,7 +51,7 @@ class SessionEnder:
         Raises:
             StoreUnavailable: it could not be ended; it still exists.
         """
-        ended = await self._sessions.end(session_or_key, reason)
+        ended = await self._sessions.end(session_or_key, reason, only_version=only_version)
         if ended is None:
             return None
         self._metrics.session_ended(reason)
