@@ -78,7 +78,7 @@ class Callback:
         try:
             response = process_callback((local.target.query or b"").decode("ascii"))
             transaction = await self._transaction(response, local)
-            return await self._finish(response, transaction, request)
+            return await self._finish(response, transaction, request, local.identity.request_id)
         except BffError as error:
             self._metrics.login(error.code)
             log.warning("login_failed", code=error.code, request_id=local.identity.request_id)
@@ -99,6 +99,7 @@ class Callback:
         response: AuthorizationResponse,
         transaction: LoginTransaction,
         request: web.BaseRequest,
+        request_id: str,
     ) -> web.StreamResponse:
         if transaction.prompt == "none" and response.error in SILENT_REFUSALS:
             return web.Response(status=302, headers={"Location": transaction.return_url})
@@ -106,13 +107,15 @@ class Callback:
         # A task of its own: a browser that hangs up now must not leave tokens nobody owns.
         client = _describe(request.headers.get("User-Agent", ""))
         cookie = await asyncio.shield(
-            asyncio.ensure_future(self._establish(code, transaction, client))
+            asyncio.ensure_future(self._establish(code, transaction, client, request_id))
         )
         answer = web.Response(status=302, headers={"Location": transaction.return_url})
         answer.headers.add("Set-Cookie", self._cookies.set_session(cookie))
         return answer
 
-    async def _establish(self, code: str, transaction: LoginTransaction, client: str) -> str:
+    async def _establish(
+        self, code: str, transaction: LoginTransaction, client: str, request_id: str
+    ) -> str:
         identity = await self._relying_party.redeem(code, transaction)
         new_id = self._session_cookie.issue()
         session = await self._create(new_id.key, identity, client)
@@ -120,7 +123,9 @@ class Callback:
             await self._ender.end(transaction.previous_session, "replaced", revoke=False)
         await self._keep_to_limit(session)
         self._metrics.login("ok")
-        log.info("login_succeeded", sub=session.sub, session=session.key[:16])
+        log.info(
+            "login_succeeded", sub=session.sub, session=session.key[:16], request_id=request_id
+        )
         return new_id.value
 
     async def _keep_to_limit(self, session: Session) -> None:

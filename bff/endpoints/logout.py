@@ -57,7 +57,12 @@ class Logout:
             # which carries no Strict cookie, must not log anybody out.
             response.headers.add("Set-Cookie", self._cookies.clear_session())
         if ended is not None:
-            log.info("logout", sub=ended.sub, session=ended.key[:16])
+            log.info(
+                "logout",
+                sub=ended.sub,
+                session=ended.key[:16],
+                request_id=local.identity.request_id,
+            )
         return response
 
     async def _location(self, ended: Session | None, *, with_hint: bool) -> str:

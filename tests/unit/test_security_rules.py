@@ -1,0 +1,105 @@
+"""The table of security rules: complete, true to the code, and watched by its plugin."""
+
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.rules.document import DOCUMENT, document
+from tests.rules.table import Row, the_table
+
+ROOT = Path(__file__).parents[2]
+TABLE = the_table()
+
+
+def test_every_row_has_an_id_of_its_own() -> None:
+    ids = [row.id for row in (*TABLE.rules, *TABLE.advisories)]
+    assert len(ids) == len(set(ids)) == len(TABLE.rows)
+    assert (len(TABLE.rules), len(TABLE.advisories)) >= (140, 43)
+
+
+@pytest.mark.parametrize("row", TABLE.rules, ids=lambda row: row.id)
+def test_a_rule_in_scope_names_the_code_that_enforces_it(row: Row) -> None:
+    assert bool(row.where) != bool(row.not_built)
+    for place in row.where:
+        assert pkgutil.resolve_name(place) is not None
+
+
+LINKS = re.compile(r"\[[^\]]+\]\(\.\./(tests/[^)]+)\)(?:<br>)?")
+
+
+def test_the_document_is_made_from_the_table() -> None:
+    """`python -m tests.rules.document` writes it anew. A new test file may be missing from it, but
+    none may be named that does not guard the row, and no row may be left without one."""
+    written, made = (text.splitlines() for text in (DOCUMENT.read_text(), document()))
+    assert [LINKS.sub("", line) for line in written] == [LINKS.sub("", line) for line in made]
+    for line, wanted in zip(written, made, strict=True):
+        named, guarding = set(LINKS.findall(line)), set(LINKS.findall(wanted))
+        assert named <= guarding, line
+        assert bool(named) == bool(guarding), line
+
+
+def test_the_log_sample_of_the_document_is_json() -> None:
+    """Its lines were taken from a run, and hold no token."""
+    sample = re.search(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert sample is not None
+    events = [line for line in sample[1].splitlines() if line]
+    assert len(events) >= 4
+    assert "eyJ" not in sample[1]
+
+
+def run(folder: Path, source: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    (folder / "test_sample.py").write_text(f"import pytest\n{source}\n")
+    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder)]
+    return subprocess.run(
+        [*command, "-p", "no:cacheprovider", "-p", "tests.rules.plugin", *options, str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_marker_with_an_unknown_id_ends_the_run(tmp_path: Path) -> None:
+    """A slip of the pen must not look like a guarded rule."""
+    done = run(tmp_path, "@pytest.mark.rule('CK-99')\ndef test_it():\n    pass")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "CK-99" in done.stdout + done.stderr
+
+
+def test_rows_are_told_apart_by_their_results(tmp_path: Path) -> None:
+    source = """
+@pytest.mark.rule("CK-01")
+def test_good(): pass
+@pytest.mark.rule("CK-02")
+def test_bad(): assert False
+@pytest.mark.rule("CK-03")
+def test_skipped(): pytest.skip("x")
+@pytest.mark.rule("CK-04")
+def test_good_but_for_its_end(broken): pass
+@pytest.fixture
+def broken():
+    yield
+    assert False
+"""
+    done = run(tmp_path, source, "--rules", "-W", "ignore")
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    text = done.stdout
+    results = dict(re.findall(r"^(C[KS]-0\d) +(ok|FAILED|not run|no test) ", text, re.MULTILINE))
+    assert results["CK-01"] == "ok"
+    assert results["CK-02"] == "FAILED"
+    assert results["CK-03"] == "not run"
+    assert results["CK-04"] == "FAILED"
+    assert results["CK-05"] == "no test"
+
+
+def test_a_rule_without_a_test_fails_a_run_in_which_all_passed(tmp_path: Path) -> None:
+    source = "@pytest.mark.rule('CK-01')\ndef test_it():\n    pass"
+    assert run(tmp_path, source, "-W", "ignore").returncode == 0
+    assert run(tmp_path, source, "--rules", "-W", "ignore").returncode == 1
