@@ -2,11 +2,15 @@
 that a script of the page, an extension of its storage or a later request could find it."""
 
 import re
+import time
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Page, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
 
+from tests.e2e.conftest import new_visitor
 from tests.e2e.installation import SESSION_COOKIE, Installation
 from tests.e2e.observed import Exchange
 from tests.e2e.visitor import Visitor
@@ -33,35 +37,28 @@ STORAGE = """async () => ({
 @pytest.mark.rule("CK-03")
 @pytest.mark.rule("CK-04")
 @pytest.mark.rule("CK-05")
-async def test_the_session_cookie_as_chromium_keeps_it(visitor: Visitor) -> None:
-    """A prefixed cookie with a wrong attribute would not be in the jar at all."""
-    await visitor.log_in("alice")
-    cookie = await visitor.session_cookie()
-    assert cookie is not None
-    assert {name: value for name, value in cookie.items() if name != "value"} == {
-        "name": "__Host-Http-bff",
-        "domain": "localhost",  # host-only: a Domain attribute would add a dot in front
-        "path": "/",
-        "expires": -1,
-        "httpOnly": True,
-        "secure": True,
-        "sameSite": "Strict",
-    }
-
-
-@pytest.mark.rule("CK-01")
 @pytest.mark.rule("CK-06")
-async def test_every_cookie_of_ours_is_kept_from_scripts(
+async def test_our_cookies_as_chromium_keeps_them(
     visitor: Visitor, installation: Installation
 ) -> None:
-    """The login cookie, Lax because the browser comes back from the OP's site, included."""
+    """A prefixed cookie with a wrong attribute would not be in the jar at all. The login cookie is
+    Lax, because the browser comes back from the OP's site, and lives for ten minutes."""
     await visitor.log_in("alice")
+    kept = {
+        "domain": "localhost",  # host-only: a Domain attribute would add a dot in front
+        "path": "/",
+        "httpOnly": True,
+        "secure": True,
+    }
     cookies = await visitor.context.cookies(installation.public_url)
-    assert {cookie["name"] for cookie in cookies} == {SESSION_COOKIE, f"{SESSION_COOKIE}-login"}
-    for cookie in cookies:
-        assert (cookie["httpOnly"], cookie["secure"], cookie["path"]) == (True, True, "/")
-        assert cookie["domain"] == "localhost"
-        assert cookie["sameSite"] == ("Strict" if cookie["name"] == SESSION_COOKIE else "Lax")
+    lifetimes = {cookie["name"]: cookie.pop("expires") for cookie in cookies}
+    assert [cookie.pop("value") == "" for cookie in cookies] == [False, False]
+    assert sorted(cookies, key=lambda cookie: cookie["name"]) == [
+        {"name": SESSION_COOKIE, "sameSite": "Strict", **kept},
+        {"name": f"{SESSION_COOKIE}-login", "sameSite": "Lax", **kept},
+    ]
+    assert lifetimes[SESSION_COOKIE] == -1
+    assert 0 < lifetimes[f"{SESSION_COOKIE}-login"] - time.time() <= 600
 
 
 @pytest.mark.rule("CK-02")
@@ -92,21 +89,25 @@ async def test_every_place_a_script_can_look_is_empty(
     await expect(verdict).to_have_text("No token here")
 
 
-async def a_whole_visit(visitor: Visitor) -> Page:
-    """Login, API calls that succeed and fail, logout."""
-    page = await visitor.log_in("alice")
-    await page.get_by_test_id("call-me").click()
-    await expect(page.get_by_test_id("me-result")).to_contain_text("token for alice")
-    await page.get_by_test_id("note-text").fill("a note of a whole visit")
-    await page.get_by_test_id("note-submit").click()
-    note = page.get_by_test_id("note").filter(has_text="a note of a whole visit")
-    await note.get_by_test_id("note-delete").click()
-    await expect(note).to_have_count(0)
-    await page.get_by_test_id("forbidden").click()
-    await expect(page.get_by_test_id("forbidden-result")).to_contain_text("HTTP 403")
-    await page.get_by_test_id("logout").click()
-    await expect(page.get_by_test_id("login")).to_be_visible()
-    return page
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def visited(
+    chromium: Browser, installation: Installation
+) -> AsyncIterator[tuple[Visitor, Page]]:
+    """After a whole visit: login, API calls that succeed and fail, logout."""
+    async with new_visitor(chromium, installation) as visitor:
+        page = await visitor.log_in("alice")
+        await page.get_by_test_id("call-me").click()
+        await expect(page.get_by_test_id("me-result")).to_contain_text("token for alice")
+        await page.get_by_test_id("note-text").fill("a note of a whole visit")
+        await page.get_by_test_id("note-submit").click()
+        note = page.get_by_test_id("note").filter(has_text="a note of a whole visit")
+        await note.get_by_test_id("note-delete").click()
+        await expect(note).to_have_count(0)
+        await page.get_by_test_id("forbidden").click()
+        await expect(page.get_by_test_id("forbidden-result")).to_contain_text("HTTP 403")
+        await page.get_by_test_id("logout").click()
+        await expect(page.get_by_test_id("login")).to_be_visible()
+        yield visitor, page
 
 
 def shown(exchange: Exchange) -> bytes:
@@ -125,10 +126,10 @@ def shown(exchange: Exchange) -> bytes:
 
 
 @pytest.mark.rule("TK-12")
-async def test_no_answer_to_the_page_holds_a_token(visitor: Visitor) -> None:
+async def test_no_answer_to_the_page_holds_a_token(visited: tuple[Visitor, Page]) -> None:
     """Bodies and headers of everything the application's origin answers in a whole visit, and the
     page built from it."""
-    page = await a_whole_visit(visitor)
+    visitor, page = visited
     answers = await visitor.seen.own_exchanges()
     read = {answer.path for answer in answers if answer.body}
     assert {"/", "/app.js", "/bff/user", "/api/me", "/api/notes", "/api/admin"} <= read
@@ -141,11 +142,11 @@ async def test_no_answer_to_the_page_holds_a_token(visitor: Visitor) -> None:
 
 
 @pytest.mark.rule("HD-02")
-async def test_a_whole_visit_breaks_no_policy(visitor: Visitor) -> None:
+async def test_a_whole_visit_breaks_no_policy(visited: tuple[Visitor, Page]) -> None:
     """Under the strict Content-Security-Policy the page has nothing to complain about: no
     violation, no warning, no uncaught error. And the policy is in force: an injected script and a
     request to elsewhere are stopped."""
-    page = await a_whole_visit(visitor)
+    visitor, page = visited
     assert visitor.seen.complaints == []
     statuses = {(answer.path, answer.status) for answer in await visitor.seen.own_exchanges()}
     refused = {(path, status) for path, status in statuses if status >= 400}
