@@ -39,7 +39,7 @@ def test_the_document_is_made_from_the_table() -> None:
     assert [LINKS.sub("", line) for line in written] == [LINKS.sub("", line) for line in made]
     for line, wanted in zip(written, made, strict=True):
         named, guarding = set(LINKS.findall(line)), set(LINKS.findall(wanted))
-        assert named <= guarding, line
+        assert named <= guarding, f"run python -m tests.rules.document: {line}"
         assert bool(named) == bool(guarding), line
 
 
