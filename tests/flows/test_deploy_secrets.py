@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
-from tests.deployment import DEPLOY, make_secrets
+from tests.deployment import DEPLOY, ROOT, make_secrets
 
 START_SECONDS = 10.0
 
@@ -154,6 +154,18 @@ def test_the_gateways_user_may_touch_its_own_keys_only(
         client.publish("bff:x", "1")
         with pytest.raises(NoPermissionError):
             client.execute_command(*command.split())
+
+
+def test_the_gateways_user_has_the_documented_rights(secrets: Path) -> None:
+    """Those of docs/operations.md, of which a test of the store shows that they are enough."""
+    line = re.search(
+        r"^ACL SETUSER bff on >password (.*)$",
+        (ROOT / "docs" / "operations.md").read_text(),
+        re.MULTILINE,
+    )
+    assert line is not None
+    user = (secrets / "redis_acl").read_text().splitlines()[1]
+    assert re.fullmatch(rf"user bff reset on #[0-9a-f]{{64}} {re.escape(line[1])}", user)
 
 
 def test_redis_keeps_what_it_has() -> None:
