@@ -22,8 +22,7 @@ def on_settings(settings: Settings) -> Iterator[Verdict]:
         yield _warning("server", "admin_listen is open to every network: it has no authentication")
     if session.is_in_memory:
         yield _warning("session", "memory:// forgets all sessions at a restart")
-    store = session.store.get_secret_value()
-    if store.startswith("redis") and not store.startswith("rediss"):
+    elif _crosses_a_network_in_the_clear(session.store.get_secret_value()):
         yield _warning(
             "session", "the store is reached without TLS; records are sealed all the same"
         )
@@ -41,6 +40,10 @@ def on_provider(settings: Settings, metadata: ProviderMetadata) -> Iterator[Verd
         yield _warning("OP", "no revocation_endpoint: a logout can't revoke the refresh token")
     if metadata.end_session_endpoint is None:
         yield _warning("OP", "no end_session_endpoint: a logout ends the session here only")
+    # Of no other scope: an OP need not list all that it knows (Discovery section 3).
+    listed, asked = metadata.scopes_supported, settings.oidc.scope.split()
+    if listed is not None and "offline_access" in asked and "offline_access" not in listed:
+        yield _warning("OP", "does not list the scope offline_access, which oidc.scope asks for")
     if not metadata.sends_response_issuer:
         yield _warning("OP", "does not name itself in its answers (RFC 9207)")
 

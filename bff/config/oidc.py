@@ -10,7 +10,7 @@ from bff.config.quantities import Between, Duration
 from bff.config.section import Section
 from bff.config.texts import SOME, NonEmpty, NonEmptySecret, Scope
 from bff.config.urls import Issuer
-from bff.oidc.authorization import RESERVED_PARAMETERS
+from bff.oidc import authorization, end_session
 
 # Public-key signatures only: `none` and HMAC are not on offer (RFC 8725 section 3.1).
 SigningAlg = Literal[
@@ -45,11 +45,19 @@ def require_openid(scope: str) -> str:
     return scope
 
 
-def refuse_reserved(name: str) -> str:
-    """A parameter name that the gateway does not set itself."""
-    if name.lower() in RESERVED_PARAMETERS:
-        raise ValueError("is set by the gateway and can't be overridden")
-    return name
+def unreserved(reserved: frozenset[str]) -> AfterValidator:
+    """For names of parameters that the gateway does not set itself."""
+
+    def refuse_reserved(name: str) -> str:
+        if name.lower() in reserved:
+            raise ValueError("is set by the gateway and can't be overridden")
+        return name
+
+    return AfterValidator(refuse_reserved)
+
+
+LoginParameter = Annotated[str, unreserved(authorization.RESERVED_PARAMETERS)]
+LogoutParameter = Annotated[str, unreserved(end_session.RESERVED_PARAMETERS)]
 
 
 class OidcSettings(Section):
@@ -84,7 +92,13 @@ class OidcSettings(Section):
         description="Signature algorithms accepted on ID tokens and logout tokens, whatever the "
         "OP's metadata lists.",
     )
-    authorization_params: dict[Annotated[str, AfterValidator(refuse_reserved)], str] = Field(
+    trusted_audiences: tuple[NonEmpty, ...] = Field(
+        default=(),
+        description="Audiences that an ID token or logout token may name beside client_id. One "
+        "that names any other is refused.",
+        examples=[["https://api.example.com"]],
+    )
+    authorization_params: dict[LoginParameter, str] = Field(
         default={},
         description="Further parameters of every authorization request. Those that the gateway "
         "sets itself are refused.",
@@ -98,6 +112,12 @@ class OidcSettings(Section):
         default=True,
         description="Whether RP-initiated logout sends id_token_hint: the one place where a token "
         "(the ID token) passes through a URL. Without it many OPs ask the user to confirm.",
+    )
+    end_session_params: dict[LogoutParameter, str] = Field(
+        default={},
+        description="Further parameters of RP-initiated logout, for an OP that has its own. Those "
+        "that the gateway sets itself are refused.",
+        examples=[{"logout_uri": "https://app.example.com/"}],
     )
     post_logout_path: OwnPath = Field(
         default="/",

@@ -14,7 +14,8 @@ from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, plain_http_policy
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
-    """The verified part of the document. `token_auth_methods` is None when the OP lists none."""
+    """The verified part of the document. `token_auth_methods` and `scopes_supported` are None when
+    the OP lists none."""
 
     issuer: str
     authorization_endpoint: str
@@ -25,6 +26,7 @@ class ProviderMetadata:
     end_session_endpoint: str | None = None
     token_auth_methods: tuple[str, ...] | None = None
     sends_response_issuer: bool = False
+    scopes_supported: tuple[str, ...] | None = None
 
 
 def discovery_url(issuer: str) -> str:
@@ -62,6 +64,7 @@ def process_metadata(
         token_auth_methods=_names(document, "token_endpoint_auth_methods_supported"),
         sends_response_issuer=document.get("authorization_response_iss_parameter_supported")
         is True,
+        scopes_supported=_advertised(document, "scopes_supported"),
     )
 
 
@@ -85,6 +88,12 @@ def _names(document: Mapping[str, object], name: str) -> tuple[str, ...] | None:
     if not isinstance(value, list):
         raise OpMetadataRefused(f"{name} is not a list")
     return tuple(entry for entry in value if isinstance(entry, str))
+
+
+def _advertised(document: Mapping[str, object], name: str) -> tuple[str, ...] | None:
+    """A list that nothing depends on: one that is malformed is as good as none."""
+    value = document.get(name)
+    return _names(document, name) if isinstance(value, list) else None
 
 
 def _require_listed(document: Mapping[str, object], name: str, needed: str) -> None:

@@ -122,7 +122,7 @@ async def test_the_version(tmp_path: Path) -> None:
 async def test_every_command_has_a_line_of_help(tmp_path: Path) -> None:
     """What someone new types first."""
     shown = (await bff("--help", cwd=tmp_path)).out
-    for command in ("serve", "check", "demo", "keygen", "schema"):
+    for command in ("serve", "check", "sessions", "demo", "keygen", "schema"):
         assert any(
             line.split()[:1] == [command] and line.split()[1:] for line in shown.splitlines()
         )
@@ -252,11 +252,11 @@ async def test_check_refuses_an_op_that_lacks_the_client_authentication(tmp_path
 
 async def test_check_warns_of_what_the_op_lacks(tmp_path: Path) -> None:
     """A login works without these, so the exit code stays 0."""
-    async with small_op() as issuer:
+    async with small_op(scopes_supported=["openid", "profile"]) as issuer:
         result = await bff("check", "--config", str(config(tmp_path, issuer)), cwd=tmp_path)
     assert result.code == VALID
     warnings = "\n".join(line for line in result.out.splitlines() if line.startswith("! OP"))
-    for lacking in ("revocation_endpoint", "end_session_endpoint", "RFC 9207"):
+    for lacking in ("revocation_endpoint", "end_session_endpoint", "RFC 9207", "offline_access"):
         assert lacking in warnings
 
 
@@ -305,13 +305,15 @@ async def test_check_warns_of_settings_that_deserve_a_second_look(
 
 async def test_check_has_nothing_to_warn_of_in_a_sound_configuration(tmp_path: Path) -> None:
     """The other side of the table above."""
-    changes = {
+    changes: dict[str, dict[str, str | None]] = {
         "server": {"trusted_proxies": '["10.0.0.0/8"]', "admin_listen": '"127.0.0.1:9091"'},
-        "session": {"store": '"rediss://10.0.0.1"'},
+        "session": {},
     }
-    path = write(tmp_path, toml(changes))
-    result = await bff("check", "--offline", "--config", str(path), cwd=tmp_path)
-    assert len(result.out.splitlines()) == 1
+    for store in ("rediss://10.0.0.1", "redis://127.0.0.1", "unix:///run/redis.sock"):
+        changes["session"]["store"] = f'"{store}"'
+        path = write(tmp_path, toml(changes))
+        result = await bff("check", "--offline", "--config", str(path), cwd=tmp_path)
+        assert len(result.out.splitlines()) == 1, result.out
 
 
 async def test_the_marks_are_words_where_the_terminal_knows_no_signs(tmp_path: Path) -> None:
@@ -321,3 +323,13 @@ async def test_the_marks_are_words_where_the_terminal_knows_no_signs(tmp_path: P
     assert result.code == FAILED
     assert result.line("ok   configuration")
     assert result.line("FAIL OP")
+
+
+# --- the demo
+
+
+async def test_the_demo_keeps_the_rules_between_keys(tmp_path: Path) -> None:
+    """As any configuration does: one address can't be public and private."""
+    result = await bff("demo", "--port", "12345", "--admin-port", "12345", cwd=tmp_path)
+    assert (result.code, result.out) == (UNUSABLE, "")
+    assert result.err.startswith("bff: server.admin_listen: must differ from server.listen")

@@ -110,7 +110,13 @@ async def test_a_stop_signal_lets_running_requests_finish_and_exits_0(tmp_path: 
             assert b"Traceback" not in errors
 
 
-async def test_a_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
+@pytest.mark.parametrize("patience", ["2s", "0s"])
+async def test_a_stop_does_not_wait_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: str
+) -> None:
+    """Least of all when it is told not to wait."""
+    monkeypatch.setenv("BFF_SERVER__SHUTDOWN_TIMEOUT", patience)
+
     async def respond(
         request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from bff.config.schema import file_schema
 from bff.gate.routes import CsrfMode, TokenKind, Upstream
+from bff.oidc import end_session
 from bff.oidc.authorization import RESERVED_PARAMETERS
 from bff.oidc.jwks import KEY_OF_ALG
 from tests.unit.config_files import OTHER_SECRET, SECRET, line_of, loaded, problems, toml
@@ -41,6 +42,8 @@ ACCEPTED: list[tuple[str, str, object]] = [
         '{ audience = "x", prompt = "" }',
         {"audience": "x", "prompt": ""},
     ),
+    ("oidc.trusted_audiences", '["https://api.example.com"]', ("https://api.example.com",)),
+    ("oidc.end_session_params", '{ returnTo = "x" }', {"returnTo": "x"}),
     ("oidc.leeway", '"60s"', 60.0),
     ("oidc.leeway", '"0s"', 0.0),
     ("session.store", '"redis://user:password@redis.internal:6379/1"', "secret"),
@@ -129,6 +132,9 @@ REFUSED = [
     ("oidc.id_token_algs", '["HS256"]', "RS256"),
     ("oidc.authorization_params", '"a=b"', "table"),
     ("oidc.authorization_params", "{ audience = 1 }", "string"),
+    ("oidc.trusted_audiences", '"https://api.example.com"', "array"),
+    ("oidc.trusted_audiences", '[""]', "empty"),
+    ("oidc.end_session_params", '["a"]', "table"),
     ("oidc.userinfo", '"yes"', "true or false"),
     ("oidc.userinfo", "1", "true or false"),
     ("oidc.post_logout_path", '"https://evil.example"', "start with"),
@@ -239,6 +245,15 @@ def test_no_reserved_authorization_parameter_can_be_configured(tmp_path: Path, n
     """What the gateway says itself in an authorization request is not up to the configuration."""
     [problem] = problems(tmp_path, changed("oidc.authorization_params", f'{{ {name} = "x" }}'))
     assert problem.key == f"oidc.authorization_params.{name}"
+
+
+@pytest.mark.parametrize("name", sorted(end_session.RESERVED_PARAMETERS))
+def test_no_reserved_logout_parameter_can_be_configured(tmp_path: Path, name: str) -> None:
+    """Where the OP sends the browser after a logout is not up to a stray parameter."""
+    for spelling in (name, name.upper()):
+        text = changed("oidc.end_session_params", f'{{ {spelling} = "x" }}')
+        [problem] = problems(tmp_path, text)
+        assert problem.key == f"oidc.end_session_params.{spelling}"
 
 
 @pytest.mark.rule("TK-01")

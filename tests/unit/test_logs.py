@@ -3,6 +3,10 @@
 import io
 import json
 import logging
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr
 
@@ -63,3 +67,26 @@ def test_json_lines_parse_and_carry_the_time_in_utc() -> None:
         entry = json.loads(line)
         assert entry["timestamp"].endswith("Z")
         assert entry["level"] in ("info", "warning", "error")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_line_is_written_whole(unbuffered: str) -> None:
+    """Several workers share one standard error: what is written in two pieces gets mixed."""
+    reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)  # a message a write
+    program = (
+        "import structlog; from bff.observability import logs;"
+        "logs.configure(level='info', log_format='json');"
+        "structlog.get_logger('t').info('event', text='x' * 1000)"
+    )
+    with reader, writer:
+        subprocess.run(
+            [sys.executable, "-c", program],
+            stderr=writer,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            check=True,
+            timeout=60,
+        )
+        reader.settimeout(1)
+        first = reader.recv(65536)
+    assert first.endswith(b"\n")
+    assert json.loads(first)["text"] == "x" * 1000

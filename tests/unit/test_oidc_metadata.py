@@ -20,6 +20,7 @@ def test_the_least_an_op_can_say_is_enough() -> None:
     assert metadata.end_session_endpoint is None
     assert metadata.token_auth_methods is None
     assert metadata.sends_response_issuer is False
+    assert metadata.scopes_supported is None
 
 
 def test_everything_that_is_used_is_read() -> None:
@@ -31,6 +32,7 @@ def test_everything_that_is_used_is_read() -> None:
         "code_challenge_methods_supported": ["plain", "S256"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic"],
         "authorization_response_iss_parameter_supported": True,
+        "scopes_supported": ["openid", "offline_access"],
         "an_unknown_member": {"x": 1},
     }
     metadata = process_metadata(200, {**DOCUMENT, **more}, issuer=ISSUER)
@@ -39,6 +41,14 @@ def test_everything_that_is_used_is_read() -> None:
     assert metadata.end_session_endpoint == f"{ISSUER}/logout?x=1"
     assert metadata.token_auth_methods == ("client_secret_basic",)
     assert metadata.sends_response_issuer is True
+    assert metadata.scopes_supported == ("openid", "offline_access")
+
+
+@pytest.mark.parametrize("listed", ["openid", {"openid": True}, 1])
+def test_a_malformed_list_that_nothing_depends_on_locks_nobody_out(listed: object) -> None:
+    """It is for advice only."""
+    metadata = process_metadata(200, {**DOCUMENT, "scopes_supported": listed}, issuer=ISSUER)
+    assert metadata.scopes_supported is None
 
 
 @pytest.mark.rule("AZ-17")

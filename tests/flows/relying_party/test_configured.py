@@ -1,0 +1,52 @@
+"""Settings of [oidc] arrive at the relying party that the gateway builds from them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from bff.app import relying_party
+from bff.clock import ManualClock
+from bff.errors import IdTokenInvalid
+from bff.oidc.relying_party import RelyingParty
+from tests.flows.relying_party.steps import begin
+from tests.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
+from tests.stack import Ports, gateway_toml, settings_from
+
+OTHER = "https://api.example.test"
+
+
+@asynccontextmanager
+async def configured(op: ScriptedOp, clock: ManualClock, oidc: str) -> AsyncIterator[RelyingParty]:
+    ports = Ports(8080, 9090, urlsplit(op.issuer).port or 0, 9000)
+    environ = {"BFF_OIDC__CLIENT_ID": CLIENT_ID, "BFF_OIDC__CLIENT_SECRET": CLIENT_SECRET}
+    rp = relying_party(settings_from(gateway_toml(ports, oidc=oidc), environ), clock)
+    await rp.start()
+    try:
+        yield rp
+    finally:
+        await rp.close()
+
+
+async def test_an_audience_beside_ours_is_accepted_when_it_is_trusted(
+    op: ScriptedOp, clock: ManualClock
+) -> None:
+    """OIDC Core section 3.1.3.7 (3): the list is empty unless the operator fills it."""
+    op.id_token_changes = {"aud": [CLIENT_ID, OTHER], "azp": CLIENT_ID}
+    async with configured(op, clock, f'trusted_audiences = ["{OTHER}"]') as rp:
+        assert (await rp.redeem("code", await begin(rp, op))).sub == op.sub
+    async with configured(op, clock, "") as rp:
+        with pytest.raises(IdTokenInvalid, match="aud_untrusted"):
+            await rp.redeem("code", await begin(rp, op))
+
+
+async def test_parameters_of_the_logout_go_out_beside_our_own(
+    op: ScriptedOp, clock: ManualClock
+) -> None:
+    """Some OPs want parameters of their own to log out, or to come back."""
+    async with configured(op, clock, 'end_session_params = { logout_uri = "x y" }') as rp:
+        sent = parse_qs(urlsplit(await rp.end_session_url(None, "st") or "").query)
+    assert sent["logout_uri"] == ["x y"]
+    assert sent["client_id"] == [CLIENT_ID]
+    assert sent["state"] == ["st"]
