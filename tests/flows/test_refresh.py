@@ -42,7 +42,7 @@ async def test_a_due_token_is_refreshed_behind_the_request_that_noticed() -> Non
         await until(lambda: stack.op.refreshes == 1)
 
         async def has_new_token() -> bool:
-            return (await me(browser)).json()["exp"] > before
+            return bool((await me(browser)).json()["exp"] > before)
 
         await until(has_new_token)
         assert stack.op.refreshes == 1
