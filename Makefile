@@ -27,7 +27,7 @@ demo: .venv/demo.stamp ## Start gateway, OP, API and SPA on loopback; needs noth
 
 .PHONY: test
 test: .venv/dev.stamp $(NODE_MODULES) programs ## Run all tests, with coverage (PYTEST_ARGS="-k name" narrows them)
-	$(BIN)/python -m pytest $(if $(CI),-p tests.no_skips) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(if $(CI),-p tests.no_skips --rules) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 .PHONY: security
 security: .venv/dev.stamp $(NODE_MODULES) programs ## Run the tests of the security rules and show which rule has which result

@@ -5,6 +5,7 @@ The faults are made from outside: in the store's bytes, at the OP, at the keys.
 
 import pytest
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from bff.clock import ManualClock
 from tests.browser import Browser
@@ -64,19 +65,27 @@ def records(redis: RedisServer) -> set[str]:
 
 
 class Fault:
-    """A middleware of the OP that answers one endpoint with what no OP should."""
+    """Makes the OP answer one endpoint with what no OP should. `hits` counts how often it did."""
 
     def __init__(self) -> None:
         self.path = ""
-        self.answer: dict[str, object] = {}
+        self.status = 200
+        self.text = ""
+        self.hits = 0
 
     def attach(self, op: web.Application) -> None:
-        op.on_response_prepare.append(self._spoil)
+        op.middlewares.append(self._spoil())
 
-    async def _spoil(self, request: web.Request, response: web.StreamResponse) -> None:
-        if request.path == self.path and isinstance(response, web.Response):
-            response.set_status(int(str(self.answer["status"])))
-            response.text = str(self.answer["text"])
+    def _spoil(self) -> Middleware:
+        @web.middleware
+        async def spoil(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path != self.path:
+                return await handler(request)
+            self.hits += 1
+            kind = "application/json"
+            return web.Response(status=self.status, text=self.text, content_type=kind)
+
+        return spoil
 
 
 @pytest.mark.rule("OP-02")
@@ -87,6 +96,8 @@ class Fault:
         (200, "null"),
         (200, "[]"),
         (200, "<html>"),
+        (200, '{"token_type": "Bearer"}'),
+        (200, '{"access_token": "x"}'),
         (200, '{"access_token": {"a": 1}, "token_type": "Bearer"}'),
         (200, '{"access_token": "a\\r\\nX-Injected: 1", "token_type": "Bearer"}'),
         (200, '{"access_token": "", "token_type": "Bearer"}'),
@@ -104,12 +115,16 @@ async def test_an_absurd_refresh_forwards_nothing(status: int, text: str) -> Non
         Browser() as browser,
     ):
         await log_in(browser, stack)
-        fault.path, fault.answer = "/token", {"status": status, "text": text}
+        fault.path, fault.status, fault.text = "/token", status, text
         clock.advance(61)
         answer = await browser.fetch("GET", "/api/x")
         assert (answer.status, answer.headers["Content-Type"]) == (503, "application/problem+json")
+        assert fault.hits == 1
         assert upstream.received == []
         assert (await browser.fetch("GET", "/bff/user")).status == 200
+        fault.path = ""
+        clock.advance(60)  # past any back-off
+        assert (await browser.fetch("GET", "/api/x")).status == 200
 
 
 @pytest.mark.rule("OP-02")
@@ -117,8 +132,9 @@ async def test_an_absurd_refresh_forwards_nothing(status: int, text: str) -> Non
 async def test_a_login_without_keys_makes_no_session(text: str) -> None:
     fault = Fault()
     async with running_stack(prepare_op=fault.attach) as stack, Browser() as browser:
-        fault.path, fault.answer = "/jwks", {"status": 200, "text": text}
+        fault.path, fault.text = "/jwks", text
         end = await log_in(browser, stack)
+        assert fault.hits > 0
         assert end.status in (502, 503)
         assert browser.cookies.get("bff") is None
         await browser.navigate(stack.public_url)
