@@ -81,7 +81,7 @@ def test_a_line_is_written_whole(unbuffered: str) -> None:
     with reader, writer:
         subprocess.run(
             [sys.executable, "-c", program],
-            stderr=writer,
+            stderr=writer.fileno(),
             env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             check=True,
             timeout=60,
