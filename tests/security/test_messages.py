@@ -180,3 +180,16 @@ def test_the_http_library_is_one_without_known_faults() -> None:
     least = tuple(int(part) for part in lowest.split(",")[0].removeprefix("aiohttp>=").split("."))
     assert least >= (3, 14, 5)
     assert tuple(int(part) for part in version("aiohttp").split(".")[:3]) >= least
+
+
+@pytest.mark.rule("SM-06")
+async def test_a_head_is_bounded_in_every_direction() -> None:
+    async with an_api() as api:
+        line = api.head(f"GET /api/{'a' * 9000} HTTP/1.1")
+        field = api.head("GET /api/x HTTP/1.1", f"X: {'a' * 70_000}")
+        many = api.head("GET /api/x HTTP/1.1", *(f"X{number}: 1" for number in range(20_000)))
+        for message in (line, field, many):
+            assert status_of(await api.raw(message)) in (400, 414, 431)
+        assert api.upstream.received == []
+        longest = api.head(f"GET /api/{'a' * 8000} HTTP/1.1")
+        assert status_of(await api.raw(longest)) == 200
