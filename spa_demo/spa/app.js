@@ -8,9 +8,11 @@ import { createClient, NotAuthenticatedError } from './bff-client.js';
 import { element } from './dom.js';
 import { currentRoute, startRouter } from './router.js';
 import { createWatch } from './session-watch.js';
+import { createDevicesView } from './views/devices.js';
+import { createExpiringBanner } from './views/expiring.js';
 import { clearIdentity, showIdentity } from './views/identity.js';
 import { createNotesView } from './views/notes.js';
-import { createProblemBanner } from './views/problem.js';
+import { createProblemBanner, SessionEnd } from './views/problem.js';
 import { createProofView } from './views/proof.js';
 import { createSessionView } from './views/session.js';
 
@@ -38,16 +40,22 @@ let sub = null;
 const flow = element('flow', HTMLElement);
 const caller = element('keep-calling', HTMLInputElement);
 
-const client = createClient({ onSessionEnded: endSession });
+const client = createClient();
 const api = createApi((path, init) => {
   flash(flow, 'is-calling');
   return client.fetch(path, init);
 });
 const banner = createProblemBanner({ onLogin: login, onRetry: retry });
 const sessionView = createSessionView({ onRefresh: () => flash(flow, 'is-refreshed') });
+const expiring = createExpiringBanner({ onStay: () => attempt(stay), onLogin: login });
+const devicesView = createDevicesView(client.devices, attempt);
 const notesView = createNotesView(api, attempt);
 const proofView = createProofView();
-const watch = createWatch(client, { onUser: meet, onTrouble: (error) => showTrouble(error, 'watch') });
+const watch = createWatch(client, {
+  onUser: meet,
+  onEvent: hear,
+  onTrouble: (error) => showTrouble(error, 'watch'),
+});
 
 /**
  * What the gateway says of the visitor.
@@ -67,15 +75,33 @@ function meet(user) {
   sub = user.sub;
   showIdentity(user);
   sessionView.update(user.bff);
+  expiring.update(user.bff);
   proofView.scan();
   if (!isNew) return;
   enter('signedin');
   everySecond();
   sessionView.note('This page asked the gateway who is logged in');
   void attempt(notesView.load);
+  void attempt(devicesView.load);
 }
 
-/** @param {NotAuthenticatedError} error */
+/**
+ * What happens to the session while the page is open.
+ * @param {import('./bff-client.js').SessionEvent} event
+ */
+function hear(event) {
+  if (event.type === 'link') sessionView.showLink(event.link);
+  else if (event.type === 'ended') endSession(new SessionEnd(event.reason));
+  else if (event.type !== 'logged_in' && phase === 'signedin') {
+    if (event.type === 'refreshed') sessionView.refreshed(event);
+    sessionView.update(event);
+    if (event.type === 'expiring') expiring.show(event);
+    else expiring.update(event);
+    everySecond();
+  }
+}
+
+/** @param {NotAuthenticatedError | SessionEnd} error */
 function endSession(error) {
   if (isLeaving) return;
   forget();
@@ -90,6 +116,8 @@ function forget() {
   element('flow-token-life', HTMLElement).textContent = '';
   clearIdentity();
   notesView.clear();
+  devicesView.clear();
+  expiring.hide();
   sessionView.clear();
 }
 
@@ -122,6 +150,12 @@ async function attempt(work) {
   if (phase === 'signedin') watch.soon();
 }
 
+/** Asking who is logged in counts as activity, unless one says that it should not. */
+async function stay() {
+  const user = await client.user();
+  if (user) meet(user);
+}
+
 async function callApi() {
   sessionView.showMe(await api.me());
 }
@@ -133,16 +167,14 @@ function login() {
 
 async function logout() {
   isLeaving = true;
-  watch.stop();
   try {
     if (await client.logout()) return;
     forget();
     enter('anonymous');
   } catch (error) {
-    isLeaving = false;
     banner.show(error);
   }
-  watch.start();
+  isLeaving = false;
 }
 
 /** @param {Phase} next */
@@ -187,6 +219,7 @@ function flash(target, className) {
 function everySecond() {
   if (phase !== 'signedin') return;
   sessionView.tick();
+  expiring.tick();
   element('flow-token-life', HTMLElement).textContent = sessionView.tokenLife();
 }
 
@@ -201,7 +234,10 @@ addEventListener('unhandledrejection', (event) => {
 addEventListener('pageshow', (event) => {
   if (!event.persisted) return;
   isLeaving = false;
-  watch.start(); // the page came back from the browser's back/forward cache
+  watch.soon(); // the page came back from the browser's back/forward cache
+});
+document.addEventListener('visibilitychange', () => {
+  if (phase === 'signedin' && !document.hidden) void attempt(devicesView.load);
 });
 setInterval(everySecond, 1000);
 setInterval(() => {
@@ -210,6 +246,7 @@ setInterval(() => {
 
 startRouter(() => {
   arrange();
+  if (phase === 'signedin') void attempt(devicesView.load);
   proofView.scan();
   element('main', HTMLElement).focus();
   scrollTo(0, 0);

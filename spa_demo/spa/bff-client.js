@@ -1,9 +1,23 @@
 /**
  * The browser side of the gateway's contract (docs/spa-contract.md): who is logged in, login, logout,
- * and `fetch` for calls through the gateway.
+ * `fetch` for calls through the gateway, what happens to the session, and the user's devices.
  *
  * It never sees a token and stores nothing. It never sends its header to another origin.
  */
+
+import { createDevices } from './bff-client/devices.js';
+import { createSessionEvents } from './bff-client/events.js';
+import { GatewayError, NotAuthenticatedError, readProblem, refused, UnavailableError } from './bff-client/problems.js';
+
+export { GatewayError, NotAuthenticatedError, readProblem, UnavailableError };
+
+const ANSWER_WITHIN_MS = 10_000;
+
+/** @typedef {import('./bff-client/problems.js').Problem} Problem */
+/** @typedef {import('./bff-client/devices.js').Device} Device */
+/** @typedef {import('./bff-client/session-event.js').SessionEvent} SessionEvent */
+/** @typedef {import('./bff-client/session-event.js').Figures} Figures */
+/** @typedef {import('./bff-client/session-event.js').Link} Link */
 
 /**
  * The `bff` part of the user document. Durations are whole seconds from the moment of the answer.
@@ -22,24 +36,13 @@
  */
 
 /**
- * Problem details (RFC 9457) as the gateway sends them. `code` is the stable part.
- * @typedef {object} Problem
- * @property {string} [type]
- * @property {string} [title]
- * @property {number} [status]
- * @property {string} [code]
- * @property {string} [request_id]
- * @property {string} [login_url]
- * @property {number} [retry_after] seconds
- */
-
-/**
  * @typedef {object} ClientOptions
  * @property {string} [prefix] where the gateway's own endpoints are; default `/bff`
  * @property {string} [csrfHeader] default `X-CSRF`
  * @property {string} [csrfValue] default `1`
- * @property {(error: NotAuthenticatedError) => void} [onSessionEnded] called once when a session this
- *   client knew of is gone; not for a visitor who never logged in, nor for our own logout
+ * @property {(error: NotAuthenticatedError) => void} [onSessionEnded] called once when a request finds
+ *   that a session this client knew of is gone; not for a visitor who never logged in, nor for our own
+ *   logout. Who listens with `onSession` needs it not.
  */
 
 /**
@@ -50,71 +53,6 @@
  * @property {string} [acrValues] OIDC `acr_values`, to step up
  * @property {number} [maxAge] OIDC `max_age`, seconds
  */
-
-/** Base of what this module throws. `status` is 0 when there was no answer. */
-export class GatewayError extends Error {
-  /**
-   * @param {string} code
-   * @param {Response | null} response
-   * @param {Problem | null} problem
-   * @param {unknown} [cause]
-   */
-  constructor(code, response, problem, cause) {
-    super(problem?.title ?? code, { cause });
-    this.name = new.target.name;
-    this.code = code;
-    this.status = response?.status ?? 0;
-    this.requestId = problem?.request_id ?? null;
-    this.response = response;
-  }
-}
-
-/** The gateway wants a login: codes `not_authenticated` and `session_ended`. */
-export class NotAuthenticatedError extends GatewayError {
-  /**
-   * @param {string} code
-   * @param {Response} response
-   * @param {Problem | null} problem
-   * @param {string} loginUrl
-   */
-  constructor(code, response, problem, loginUrl) {
-    super(code, response, problem);
-    this.loginUrl = loginUrl;
-  }
-}
-
-/**
- * Nothing is wrong with the session; try again later. Code `unreachable` when no answer came at all,
- * else the gateway's. `retryAfter` is in seconds, null when nobody said.
- */
-export class UnavailableError extends GatewayError {
-  /**
-   * @param {string} code
-   * @param {Response | null} response
-   * @param {Problem | null} problem
-   * @param {unknown} [cause]
-   */
-  constructor(code, response, problem, cause) {
-    super(code, response, problem, cause);
-    this.retryAfter = problem?.retry_after ?? secondsOf(response?.headers.get('Retry-After'));
-  }
-}
-
-/**
- * The problem document of a response, or null when it has none. The response stays readable.
- * @param {Response} response
- * @returns {Promise<Problem | null>}
- */
-export async function readProblem(response) {
-  const type = response.headers.get('Content-Type') ?? '';
-  if (!/^application\/problem\+json\s*(;|$)/i.test(type)) return null;
-  try {
-    const body = await response.clone().json();
-    return typeof body === 'object' && !Array.isArray(body) ? body : null;
-  } catch {
-    return null;
-  }
-}
 
 /** @typedef {ReturnType<typeof createClient>} Client */
 
@@ -128,14 +66,27 @@ export function createClient(options = {}) {
   /** @type {User | null | undefined} undefined until somebody has asked */
   let known;
 
+  /** @type {Promise<User | null> | null} the question under way, for all who ask meanwhile */
+  let asking = null;
+
+  const events = createSessionEvents({
+    prefix,
+    ask: () => asking ?? user({ slide: false }),
+    onEnded: () => {
+      known = null;
+    },
+  });
+
   /**
-   * The one place where what we know of the session changes.
+   * The one place where requests change what we know of the session.
    * @param {User | null} next
    * @param {NotAuthenticatedError} [reason] set when the gateway said so
    */
   function learn(next, reason) {
     const wasKnown = known;
     known = next;
+    if (next) events.met(next.bff, { isOther: Boolean(wasKnown) && wasKnown?.sub !== next.sub });
+    else if (reason) events.missed(reason.code);
     if (wasKnown && !next && reason) onSessionEnded?.(reason);
   }
 
@@ -186,15 +137,30 @@ export function createClient(options = {}) {
   }
 
   /**
-   * Who is logged in, or null. With `slide: false` the question does not count as activity.
+   * Who is logged in, or null. With `slide: false` the question does not count as activity. Without a
+   * signal of the caller's the answer must come within ten seconds.
    * @param {{slide?: boolean, signal?: AbortSignal}} [how]
    * @returns {Promise<User | null>}
    * @throws {UnavailableError} it cannot be known at the moment
    * @throws {GatewayError} the answer is not one of the contract's
    */
-  async function user({ slide = true, signal } = {}) {
+  async function user({ slide = true, signal = AbortSignal.timeout(ANSWER_WITHIN_MS) } = {}) {
+    const mine = askUser(slide, signal);
+    asking = mine;
+    try {
+      return await mine;
+    } finally {
+      if (asking === mine) asking = null;
+    }
+  }
+
+  /**
+   * @param {boolean} slide
+   * @param {AbortSignal} signal
+   */
+  async function askUser(slide, signal) {
     const path = `${prefix}/user${slide ? '' : '?slide=false'}`;
-    const response = await send(path, { cache: 'no-store', ...(signal && { signal }) });
+    const response = await send(path, { cache: 'no-store', signal });
     try {
       await requireService(response);
     } catch (error) {
@@ -234,6 +200,7 @@ export function createClient(options = {}) {
     const target = new URL(current.bff.logout_url, location.href);
     if (target.origin !== location.origin) throw new GatewayError('malformed', null, null);
     learn(null);
+    events.leaving();
     location.assign(target.href);
     return true;
   }
@@ -253,7 +220,14 @@ export function createClient(options = {}) {
     return response;
   }
 
-  return Object.freeze({ user, login, logout, fetch: sameOriginFetch });
+  return Object.freeze({
+    user,
+    login,
+    logout,
+    fetch: sameOriginFetch,
+    onSession: events.onSession,
+    devices: createDevices(sameOriginFetch, prefix),
+  });
 }
 
 /**
@@ -261,18 +235,9 @@ export function createClient(options = {}) {
  * @returns {Promise<User | null>}
  */
 async function readUser(response) {
-  if (!response.ok) {
-    const problem = await readProblem(response);
-    const kind = response.status >= 500 ? UnavailableError : GatewayError;
-    throw new kind(problem?.code ?? 'unavailable', response, problem);
-  }
+  if (!response.ok) throw await refused(response);
   const body = await response.json().catch(() => undefined);
   if (body === null) return null;
   if (typeof body?.sub === 'string' && typeof body.bff?.logout_url === 'string') return body;
   throw new GatewayError('malformed', response, null);
-}
-
-/** @param {string | null | undefined} header */
-function secondsOf(header) {
-  return header && /^\d+$/.test(header) ? Number(header) : null;
 }

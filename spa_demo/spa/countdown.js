@@ -1,18 +1,14 @@
 /**
- * Remaining times between two answers of the gateway, and whether a new answer means that the access
- * token was refreshed. Pure: the clock comes in, seconds that never jump with the wall clock.
+ * Remaining times, between two pieces of news from the gateway. Pure: the clock comes in, seconds that
+ * never jump with the wall clock.
  */
 
-/** @typedef {import('./bff-client.js').SessionInfo} SessionInfo */
-/** @typedef {'session_expires_in' | 'idle_expires_in' | 'access_token_expires_in'} Lifetime */
-/** @typedef {{from: number, to: number}} Refresh seconds that were left before and after */
-
-// An answer's seconds are rounded and were on their way for a while: less is no jump.
-const TOLERANCE_SECONDS = 2;
+/** @typedef {import('./bff-client.js').Figures} Figures */
+/** @typedef {keyof Figures} Lifetime */
 
 /** @param {() => number} now monotonic seconds */
 export function createCountdown(now) {
-  /** @type {{info: SessionInfo, readAt: number} | null} */
+  /** @type {{info: Figures, readAt: number} | null} */
   let last = null;
   /** @type {Partial<Record<Lifetime, number>>} */
   let full = {};
@@ -37,19 +33,14 @@ export function createCountdown(now) {
 
   /**
    * Takes the gateway's newest figures.
-   * @param {SessionInfo} info
-   * @returns {Refresh | null} set when the access token's life jumped up
+   * @param {Figures} info
    */
   function take(info) {
-    const before = left('access_token_expires_in');
     last = { info, readAt: now() };
     for (const name of /** @type {Lifetime[]} */ (Object.keys(LIFETIMES))) {
       const said = info[name];
       if (typeof said === 'number') full[name] = Math.max(fullLife(name), said);
     }
-    const after = left('access_token_expires_in');
-    if (before === null || after === null || after <= before + TOLERANCE_SECONDS) return null;
-    return { from: Math.round(before), to: Math.round(after) };
   }
 
   function forget() {

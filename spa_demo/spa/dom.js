@@ -45,3 +45,16 @@ export function dateTime(at) {
   if (Number.isNaN(when.getTime())) return 'unknown';
   return when.toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
 }
+
+/**
+ * How long ago an instant given as epoch seconds was: `just now`, `5 min ago`; a date after a day.
+ * @param {number} at
+ * @param {number} [now] epoch seconds
+ */
+export function ago(at, now = Date.now() / 1000) {
+  const minutes = Math.floor((now - at) / 60);
+  if (minutes < 1) return 'just now';
+  if (minutes < 60) return `${minutes} min ago`;
+  if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h ago`;
+  return dateTime(at);
+}

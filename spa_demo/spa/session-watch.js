@@ -1,18 +1,20 @@
 /**
- * Asks the gateway again and again who is logged in, without that counting as activity, while the
- * page is visible. Of an anonymous visitor it asks only when the page is shown again. It never shows anything: what it learns goes to the callbacks.
+ * Keeps what the page knows of its user up to date: asks at the start and whenever something says that
+ * there is news, without that counting as activity. It never shows anything: what it learns goes to
+ * the callbacks.
  */
 
 import { UnavailableError } from './bff-client.js';
 
-const EVERY_SECONDS = 5;
-const ANSWER_WITHIN_MS = 10_000;
+const TRY_AGAIN_SECONDS = 5;
 
 /** @typedef {import('./bff-client.js').User} User */
+/** @typedef {import('./bff-client.js').SessionEvent} SessionEvent */
 
 /**
  * @typedef {object} Callbacks
  * @property {(user: User | null) => void} onUser
+ * @property {(event: SessionEvent) => void} onEvent
  * @property {(error: unknown) => void} onTrouble the answer could not be had; it goes on asking
  */
 
@@ -20,57 +22,51 @@ const ANSWER_WITHIN_MS = 10_000;
  * @param {import('./bff-client.js').Client} client
  * @param {Callbacks} callbacks
  */
-export function createWatch(client, { onUser, onTrouble }) {
+export function createWatch(client, { onUser, onEvent, onTrouble }) {
   /** @type {number | undefined} */
   let timer;
-  let isRunning = false;
   let isAsking = false;
   let askAgain = false;
+  let isInTrouble = false;
 
   async function ask() {
     clearTimeout(timer);
-    if (isAsking) {
-      askAgain = true;
-      return;
-    }
+    askAgain = isAsking;
+    if (isAsking) return;
     isAsking = true;
-    askAgain = false;
-    /** @type {number | null} */
-    let pause = EVERY_SECONDS;
     try {
-      const user = await client.user({ slide: false, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
-      if (!user) pause = null;
-      if (isRunning) onUser(user);
+      const user = await client.user({ slide: false });
+      isInTrouble = false;
+      onUser(user);
     } catch (error) {
-      if (error instanceof UnavailableError) pause = Math.max(1, error.retryAfter ?? EVERY_SECONDS);
-      if (isRunning) onTrouble(error);
+      isInTrouble = true;
+      const asked = error instanceof UnavailableError ? error.retryAfter : null;
+      timer = setTimeout(soon, Math.max(1, asked ?? TRY_AGAIN_SECONDS) * 1000);
+      onTrouble(error);
     } finally {
       isAsking = false;
     }
-    schedule(askAgain ? 0 : pause);
+    if (askAgain) soon();
   }
 
-  /** @param {number | null} seconds null: not by itself */
-  function schedule(seconds) {
-    clearTimeout(timer);
-    if (seconds !== null && isRunning && !document.hidden) timer = setTimeout(ask, seconds * 1000);
+  function soon() {
+    if (document.hidden && !isInTrouble) return; // whatever there is, is told when it is shown again
+    void ask();
   }
 
-  document.addEventListener('visibilitychange', () => schedule(0));
+  /** @param {SessionEvent} event */
+  function hear(event) {
+    onEvent(event);
+    const isAway = event.type === 'link' && event.link === 'away';
+    if (event.type === 'logged_in' || isAway || (isInTrouble && event.type === 'session')) soon();
+  }
 
   return Object.freeze({
-    /** Starts asking, at once. */
     start() {
-      isRunning = true;
+      client.onSession(hear);
       void ask();
     },
     /** Asks now rather than later. */
-    soon() {
-      schedule(0);
-    },
-    stop() {
-      isRunning = false;
-      clearTimeout(timer);
-    },
+    soon,
   });
 }

@@ -3,6 +3,7 @@
 import { ApiError } from '../api.js';
 import { GatewayError, NotAuthenticatedError, UnavailableError } from '../bff-client.js';
 import { element } from '../dom.js';
+import { spellEnd } from '../session-end.js';
 
 /** @typedef {'login' | 'retry' | null} Action */
 /** @typedef {{title: string, detail: string, code: string | null, requestId: string | null, action: Action}} Description */
@@ -23,6 +24,15 @@ const API_TITLES = {
   upstream_malformed: 'The API sent an answer that cannot be used',
 };
 
+/** The session is over, for a reason that the gateway gave. */
+export class SessionEnd extends Error {
+  /** @param {string} reason */
+  constructor(reason) {
+    super(reason);
+    this.reason = reason;
+  }
+}
+
 /**
  * @param {unknown} error
  * @returns {Description}
@@ -31,8 +41,8 @@ function describe(error) {
   const code = error instanceof GatewayError || error instanceof ApiError ? error.code : null;
   const requestId = error instanceof GatewayError || error instanceof ApiError ? error.requestId : null;
   const known = { code, requestId };
-  if (error instanceof NotAuthenticatedError) {
-    const detail = 'It expired, or it was ended from another tab, another device or by an administrator.';
+  if (error instanceof NotAuthenticatedError || error instanceof SessionEnd) {
+    const detail = spellEnd(error instanceof SessionEnd ? error.reason : 'unknown');
     return { ...known, title: 'Your session has ended', detail, action: 'login' };
   }
   if (error instanceof UnavailableError) {

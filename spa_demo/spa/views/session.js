@@ -1,11 +1,12 @@
 /**
- * The session card: three remaining times that tick by themselves, and a record of the refreshes that
- * the gateway did behind the page's back.
+ * The session card: three remaining times that tick by themselves, how the page learns of the session,
+ * and a record of the refreshes that the gateway did behind the page's back.
  */
 
 import { createCountdown, spell } from '../countdown.js';
 import { clockTime, dateTime, element, make } from '../dom.js';
 
+/** @typedef {import('../bff-client.js').Figures} Figures */
 /** @typedef {import('../countdown.js').Lifetime} Lifetime */
 
 /** @type {[Lifetime, string][]} */
@@ -14,6 +15,14 @@ const METERS = [
   ['idle_expires_in', 'idle-life'],
   ['session_expires_in', 'session-life'],
 ];
+/** @type {Record<import('../bff-client.js').Link, string>} */
+const LINKS = {
+  stream: 'Live, by this tab’s stream',
+  tab: 'Live, through another tab',
+  polling: 'Asking every 30 s',
+  away: 'Gateway away',
+  idle: 'Not connected',
+};
 const LOG_LINES = 6;
 const FLASH_MS = 1600;
 
@@ -24,6 +33,7 @@ export function createSessionView({ onRefresh }) {
   const count = element('refresh-count', HTMLElement);
   const word = element('refresh-word', HTMLElement);
   const badge = element('refresh-badge', HTMLElement);
+  const live = element('session-live', HTMLElement);
   let refreshes = 0;
 
   /** @param {string} text */
@@ -58,18 +68,28 @@ export function createSessionView({ onRefresh }) {
     /** How long the access token is good for, for people. */
     tokenLife: () => spell(countdown.left('access_token_expires_in')),
 
-    /** @param {import('../bff-client.js').SessionInfo} info */
-    update(info) {
-      const refresh = countdown.take(info);
-      if (refresh) {
-        refreshes += 1;
-        showCount();
-        note(`The gateway refreshed the access token: ${spell(refresh.from)} left before, ${spell(refresh.to)} after`);
-        badge.classList.add('is-new');
-        setTimeout(() => badge.classList.remove('is-new'), FLASH_MS);
-        onRefresh();
-      }
+    /** @param {Figures} figures */
+    update(figures) {
+      countdown.take(figures);
       tick();
+    },
+
+    /** @param {Figures} figures after the refresh */
+    refreshed(figures) {
+      const before = countdown.left('access_token_expires_in');
+      refreshes += 1;
+      showCount();
+      const after = spell(figures.access_token_expires_in);
+      note(`The gateway refreshed the access token: ${spell(before)} left before, ${after} after`);
+      badge.classList.add('is-new');
+      setTimeout(() => badge.classList.remove('is-new'), FLASH_MS);
+      onRefresh();
+    },
+
+    /** @param {import('../bff-client.js').Link} link how the page learns all this */
+    showLink(link) {
+      live.textContent = LINKS[link];
+      live.dataset['link'] = link;
     },
 
     /** @param {import('../api.js').Me} me what the API found in the token it was given */

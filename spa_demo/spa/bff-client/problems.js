@@ -1,0 +1,96 @@
+/**
+ * What the gateway says when it does not do what was asked (RFC 9457), as errors that tell the cases
+ * apart. Never thrown for what an API answers.
+ */
+
+/**
+ * Problem details (RFC 9457) as the gateway sends them. `code` is the stable part.
+ * @typedef {object} Problem
+ * @property {string} [type]
+ * @property {string} [title]
+ * @property {number} [status]
+ * @property {string} [code]
+ * @property {string} [request_id]
+ * @property {string} [login_url]
+ * @property {number} [retry_after] seconds
+ */
+
+/** Base of what the client throws. `status` is 0 when there was no answer. */
+export class GatewayError extends Error {
+  /**
+   * @param {string} code
+   * @param {Response | null} response
+   * @param {Problem | null} problem
+   * @param {unknown} [cause]
+   */
+  constructor(code, response, problem, cause) {
+    super(problem?.title ?? code, { cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.status = response?.status ?? 0;
+    this.requestId = problem?.request_id ?? null;
+    this.response = response;
+  }
+}
+
+/** The gateway wants a login: codes `not_authenticated` and `session_ended`. */
+export class NotAuthenticatedError extends GatewayError {
+  /**
+   * @param {string} code
+   * @param {Response} response
+   * @param {Problem | null} problem
+   * @param {string} loginUrl
+   */
+  constructor(code, response, problem, loginUrl) {
+    super(code, response, problem);
+    this.loginUrl = loginUrl;
+  }
+}
+
+/**
+ * Nothing is wrong with the session; try again later. Code `unreachable` when no answer came at all,
+ * else the gateway's. `retryAfter` is in seconds, null when nobody said.
+ */
+export class UnavailableError extends GatewayError {
+  /**
+   * @param {string} code
+   * @param {Response | null} response
+   * @param {Problem | null} problem
+   * @param {unknown} [cause]
+   */
+  constructor(code, response, problem, cause) {
+    super(code, response, problem, cause);
+    this.retryAfter = problem?.retry_after ?? secondsOf(response?.headers.get('Retry-After'));
+  }
+}
+
+/**
+ * The problem document of a response, or null when it has none. The response stays readable.
+ * @param {Response} response
+ * @returns {Promise<Problem | null>}
+ */
+export async function readProblem(response) {
+  const type = response.headers.get('Content-Type') ?? '';
+  if (!/^application\/problem\+json\s*(;|$)/i.test(type)) return null;
+  try {
+    const body = await response.clone().json();
+    return typeof body === 'object' && !Array.isArray(body) ? body : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The error for an answer of the gateway's own that is not a success.
+ * @param {Response} response
+ */
+export async function refused(response) {
+  const problem = await readProblem(response);
+  const kind = response.status >= 500 ? UnavailableError : GatewayError;
+  return new kind(problem?.code ?? 'unavailable', response, problem);
+}
+
+/** @param {string | null | undefined} header */
+function secondsOf(header) {
+  return header && /^\d+$/.test(header) ? Number(header) : null;
+}
