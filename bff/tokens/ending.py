@@ -17,7 +17,10 @@ REVOCATIONS_WAITING = 10_000
 
 
 class SessionEnder:
-    """Local first, independent of the OP (OpenID RP-Initiated Logout section 2, RFC 7009)."""
+    """Local first, independent of the OP (OpenID RP-Initiated Logout section 2, RFC 7009).
+
+    At most `revocations_waiting` are kept for the OP; what is beyond that is left to expire.
+    """
 
     def __init__(
         self,
@@ -26,12 +29,14 @@ class SessionEnder:
         metrics: Metrics,
         *,
         revoke: bool = True,
+        revocations_waiting: int = REVOCATIONS_WAITING,
     ) -> None:
         self._sessions = sessions
         self._relying_party = relying_party
         self._metrics = metrics
         self._revoke = revoke
         self._revocations: set[asyncio.Task[None]] = set()
+        self._revocations_waiting = revocations_waiting
         self._slots = asyncio.Semaphore(REVOCATIONS_AT_ONCE)
 
     async def end(
@@ -66,7 +71,7 @@ class SessionEnder:
             await asyncio.wait(self._revocations, timeout=seconds)
 
     def _start_revocation(self, tokens: Tokens) -> None:
-        if len(self._revocations) >= REVOCATIONS_WAITING:
+        if len(self._revocations) >= self._revocations_waiting:
             self._metrics.revocation_failed()
             return
         task = asyncio.create_task(self._revoke_tokens(tokens))

@@ -1,0 +1,152 @@
+"""Ending many sessions at once: gone at once, without overrunning the OP, and none forgotten."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from bff.admin.sessions import AdminSessions, AdminSessionSettings
+from bff.clock import SystemClock
+from bff.model import Tokens
+from bff.observability.metrics import Metrics
+from bff.oidc.relying_party import RelyingParty
+from bff.oidc.settings import RelyingPartySettings
+from bff.sessions.keyring import Keyring
+from bff.sessions.memory import MemoryStore
+from bff.sessions.sessions import SessionPolicy, Sessions
+from bff.tokens.ending import REVOCATIONS_AT_ONCE, REVOCATIONS_WAITING, SessionEnder
+from tests.polling import until
+from tests.stack import free_port, serving
+
+MANY = 3 * REVOCATIONS_AT_ONCE
+CLOCK = SystemClock()
+
+
+class SlowOp:
+    """Keeps every revocation waiting until it is released, and counts them."""
+
+    def __init__(self, issuer: str) -> None:
+        self.waiting = self.most = 0
+        self.revoked: set[str] = set()
+        self.released = asyncio.Event()
+        self.application = web.Application()
+        self.application.router.add_get("/.well-known/openid-configuration", self._metadata)
+        self.application.router.add_post("/revoke", self._revoke)
+        self._issuer = issuer
+
+    async def _metadata(self, _request: web.Request) -> web.Response:
+        names = ("authorization_endpoint", "token_endpoint", "jwks_uri", "revocation_endpoint")
+        endpoints = {name: f"{self._issuer}/{name}" for name in names}
+        endpoints["revocation_endpoint"] = f"{self._issuer}/revoke"
+        return web.json_response({"issuer": self._issuer, **endpoints})
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        await self.released.wait()
+        self.waiting -= 1
+        self.revoked.add(str(form["token"]))
+        return web.Response()
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Sessions "0" to `MANY` less one, each with tokens of its own."""
+
+    op: SlowOp
+    store: MemoryStore
+    sessions: Sessions
+    ender: SessionEnder
+
+    async def end_all(self) -> int:
+        endings = (self.ender.end(str(number), "admin") for number in range(MANY))
+        return sum(session is not None for session in await asyncio.gather(*endings))
+
+
+@asynccontextmanager
+async def many_sessions(
+    metrics: Metrics, waiting: int = REVOCATIONS_WAITING
+) -> AsyncIterator[Installation]:
+    port = free_port()
+    op = SlowOp(f"http://127.0.0.1:{port}")
+    settings = RelyingPartySettings(
+        issuer=f"http://127.0.0.1:{port}",
+        client_id="spa",
+        client_secret="secret",
+        redirect_uri="http://localhost/bff/callback",
+        revocation_timeout_seconds=30,
+    )
+    relying_party = RelyingParty(settings, CLOCK)
+    policy = SessionPolicy(idle_seconds=600, absolute_seconds=600)
+    store = MemoryStore(CLOCK)
+    sessions = Sessions(store, Keyring(["s" * 32]), CLOCK, policy)
+    ender = SessionEnder(sessions, relying_party, metrics, revocations_waiting=waiting)
+    now = CLOCK.now()
+    async with serving(op.application, port):
+        await relying_party.start()
+        await sessions.start()
+        for number in range(MANY):
+            tokens = Tokens(f"at-{number}", now, now + 60, refresh_token=f"rt-{number}")
+            await sessions.create(str(number), issuer="i", sub="s", sid=None, tokens=tokens)
+        try:
+            yield Installation(op, store, sessions, ender)
+        finally:
+            op.released.set()
+            await ender.close(20)
+            await relying_party.close()
+            await sessions.close()
+
+
+@pytest.mark.rule("SE-08")
+async def test_the_op_is_not_overrun_by_revocations_and_gets_them_all() -> None:
+    async with many_sessions(Metrics()) as there:
+        assert await there.end_all() == MANY  # without waiting for the OP
+        await until(lambda: there.op.waiting == REVOCATIONS_AT_ONCE)
+        there.op.released.set()
+        await there.ender.close(20)
+        assert {f"rt-{number}" for number in range(MANY)} <= there.op.revoked
+        assert there.op.most == REVOCATIONS_AT_ONCE
+
+
+async def test_what_an_op_can_not_keep_up_with_is_left_to_expire() -> None:
+    """Memory is bounded, and what was not revoked is counted."""
+    metrics = Metrics()
+    async with many_sessions(metrics, waiting=5) as there:
+        assert await there.end_all() == MANY
+        there.op.released.set()
+        await there.ender.close(20)
+        assert len(there.op.revoked) == 2 * 5  # a refresh and an access token each
+        left = metrics.registry.get_sample_value("bff_revocations_failed_total")
+        assert left == MANY - 5
+
+
+@pytest.mark.rule("SE-08")
+async def test_everybody_is_ended_even_when_a_pass_over_the_store_forgets_some() -> None:
+    """After a fail-over the new server does not know where the old one's scan was."""
+    async with many_sessions(Metrics()) as there:
+        passes = 0
+
+        async def forgetful() -> AsyncIterator[tuple[str, ...]]:
+            nonlocal passes
+            passes += 1
+            async for keys in there.store.scan():
+                yield keys[: MANY // 3]
+
+        settings = AdminSessionSettings(issuer="i", own_name="127.0.0.1", idle_seconds=600)
+        admin = AdminSessions(there.sessions, forgetful, there.ender, CLOCK, settings)
+        application = web.Application()
+        application.router.add_delete("/sessions", admin.end)
+        port = free_port()
+        async with (
+            serving(application, port),
+            aiohttp.ClientSession() as http,
+            http.delete(f"http://127.0.0.1:{port}/sessions?all=true") as answer,
+        ):
+            assert await answer.json() == {"ended": MANY}
+        assert await there.sessions.of_subject("i", "s") == []
+        assert passes == 4  # the last finds nobody
