@@ -28,7 +28,8 @@ class ServerSettings(Section):
         default="127.0.0.1:9090",
         validate_default=True,
         description="Where health, readiness, metrics and session administration are served. "
-        "There is no authentication: keep it on loopback or inside the cluster.",
+        "There is no authentication: keep it on loopback, on a Unix socket, or in a network where "
+        "everybody may log users out.",
     )
     trusted_proxies: tuple[ProxyNetwork, ...] = Field(
         default=(),
@@ -49,7 +50,8 @@ class ServerSettings(Section):
     )
     workers: Annotated[StrictInt, Field(ge=1, le=128)] = Field(
         default=1,
-        description="Processes that share the listening socket. More than one needs a Redis store.",
+        description="Worker processes, which serve the same addresses under one supervisor. One "
+        "uses one processor; more than one needs a Redis store.",
     )
     max_body: Size = Field(
         default="1GB",
