@@ -19,6 +19,17 @@ USER = {"sub": "u1", "name": "Alice", "bff": {"logout_url": "/bff/logout?sid=s1"
 NOT_AUTHENTICATED = {"code": "not_authenticated", "title": "x", "login_url": "/bff/login"}
 PROBLEM = "application/problem+json"
 
+ALICE = "gateway.user = alice();"
+# Three tabs of somebody who is logged in; `news()` is what each has heard since it was last asked.
+THREE_TABS = f"""
+{ALICE}
+const ask = (client) => client.user();
+const tabs = [await openTab(ask), await openTab(ask), await openTab(ask)];
+await settle();
+const news = () => tabs.map((tab) => tab.news());
+const first = news();
+"""
+
 # A page at one address, whose network gives the prepared answers and records what it was asked.
 _PAGE = """
 const { createClient, readProblem } = await import(SPA + 'bff-client.js');
