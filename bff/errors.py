@@ -147,7 +147,7 @@ class OriginUnknown(CsrfRefused):
 class NavigationRequired(DownstreamError):
     status = 403
     code = "navigation_required"
-    title = "A login can only be started by a top-level navigation of this application."
+    title = "To log in, please start from the application itself."
 
 
 class LogoutTokenInvalid(DownstreamError):
