@@ -150,5 +150,5 @@ class Callback:
 
 
 def _describe(user_agent: str) -> str:
-    """A User-Agent cut to what a list of devices needs: printable ASCII, 120 characters."""
-    return "".join(char for char in user_agent[:120] if " " <= char <= "~")
+    """A User-Agent cut to what a list of devices needs: printable ASCII, 256 characters."""
+    return "".join(char for char in user_agent[:256] if " " <= char <= "~")
