@@ -20,7 +20,7 @@ log = structlog.get_logger("bff.sessions")
 # A server that says nothing for this long is asked; one that then says nothing again is gone.
 HEALTH_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 0.5  # all processes should be back at about the same time
 CANCEL_AGAIN_SECONDS = 0.1
 
 

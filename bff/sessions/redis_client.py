@@ -12,18 +12,24 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from bff.errors import StoreUnavailable
+from bff.sessions.redis_failover import FailoverWatch
+from bff.sessions.redis_sentinel import NewestSentinel
 from bff.sessions.redis_url import RedisUrl
 
+log = structlog.get_logger("bff.sessions")
+
 FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
+# What redis-py lets through when a connection is closed under a command, as in a failover.
+CLOSED_UNDER_IT = (RuntimeError, AttributeError)
 
 # One quick retry, and only when the connection broke: a server that restarted leaves broken ones in
 # the pool. A timeout is not retried, that would double the wait.
@@ -52,6 +58,9 @@ class RedisClient:
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.max_connections)
         self._sentinel = _sentinel(url, limits) if url.kind == "sentinel" else None
+        self._watch = FailoverWatch(self._configuration, self._leave_connections)
+        self._subscriber: Redis | None = None
+        self._epoch = 0  # of a cluster's configuration; nodes that lag behind name an older one
         self._redis: Redis | RedisCluster
         if url.kind == "cluster":
             self._redis = RedisCluster(
@@ -60,6 +69,11 @@ class RedisClient:
             )
         else:
             self._redis = self._connect(ONE_RETRY)
+
+    def start(self) -> None:
+        """Look out for failovers, where there may be some."""
+        if self._url.kind in {"sentinel", "cluster"}:
+            self._watch.start()
 
     async def call(self, *command: str | bytes | int) -> Any:
         """One command. Raises `StoreUnavailable`."""
@@ -95,16 +109,39 @@ class RedisClient:
                 await self._redis.initialize()
             node = random.choice(self._redis.get_nodes())  # noqa: S311 - not for a secret
             options = _options(self._url, self._limits, NO_RETRY)
-            return Redis(host=node.host, port=int(node.port), **options)
-        return self._connect(NO_RETRY)
+            self._subscriber = Redis(host=node.host, port=int(node.port), **options)
+        else:
+            self._subscriber = self._connect(NO_RETRY)
+        return self._subscriber
 
     async def close(self) -> None:
         """Close all connections; one that can't be closed in time is left to the system."""
+        await self._watch.close()
         with suppress(*FAILURES):
             await self._redis.aclose()
         if self._sentinel is not None:
             with suppress(*FAILURES):
                 await self._sentinel.aclose()
+
+    async def _configuration(self) -> str | None:
+        if self._sentinel is not None:
+            return await self._sentinel.configuration(self._url.service)
+        with suppress(StoreUnavailable):
+            async with self._bounded():
+                about = await self._redis.execute_command("CLUSTER INFO", target_nodes="random")
+            self._epoch = max(self._epoch, int(about["cluster_current_epoch"]))
+            return str(self._epoch)
+        return None
+
+    async def _leave_connections(self) -> None:
+        """The subscription is taken up anew, and whoever connects to a master asks Sentinel again;
+        what is under way there may finish."""
+        for redis in (self._redis, self._subscriber):
+            if isinstance(redis, Redis):
+                pool = redis.connection_pool
+                await pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
+                with suppress(*FAILURES):
+                    await pool.disconnect(inuse_connections=redis is self._subscriber)
 
     def _connect(self, retry: Retry) -> Redis:
         options = _options(self._url, self._limits, retry)
@@ -142,6 +179,9 @@ class RedisClient:
         except FAILURES as error:
             # No cause either: a server's error may repeat arguments, a log may print causes.
             raise StoreUnavailable(_class_of(error)) from None
+        except CLOSED_UNDER_IT as error:
+            log.warning("redis_client_confused", detail=type(error).__name__)
+            raise StoreUnavailable(type(error).__name__) from None
         # redis-py sends under `asyncio.wait_for`, which on Python 3.11 may swallow a cancellation.
         if _cancel_requests() > cancels:
             raise asyncio.CancelledError
@@ -181,8 +221,8 @@ def _tls(url: RedisUrl) -> dict[str, Any]:
     return {"ssl": True, **named}
 
 
-def _sentinel(url: RedisUrl, limits: RedisLimits) -> Sentinel:
-    return Sentinel(  # type: ignore[no-untyped-call]  # redis-py left it so
+def _sentinel(url: RedisUrl, limits: RedisLimits) -> NewestSentinel:
+    return NewestSentinel(  # type: ignore[no-untyped-call]  # redis-py left it so
         url.hosts,
         sentinel_kwargs={
             "protocol": 2,

@@ -41,6 +41,7 @@ class RedisStore:
         self._changes = ChangeStream(self._client, self._channel, self._listeners)
 
     async def start(self) -> None:
+        self._client.start()
         self._changes.start()
 
     async def close(self) -> None:

@@ -7,7 +7,8 @@ it now would make an OP that detects reuse end the whole grant (RFC 9700 section
 
 import asyncio
 
-SECONDS = 2.0
+# Longer than the processes of an installation may differ in finding the store again.
+SECONDS = 3.0
 
 
 class Calm:

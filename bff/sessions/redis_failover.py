@@ -1,0 +1,47 @@
+"""Noticing a failover: by looking again and again at which configuration there is.
+
+Connections do not tell. One to a former master may live on, in Sentinel's world for seconds, and
+the one that brings the stream of changes may have nothing to do with the node that failed. What was
+written last may be lost, so everybody must hear of it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+log = structlog.get_logger("bff.sessions")
+
+LOOK_SECONDS = 0.5
+
+
+class FailoverWatch:
+    """`look` says which configuration there is, or None when it can't tell; `on_failover` is
+    called when that has changed. Neither may raise."""
+
+    def __init__(
+        self, look: Callable[[], Awaitable[str | None]], on_failover: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._look = look
+        self._on_failover = on_failover
+        self._known: str | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        # More than once: redis-py may swallow a cancellation (see `RedisClient`).
+        while self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=LOOK_SECONDS)
+
+    async def _run(self) -> None:
+        while True:
+            found = await self._look()
+            if found is not None:
+                before, self._known = self._known, found
+                if before not in (None, found):
+                    log.warning("store_failed_over")
+                    await self._on_failover()
+            await asyncio.sleep(LOOK_SECONDS)
