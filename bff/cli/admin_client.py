@@ -13,8 +13,6 @@ from bff.app.listening import UNIX, host_and_port
 CONNECT_SECONDS = 5.0
 # Ending everybody at a large installation takes a while.
 ANSWER_SECONDS = 600.0
-# What a listener on every address is reached by from the machine itself.
-LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - told apart, not listened on
 
 
 class AdminFailed(Exception):
@@ -36,9 +34,8 @@ async def ask_admin(
         connector, (host, port) = aiohttp.TCPConnector(), host_and_port(address)
     if port == 0:
         raise AdminFailed("server.admin_listen has port 0: the real one is not known")
-    url = URL.build(
-        scheme="http", host=LOOPBACK.get(host, host), port=port, path=path, query=parameters
-    )
+    # A listener on every address, such as 0.0.0.0, is reached from the machine itself by that name.
+    url = URL.build(scheme="http", host=host, port=port, path=path, query=parameters)
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
     try:
         async with (
