@@ -91,22 +91,29 @@ class RefreshCoordinator:
             OpError: the OP can't be asked now; the session stays.
             StoreUnavailable: the store can't; the session stays.
         """
-        pause = self._pause_seconds(session.key)
-        if pause > 0 and not self._flights.is_running(session.key):
+        found = await self._join(session.key)
+        if self._policy.is_expired(found.tokens, self._clock.now()):
+            # It took longer than the token lives: at a slow OP, or to get it into the store.
+            found = await self._join(session.key)
+        return found
+
+    async def close(self, seconds: float) -> None:
+        """Let running refreshes finish, for at most `seconds`."""
+        await self._flights.drain(seconds)
+        await self._rotations.close()
+
+    async def _join(self, key: str) -> Session:
+        pause = self._pause_seconds(key)
+        if pause > 0 and not self._flights.is_running(key):
             raise _backing_off(pause)
-        task = self._start(session.key)
-        waited = self._flights.age_seconds(session.key)
+        task = self._start(key)
+        waited = self._flights.age_seconds(key)
         patience = max(self._settings.wait_seconds - waited, self._settings.late_wait_seconds)
         try:
             async with asyncio.timeout(patience):
                 return await asyncio.shield(task)
         except TimeoutError:
             raise OpUnavailable("refresh still under way", retry_after=1) from None
-
-    async def close(self, seconds: float) -> None:
-        """Let running refreshes finish, for at most `seconds`."""
-        await self._flights.drain(seconds)
-        await self._rotations.close()
 
     def _start(self, key: str) -> asyncio.Task[Session]:
         return self._flights.start(key, lambda: self._run(key))

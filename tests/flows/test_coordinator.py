@@ -1,0 +1,422 @@
+"""Refreshes where something gives way in the middle: the store, the lease, the OP, another process.
+
+Two processes share a real Redis; the OP is real sockets, rotates, and ends a grant of which a token
+is used twice. Nothing here may make it do so.
+"""
+
+import asyncio
+import dataclasses
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from bff.clock import ManualClock
+from bff.errors import GrantRejected, OpError, OpUnavailable, StoreUnavailable
+from bff.model import Session
+from bff.sessions.memory import MemoryStore
+from bff.sessions.redis_client import RedisLimits
+from bff.sessions.redis_store import RedisStore
+from bff.tokens.coordinator import CoordinatorSettings
+from tests.polling import until
+from tests.redis_server import RedisServer
+from tests.refreshing import Process, a_process
+from tests.rotating_op import INVALID_GRANT, RotatingOp
+from tests.scripted_op import Answer
+
+QUICK = RedisLimits(timeout_seconds=0.3, connect_seconds=0.2)
+# Who waits for news by polling would be seen to: a third of this is the interval.
+LONG_LEASE = CoordinatorSettings(lease_seconds=30)
+
+
+@dataclass
+class Deployment:
+    """Processes on one Redis, in front of one OP. Their clock stands still unless moved."""
+
+    redis: RedisServer
+    op: RotatingOp
+    clock: ManualClock
+    stack: AsyncExitStack
+    prefix: str = dataclasses.field(default_factory=lambda: f"{uuid.uuid4().hex}:")
+
+    async def process(self, **options: object) -> Process:
+        store = RedisStore(self.redis.url, self.clock, prefix=self.prefix, limits=QUICK)
+        opened = a_process(store, self.op, self.clock, **options)  # type: ignore[arg-type]
+        return await self.stack.enter_async_context(opened)
+
+    def drop_lease(self, session: Session) -> None:
+        """As it lapses for a process that stood still for too long."""
+        assert self.redis.command("DEL", f"{self.prefix}l:{{{session.key}}}") == 1
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def op(clock: ManualClock) -> AsyncIterator[RotatingOp]:
+    provider = RotatingOp(clock)
+    await provider.start()
+    yield provider
+    provider.deliver.set()
+    await provider.close()
+
+
+@pytest.fixture
+async def deployment(
+    own_redis: RedisServer, op: RotatingOp, clock: ManualClock
+) -> AsyncIterator[Deployment]:
+    async with AsyncExitStack() as stack:
+        yield Deployment(own_redis, op, clock, stack)
+
+
+async def refreshing(process: Process, session: Session, op: RotatingOp) -> asyncio.Task[Session]:
+    """A refresh that has reached the OP, where it has rotated; the answer is held back."""
+    before = op.count("token")
+    op.deliver.clear()
+    task = asyncio.create_task(process.coordinator.refreshed(session))
+    await until(lambda: op.count("token") == before + 1)
+    return task
+
+
+async def stored(process: Process, session: Session) -> Session:
+    found = await process.sessions.load_fresh(session.key)
+    assert found is not None, "the session is gone"
+    return found
+
+
+# --- the store gives way
+
+
+@pytest.mark.rule("TK-07")
+async def test_a_rotated_token_outlives_an_outage_of_the_store(deployment: Deployment) -> None:
+    """It exists nowhere else: its write is tried again for as long as the process lives."""
+    process = await deployment.process()
+    session = await process.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    task = await refreshing(process, session, deployment.op)
+    deployment.redis.pause()
+    deployment.op.deliver.set()
+    await until(lambda: not process.sessions.watching)  # the outage has been noticed
+    assert not task.done()
+    deployment.redis.resume()
+    refreshed = await task
+    assert refreshed.tokens.refresh_token == deployment.op.current["a"]
+    assert (await stored(process, session)).tokens == refreshed.tokens
+
+
+@pytest.mark.rule("TK-07")
+async def test_after_an_outage_nobody_spends_what_somebody_may_have_rotated(
+    deployment: Deployment,
+) -> None:
+    """One process got new tokens when the store was away, and its lease has lapsed; another one,
+    asked as soon as the store is back, lets it save them first."""
+    first, second = await deployment.process(), await deployment.process()
+    session = await first.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    task = await refreshing(first, session, deployment.op)
+    deployment.drop_lease(session)
+    deployment.redis.pause()
+    deployment.op.deliver.set()
+    await until(lambda: not (first.sessions.watching or second.sessions.watching))
+    deployment.redis.resume()
+    answers = await asyncio.gather(task, *(until_refreshed(second, session) for _ in range(5)))
+    assert {answer.tokens.refresh_token for answer in answers} == {deployment.op.current["a"]}
+    assert deployment.op.reused == []
+
+
+async def until_refreshed(process: Process, session: Session) -> Session:
+    """As a browser that comes again after each 503."""
+    while True:
+        try:
+            return await process.coordinator.refreshed(session)
+        except StoreUnavailable:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.rule("TK-07")
+async def test_a_store_that_goes_back_in_time_is_told_again(deployment: Deployment) -> None:
+    """A failover may lose the last write. The record then names a spent token; the process that
+    wrote it knows better, and the next one to refresh finds the newest token."""
+    first, second = await deployment.process(), await deployment.process()
+    session = await first.log_in(deployment.op, "a")
+    key = f"{deployment.prefix}s:{{{session.key}}}"
+    before = deployment.redis.command("DUMP", key)
+    deployment.clock.advance(61)
+    await first.coordinator.refreshed(session)
+    deployment.redis.command("RESTORE", key, 100_000, before, "REPLACE")
+    deployment.redis.command("CLIENT", "KILL", "TYPE", "pubsub")
+    await until(lambda: not first.sessions.watching)
+    await until(lambda: first.sessions.watching and second.sessions.watching)
+    deployment.clock.advance(61)
+    refreshed = await second.coordinator.refreshed(session)
+    assert refreshed.tokens.refresh_token == deployment.op.current["a"] == "rt.a.2"
+    assert deployment.op.reused == []
+
+
+async def test_a_lease_whose_grant_was_lost_holds_nobody_up(deployment: Deployment) -> None:
+    """The server carries out what it was sent while it stood still, and the caller has gone: the
+    grant is taken back, long before the lease would lapse."""
+    first = await deployment.process(settings=LONG_LEASE)
+    second = await deployment.process(settings=LONG_LEASE)
+    session = await first.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    await first.coordinator.refreshed(session)  # from now on the server knows the script
+    deployment.clock.advance(61)
+    deployment.redis.pause()
+    with pytest.raises(StoreUnavailable):
+        await first.coordinator.refreshed(session)
+    deployment.redis.resume()
+    began = time.monotonic()
+    async with asyncio.timeout(9):
+        await until_refreshed(second, session)
+    assert time.monotonic() - began < 6, "waited for the lease to lapse"
+    assert deployment.op.count("token") == 2
+
+
+# --- the lease gives way
+
+
+@pytest.mark.rule("TK-07")
+async def test_a_lease_lost_while_the_op_answers_costs_nothing(deployment: Deployment) -> None:
+    """Nobody has written meanwhile, so the version alone decides (docs/adr/0003)."""
+    process = await deployment.process()
+    session = await process.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    task = await refreshing(process, session, deployment.op)
+    deployment.drop_lease(session)
+    deployment.op.deliver.set()
+    await task
+    assert (await stored(process, session)).tokens.refresh_token == deployment.op.current["a"]
+
+
+async def test_older_tokens_never_overwrite_newer_ones(deployment: Deployment) -> None:
+    """The lease was lost, and somebody else has written: what they wrote stays."""
+    first, second = await deployment.process(), await deployment.process()
+    session = await first.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    task = await refreshing(first, session, deployment.op)
+    deployment.drop_lease(session)
+    now = deployment.clock.now()
+    newer = dataclasses.replace(
+        session.tokens, access_token="newer", obtained_at=now, expires_at=now + 60
+    )
+    await second.sessions.replace(dataclasses.replace(session, tokens=newer))
+    deployment.op.deliver.set()
+    assert (await task).tokens.access_token == "newer"
+    assert (await stored(first, session)).tokens.access_token == "newer"
+
+
+@pytest.mark.rule("TK-06")
+async def test_a_slow_op_does_not_cost_the_lease(deployment: Deployment) -> None:
+    """It is renewed for as long as the OP takes; whoever else comes waits, and gets the answer."""
+    settings = CoordinatorSettings(lease_seconds=0.6)
+    first = await deployment.process(settings=settings)
+    second = await deployment.process(settings=settings)
+    session = await first.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    task = await refreshing(first, session, deployment.op)
+    other = asyncio.create_task(second.coordinator.refreshed(session))
+    await asyncio.wait([other], timeout=2)  # more than three times as long as a lease lasts
+    deployment.op.deliver.set()
+    assert (await task).tokens == (await other).tokens
+    assert deployment.op.count("token") == 1
+
+
+@pytest.mark.rule("TK-06")
+async def test_who_waits_is_woken_by_news_and_not_by_a_clock(deployment: Deployment) -> None:
+    """Between the OP's answer and the waiter's there are round trips only: the fall-back for a
+    holder that has died would come after 10 s here."""
+    first = await deployment.process(settings=LONG_LEASE)
+    second = await deployment.process(settings=LONG_LEASE)
+    session = await first.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    task = await refreshing(first, session, deployment.op)
+    waiting = [asyncio.create_task(second.coordinator.refreshed(session)) for _ in range(10)]
+    await asyncio.wait(waiting, timeout=0.3)
+    began = time.monotonic()
+    deployment.op.deliver.set()
+    answers = await asyncio.gather(task, *waiting)
+    assert time.monotonic() - began < 1
+    assert {answer.tokens.access_token for answer in answers} == {"at.a.1"}
+
+
+# --- the OP says no
+
+
+@pytest.mark.rule("TK-08")
+async def test_a_refusal_is_no_end_when_another_process_was_faster(deployment: Deployment) -> None:
+    """`invalid_grant` speaks of the token that was sent, and the record has another one by now."""
+    first, second = await deployment.process(), await deployment.process()
+    session = await first.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    deployment.op.refuse = INVALID_GRANT
+    task = await refreshing(first, session, deployment.op)
+    now = deployment.clock.now()
+    newer = dataclasses.replace(
+        session.tokens, access_token="newer", obtained_at=now, expires_at=now + 60
+    )
+    await second.sessions.replace(dataclasses.replace(session, tokens=newer))
+    deployment.op.deliver.set()
+    assert (await task).tokens.access_token == "newer"
+    assert (await stored(first, session)).tokens.access_token == "newer"
+
+
+@pytest.mark.rule("TK-08")
+async def test_a_refusal_ends_the_session_everywhere(deployment: Deployment) -> None:
+    first, second = await deployment.process(), await deployment.process()
+    session = await first.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    deployment.op.refuse = INVALID_GRANT
+    with pytest.raises(GrantRejected):
+        await first.coordinator.refreshed(session)
+    assert await second.sessions.load_fresh(session.key) is None
+    assert deployment.op.count("token") == 1
+    await until(lambda: second.sessions.end_reason(session.key) == "grant_rejected")
+
+
+@pytest.mark.rule("TK-11")
+async def test_somebody_else_s_identity_ends_the_session(deployment: Deployment) -> None:
+    """OIDC Core section 12.2: nothing of that answer is used."""
+    process = await deployment.process()
+    session = await process.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    deployment.op.token_changes = {"id_token": deployment.op.id_token(sub="mallory")}
+    with pytest.raises(GrantRejected):
+        await process.coordinator.refreshed(session)
+    assert await process.sessions.load_fresh(session.key) is None
+    assert process.sessions.end_reason(session.key) == "identity_mismatch"
+
+
+@pytest.mark.rule("SE-06")
+async def test_a_logout_during_a_refresh_wins_and_its_late_tokens_are_revoked(
+    deployment: Deployment,
+) -> None:
+    first, second = await deployment.process(), await deployment.process()
+    session = await first.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    task = await refreshing(first, session, deployment.op)
+    await second.ender.end(session.key, "logout")
+    await until(lambda: first.sessions.end_reason(session.key) == "logout")
+    deployment.op.deliver.set()
+    with pytest.raises(GrantRejected):
+        await task
+    assert await first.sessions.load_fresh(session.key) is None
+    revoked = [got.form["token"] for got in deployment.op.received if got.endpoint == "revocation"]
+    assert deployment.op.current["a"] in revoked
+
+
+# --- the OP gives way
+
+
+@pytest.mark.rule("TK-09")
+async def test_an_op_that_hung_is_heard_out(op: RotatingOp, clock: ManualClock) -> None:
+    """It has spent the token by the time it answers: who had hung up, as at the timeout of every
+    other call, would come back with a spent one and lose the grant."""
+    async with a_process(MemoryStore(clock), op, clock, timeout_seconds=0.2) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        task = await refreshing(process, session, op)
+        await asyncio.wait([task], timeout=0.8)
+        op.deliver.set()
+        assert (await task).tokens.refresh_token == op.current["a"]
+        assert op.reused == []
+
+
+OUTAGES: dict[str, Callable[[RotatingOp], None]] = {
+    "500": lambda op: setattr(op, "refuse", Answer({"error": "server_error"}, status=500)),
+    "garbage": lambda op: setattr(op, "refuse", Answer(b'{"access_token": "eyJ')),
+    "cut": lambda op: setattr(op, "refuse", Answer(b"{", truncate=True)),
+    "reset": lambda op: setattr(op, "refuse", Answer(drop=True)),
+    "invalid_client": lambda op: setattr(
+        op, "refuse", Answer({"error": "invalid_client"}, status=401)
+    ),
+}
+
+
+@pytest.mark.rule("TK-09")
+@pytest.mark.parametrize("outage", OUTAGES)
+async def test_an_outage_of_the_op_costs_few_calls_and_no_session(
+    op: RotatingOp, clock: ManualClock, outage: str
+) -> None:
+    """A minute of it, with twenty users who try ten times a second: five calls until the breaker
+    opens, then one probe at a time, at least two and a half seconds apart when it goes on."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        sessions = [await process.log_in(op, str(number)) for number in range(20)]
+        clock.advance(61)
+        OUTAGES[outage](op)
+        for _ in range(600):
+            answers = await asyncio.gather(
+                *(process.coordinator.refreshed(session) for session in sessions),
+                return_exceptions=True,
+            )
+            assert all(isinstance(answer, OpError) and answer.retry_after for answer in answers)
+            clock.advance(0.1)
+        assert op.count("token") <= 20 + 5 + 60 / 2.5
+        op.refuse = None
+        clock.advance(30)
+        await process.coordinator.refreshed(sessions[0])  # the probe
+        rest = [process.coordinator.refreshed(session) for session in sessions[1:]]
+        assert {found.tokens.access_token[-1] for found in await asyncio.gather(*rest)} == {"1"}
+
+
+@pytest.mark.rule("TK-09")
+async def test_what_an_op_asks_for_is_kept_to(op: RotatingOp, clock: ManualClock) -> None:
+    """RFC 9110 section 10.2.3."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        op.refuse = Answer(status=503, headers={"Retry-After": "20"})
+        for _ in range(195):
+            with pytest.raises(OpUnavailable):
+                await process.coordinator.refreshed(session)
+            clock.advance(0.1)
+        assert op.count("token") == 1
+        op.refuse = None
+        clock.advance(1)
+        await process.coordinator.refreshed(session)
+
+
+async def test_an_answer_lost_after_the_rotation_is_asked_for_again_soon(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    """At an OP that allows for it the token can be had for some seconds more. At one that does not
+    the grant is lost with the answer, and the session ends with the next try: it is not kept
+    up with tokens that nobody has."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        op.fault = lambda _: Answer(drop=True)
+        with pytest.raises(OpUnavailable):
+            await process.coordinator.refreshed(session)
+        op.fault = None
+        clock.advance(0.5)
+        with pytest.raises(GrantRejected):
+            await process.coordinator.refreshed(session)
+        assert await process.sessions.load_fresh(session.key) is None
+        assert op.count("token") == 2
+
+
+@pytest.mark.rule("TK-05")
+@pytest.mark.parametrize("expires_in", [None, 0, -1, 1e12, "60", "soon", 60.5, True, "", [60]])
+async def test_a_strange_lifetime_does_not_make_the_gateway_ask_all_the_time(
+    op: RotatingOp, clock: ManualClock, expires_in: object
+) -> None:
+    """RFC 6749 section 5.1: two calls a minute at most, whatever `expires_in` says."""
+    op.expires_in = expires_in
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        session = await process.coordinator.refreshed(session)
+        for _ in range(60):
+            current = await process.sessions.load(session.key)
+            assert current is not None
+            process.coordinator.refresh_soon(current)
+            await asyncio.sleep(0)
+            clock.advance(1)
+        await process.coordinator.close(1)
+        assert op.count("token") <= 2

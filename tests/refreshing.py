@@ -1,0 +1,87 @@
+"""A gateway process as far as refreshes go: its sessions, its relying party, its coordinator."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from bff.clock import Clock
+from bff.model import Session
+from bff.observability.metrics import Metrics
+from bff.oidc.relying_party import RelyingParty
+from bff.oidc.settings import RelyingPartySettings
+from bff.sessions.keyring import Keyring
+from bff.sessions.sessions import SessionPolicy, Sessions
+from bff.sessions.store import SessionStore
+from bff.tokens.claims import ClaimAllowList
+from bff.tokens.coordinator import CoordinatorSettings, RefreshCoordinator
+from bff.tokens.due import RefreshPolicy
+from bff.tokens.ending import SessionEnder
+from tests.polling import until
+from tests.rotating_op import RotatingOp
+from tests.scripted_op import CLIENT_ID, CLIENT_SECRET
+
+SECRET = "a secret of at least 32 bytes, or some more"
+POLICY = SessionPolicy(idle_seconds=3000, absolute_seconds=3600, cache_seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What one gateway process would hold."""
+
+    sessions: Sessions
+    ender: SessionEnder
+    coordinator: RefreshCoordinator
+
+    async def log_in(self, op: RotatingOp, name: str) -> Session:
+        """A session whose tokens come from a new grant of that name."""
+        key = secrets.token_hex(32)
+        return await self.sessions.create(
+            key, issuer=op.issuer, sub=op.sub, sid=f"sid-{name}", tokens=op.grant(name)
+        )
+
+
+@asynccontextmanager
+async def a_process(
+    store: SessionStore,
+    op: RotatingOp,
+    clock: Clock,
+    *,
+    settings: CoordinatorSettings | None = None,
+    timeout_seconds: float = 5.0,
+) -> AsyncIterator[Process]:
+    """Started and following the store's changes."""
+    relying_party = RelyingParty(
+        RelyingPartySettings(
+            issuer=op.issuer,
+            client_id=CLIENT_ID,
+            client_secret=CLIENT_SECRET,
+            redirect_uri="http://localhost/bff/callback",
+            timeout_seconds=timeout_seconds,
+        ),
+        clock,
+    )
+    metrics = Metrics()
+    sessions = Sessions(store, Keyring([SECRET]), clock, POLICY)
+    ender = SessionEnder(sessions, relying_party, metrics)
+    coordinator = RefreshCoordinator(
+        relying_party,
+        sessions,
+        ender,
+        clock,
+        RefreshPolicy(20),
+        ClaimAllowList(["name"]),
+        metrics,
+        settings,
+    )
+    await relying_party.start()
+    await sessions.start()
+    try:
+        await until(lambda: sessions.watching)
+        await relying_party.check()
+        yield Process(sessions, ender, coordinator)
+    finally:
+        await coordinator.close(1)
+        await ender.close(1)
+        await relying_party.close()
+        await sessions.close()
