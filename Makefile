@@ -43,6 +43,10 @@ check: .venv/dev.stamp $(NODE_MODULES) ## Lint, types, layers, documents, deploy
 	$(BIN)/python -m pytest --quiet tests/unit/test_config_reference.py tests/unit/test_deploy.py tests/unit/test_lock_files.py
 	$(BIN)/python .ci/audit
 
+.PHONY: chaos
+chaos: .venv/dev.stamp programs ## Break a whole installation under load, the long form: a quarter of an hour
+	$(BIN)/python -m tests.chaos
+
 .PHONY: lock
 lock: .venv/bin/python ## Pin the dependencies anew, by hash, into requirements*.lock
 	.ci/lock

@@ -40,6 +40,11 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0" if self.port else f"unix://{self._socket}"
 
+    @property
+    def is_running(self) -> bool:
+        """Started and not stopped since; a paused server is running."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start and wait until it answers."""
         self._process = subprocess.Popen(
