@@ -251,3 +251,19 @@ async def test_nothing_is_resurrected_under_load(gateways: Gateways) -> None:
             await eventually(lambda s=sessions, k=created.key: s.cached(k) is None, within=0.5)
             assert await sessions.load(created.key) is None
     assert gateways.server.command("KEYS", "*:s:*") == []
+
+
+@pytest.mark.rule("SE-06")
+async def test_a_store_that_goes_back_in_time_revives_nobody(gateways: Gateways) -> None:
+    """A failover may lose the last write, a logout for instance. Who has heard of it answers for
+    it, and deletes the record again."""
+    here, there = await gateways.open(), await gateways.open()
+    created = await create(here)
+    [name] = [key for key in gateways.server.command("KEYS", "*") if b"s:{" in key]
+    record = gateways.server.command("DUMP", name)
+    await here.end(created.key, "logout")
+    await eventually(lambda: there.end_reason(created.key) == "logout")
+    for sessions in (here, there):
+        gateways.server.command("RESTORE", name, 100_000, record)
+        assert await sessions.load(created.key) is None
+        assert not gateways.server.command("EXISTS", name)

@@ -1,0 +1,143 @@
+"""Refresh leases whose grant is lost on its way: no phantom keeps anybody waiting."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bff.clock import SystemClock
+from bff.errors import StoreUnavailable
+from bff.sessions.redis_client import RedisLimits
+from bff.sessions.redis_store import RedisStore
+from bff.sessions.store import Lease
+from tests.contract.conftest import Heard
+from tests.contract.eventually import eventually
+from tests.redis_server import RedisServer
+
+LIMITS = RedisLimits(timeout_seconds=0.2, connect_seconds=0.2)
+LONG = 600.0
+
+
+@asynccontextmanager
+async def opened(server: RedisServer, prefix: str, heard: Heard) -> AsyncIterator[RedisStore]:
+    store = RedisStore(server.url, SystemClock(), prefix=prefix, limits=LIMITS)
+    store.watch(heard)
+    await store.start()
+    try:
+        await eventually(lambda: heard.watching == [True])
+        await require_scripts(store)
+        yield store
+    finally:
+        await store.close()
+
+
+async def require_scripts(store: RedisStore) -> None:
+    """Make the server know them: one that it does not know it would not carry out."""
+    lease = await store.acquire_lease("other", ttl_seconds=1)
+    if lease is not None:
+        await store.release_lease(lease)
+
+
+async def grant_lost(store: RedisStore, server: RedisServer) -> None:
+    """The server stands still, the caller gives up, the server does what it was sent."""
+    server.pause()
+    with pytest.raises(StoreUnavailable):
+        await store.acquire_lease("key", ttl_seconds=LONG)
+    server.resume()
+
+
+async def test_it_is_taken_back_and_others_are_told(own_redis: RedisServer) -> None:
+    """Long before it would lapse, and without anybody asking for it again."""
+    prefix = f"{uuid.uuid4().hex}:"
+    heard = Heard()
+    async with (
+        opened(own_redis, prefix, Heard()) as first,
+        opened(own_redis, prefix, heard) as second,
+    ):
+        await grant_lost(first, own_redis)
+        await eventually(lambda: ("changed", "key", None) in heard.news)
+        assert await second.acquire_lease("key", ttl_seconds=LONG) is not None
+
+
+async def test_who_asks_again_gets_the_grant_that_was_lost(own_redis: RedisServer) -> None:
+    """And holds it as any other: it can be renewed, nobody else gets it, it can be given back."""
+    prefix = f"{uuid.uuid4().hex}:"
+    async with (
+        opened(own_redis, prefix, Heard()) as first,
+        opened(own_redis, prefix, Heard()) as second,
+    ):
+        await grant_lost(first, own_redis)
+        held = [await acquire(first)]
+        assert held[0] is not None
+        assert await first.renew_lease(held[0], ttl_seconds=LONG)
+        await eventually(lambda: takes_long_enough(second))
+        assert await first.renew_lease(held[0], ttl_seconds=LONG), "taken back from its holder"
+        await first.release_lease(held[0])
+        assert await second.acquire_lease("key", ttl_seconds=LONG) is not None
+
+
+async def acquire(store: RedisStore) -> Lease | None:
+    found: list[Lease | None] = []
+
+    async def is_answered() -> bool:
+        try:
+            found.append(await store.acquire_lease("key", ttl_seconds=LONG))
+        except StoreUnavailable:
+            return False
+        return True
+
+    await eventually(is_answered)
+    return found[-1]
+
+
+async def takes_long_enough(store: RedisStore) -> bool:
+    """Asked a hundred times, which takes longer than a grant that is taken back would last."""
+    for _ in range(100):
+        assert await store.acquire_lease("key", ttl_seconds=LONG) is None
+    return True
+
+
+class LossyProxy:
+    """Between a store and its server; loses the next answer, with the connection, when told to."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._path = server.url.removeprefix("unix://")
+        self.lose_next = False
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        """Yields the URL for the store."""
+        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        async with server:
+            yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, commands = await asyncio.open_unix_connection(self._path)
+        pump = asyncio.create_task(self._pump(answers, writer))
+        while data := await reader.read(65_536):
+            commands.write(data)
+        commands.close()
+        await pump
+
+    async def _pump(self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await answers.read(65_536):
+            if self.lose_next:
+                self.lose_next = False
+                break
+            writer.write(data)
+        writer.close()
+
+
+async def test_a_try_that_is_repeated_is_one_try(own_redis: RedisServer) -> None:
+    """redis-py sends a command again when the connection broke before its answer came; the first
+    one has been granted by then."""
+    proxy = LossyProxy(own_redis)
+    async with proxy.listening() as url:
+        store = RedisStore(url, SystemClock())
+        await require_scripts(store)
+        proxy.lose_next = True
+        assert await store.acquire_lease("key", ttl_seconds=LONG) is not None
+        assert not proxy.lose_next
+        await store.close()
