@@ -9,7 +9,8 @@ BIN := .venv/bin
 # The first interpreter that really runs, is new enough and can make a venv (a pyenv shim may do none of these).
 PYTHON = $(shell for python in python3.13 python3.12 python3.11 python3; do \
   $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The lock files are complete, so nothing is resolved anew (older pips fail at that, once a release newer than a pin is out).
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 # Node comes as a Python package of its own, as new as the certified OP of the tests wants it. The
 # package's npm is found by its real path only, so node is told to run it.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -68,7 +69,7 @@ programs:
 
 .venv/demo.stamp: pyproject.toml requirements.lock requirements-build.lock | .venv/bin/python
 	$(INSTALL) --require-hashes -r requirements.lock -r requirements-build.lock
-	$(INSTALL) --no-deps --no-build-isolation --editable .
+	$(INSTALL) --no-build-isolation --editable .
 	touch $@
 
 .venv/dev.stamp: requirements-dev.lock .venv/demo.stamp
