@@ -81,6 +81,24 @@ class BodyTooLarge(DownstreamError):
     title = "The request body is too large."
 
 
+class RequestTimeout(DownstreamError):
+    status = 408
+    code = "request_timeout"
+    title = "The request did not arrive in time."
+
+
+class TargetTooLong(DownstreamError):
+    status = 414
+    code = "target_too_long"
+    title = "The request target is too long."
+
+
+class HeadTooLarge(DownstreamError):
+    status = 431
+    code = "head_too_large"
+    title = "The request head is too large."
+
+
 class MisdirectedHost(DownstreamError):
     status = 421
     code = "misdirected_host"

@@ -1,5 +1,6 @@
 """One gateway process: everything it runs, built once, started and stopped in order."""
 
+import asyncio
 import contextlib
 
 from aiohttp import web
@@ -15,11 +16,9 @@ from bff.clock import Clock, SystemClock
 from bff.config.settings import Settings
 from bff.errors import BffError
 from bff.observability.metrics import Metrics
-from bff.proxy.listener import Listener
 
 ADMIN_SHUTDOWN_SECONDS = 3.0
 FINISHING_SECONDS = 3.0
-LEAST_SHUTDOWN_SECONDS = 0.01  # aiohttp takes 0 for "as long as it takes"
 
 
 class Gateway:
@@ -52,6 +51,7 @@ class Gateway:
                 parts.admin_session_settings(settings),
             ),
         )
+        self._server: asyncio.Server | None = None
         self._runners: list[web.BaseRunner] = []
         self.public_addresses: list[str] = []
         self.admin_addresses: list[str] = []
@@ -63,13 +63,9 @@ class Gateway:
             OSError: an address can't be listened on.
         """
         await self._core.open()
-        await self._public.forwarder.start()
-        server = self.settings.server
-        public = web.ServerRunner(
-            Listener(self._public.front.handle, self._public.own),
-            shutdown_timeout=max(server.shutdown_timeout, LEAST_SHUTDOWN_SECONDS),
-        )
-        self.public_addresses = await self._listen(public, self._share.public)
+        self._public.start()
+        self._server = await self._share.public.serve(self._public.listener)
+        self.public_addresses = [show_address(sock.getsockname()) for sock in self._server.sockets]
         admin = web.AppRunner(
             self._admin.application(),
             access_log=None,
@@ -80,10 +76,11 @@ class Gateway:
     async def stop(self) -> None:
         """Stop accepting, let requests, refreshes and revocations finish (bounded), close all."""
         self._admin.stopping()
-        self._public.events.stop()
+        if self._server is not None:
+            self._server.close()
+        await self._public.stop(self.settings.server.shutdown_timeout)
         for runner in self._runners:
             await runner.cleanup()
-        await self._public.forwarder.close()
         # A refresh under way is the OP's to answer: what it rotates must not get lost.
         await self._core.close(self.settings.oidc.timeout + FINISHING_SECONDS)
 

@@ -6,11 +6,12 @@ processes and 64 connections: 18, 19, 9, 18; with one inherited socket 1, 25, 38
 can't be shared in this way: it is bound once and inherited.
 """
 
+import asyncio
 import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from aiohttp import web
 
 UNIX = "unix:"
 PROBE_SECONDS = 1.0
+BACKLOG = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,32 @@ class Listening:
     inherited: int | None = None
 
     def site(self, runner: web.BaseRunner) -> web.BaseSite:
-        """What makes `runner` serve it. Raises: OSError when a Unix socket can't be bound."""
+        """What makes an aiohttp `runner` serve it. Raises: OSError when a Unix socket can't be
+        bound."""
         if self.inherited is not None:
             return web.SockSite(runner, socket.socket(fileno=self.inherited))
         if self.address.startswith(UNIX):
             return web.SockSite(runner, _bound_unix(self.address.removeprefix(UNIX)))
         host, port = host_and_port(self.address)
         return web.TCPSite(runner, host, port, reuse_port=self.shared or None)
+
+    async def serve(self, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+        """Accept connections, each with a protocol of its own.
+
+        Raises:
+            OSError: the address can't be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        if self.inherited is not None:
+            sock = socket.socket(fileno=self.inherited)
+            return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+        if self.address.startswith(UNIX):
+            sock = _bound_unix(self.address.removeprefix(UNIX))
+            return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+        host, port = host_and_port(self.address)
+        return await loop.create_server(
+            factory, host, port, backlog=BACKLOG, reuse_port=self.shared or None
+        )
 
 
 def host_and_port(address: str) -> tuple[str, int]:

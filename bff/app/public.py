@@ -19,18 +19,23 @@ from bff.endpoints.user import User
 from bff.gate.admission import Admission
 from bff.gate.decision import Gate
 from bff.gate.problem import OwnResponses
-from bff.proxy.forwarder import Forwarder
-from bff.proxy.front import Endpoint, Front
+from bff.proxy.listener import Listener
+from bff.proxy.local import LocalPool
+from bff.proxy.messages import DateField
+from bff.proxy.outbox import Outbox
+from bff.proxy.own_endpoints import Endpoint, OwnEndpoints
+from bff.proxy.refusals import Refusals
+from bff.proxy.shared import ProxyLimits, Shared
+from bff.proxy.targets import route_targets
 
 
 @dataclass(frozen=True, slots=True)
 class PublicSide:
-    """What the public listener hands its requests to, and what has to be opened for it."""
+    """The public listener, and what has to be opened and closed for it."""
 
-    front: Front
-    forwarder: Forwarder
+    listener: Listener
+    shared: Shared
     events: Events
-    own: OwnResponses
 
     @classmethod
     def build(cls, core: Core) -> Self:
@@ -47,7 +52,6 @@ class PublicSide:
             EventSettings(),
         )
         routes = parts.route_table(settings)
-        forwarder = Forwarder(routes.routes, core.bonds, max_body_bytes=settings.server.max_body)
         gate = Gate(
             parts.gate_settings(settings),
             routes,
@@ -60,17 +64,46 @@ class PublicSide:
         )
         login_path = f"{settings.server.prefix}/login"
         pages = Pages(login_path=login_path, resume_path=f"{settings.server.prefix}/resume")
-        front = Front(
-            Admission(gate, core.sessions, core.coordinator, core.client_tokens),
-            forwarder,
-            {"events": events, **_login_endpoints(core), **_session_endpoints(core)},
+        refusals = Refusals(
             pages.error,
             own,
             core.metrics,
             login_url=login_path,
             clear_cookie=core.browser.cookies.clear_session(),
         )
-        return cls(front, forwarder, events, own)
+        endpoints: dict[str, Endpoint] = {
+            "events": events,
+            **_login_endpoints(core),
+            **_session_endpoints(core),
+        }
+        outbox = Outbox()
+        shared = Shared(
+            admission=Admission(gate, core.sessions, core.coordinator, core.client_tokens),
+            targets=route_targets(routes.routes, outbox),
+            local=LocalPool(OwnEndpoints(endpoints, refusals, own), outbox),
+            refusals=refusals,
+            bonds=core.bonds,
+            metrics=core.metrics,
+            limits=ProxyLimits(max_body_bytes=settings.server.max_body),
+            date=DateField(),
+            outbox=outbox,
+            own_fields=tuple(
+                (name.encode(), value.encode()) for name, value in own.transport_headers().items()
+            ),
+        )
+        return cls(Listener(shared), shared, events)
+
+    def start(self) -> None:
+        """From here on connections can be made."""
+        self.shared.local.start()
+
+    async def stop(self, seconds: float) -> None:
+        """End event streams, let requests finish for at most `seconds`, close what is idle."""
+        self.events.stop()
+        await self.listener.stop(seconds)
+        await self.shared.local.close()
+        for targets in self.shared.targets.values():
+            targets.close()
 
 
 def _login_endpoints(core: Core) -> dict[str, Endpoint]:

@@ -3,7 +3,7 @@
 from bff.errors import BffError, GrantRejected
 from bff.gate.decision import Gate
 from bff.gate.head import RequestHead
-from bff.gate.outcome import Answer, Forward, Known, Local, Needs, Wait
+from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.sessions.sessions import Sessions
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
@@ -26,7 +26,19 @@ class Admission:
 
     async def admit(self, head: RequestHead) -> Forward | Local | Answer:
         """The final decision. A forwarded request counts as activity of its session."""
+        decision = self.decide(head)
+        return await self.settle(head, decision) if isinstance(decision, Wait) else decision
+
+    def decide(self, head: RequestHead) -> Decision:
+        """The decision, as far as it can be made at once: `settle` what has to wait."""
         decision = self._gate.decide(head)
+        if isinstance(decision, Forward):
+            self._note_activity(decision)
+        return decision
+
+    async def settle(self, head: RequestHead, wait: Wait) -> Forward | Local | Answer:
+        """Wait for what is needed and ask again, until the decision is final."""
+        decision: Decision = wait
         while isinstance(decision, Wait):
             try:
                 known = await self._find(decision)
@@ -35,11 +47,15 @@ class Admission:
             except BffError as error:
                 return Answer(error, decision.identity)
             decision = self._gate.decide(head, known)
-        if isinstance(decision, Forward) and decision.session is not None:
+        if isinstance(decision, Forward):
+            self._note_activity(decision)
+        return decision
+
+    def _note_activity(self, decision: Forward) -> None:
+        if decision.session is not None:
             self._sessions.touch(decision.session)
             if decision.refresh_due:
                 self._coordinator.refresh_soon(decision.session)
-        return decision
 
     async def _find(self, wait: Wait) -> Known:
         if wait.needs is Needs.SESSION:

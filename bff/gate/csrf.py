@@ -29,11 +29,13 @@ class CsrfGuard:
     def refusal(self, fields: ScannedFields, method: str, mode: CsrfMode) -> CsrfRefused | None:
         """Why the request is refused, or None when it may pass."""
         sites = fields.values(b"sec-fetch-site")
-        if any(site != b"same-origin" for site in sites):
-            return CrossSiteRequest()
+        for site in sites:
+            if site != b"same-origin":
+                return CrossSiteRequest()
         origins = fields.values(b"origin")
-        if any(origin != self.origin for origin in origins):
-            return ForeignOrigin()
+        for origin in origins:
+            if origin != self.origin:
+                return ForeignOrigin()
         if mode is CsrfMode.HEADER or method not in SAFE_METHODS:
             if fields.values(self.header_name) != [self.header_value]:
                 return CsrfHeaderMissing()

@@ -26,7 +26,7 @@ from bff.gate.cookies import Cookie
 from bff.gate.csrf import CsrfGuard
 from bff.gate.endpoints import EndpointRule, EndpointTable, Guard
 from bff.gate.forwarding import Forwarding, RequestIdentity
-from bff.gate.head import RequestHead, ScannedFields, scan
+from bff.gate.head import FieldReader, RequestHead, ScannedFields
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.gate.paths import Target, is_authority, parse_target
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind
@@ -68,11 +68,11 @@ class Gate:
         self._cached = cached
         self._refresh_policy = refresh_policy
         self._clock = clock
-        self._extra_names = frozenset({guard.header_name})
+        self._reader = FieldReader({guard.header_name})
 
     def decide(self, head: RequestHead, known: Known | None = None) -> Decision:
         """The decision for a head, given what an earlier `Wait` has found."""
-        fields = scan(head.fields, self._extra_names)
+        fields = self._reader.scan(head.fields)
         identity = self._forwarding.identify(head.peer, fields)
         try:
             target = parse_target(head.target)
@@ -204,7 +204,7 @@ class Gate:
     def _require_our_host(self, target: Target, fields: ScannedFields, peer: str | None) -> None:
         # RFC 9112 section 3.2: exactly one valid Host; an absolute-form authority wins over it.
         hosts = fields.values(b"host")
-        if len(hosts) != 1 or not is_authority(hosts[0]):
+        if len(hosts) != 1 or not (hosts[0] in self._settings.hosts or is_authority(hosts[0])):
             raise BadRequest("missing, repeated or malformed Host")
         if target.authority is not None:
             authority = target.authority

@@ -16,7 +16,7 @@ from bff.model import Tokens
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{8,64}\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestIdentity:
     """How one request is called in logs and answers, and whom it comes from: `hops` are the
     addresses from the client to our peer, as far as they can be believed."""
@@ -29,6 +29,18 @@ class RequestIdentity:
         return self.hops[0] if self.hops else "unknown"
 
 
+class RequestIds:
+    """Different for every request of every process; nobody has to be unable to guess one."""
+
+    def __init__(self) -> None:
+        self._process = secrets.token_hex(8)
+        self._number = int.from_bytes(secrets.token_bytes(4))
+
+    def __call__(self) -> str:
+        self._number += 1
+        return f"{self._process}{self._number:016x}"
+
+
 class Forwarding:
     """Builds request fields. `public_scheme` and `public_host` are those of `public_url`.
 
@@ -39,6 +51,7 @@ class Forwarding:
         self, proxies: TrustedProxies, *, public_scheme: str, public_host: str, via_name: str
     ) -> None:
         self._proxies = proxies
+        self._new_id = RequestIds()
         self._via = f"1.1 {via_name}".encode()
         self._via_name = via_name.encode()
         self._proto = (b"X-Forwarded-Proto", public_scheme.encode())
@@ -50,7 +63,7 @@ class Forwarding:
         if offered is not None and _REQUEST_ID.match(offered):
             request_id = offered.decode()
         else:
-            request_id = secrets.token_hex(16)
+            request_id = self._new_id()
         hops = self._proxies.hops(peer, fields.values(b"x-forwarded-for"))
         return RequestIdentity(request_id, hops)
 
@@ -61,10 +74,9 @@ class Forwarding:
 
     def has_passed_before(self, fields: ScannedFields) -> bool:
         # RFC 9110 section 7.6.3: Via is there to find loops.
-        return any(
-            self._via_name in entry.split()
-            for value in fields.values(b"via")
-            for entry in value.split(b",")
+        via = fields.values(b"via")
+        return bool(via) and any(
+            self._via_name in entry.split() for value in via for entry in value.split(b",")
         )
 
     def fields_for(
@@ -81,5 +93,6 @@ class Forwarding:
         head.append(self._proto)
         head.append(self._host)
         head.append((b"X-Request-ID", identity.request_id.encode()))
-        head.append((b"Via", b", ".join((*fields.values(b"via"), self._via))))
+        via = fields.values(b"via")
+        head.append((b"Via", b", ".join((*via, self._via)) if via else self._via))
         return head

@@ -28,7 +28,7 @@ class Known:
     refreshed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Forward:
     """Send this to one of the route's upstreams; Host and framing are the connection's business.
 

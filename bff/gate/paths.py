@@ -10,7 +10,7 @@ RFC 9112 section 3.2 (target forms), RFC 3986 section 6.2.2 (equivalent spelling
 import re
 from dataclasses import dataclass
 
-from bff.errors import AmbiguousPath, BadRequest
+from bff.errors import AmbiguousPath, BadRequest, TargetTooLong
 
 MAX_TARGET_BYTES = 8192
 
@@ -25,7 +25,7 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 _SEPARATORS = frozenset(b"/\\%;")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Target:
     """A canonical target. `path` starts with one slash; `query` holds no `?`, None if absent."""
 
@@ -47,7 +47,7 @@ def parse_target(raw: bytes) -> Target:
         AmbiguousPath: the path has a second reading.
     """
     if len(raw) > MAX_TARGET_BYTES:
-        raise BadRequest("target too long")
+        raise TargetTooLong
     authority: bytes | None = None
     if not raw.startswith(b"/"):
         authority, raw = _split_absolute(raw)

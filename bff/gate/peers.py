@@ -9,6 +9,9 @@ from collections.abc import Iterable
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+_MOST_REMEMBERED = 4096
+
+
 class TrustedProxies:
     """The networks whose X-Forwarded-* count. A Unix-socket peer (None) is trusted: the file's
     permissions decide who may connect."""
@@ -16,6 +19,7 @@ class TrustedProxies:
     def __init__(self, networks: Iterable[Network]) -> None:
         self._networks = tuple(networks)
         self._known: dict[str, bool] = {}
+        self._walked: dict[tuple[str | None, tuple[bytes, ...]], tuple[str, ...]] = {}
 
     def trusts(self, peer: str | None) -> bool:
         if peer is None:
@@ -24,7 +28,7 @@ class TrustedProxies:
             return False
         known = self._known.get(peer)
         if known is None:
-            if len(self._known) >= 4096:
+            if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
             known = self._known[peer] = self._contains(peer)
         return known
@@ -35,8 +39,19 @@ class TrustedProxies:
         The walk goes back from the peer as long as each address is a trusted proxy's; anything a
         client wrote in front of that, and anything that is not an address, is left out.
         """
+        claims = tuple(forwarded_for)
+        if not claims:
+            return (peer,) if peer is not None else ()
+        known = self._walked.get((peer, claims))
+        if known is None:
+            if len(self._walked) >= _MOST_REMEMBERED:
+                self._walked.clear()
+            known = self._walked[peer, claims] = self._walk(peer, claims)
+        return known
+
+    def _walk(self, peer: str | None, claims: tuple[bytes, ...]) -> tuple[str, ...]:
         found = [peer] if peer is not None else []
-        claimed = [hop for value in forwarded_for for hop in value.split(b",")]
+        claimed = [hop for value in claims for hop in value.split(b",")]
         while claimed and self.trusts(found[0] if found else None):
             address = _address(claimed.pop())
             if address is None:

@@ -28,6 +28,7 @@ class Metrics:
             ["kind", "status", "code"],
             registry=self.registry,
         )
+        self._answered: dict[tuple[str, int, str], Counter] = {}
         self._logins = Counter(
             "bff_logins_total", "Finished logins by outcome", ["outcome"], registry=self.registry
         )
@@ -68,7 +69,11 @@ class Metrics:
         )
 
     def answered(self, kind: str, status: int, code: str = "none") -> None:
-        self._answers.labels(kind, str(status), code).inc()
+        counter = self._answered.get((kind, status, code))
+        if counter is None:
+            counter = self._answers.labels(kind, str(status), code)
+            self._answered[kind, status, code] = counter
+        counter.inc()
 
     def login(self, outcome: str) -> None:
         self._logins.labels(outcome).inc()

@@ -3,6 +3,7 @@
 RFC 9110 section 7.6.1 (hop-by-hop), RFC 9111 sections 3 and 3.5 (caching of what a cookie opened).
 """
 
+import functools
 from collections.abc import Collection, Iterable
 
 from bff.gate.head import HOP_BY_HOP, Field, connection_options
@@ -18,6 +19,22 @@ _NEVER = HOP_BY_HOP | {
 _STATED = (b"public", b"private", b"s-maxage", b"no-store")
 
 
+_SPECIAL = frozenset(
+    {
+        b"connection",
+        b"set-cookie",
+        b"www-authenticate",
+        b"cache-control",
+        b"x-content-type-options",
+        b"cross-origin-resource-policy",
+    }
+)
+_NO_SNIFFING: Field = (b"X-Content-Type-Options", b"nosniff")
+_SAME_ORIGIN: Field = (b"Cross-Origin-Resource-Policy", b"same-origin")
+_NO_STORE: Field = (b"Cache-Control", b"no-store")
+_PRIVATE: Field = (b"Cache-Control", b"private")
+
+
 def response_fields(
     upstream: Iterable[Field], *, used_session: bool, forward_cookies: Collection[bytes]
 ) -> list[Field]:
@@ -26,36 +43,55 @@ def response_fields(
     CORS fields are dropped: no other origin may read what a session opened. A Basic or Negotiate
     challenge is dropped, because a browser would answer it with a prompt of its own.
     """
-    fields = list(upstream)
-    named = connection_options(value for name, value in fields if name.lower() == b"connection")
-    kept = [item for item in fields if _may_pass(item, named, forward_cookies)]
-    _default(kept, b"X-Content-Type-Options", b"nosniff")
-    _default(kept, b"Cross-Origin-Resource-Policy", b"same-origin")
-    return _with_cache_rule(kept) if used_session else kept
+    kept: list[Field] = []
+    special: dict[bytes, list[bytes]] = {}
+    for item in upstream:
+        is_kept, name = _judge(item[0])
+        if name is not None:
+            special.setdefault(name, []).append(item[1])
+            is_kept = _may_pass(name, item[1], forward_cookies)
+        if is_kept:
+            kept.append(item)
+    if b"connection" in special:
+        kept = _without_named(kept, special[b"connection"])
+    if b"x-content-type-options" not in special:
+        kept.append(_NO_SNIFFING)
+    if b"cross-origin-resource-policy" not in special:
+        kept.append(_SAME_ORIGIN)
+    if used_session:
+        _apply_cache_rule(kept, special.get(b"cache-control"))
+    return kept
 
 
-def _may_pass(item: Field, named: set[bytes], forward_cookies: Collection[bytes]) -> bool:
-    name = item[0].lower()
-    if name in _NEVER or name in named or name.startswith(b"access-control-"):
-        return False
+@functools.lru_cache(maxsize=256)  # upstreams send the same few names again and again
+def _judge(raw: bytes) -> tuple[bool, bytes | None]:
+    """Whether a field passes; its name in lower case if that takes a look at the value."""
+    name = raw.lower()
+    is_special = name in _SPECIAL
+    return name not in _NEVER and not name.startswith(b"access-control-"), (
+        name if is_special else None
+    )
+
+
+def _may_pass(name: bytes, value: bytes, forward_cookies: Collection[bytes]) -> bool:
     if name == b"set-cookie":
-        return item[1].partition(b"=")[0].strip(b" \t") in forward_cookies
+        return value.partition(b"=")[0].strip(b" \t") in forward_cookies
     if name == b"www-authenticate":
-        return item[1].lstrip().lower().startswith((b"bearer", b"dpop"))
-    return True
+        return value.lstrip().lower().startswith((b"bearer", b"dpop"))
+    return name != b"connection"
 
 
-def _with_cache_rule(fields: list[Field]) -> list[Field]:
-    values = [value.lower() for name, value in fields if name.lower() == b"cache-control"]
-    if not values:
-        return [*fields, (b"Cache-Control", b"no-store")]
-    directives = {part.split(b"=")[0].strip() for value in values for part in value.split(b",")}
+def _without_named(kept: list[Field], connection: list[bytes]) -> list[Field]:
+    # A field that says where the body ends stays, whatever Connection says.
+    named = connection_options(connection) - {b"content-length", b"keep-alive", b"close"}
+    return [item for item in kept if item[0].lower() not in named] if named else kept
+
+
+def _apply_cache_rule(kept: list[Field], values: list[bytes] | None) -> None:
+    if values is None:
+        kept.append(_NO_STORE)
+        return
+    lower = [value.lower() for value in values]
+    directives = {part.split(b"=")[0].strip() for value in lower for part in value.split(b",")}
     if directives.isdisjoint(_STATED):
-        return [*fields, (b"Cache-Control", b"private")]
-    return fields
-
-
-def _default(fields: list[Field], name: bytes, value: bytes) -> None:
-    lower = name.lower()
-    if all(existing.lower() != lower for existing, _ in fields):
-        fields.append((name, value))
+        kept.append(_PRIVATE)

@@ -50,15 +50,24 @@ class SessionBonds:
     @contextlib.contextmanager
     def held(self, session: Session, end: End) -> Iterator[None]:
         """Bind what runs in the body to `session`. `end` must not block or raise."""
-        bond = _Bond(session, end)
-        bonds = self._bonds.setdefault(session.key, set())
-        bonds.add(bond)
+        let_go = self.hold(session, end)
         try:
             yield
         finally:
+            let_go()
+
+    def hold(self, session: Session, end: End) -> Callable[[], None]:
+        """Bind what goes on until the returned function is called."""
+        bond = _Bond(session, end)
+        bonds = self._bonds.setdefault(session.key, set())
+        bonds.add(bond)
+
+        def let_go() -> None:
             bonds.discard(bond)
             if not bonds and self._bonds.get(session.key) is bonds:
                 del self._bonds[session.key]
+
+        return let_go
 
     def count(self, key: str) -> int:
         """How many bonds a session has in this process."""

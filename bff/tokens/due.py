@@ -22,7 +22,10 @@ class RefreshPolicy:
         return tokens.expires_at - margin * (1 - jitter / 5)
 
     def is_due(self, session: Session, now: float) -> bool:
-        return session.tokens.refresh_token is not None and now >= self.due_at(session)
+        tokens = session.tokens
+        if now < tokens.expires_at - self.refresh_before_seconds or tokens.refresh_token is None:
+            return False  # as nearly always; the margin is never larger
+        return now >= self.due_at(session)
 
     def is_expired(self, tokens: Tokens, now: float) -> bool:
         return now >= tokens.expires_at

@@ -28,7 +28,7 @@ async def test_a_fetch_logs_out_and_is_told_where_to_go() -> None:
         assert "id_token_hint" not in sent  # a script can read this answer
         replayed = await browser.fetch("GET", "/api/me", headers={"Cookie": f"bff={old}"})
         assert replayed.status == 401
-        await until(lambda: stack.op.revocations == 1)
+        await until(lambda: stack.op.revocations >= 1)
 
 
 @pytest.mark.rule("CK-08")

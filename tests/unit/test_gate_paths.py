@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.errors import AmbiguousPath, BadRequest, BffError
+from bff.errors import AmbiguousPath, BadRequest, BffError, TargetTooLong
 from bff.gate.paths import MAX_TARGET_BYTES, is_authority, parse_target
 
 AMBIGUOUS = [
@@ -156,7 +156,7 @@ def test_other_target_forms_are_refused(raw: bytes) -> None:
 @pytest.mark.rule("SM-06")
 def test_a_target_over_the_limit_is_refused() -> None:
     parse_target(b"/" + b"a" * (MAX_TARGET_BYTES - 1))
-    with pytest.raises(BadRequest):
+    with pytest.raises(TargetTooLong):
         parse_target(b"/" + b"a" * MAX_TARGET_BYTES)
 
 

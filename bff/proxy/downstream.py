@@ -1,0 +1,306 @@
+"""One browser's connection: reads requests with llhttp, answers them in the order they came.
+
+Bytes that are no HTTP are answered once, without being repeated, and the connection is closed; it
+is closed as well after an answer whose request was not read to its end, so that a body can never be
+read as a request.
+
+RFC 9112 sections 2.2 (robustness), 6.3, 9.3 (persistence, pipelining), 9.6 (tear-down); RFC 6585
+section 5 (431).
+"""
+
+import asyncio
+from collections import deque
+from typing import Protocol, cast
+
+import httptools
+
+from bff.errors import BadRequest, BffError, HeadTooLarge, RequestTimeout, TargetTooLong
+from bff.gate.head import Field, RequestHead
+from bff.gate.paths import MAX_TARGET_BYTES
+from bff.proxy.deadline import Deadline
+from bff.proxy.exchange import Exchange
+from bff.proxy.messages import MAX_HEAD_BYTES, head_bytes
+from bff.proxy.shared import Shared
+
+MAX_FIELDS = 200
+LINGER_SECONDS = 2.0  # how long the rest of an unread body is drained before closing
+
+_NO_FIELDS: tuple[Field, ...] = ()
+
+
+class Connections(Protocol):
+    """Where open connections are known."""
+
+    def opened(self, connection: "DownstreamConnection") -> bool:
+        """False: there are too many, close it."""
+
+    def closed(self, connection: "DownstreamConnection") -> None: ...
+
+
+class DownstreamConnection(asyncio.Protocol):
+    """`asyncio.Protocol` and the parser's callbacks; the rest is what an exchange asks of it."""
+
+    def __init__(self, shared: Shared, connections: Connections) -> None:
+        loop = asyncio.get_running_loop()
+        self._shared = shared
+        self._connections = connections
+        self._limits = shared.limits
+        self._outbox = shared.outbox
+        self._deadline = Deadline(loop, self._on_deadline)
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._peer: str | None = None
+        self._current: Exchange | None = None
+        self._waiting: deque[Exchange] = deque()
+        self._arriving: Exchange | None = None  # the one whose body is being read
+        self._target = b""
+        self._fields: list[Field] = []
+        self._reading_head = False
+        self._fed_bytes = 0
+        self._unsettled_bytes = 0  # of a head, a chunk's extension or a trailer that has no end yet
+        self._bad: BffError | None = None
+        self._advancing = False
+        self._held = False
+        self._paused = False
+        self._head_is_timed = False
+        self._is_deaf = False  # what still comes is drained, never read
+        self._lingering = False
+        self.is_stopping = False
+
+    # --- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        name = transport.get_extra_info("peername")
+        self._peer = name[0] if isinstance(name, tuple) else None
+        if self._connections.opened(self):
+            self._deadline.set(self._limits.head_seconds)
+        else:
+            self._is_deaf = True
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.close()
+        self._connections.closed(self)
+        self._is_deaf = True
+        current, self._current = self._current, None
+        if current is not None:
+            current.cancel()
+        self._waiting.clear()
+        self._arriving = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
+        self._fed_bytes = len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._is_deaf = True
+        except httptools.HttpParserError as error:
+            self._give_up(BadRequest(type(error).__name__))
+        if self._reading_head or self._arriving is not None:
+            self._unsettled_bytes += len(data)
+            if self._unsettled_bytes > MAX_HEAD_BYTES:
+                self._give_up(self._overrun())
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """Whoever hangs up, even by half, no longer waits for an answer."""
+        return False
+
+    def pause_writing(self) -> None:
+        if self._current is not None:
+            self._current.browser_full(full=True)
+
+    def resume_writing(self) -> None:
+        if self._current is not None:
+            self._current.browser_full(full=False)
+
+    # --- the parser's callbacks
+
+    def on_message_begin(self) -> None:
+        self._reading_head = True
+        self._unsettled_bytes = 0
+        self._target = b""
+        self._fields = []
+
+    def on_url(self, target: bytes) -> None:
+        self._target += target
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._reading_head:  # and not a trailer, which is dropped (RFC 9110 section 6.5.1)
+            self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._reading_head = self._head_is_timed = False
+        parser = self._parser
+        version = parser.get_http_version()
+        exchange = Exchange(
+            self._shared,
+            self,
+            RequestHead(parser.get_method().decode(), self._target, self._fields, self._peer),
+            keep_alive=parser.should_keep_alive(),
+            is_http10=version == "1.0",
+            fault=self._head_fault(version),
+        )
+        self._unsettled_bytes = -self._fed_bytes
+        self._arriving = exchange
+        self._waiting.append(exchange)
+
+    def on_body(self, data: bytes) -> None:
+        self._unsettled_bytes = -self._fed_bytes  # what came with it does not count
+        if self._arriving is not None:
+            if self._arriving is self._current:
+                self._deadline.set(self._limits.body_seconds)
+            self._arriving.body_data(data)
+
+    def on_message_complete(self) -> None:
+        if self._arriving is not None:
+            arriving, self._arriving = self._arriving, None
+            if arriving is self._current:
+                self._deadline.clear()
+            arriving.body_end()
+
+    def _overrun(self) -> BffError:
+        if self._arriving is not None:
+            return BadRequest("no end of a chunk's extension or a trailer")
+        return HeadTooLarge() if self._fields else TargetTooLong()
+
+    def _head_fault(self, version: str) -> BffError | None:
+        if version not in ("1.1", "1.0"):
+            return BadRequest("not HTTP/1.1 or 1.0")
+        if len(self._fields) > MAX_FIELDS:
+            return HeadTooLarge()
+        if (
+            self._unsettled_bytes + self._fed_bytes > MAX_TARGET_BYTES
+        ):  # else there is no need to count
+            if len(self._target) > MAX_TARGET_BYTES:
+                return TargetTooLong()
+            if head_bytes(self._fields) > MAX_HEAD_BYTES:
+                return HeadTooLarge()
+        return None
+
+    # --- what an exchange asks for
+
+    def write(self, data: bytes) -> None:
+        self._outbox.write(self._transport, data)
+
+    def hold(self, *, on: bool) -> None:
+        self._held = on
+        if on:
+            self._deadline.clear()
+        elif self._arriving is not None:
+            self._deadline.set(self._limits.body_seconds)
+        self._read_or_not()
+
+    def exchange_over(self, *, keep_alive: bool) -> None:
+        over, self._current = self._current, None
+        self._held = False
+        if not keep_alive or self.is_stopping:
+            self._is_deaf = True
+            self._waiting.clear()
+            self._bad = None
+            self._close(unread=over is None or not over.body_complete)
+            return
+        self._advance()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # --- used by the listener
+
+    def close_when_idle(self) -> None:
+        """Finish what is being served, and serve nothing after it."""
+        self.is_stopping = True
+        if self._current is None:
+            self._close(unread=False)
+
+    # ---
+
+    def _advance(self) -> None:
+        """Begin what can begin. Not by recursion: a read can hold thousands of small requests."""
+        if self._advancing:
+            return
+        self._advancing = True
+        while self._current is None and self._waiting:
+            self._current = exchange = self._waiting.popleft()
+            self._deadline.clear()
+            if exchange is self._arriving:
+                self._deadline.set(self._limits.body_seconds)
+            exchange.start()
+        self._advancing = False
+        if self._current is None and not self._lingering and not self._transport.is_closing():
+            self._rest()
+        self._read_or_not()
+
+    def _rest(self) -> None:
+        """Nothing is being served."""
+        if self._bad is not None:
+            self._answer_bad(self._bad)
+        elif self._is_deaf:
+            self._close(unread=False)
+        elif self._reading_head:
+            if not self._head_is_timed:
+                self._head_is_timed = True
+                self._deadline.set(self._limits.head_seconds)
+        else:
+            self._deadline.set(self._limits.keepalive_seconds)
+
+    def _give_up(self, error: BffError) -> None:
+        """Nobody can tell where the next request would begin."""
+        self._is_deaf = True
+        if self._arriving is None:
+            self._bad = error
+        elif self._arriving is self._current:
+            self._current.body_fails(error)
+        else:
+            self._arriving.fault = error
+
+    def _answer_bad(self, error: BffError) -> None:
+        self._bad = None
+        head = RequestHead("GET", b"", _NO_FIELDS, self._peer)
+        exchange = Exchange(
+            self._shared, self, head, keep_alive=False, is_http10=False, fault=error
+        )
+        self._current = exchange
+        exchange.start()
+
+    def _on_deadline(self) -> None:
+        if self._lingering or self._transport.is_closing():
+            self._transport.abort()
+        elif self._current is not None:
+            self._current.body_fails(RequestTimeout())
+        elif self._reading_head:
+            self._is_deaf = True
+            self._answer_bad(RequestTimeout())
+        else:
+            self._close(unread=False)
+
+    def _close(self, *, unread: bool) -> None:
+        """After what was written. With bytes unread, closing at once would reset the connection
+        and take the answer away (RFC 9112 section 9.6)."""
+        if self._transport.is_closing():
+            return
+        self._outbox.flush(self._transport)
+        if not unread:
+            self._transport.close()
+            self._deadline.set(LINGER_SECONDS)
+            return
+        self._lingering = True
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._deadline.set(LINGER_SECONDS)
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        if self._transport.is_closing():
+            return
+        pause = not self._lingering and (self._held or bool(self._waiting))
+        if pause == self._paused:
+            return
+        self._paused = pause
+        if pause:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()

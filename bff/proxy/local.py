@@ -1,0 +1,113 @@
+"""The gateway's own endpoints as one more upstream: aiohttp at the other end of a socket pair.
+
+A request that gets here has been decided; the decision goes along beside the bytes, on the
+connection's own handler, where no header could forge it.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from bff.gate.outcome import Local
+from bff.proxy.idle import IdleConnections
+from bff.proxy.messages import MAX_HEAD_BYTES
+from bff.proxy.outbox import Outbox
+from bff.proxy.upstream import UpstreamConnection
+
+IDLE_SECONDS = 30.0
+MOST_IDLE = 64
+
+Handler = Callable[[web.BaseRequest, Local], Awaitable[web.StreamResponse]]
+
+
+class _LocalConnection(web.RequestHandler):
+    """aiohttp's end of one socket pair. `decision` belongs to the request it handles."""
+
+    __slots__ = ("decision",)
+
+    decision: Local
+
+
+class LocalServer(web.Server):
+    """Hands requests to one handler, with the decision that brought them here.
+
+    A handler is cancelled when its browser hangs up; what must finish runs as a task of its own.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            protocol = request.protocol
+            if not isinstance(protocol, _LocalConnection):
+                raise TypeError("not one of our connections")
+            return await handler(request, protocol.decision)
+
+        super().__init__(
+            handle,
+            handler_cancellation=True,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=IDLE_SECONDS * 2,  # whose turn it is to close is not left to chance
+            max_line_size=MAX_HEAD_BYTES,
+            max_field_size=MAX_HEAD_BYTES,
+            max_headers=MAX_HEAD_BYTES,
+            lingering_time=0,
+        )
+
+    def __call__(self) -> _LocalConnection:
+        return _LocalConnection(self, loop=self._loop, **self._kwargs)
+
+
+class LocalPool(IdleConnections):
+    """Connections to the own endpoints."""
+
+    def __init__(self, handler: Handler, outbox: Outbox) -> None:
+        super().__init__(MOST_IDLE)
+        self._outbox = outbox
+        self._handler = handler
+        self._server: LocalServer | None = None
+        self._ends: dict[UpstreamConnection, _LocalConnection] = {}
+
+    def start(self) -> None:
+        self._server = LocalServer(self._handler)
+
+    async def close(self) -> None:
+        """End what is still running."""
+        for connection in list(self._ends):
+            connection.close()
+        if self._server is not None:
+            await self._server.shutdown(0.01)  # aiohttp takes 0 for "as long as it takes"
+
+    def hand_over(self, connection: UpstreamConnection, decision: Local) -> None:
+        """The decision of the request that is written next."""
+        self._ends[connection].decision = decision
+
+    async def connect(self) -> UpstreamConnection:
+        """A new socket pair. Raises: OSError when there are no more descriptors."""
+        if self._server is None:
+            raise RuntimeError("not started")
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        end = self._server()
+        try:
+            await loop.connect_accepted_socket(lambda: end, theirs)
+            _, connection = await loop.create_unix_connection(
+                lambda: UpstreamConnection(
+                    loop, self, self._outbox, silence_seconds=None, idle_seconds=IDLE_SECONDS
+                ),
+                sock=ours,
+            )
+        except BaseException:
+            ours.close()
+            theirs.close()
+            raise
+        self._ends[connection] = end
+        return connection
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """It is closed."""
+        super().forget(connection)
+        self._ends.pop(connection, None)

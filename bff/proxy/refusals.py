@@ -1,0 +1,61 @@
+"""How a request that failed is answered: the one place that logs, counts and words it.
+
+A person who navigates gets a page, everybody else problem+json.
+"""
+
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from bff.errors import BffError
+from bff.gate.head import Field, is_navigation, scan
+from bff.gate.problem import OwnResponses, Problem, problem_for
+from bff.observability.metrics import Metrics
+
+log = structlog.get_logger("bff.front")
+
+ErrorPage = Callable[[BffError, str], Problem]
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class Refusals:
+    """`clear_cookie` is the Set-Cookie value that deletes the session cookie."""
+
+    def __init__(
+        self,
+        error_page: ErrorPage,
+        own: OwnResponses,
+        metrics: Metrics,
+        *,
+        login_url: str,
+        clear_cookie: str,
+    ) -> None:
+        self._error_page = error_page
+        self._own = own
+        self._metrics = metrics
+        self._login_url = login_url
+        self._clear_cookie = clear_cookie
+
+    def problem(
+        self, error: BffError, fields: Iterable[Field], request_id: str, *, clear: bool = False
+    ) -> Problem:
+        """The whole answer to a request with these fields. `clear`: take away a dead cookie."""
+        log.log(
+            _LEVELS[error.log_level],
+            "refused",
+            code=error.code,
+            status=error.status,
+            source=error.source.value,
+            detail=error.log_detail,
+            request_id=request_id,
+        )
+        self._metrics.answered("refused", error.status, error.code)
+        if is_navigation(scan(fields)):
+            found = self._error_page(error, request_id)
+        else:
+            found = problem_for(error, request_id=request_id, login_url=self._login_url)
+        headers = self._own.headers() | dict(found.headers)
+        if clear:
+            headers["Set-Cookie"] = self._clear_cookie
+        return Problem(found.status, headers, found.body)

@@ -1,0 +1,52 @@
+"""What all connections of a process share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bff.gate.admission import Admission
+from bff.gate.head import Field, RequestHead
+from bff.gate.outcome import Forward, Local
+from bff.observability.metrics import Metrics
+from bff.proxy.local import LocalPool
+from bff.proxy.messages import DateField
+from bff.proxy.outbox import Outbox
+from bff.proxy.refusals import Refusals
+from bff.proxy.targets import RouteTargets
+from bff.proxy.trip import LocalTrip, Trip, UpstreamTrip
+from bff.sessions.bonds import SessionBonds
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyLimits:
+    """`max_body_bytes` None means no limit. `head_seconds` is for a whole head to arrive,
+    `body_seconds` the longest silence within a request body, `keepalive_seconds` between two
+    requests. `max_connections` is per process."""
+
+    max_body_bytes: int | None
+    head_seconds: float = 10.0
+    body_seconds: float = 30.0
+    keepalive_seconds: float = 75.0
+    max_connections: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """`targets` are by the prefix of their route; `own_fields` are added to what APIs answer."""
+
+    admission: Admission
+    targets: Mapping[str, RouteTargets]
+    local: LocalPool
+    refusals: Refusals
+    bonds: SessionBonds
+    metrics: Metrics
+    limits: ProxyLimits
+    date: DateField
+    outbox: Outbox
+    own_fields: tuple[Field, ...]
+
+    def trip(self, decision: Forward | Local, head: RequestHead) -> Trip:
+        """The way of a request that was decided."""
+        if isinstance(decision, Forward):
+            targets = self.targets[decision.route.prefix]
+            return UpstreamTrip(decision, targets, self.own_fields)
+        return LocalTrip(decision, self.local, head.method, head.fields)

@@ -1,0 +1,52 @@
+"""The upstreams of a route, each with its connections."""
+
+import ssl
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+from bff.gate.routes import Route, Upstream
+from bff.proxy.outbox import Outbox
+from bff.proxy.pool import UpstreamPool
+
+
+class UpstreamTarget:
+    """One upstream: its Host, the path in front of every request, and the way to it."""
+
+    __slots__ = ("base_path", "host", "pool")
+
+    def __init__(self, upstream: Upstream, pool: UpstreamPool) -> None:
+        self.host = upstream.authority.encode()
+        self.base_path = upstream.base_path.encode()
+        self.pool = pool
+
+    def path(self, path_and_query: bytes) -> bytes:
+        """The target of a request whose path, after the route's, is this."""
+        if path_and_query[:1] not in (b"/", b"") or not (self.base_path or path_and_query[:1]):
+            return b"%b/%b" % (self.base_path, path_and_query)
+        return self.base_path + path_and_query
+
+
+class RouteTargets:
+    """Hands out one upstream after the other."""
+
+    def __init__(self, route: Route, tls: ssl.SSLContext, outbox: Outbox) -> None:
+        self._targets = [
+            UpstreamTarget(upstream, UpstreamPool(upstream, route, tls, outbox))
+            for upstream in route.upstreams
+        ]
+        self._turns = cycle(self._targets)
+
+    def pick(self) -> UpstreamTarget:
+        return next(self._turns)
+
+    def close(self) -> None:
+        for target in self._targets:
+            target.pool.close_idle()
+
+
+def route_targets(routes: Sequence[Route], outbox: Outbox) -> Mapping[str, RouteTargets]:
+    """By the route's prefix. One set of trusted authorities is read once."""
+    contexts = {
+        file: ssl.create_default_context(cafile=file) for file in {r.ca_file for r in routes}
+    }
+    return {route.prefix: RouteTargets(route, contexts[route.ca_file], outbox) for route in routes}
