@@ -9,6 +9,9 @@ section 5 (431).
 """
 
 import asyncio
+import contextlib
+import socket
+import struct
 from collections import deque
 from typing import Protocol, cast
 
@@ -26,6 +29,7 @@ MAX_FIELDS = 200
 LINGER_SECONDS = 2.0  # how long the rest of an unread body is drained before closing
 
 _NO_FIELDS: tuple[Field, ...] = ()
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: send nothing more
 
 
 class Connections(Protocol):
@@ -55,6 +59,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._arriving: Exchange | None = None  # the one whose body is being read
         self._target = b""
         self._fields: list[Field] = []
+        self._codings: list[bytes] = []
         self._reading_head = False
         self._fed_bytes = 0
         self._unsettled_bytes = 0  # of a head, a chunk's extension or a trailer that has no end yet
@@ -62,6 +67,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._advancing = False
         self._held = False
         self._paused = False
+        self._is_full = False  # the browser takes no more of the answers for now
         self._head_is_timed = False
         self._is_deaf = False  # what still comes is drained, never read
         self._lingering = False
@@ -98,6 +104,8 @@ class DownstreamConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._is_deaf = True
         except httptools.HttpParserError as error:
+            if self._is_deaf:
+                return
             self._give_up(BadRequest(type(error).__name__))
         if self._reading_head or self._arriving is not None:
             self._unsettled_bytes += len(data)
@@ -110,12 +118,16 @@ class DownstreamConnection(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
+        self._is_full = True
         if self._current is not None:
             self._current.browser_full(full=True)
 
     def resume_writing(self) -> None:
+        self._is_full = False
         if self._current is not None:
             self._current.browser_full(full=False)
+        else:
+            self._advance()
 
     # --- the parser's callbacks
 
@@ -124,6 +136,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._unsettled_bytes = 0
         self._target = b""
         self._fields = []
+        self._codings = []
 
     def on_url(self, target: bytes) -> None:
         self._target += target
@@ -131,18 +144,23 @@ class DownstreamConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._reading_head:  # and not a trailer, which is dropped (RFC 9110 section 6.5.1)
             self._fields.append((name, value))
+            if len(name) == 17 and name.lower() == b"transfer-encoding":
+                self._codings.append(value.strip().lower())
 
     def on_headers_complete(self) -> None:
         self._reading_head = self._head_is_timed = False
+        if self._is_deaf:
+            return  # it came along with what was the last one to be read
         parser = self._parser
         version = parser.get_http_version()
+        fault = self._head_fault(version)
         exchange = Exchange(
             self._shared,
             self,
             RequestHead(parser.get_method().decode(), self._target, self._fields, self._peer),
-            keep_alive=parser.should_keep_alive(),
+            keep_alive=fault is None and parser.should_keep_alive(),
             is_http10=version == "1.0",
-            fault=self._head_fault(version),
+            fault=fault,
         )
         self._unsettled_bytes = -self._fed_bytes
         self._arriving = exchange
@@ -170,6 +188,9 @@ class DownstreamConnection(asyncio.Protocol):
     def _head_fault(self, version: str) -> BffError | None:
         if version not in ("1.1", "1.0"):
             return BadRequest("not HTTP/1.1 or 1.0")
+        if self._codings and (self._codings != [b"chunked"] or version == "1.0"):
+            # RFC 9112 section 6.1. llhttp lets pass whatever ends in chunked, in any version.
+            return BadRequest("a transfer coding other than chunked, or in HTTP/1.0")
         if len(self._fields) > MAX_FIELDS:
             return HeadTooLarge()
         if (
@@ -206,6 +227,11 @@ class DownstreamConnection(asyncio.Protocol):
         self._advance()
 
     def abort(self) -> None:
+        """By a reset: to a browser that knows no chunks, the mere end would be that of the body."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and not self._transport.is_closing():
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
     # --- used by the listener
@@ -223,7 +249,7 @@ class DownstreamConnection(asyncio.Protocol):
         if self._advancing:
             return
         self._advancing = True
-        while self._current is None and self._waiting:
+        while self._current is None and self._waiting and not self._is_full:
             self._current = exchange = self._waiting.popleft()
             self._deadline.clear()
             if exchange is self._arriving:

@@ -59,9 +59,9 @@ class Exchange:
     """`fault`: the head is refused whatever the gate says."""
 
     __slots__ = (
-        "_answer_begun", "_answer_chunked", "_browser", "_browser_full", "_is_http10",
-        "_keep_alive", "_let_go", "_out", "_over", "_retried", "_shared", "_task", "_trip",
-        "_upstream", "body", "body_complete", "fault", "head",
+        "_answer_begun", "_answer_chunked", "_answer_status", "_browser", "_browser_full",
+        "_is_http10", "_keep_alive", "_let_go", "_out", "_over", "_retried", "_shared", "_started",
+        "_task", "_trip", "_upstream", "body", "body_complete", "fault", "head",
     )  # fmt: skip
 
     def __init__(
@@ -87,9 +87,11 @@ class Exchange:
         self._task: asyncio.Task[None] | None = None
         self._let_go: Callable[[], None] | None = None
         self._out: list[bytes] = []
-        self._answer_begun = False
+        self._answer_begun = False  # some of it is on its way to the browser
+        self._answer_status = 0
         self._answer_chunked = False
         self._browser_full = False
+        self._started = False
         self._retried = False
         self._over = False
 
@@ -97,12 +99,14 @@ class Exchange:
 
     def start(self) -> None:
         """Carry it out."""
+        self._started = True
         if self.fault is not None:
             self.refuse(self.fault)
             return
         if not self.body_complete and self.body is None:
             self.body = RequestBody(self.head.fields)
         if self.body is not None and self.body.exceeds(self._shared.limits.max_body_bytes):
+            self._keep_alive = False  # however much of it has come already
             self.refuse(BodyTooLarge())
             return
         try:
@@ -151,7 +155,7 @@ class Exchange:
         if body is None:
             body = self.body = RequestBody(self.head.fields)
         body.add(data)
-        if self._over:
+        if self._over or not self._started:  # those before it are answered first
             return
         if body.exceeds(self._shared.limits.max_body_bytes):
             self._fail(BodyTooLarge())
@@ -208,7 +212,7 @@ class Exchange:
         trip = self._trip
         if trip is None:
             raise TypeError("nobody has asked")
-        self._answer_begun = True
+        self._answer_status = head.status
         fields = trip.answer_fields(head)
         if not self.body_complete:
             self._keep_alive = False  # nobody waits for the rest of the body
@@ -222,7 +226,6 @@ class Exchange:
                 fields.append(messages.CHUNKED)
         fields += self._connection_fields()
         self._out.append(messages.response_head(head.status, head.reason, fields))
-        self._shared.metrics.answered(trip.kind, head.status)
 
     def answer_body(self, data: bytes) -> None:
         self._out.append(messages.chunk(data) if self._answer_chunked else data)
@@ -311,6 +314,7 @@ class Exchange:
             self._release()
             self._browser.abort()
             return
+        self._out.clear()
         self._release()
         self.refuse(error, self._trip.request_id if self._trip is not None else "")
 
@@ -338,6 +342,9 @@ class Exchange:
     def _flush(self) -> None:
         out = self._out
         if out:
+            if not self._answer_begun and self._trip is not None:
+                self._answer_begun = True
+                self._shared.metrics.answered(self._trip.kind, self._answer_status)
             self._browser.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
 

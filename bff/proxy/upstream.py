@@ -18,6 +18,7 @@ from bff.proxy.deadline import Deadline
 from bff.proxy.messages import MAX_HEAD_BYTES, head_bytes
 from bff.proxy.outbox import Outbox
 
+LEAST_STATUS = 100
 SWITCHING_PROTOCOLS = 101
 BODILESS = frozenset({204, 304})
 
@@ -208,6 +209,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     # --- the parser's callbacks
 
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._surplus = True  # the beginning of a second answer
+
     def on_status(self, reason: bytes) -> None:
         self._reason += reason
 
@@ -224,6 +229,8 @@ class UpstreamConnection(asyncio.Protocol):
             raise ValueError("head too large")
         self._unsettled_bytes = 0
         status = self._parser.get_status_code()
+        if status < LEAST_STATUS:
+            raise ValueError("no status of any class")
         self._interim = status < 200 and status != SWITCHING_PROTOCOLS
         if self._interim:
             return
