@@ -1,0 +1,1 @@
+"""The public listener at the level of bytes: conformance, fuzzing, and whose answer is whose."""

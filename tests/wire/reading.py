@@ -1,0 +1,134 @@
+"""What a second, independent parser (h11) makes of the same bytes.
+
+The gateway reads with llhttp; where the two agree on what was forwarded, a message has one reading.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from typing import Generic, TypeVar, cast
+
+import h11
+
+MOST_HEAD_BYTES = 1 << 20
+Fields = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True)
+class Answer:
+    """One response. `interim` are the statuses of the 1xx before it; `whole`: its end has come."""
+
+    status: int
+    fields: Fields
+    body: bytes = b""
+    interim: list[int] = field(default_factory=list)
+    whole: bool = False
+
+    def values(self, name: bytes) -> list[bytes]:
+        return [value for key, value in self.fields if key == name]
+
+
+@dataclass(slots=True)
+class Request:
+    """One request. `whole`: its end has come."""
+
+    method: bytes
+    target: bytes
+    version: bytes
+    fields: Fields
+    body: bytes = b""
+    whole: bool = False
+
+    def values(self, name: bytes) -> list[bytes]:
+        return [value for key, value in self.fields if key == name]
+
+
+Message = TypeVar("Message")
+
+
+@dataclass(slots=True)
+class Read(Generic[Message]):
+    """Messages in order, and what is left: `rest` are the bytes nothing could be made of, `broken`
+    whether they could never become a message."""
+
+    messages: list[Message]
+    rest: bytes
+    broken: bool
+
+
+def read_answers(data: bytes, methods: Iterable[str] = (), *, ended: bool = True) -> Read[Answer]:
+    """The responses to requests with these methods, GET for all further ones. `ended`: the
+    connection was closed after `data`, which may be the end of a body."""
+    found: list[Answer] = []
+    for method in chain(methods, repeat("GET")):
+        if not data:
+            break
+        answer, data, broken = _one_answer(data, method, ended=ended)
+        if answer is not None:
+            found.append(answer)
+        if broken or answer is None or not answer.whole:
+            return Read(found, data, broken)
+    return Read(found, data, broken=False)
+
+
+def _one_answer(data: bytes, method: str, *, ended: bool) -> tuple[Answer | None, bytes, bool]:
+    parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEAD_BYTES)
+    parser.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
+    parser.send(h11.EndOfMessage())
+    parser.receive_data(data)
+    if ended:
+        parser.receive_data(b"")
+    answer: Answer | None = None
+    interim: list[int] = []
+    try:
+        while True:
+            event = parser.next_event()
+            if isinstance(event, h11.InformationalResponse):
+                interim.append(event.status_code)
+            elif isinstance(event, h11.Response):
+                answer = Answer(event.status_code, list(event.headers), interim=interim)
+            elif isinstance(event, h11.Data) and answer is not None:
+                answer.body += event.data
+            elif isinstance(event, h11.EndOfMessage) and answer is not None:
+                answer.whole = True
+                return answer, parser.trailing_data[0], False
+            else:  # NEED_DATA, PAUSED, ConnectionClosed: no more can be read
+                return answer, parser.trailing_data[0], False
+    except h11.RemoteProtocolError:
+        return answer, data, answer is None or not ended
+
+
+def read_requests(data: bytes) -> Read[Request]:
+    """The requests in `data`, as a server would read them one after the other."""
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_HEAD_BYTES)
+    parser.receive_data(data)
+    found: list[Request] = []
+    try:
+        while True:
+            event = parser.next_event()
+            if isinstance(event, h11.Request):
+                fields = list(event.headers)
+                found.append(Request(event.method, event.target, event.http_version, fields))
+            elif isinstance(event, h11.Data):
+                found[-1].body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                found[-1].whole = True
+                _answer(parser)
+                if parser.our_state is not h11.DONE or parser.their_state is not h11.DONE:
+                    return Read(found, parser.trailing_data[0], broken=False)
+                parser.start_next_cycle()
+            else:
+                return Read(found, parser.trailing_data[0], broken=False)
+    except h11.RemoteProtocolError:
+        return Read(found, parser.trailing_data[0], broken=True)
+
+
+def _answer(parser: h11.Connection) -> None:
+    """Let it go on to the next request, as after an answer."""
+    parser.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
+    parser.send(cast("h11.Event", h11.EndOfMessage()))
+
+
+def statuses(answers: Sequence[Answer]) -> list[int]:
+    """All of them in order, those of interim responses too."""
+    return [status for answer in answers for status in (*answer.interim, answer.status)]
