@@ -99,6 +99,21 @@ class HeadTooLarge(DownstreamError):
     title = "The request head is too large."
 
 
+class BadHandshake(DownstreamError):
+    code = "bad_handshake"
+    title = "The WebSocket handshake is malformed."
+
+
+class TooManyConnections(DownstreamError):
+    status = 503
+    code = "too_many_connections"
+    title = "This gateway has as many connections as it takes."
+    retryable = True
+
+    def __init__(self, log_detail: str = "", *, retry_after: int | None = 5) -> None:
+        super().__init__(log_detail, retry_after=retry_after)
+
+
 class MisdirectedHost(DownstreamError):
     status = 421
     code = "misdirected_host"
@@ -117,7 +132,7 @@ class TooManyStreams(DownstreamError):
 class UpgradeNotSupported(DownstreamError):
     status = 501
     code = "upgrade_not_supported"
-    title = "Protocol upgrades are not forwarded."
+    title = "This protocol upgrade is not forwarded."
 
 
 class LoopDetected(DownstreamError):
@@ -368,3 +383,14 @@ class UpstreamTimeout(UpstreamError):
     status = 504
     code = "upstream_timeout"
     title = "The API took too long to answer."
+
+
+class UpstreamBusy(UpstreamError):
+    """The route has as many requests under way as it may."""
+
+    status = 503
+    code = "upstream_busy"
+    title = "The API has too many requests at the moment."
+
+    def __init__(self, log_detail: str = "", *, retry_after: int | None = 1) -> None:
+        super().__init__(log_detail, retry_after=retry_after)

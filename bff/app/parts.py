@@ -17,6 +17,7 @@ from bff.gate.peers import TrustedProxies
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
+from bff.proxy.shared import ProxyLimits
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.sessions import SessionPolicy
@@ -142,6 +143,11 @@ def _route(route: RouteSettings) -> Route:
         scope=route.scope,
         timeout_seconds=route.timeout,
         connect_timeout_seconds=route.connect_timeout,
+        total_timeout_seconds=route.total_timeout,
+        max_concurrent=route.max_concurrent,
+        balance=route.balance,
+        retry_unauthorized=route.retry_unauthorized,
+        websocket=route.websocket,
         forward_cookies=frozenset(name.encode() for name in route.forward_cookies),
         ca_file=str(route.ca_file) if route.ca_file else None,
     )
@@ -155,4 +161,16 @@ def _dev_server_route(origin: Upstream) -> Route:
         methods=frozenset({"GET", "HEAD"}),
         strip_prefix=False,
         csrf=CsrfMode.SAME_ORIGIN,
+        websocket=True,  # its hot reload
+    )
+
+
+def proxy_limits(settings: Settings) -> ProxyLimits:
+    server = settings.server
+    return ProxyLimits(
+        max_body_bytes=server.max_body,
+        head_seconds=server.head_timeout,
+        body_seconds=server.body_timeout,
+        keepalive_seconds=server.keepalive_timeout,
+        max_connections=server.max_connections,
     )

@@ -25,7 +25,7 @@ from bff.proxy.messages import DateField
 from bff.proxy.outbox import Outbox
 from bff.proxy.own_endpoints import Endpoint, OwnEndpoints
 from bff.proxy.refusals import Refusals
-from bff.proxy.shared import ProxyLimits, Shared
+from bff.proxy.shared import Shared
 from bff.proxy.targets import route_targets
 
 
@@ -83,8 +83,9 @@ class PublicSide:
             local=LocalPool(OwnEndpoints(endpoints, refusals, own), outbox),
             refusals=refusals,
             bonds=core.bonds,
+            coordinator=core.coordinator,
             metrics=core.metrics,
-            limits=ProxyLimits(max_body_bytes=settings.server.max_body),
+            limits=parts.proxy_limits(settings),
             date=DateField(),
             outbox=outbox,
             own_fields=tuple(

@@ -2,7 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    WithJsonSchema,
+)
 
 from bff.config.canonical import OwnPath
 from bff.config.files import CaFile
@@ -10,7 +17,7 @@ from bff.config.quantities import Between, Duration
 from bff.config.section import Section
 from bff.config.texts import SOME, Scope, Token, require_token
 from bff.config.urls import URL_SCHEMA, UpstreamUrl
-from bff.gate.routes import CsrfMode, TokenKind, Upstream
+from bff.gate.routes import Balance, CsrfMode, TokenKind, Upstream
 
 
 def require_method(method: str) -> str:
@@ -86,10 +93,36 @@ class RouteSettings(Section):
         validate_default=True,
         description="The longest silence between bytes of the upstream; not a limit on the whole.",
     )
+    total_timeout: Annotated[Duration, Between("0s", "1d")] = Field(
+        default="0s",
+        validate_default=True,
+        description="The longest a whole exchange may take, body and all. 0s: no limit. WebSockets "
+        "are not counted.",
+    )
     connect_timeout: Annotated[Duration, Between("10ms", "60s")] = Field(
         default="5s",
         validate_default=True,
         description="The longest time that connecting to the upstream may take.",
+    )
+    max_concurrent: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = Field(
+        default=0,
+        description="Requests and WebSockets of this route that one process has under way at a "
+        "time; past it the answer is 503. 0: no limit.",
+    )
+    balance: Balance = Field(
+        default=Balance.ROUND_ROBIN,
+        description="How requests are spread over several upstreams. One that fails three times in "
+        "a row is left alone for a while.",
+    )
+    retry_unauthorized: StrictBool = Field(
+        default=True,
+        description="Whether a call that the API answers 401 is sent once more with a new access "
+        'token; only with token = "user", and for a body of at most 64 KiB.',
+    )
+    websocket: StrictBool = Field(
+        default=False,
+        description="Whether WebSockets are let through. The handshake's Origin must be the "
+        "application's; the session's end closes them with code 4401.",
     )
     forward_cookies: tuple[Token, ...] = Field(
         default=(),

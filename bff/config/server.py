@@ -59,6 +59,27 @@ class ServerSettings(Section):
         description="The largest request body that is accepted; a larger one is answered 413. "
         "Bodies are streamed, never held in memory.",
     )
+    head_timeout: Annotated[Duration, Between("100ms", "5m")] = Field(
+        default="10s",
+        validate_default=True,
+        description="How long the head of a request may take to arrive; a slower one is answered "
+        "408.",
+    )
+    body_timeout: Annotated[Duration, Between("100ms", "1h")] = Field(
+        default="30s",
+        validate_default=True,
+        description="The longest silence within a request body; past it the answer is 408.",
+    )
+    keepalive_timeout: Annotated[Duration, Between("1s", "1h")] = Field(
+        default="75s",
+        validate_default=True,
+        description="How long a connection stays open without a request. Longer than that of the "
+        "proxy in front, so that the proxy never uses one that is being closed.",
+    )
+    max_connections: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = Field(
+        default=10_000,
+        description="Connections one process serves at a time; further ones are answered 503.",
+    )
     shutdown_timeout: Annotated[Duration, Between("0s", "10m")] = Field(
         default="30s",
         validate_default=True,

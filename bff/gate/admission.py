@@ -4,6 +4,7 @@ from bff.errors import BffError, GrantRejected
 from bff.gate.decision import Gate
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
+from bff.model import Session
 from bff.sessions.sessions import Sessions
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
@@ -50,6 +51,17 @@ class Admission:
         if isinstance(decision, Forward):
             self._note_activity(decision)
         return decision
+
+    async def with_another_token(self, head: RequestHead, session: Session) -> Forward | None:
+        """The decision for a request whose token an API has refused, with a newer token.
+
+        None when there is none to be had. Raises: as `RefreshCoordinator.replaced`.
+        """
+        newer = await self._coordinator.replaced(session)
+        if newer is None:
+            return None
+        decision = self._gate.decide(head, Known(session=newer, refreshed=True))
+        return decision if isinstance(decision, Forward) else None
 
     def _note_activity(self, decision: Forward) -> None:
         if decision.session is not None:

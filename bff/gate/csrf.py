@@ -42,3 +42,10 @@ class CsrfGuard:
         elif not sites and not origins:
             return OriginUnknown()
         return None
+
+    def handshake_refusal(self, fields: ScannedFields) -> CsrfRefused | None:
+        """The same for a WebSocket handshake, on which a script can set no header: Origin, which
+        every browser sends, must be there and ours (RFC 6455 section 10.2)."""
+        if not fields.values(b"origin"):
+            return OriginUnknown()
+        return self.refusal(fields, "GET", CsrfMode.SAME_ORIGIN)

@@ -26,6 +26,7 @@ from bff.gate.cookies import Cookie
 from bff.gate.csrf import CsrfGuard
 from bff.gate.endpoints import EndpointRule, EndpointTable, Guard
 from bff.gate.forwarding import Forwarding, RequestIdentity
+from bff.gate.handshake import is_websocket_upgrade, require_handshake
 from bff.gate.head import FieldReader, RequestHead, ScannedFields
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.gate.paths import Target, is_authority, parse_target
@@ -134,19 +135,26 @@ class Gate:
         identity: RequestIdentity,
         known: Known | None,
     ) -> Decision:
-        self._require_forwardable(route, head.method, fields)
+        websocket_key = self._require_forwardable(route, head.method, fields)
         session: Session | None = None
+        if websocket_key is not None:
+            refusal = self._guard.handshake_refusal(fields)
+            if refusal is not None:
+                raise refusal
         if route.needs_session:
             key = self._session_key(fields)
             if key is None:
                 raise NotAuthenticated
-            self._require_guard(fields, head.method, route.csrf)
+            if websocket_key is None:
+                self._require_guard(fields, head.method, route.csrf)
             session = known.session if known is not None else self._cached(key)
             if session is None and known is None:
                 return Wait(Needs.SESSION, identity, key=key)
             if session is None:
                 raise NotAuthenticated
-        elif route.token is TokenKind.CLIENT or head.method not in _READING:
+        elif websocket_key is None and (
+            route.token is TokenKind.CLIENT or head.method not in _READING
+        ):
             self._require_guard(fields, head.method, route.csrf)
         token = self._token_for(route, session, known)
         if isinstance(token, Needs):
@@ -167,15 +175,23 @@ class Gate:
             identity,
             session,
             refresh_due=token is not None and self._is_refresh_due(route, session),
+            websocket_key=websocket_key,
         )
 
-    def _require_forwardable(self, route: Route, method: str, fields: ScannedFields) -> None:
+    def _require_forwardable(
+        self, route: Route, method: str, fields: ScannedFields
+    ) -> bytes | None:
+        """The key of a WebSocket handshake, if that is what it is."""
         if method not in route.methods:
             raise MethodNotAllowed(tuple(sorted(route.methods)))
-        if fields.values(b"upgrade"):
-            raise UpgradeNotSupported
         if self._forwarding.has_passed_before(fields):
             raise LoopDetected
+        upgrade = fields.values(b"upgrade")
+        if not upgrade:
+            return None
+        if not route.websocket or not is_websocket_upgrade(upgrade):
+            raise UpgradeNotSupported
+        return require_handshake(method, fields)
 
     def _token_for(
         self, route: Route, session: Session | None, known: Known | None

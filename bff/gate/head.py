@@ -62,6 +62,8 @@ _READ_AND_PASSED = frozenset(
         b"sec-fetch-mode",
         b"sec-fetch-site",
         b"sec-fetch-user",
+        b"sec-websocket-key",
+        b"sec-websocket-version",
         b"user-agent",
     }
 )

@@ -33,7 +33,8 @@ class Forward:
     """Send this to one of the route's upstreams; Host and framing are the connection's business.
 
     `path_and_query` follows the upstream's base path. `refresh_due` asks for a refresh in the
-    background while the request goes on with the current token.
+    background while the request goes on with the current token. `websocket_key` is that of a
+    WebSocket handshake.
     """
 
     route: Route
@@ -43,6 +44,7 @@ class Forward:
     identity: RequestIdentity
     session: Session | None
     refresh_due: bool = False
+    websocket_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

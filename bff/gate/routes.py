@@ -26,6 +26,13 @@ class CsrfMode(StrEnum):
     SAME_ORIGIN = "same-origin"
 
 
+class Balance(StrEnum):
+    """How requests are spread over the upstreams of a route."""
+
+    ROUND_ROBIN = "round-robin"
+    LEAST_CONNECTIONS = "least-connections"
+
+
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """Where a route's requests go. `base_path` has no trailing slash; empty for the root."""
@@ -42,8 +49,9 @@ class Upstream:
 class Route:
     """One entry of the table. `prefix` has no trailing slash; the root is the empty string.
 
-    `timeout_seconds` is the longest silence between bytes, not a total. `scope` is asked for with
-    a client token. `anonymous` lets callers without a session use a client token.
+    `timeout_seconds` is the longest silence between bytes, `total_timeout_seconds` the longest a
+    whole exchange may take, `max_concurrent` how many there may be at a time; 0 is no limit.
+    `scope` is asked for with a client token; `anonymous` lets callers without a session use one.
     """
 
     prefix: str
@@ -56,6 +64,11 @@ class Route:
     scope: str = ""
     timeout_seconds: float = 30.0
     connect_timeout_seconds: float = 5.0
+    total_timeout_seconds: float = 0.0
+    max_concurrent: int = 0
+    balance: Balance = Balance.ROUND_ROBIN
+    retry_unauthorized: bool = True
+    websocket: bool = False
     forward_cookies: frozenset[bytes] = frozenset()
     ca_file: str | None = None
 

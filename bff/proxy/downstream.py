@@ -17,7 +17,14 @@ from typing import Protocol, cast
 
 import httptools
 
-from bff.errors import BadRequest, BffError, HeadTooLarge, RequestTimeout, TargetTooLong
+from bff.errors import (
+    BadRequest,
+    BffError,
+    HeadTooLarge,
+    RequestTimeout,
+    TargetTooLong,
+    TooManyConnections,
+)
 from bff.gate.head import Field, RequestHead
 from bff.gate.paths import MAX_TARGET_BYTES
 from bff.proxy.deadline import Deadline
@@ -36,7 +43,7 @@ class Connections(Protocol):
     """Where open connections are known."""
 
     def opened(self, connection: "DownstreamConnection") -> bool:
-        """False: there are too many, close it."""
+        """False: there are as many as there may be."""
 
     def closed(self, connection: "DownstreamConnection") -> None: ...
 
@@ -63,6 +70,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._reading_head = False
         self._fed_bytes = 0
         self._unsettled_bytes = 0  # of a head, a chunk's extension or a trailer that has no end yet
+        self._after_upgrade = b""
         self._bad: BffError | None = None
         self._advancing = False
         self._held = False
@@ -79,11 +87,10 @@ class DownstreamConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         name = transport.get_extra_info("peername")
         self._peer = name[0] if isinstance(name, tuple) else None
-        if self._connections.opened(self):
-            self._deadline.set(self._limits.head_seconds)
-        else:
+        self._deadline.set(self._limits.head_seconds)
+        if not self._connections.opened(self):
             self._is_deaf = True
-            self._transport.abort()
+            self._answer_bad(TooManyConnections())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.close()
@@ -97,12 +104,15 @@ class DownstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
+            if self._current is not None:
+                self._current.raw_data(data)
             return
         self._fed_bytes = len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        except httptools.HttpParserUpgrade as upgrade:
             self._is_deaf = True
+            self._after_upgrade = data[upgrade.args[0] :]
         except httptools.HttpParserError as error:
             if self._is_deaf:
                 return
@@ -215,14 +225,14 @@ class DownstreamConnection(asyncio.Protocol):
             self._deadline.set(self._limits.body_seconds)
         self._read_or_not()
 
-    def exchange_over(self, *, keep_alive: bool) -> None:
-        over, self._current = self._current, None
+    def exchange_over(self, *, keep_alive: bool, unread: bool) -> None:
+        self._current = None
         self._held = False
         if not keep_alive or self.is_stopping:
             self._is_deaf = True
             self._waiting.clear()
             self._bad = None
-            self._close(unread=over is None or not over.body_complete)
+            self._close(unread=unread)
             return
         self._advance()
 
@@ -241,6 +251,8 @@ class DownstreamConnection(asyncio.Protocol):
         self.is_stopping = True
         if self._current is None:
             self._close(unread=False)
+        else:
+            self._current.stop()
 
     # ---
 
@@ -255,6 +267,8 @@ class DownstreamConnection(asyncio.Protocol):
             if exchange is self._arriving:
                 self._deadline.set(self._limits.body_seconds)
             exchange.start()
+            if self._after_upgrade and exchange is self._current:
+                exchange.raw_data(self._after_upgrade)
         self._advancing = False
         if self._current is None and not self._lingering and not self._transport.is_closing():
             self._rest()

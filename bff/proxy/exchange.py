@@ -5,7 +5,7 @@ back-pressure and without being kept, except for the beginning of a request that
 again. Once an answer's head is out, a failure aborts the browser's connection, so that a cut
 answer never looks complete.
 
-RFC 9110 sections 9.2.2 (retries), 10.1.1 (100-continue); RFC 9112 section 6.
+RFC 9110 sections 7.8 (upgrade), 9.2.2 (retries), 10.1.1 (100-continue); RFC 9112 section 6.
 """
 
 import asyncio
@@ -16,26 +16,31 @@ from typing import Protocol
 import structlog
 
 from bff.errors import (
+    BadHandshake,
     BffError,
     BodyTooLarge,
+    GrantRejected,
     InternalError,
     UpstreamError,
     UpstreamMalformed,
     UpstreamTimeout,
 )
 from bff.gate.head import Field, RequestHead
-from bff.gate.outcome import Answer, Decision, Wait
+from bff.gate.outcome import Answer, Decision, Forward, Wait
 from bff.proxy import messages
+from bff.proxy.answer_writer import AnswerWriter
+from bff.proxy.renewal import UNAUTHORIZED, speaks_of_the_token
 from bff.proxy.request_body import KEPT_BYTES, RequestBody
 from bff.proxy.shared import Shared
 from bff.proxy.trip import Trip
+from bff.proxy.tunnel import Tunnel, accepts_handshake
 from bff.proxy.upstream import AnswerHead, UpstreamConnection
+from bff.proxy.websocket import GOING_AWAY
 
 log = structlog.get_logger("bff.front")
 
 # RFC 9110 section 9.2.2: doing it twice is as good as doing it once.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-NO_LENGTH_STATUS = 204  # RFC 9110 section 8.6
 
 
 class Browser(Protocol):
@@ -48,8 +53,9 @@ class Browser(Protocol):
     def hold(self, *, on: bool) -> None:
         """Whether to read no more of the request for now."""
 
-    def exchange_over(self, *, keep_alive: bool) -> None:
-        """All has been written. Unless `keep_alive`, nothing more will be."""
+    def exchange_over(self, *, keep_alive: bool, unread: bool) -> None:
+        """All has been written. Unless `keep_alive`, nothing more will be, and what may still
+        come, `unread`, is drained."""
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -59,9 +65,9 @@ class Exchange:
     """`fault`: the head is refused whatever the gate says."""
 
     __slots__ = (
-        "_answer_begun", "_answer_chunked", "_answer_status", "_browser", "_browser_full",
-        "_is_http10", "_keep_alive", "_let_go", "_out", "_over", "_retried", "_shared", "_started",
-        "_task", "_trip", "_upstream", "body", "body_complete", "fault", "head",
+        "_answer", "_browser", "_browser_full", "_is_held", "_is_http10", "_keep_alive", "_let_go",
+        "_over", "_renewed", "_retried", "_shared", "_started", "_task", "_timer", "_trip",
+        "_tunnel", "_upstream", "body", "body_complete", "fault", "head",
     )  # fmt: skip
 
     def __init__(
@@ -82,17 +88,18 @@ class Exchange:
         self.body_complete = False
         self._keep_alive = keep_alive
         self._is_http10 = is_http10
+        self._answer = AnswerWriter(browser, is_http10=is_http10)
         self._trip: Trip | None = None
         self._upstream: UpstreamConnection | None = None
+        self._tunnel: Tunnel | None = None
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._let_go: Callable[[], None] | None = None
-        self._out: list[bytes] = []
-        self._answer_begun = False  # some of it is on its way to the browser
-        self._answer_status = 0
-        self._answer_chunked = False
         self._browser_full = False
-        self._started = False
+        self._is_held = False  # the answer is not sent yet: there may be a better one
+        self._renewed = False
         self._retried = False
+        self._started = False
         self._over = False
 
     # --- the decision
@@ -115,6 +122,8 @@ class Exchange:
                 self._spawn(self._settle(decision))
             else:
                 self._act(decision)
+        except BffError as error:
+            self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must fail closed and be seen
             self._refuse_unforeseen(error)
 
@@ -128,6 +137,14 @@ class Exchange:
         if isinstance(decision, Wait):
             raise TypeError("a settled decision waits for nothing")
         self._trip = trip = self._shared.trip(decision, self.head)
+        if trip.websocket_key is not None and self._is_http10:
+            raise BadHandshake("HTTP/1.0")
+        if trip.total_seconds:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(trip.total_seconds, self._on_total_timeout)
+        self._set_out(trip)
+
+    def _set_out(self, trip: Trip) -> None:
         connection = trip.take()
         if connection is None:
             self._spawn(self._connect(trip))
@@ -148,14 +165,16 @@ class Exchange:
         except Exception as error:  # noqa: BLE001 - whatever it is, it must fail closed and be seen
             self._refuse_unforeseen(error)
 
-    # --- the request's body, told by the browser's connection
+    # --- what the browser sends after the head, told by its connection
 
     def body_data(self, data: bytes) -> None:
         body = self.body
         if body is None:
             body = self.body = RequestBody(self.head.fields)
+        if self._over:
+            return
         body.add(data)
-        if self._over or not self._started:  # those before it are answered first
+        if not self._started:  # those before it are answered first
             return
         if body.exceeds(self._shared.limits.max_body_bytes):
             self._fail(BodyTooLarge())
@@ -178,6 +197,13 @@ class Exchange:
     def body_fails(self, error: BffError) -> None:
         """There will be no more of it."""
         self._fail(error)
+
+    def raw_data(self, data: bytes) -> None:
+        """Bytes after a handshake."""
+        if self._tunnel is not None:
+            self._tunnel.from_browser(data)
+        elif self._trip is not None and self._trip.websocket_key is not None:
+            self._fail(BadHandshake("data before the answer"))  # RFC 6455 section 4.1
 
     # --- the request on its way
 
@@ -203,75 +229,74 @@ class Exchange:
             self._browser.hold(on=False)
 
     def upstream_full(self, *, full: bool) -> None:
-        if not self.body_complete:
+        if not self.body_complete or self._tunnel is not None:
             self._browser.hold(on=full)
 
-    # --- the answer
+    # --- the answer, told by the upstream's connection
 
     def answer_begins(self, head: AnswerHead) -> None:
-        trip = self._trip
-        if trip is None:
-            raise TypeError("nobody has asked")
-        self._answer_status = head.status
-        fields = trip.answer_fields(head)
+        trip = self._require_trip()
+        trip.answered()
         if not self.body_complete:
             self._keep_alive = False  # nobody waits for the rest of the body
-        if head.status == NO_LENGTH_STATUS and head.length is not None:
-            fields = [item for item in fields if item[0].lower() != b"content-length"]
-        elif head.has_body and head.length is None:
-            if self._is_http10:
-                self._keep_alive = False  # the end of the connection is the end of the body
-            else:
-                self._answer_chunked = True
-                fields.append(messages.CHUNKED)
-        fields += self._connection_fields()
-        self._out.append(messages.response_head(head.status, head.reason, fields))
+        keep_alive = self._keep_alive and not self._browser.is_stopping
+        fields = trip.answer_fields(head)
+        self._keep_alive = self._answer.begin(head, fields, keep_alive=keep_alive)
+        if head.status == UNAUTHORIZED and trip.may_renew and self._may_renew(head):
+            self._is_held = True
+            self._spawn(self._renew(trip))
 
     def answer_body(self, data: bytes) -> None:
-        self._out.append(messages.chunk(data) if self._answer_chunked else data)
+        self._answer.add(data)
 
     def answer_read(self) -> None:
+        if self._is_held:
+            if self._upstream is not None:
+                self._upstream.pause_reading()
+            return
         self._flush()
-        if self._answer_begun and self._let_go is None and self._trip is not None:
-            session = self._trip.session
+        if self._answer.is_sent and self._let_go is None:
+            session = self._require_trip().session
             if session is not None:
                 # An answer still under way is cut when its session ends: no stream outlives it.
                 self._let_go = self._shared.bonds.hold(session, lambda _: self._browser.abort())
 
     def answer_ends(self) -> None:
         self._upstream = None
-        if self._answer_chunked:
-            self._out.append(messages.LAST_CHUNK)
-        self._flush()
-        self._finish()
+        self._answer.end()
+        if not self._is_held:
+            self._flush()
+            self._finish()
 
     def answer_fails(self, error: UpstreamError, *, unanswered: bool) -> None:
         connection, self._upstream = self._upstream, None
-        trip = self._trip
-        if trip is None or connection is None:
+        if self._tunnel is not None:
+            self._finish()  # the API has hung up
             return
-        if unanswered and connection.served > 1 and self._may_send_again():
+        trip = self._require_trip()
+        if unanswered and connection is not None and connection.served > 1 and self._may_retry():
             # It was closed while it lay idle, and we had not heard of it yet.
             self._retried = True
             self._spawn(self._connect(trip))
             return
-        trip.over(error)
+        trip.failed()
         self._fail(error)
 
     def answer_late(self) -> None:
         upstream = self._upstream
         if upstream is None:
             return
-        if self._browser_full:
+        if self._is_held or (not self.body_complete and not upstream.is_full):
+            upstream.wait_longer()  # for what is still on its way to it; that has its own limit
+        elif self._browser_full:
             self._browser.abort()  # it is the browser who takes nothing
-        elif not self.body_complete and not upstream.is_full:
-            upstream.wait_longer()  # for a body that is still on its way; that has its own limit
         else:
             upstream.abort()
             self.answer_fails(UpstreamTimeout("silence"), unanswered=False)
 
-    def protocol_switched(self, head: AnswerHead, rest: bytes) -> None:
-        self._fail(UpstreamMalformed("101 without having been asked"))
+    def _on_total_timeout(self) -> None:
+        if self._tunnel is None:
+            self._fail(UpstreamTimeout("total"))
 
     def browser_full(self, *, full: bool) -> None:
         """Whether the browser takes no more for now."""
@@ -281,6 +306,77 @@ class Exchange:
                 self._upstream.pause_reading()
             else:
                 self._upstream.resume_reading()
+
+    # --- an upstream that refuses our token
+
+    def _may_renew(self, head: AnswerHead) -> bool:
+        return (
+            not self._renewed
+            and self._is_replayable()
+            and self.body_complete
+            and speaks_of_the_token(head.fields)
+        )
+
+    async def _renew(self, trip: Trip) -> None:
+        """Send the request once more if there is a better token; else the 401 is the answer."""
+        self._renewed = True
+        decision = await self._decide_anew(trip)
+        if decision is None:
+            self._let_through()
+            return
+        self._is_held = False
+        self._answer.take_back()
+        self._release_upstream()
+        self._trip = again = self._shared.trip(decision, self.head)
+        connection = again.take() or await again.connect()
+        self._send(again, connection)
+
+    async def _decide_anew(self, trip: Trip) -> Forward | None:
+        if trip.session is None:
+            return None
+        try:
+            return await self._shared.admission.with_another_token(self.head, trip.session)
+        except GrantRejected:
+            self._is_held = False
+            raise
+        except BffError:
+            return None  # the OP or the store can't be asked now
+
+    def _let_through(self) -> None:
+        self._is_held = False
+        self._flush()
+        if self._upstream is None:
+            self._finish()
+        else:
+            self._upstream.resume_reading()
+
+    # --- a WebSocket
+
+    def protocol_switched(self, head: AnswerHead, rest: bytes) -> None:
+        trip, upstream = self._require_trip(), self._upstream
+        if upstream is None or not accepts_handshake(head.fields, trip.websocket_key):
+            self._fail(UpstreamMalformed("101 that was not asked for"))
+            return
+        trip.answered()
+        self._shared.metrics.answered(trip.kind, head.status)
+        fields = [*trip.answer_fields(head), *messages.UPGRADE]
+        self._browser.write(messages.response_head(head.status, head.reason, fields))
+        self._answer.is_sent = True
+        self._keep_alive = False
+        self._tunnel = tunnel = Tunnel(self._browser, upstream, self._finish)
+        if trip.session is not None:
+            self._let_go = self._shared.bonds.hold(trip.session, tunnel.end)
+        if rest:
+            tunnel.from_upstream(rest)
+
+    def tunnel_data(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.from_upstream(data)
+
+    def stop(self) -> None:
+        """The gateway is going away: a WebSocket would not end by itself."""
+        if self._tunnel is not None:
+            self._tunnel.end("going away", GOING_AWAY)
 
     # --- the end
 
@@ -295,9 +391,9 @@ class Exchange:
         ]
         fields.append((b"Content-Length", b"%d" % len(problem.body)))
         fields.append(self._shared.date())
-        fields += self._connection_fields()
+        keep_alive = self._keep_alive and not self._browser.is_stopping
+        fields += self._answer.connection_fields(keep_alive=keep_alive)
         head = messages.response_head(problem.status, messages.reason_of(problem.status), fields)
-        self._answer_begun = True
         self._browser.write(head if self.head.method == "HEAD" else head + problem.body)
         self._finish()
 
@@ -309,53 +405,56 @@ class Exchange:
     def _fail(self, error: BffError) -> None:
         if self._over:
             return
-        if self._answer_begun:
+        request_id = self._trip.request_id if self._trip is not None else ""
+        if self._answer.is_sent:
             self._over = True
             self._release()
             self._browser.abort()
             return
-        self._out.clear()
+        self._answer.take_back()
         self._release()
-        self.refuse(error, self._trip.request_id if self._trip is not None else "")
+        self.refuse(error, request_id)
 
     def _refuse_unforeseen(self, error: Exception) -> None:
         log.error("unhandled", error=type(error).__name__, exc_info=error)
         self._fail(InternalError())
 
     def _finish(self) -> None:
+        if self._over:
+            return
         self._over = True
         self._release()
-        self._browser.exchange_over(keep_alive=self._keep_alive)
+        unread = not self.body_complete or self._tunnel is not None
+        self._browser.exchange_over(keep_alive=self._keep_alive, unread=unread)
 
     def _release(self) -> None:
         if self._let_go is not None:
             self._let_go()
             self._let_go = None
+        if self._timer is not None:
+            self._timer.cancel()
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
+        self._release_upstream()
+
+    def _release_upstream(self) -> None:
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.abort()
         if self._trip is not None:
-            self._trip.over(None)
+            self._trip.over()
 
     def _flush(self) -> None:
-        out = self._out
-        if out:
-            if not self._answer_begun and self._trip is not None:
-                self._answer_begun = True
-                self._shared.metrics.answered(self._trip.kind, self._answer_status)
-            self._browser.write(out[0] if len(out) == 1 else b"".join(out))
-            out.clear()
+        if self._answer.flush() and self._trip is not None:
+            self._shared.metrics.answered(self._trip.kind, self._answer.status)
 
-    def _connection_fields(self) -> tuple[Field, ...]:
-        if not self._keep_alive or self._browser.is_stopping:
-            return (messages.CLOSE,)
-        return (messages.KEEP_ALIVE,) if self._is_http10 else ()
+    def _require_trip(self) -> Trip:
+        if self._trip is None:
+            raise TypeError("nobody has asked")
+        return self._trip
 
-    def _may_send_again(self) -> bool:
-        return (
-            not self._retried
-            and self.head.method in IDEMPOTENT
-            and (self.body is None or self.body.is_kept)
-        )
+    def _is_replayable(self) -> bool:
+        return self.body is None or self.body.is_kept
+
+    def _may_retry(self) -> bool:
+        return not self._retried and self.head.method in IDEMPOTENT and self._is_replayable()

@@ -16,6 +16,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 CHUNKED: Field = (b"Transfer-Encoding", b"chunked")
 CLOSE: Field = (b"Connection", b"close")
+UPGRADE: tuple[Field, Field] = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 KEEP_ALIVE: Field = (b"Connection", b"keep-alive")
 
 _COLON = b": "

@@ -14,6 +14,7 @@ from bff.proxy.refusals import Refusals
 from bff.proxy.targets import RouteTargets
 from bff.proxy.trip import LocalTrip, Trip, UpstreamTrip
 from bff.sessions.bonds import SessionBonds
+from bff.tokens.coordinator import RefreshCoordinator
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,10 @@ class ProxyLimits:
     requests. `max_connections` is per process."""
 
     max_body_bytes: int | None
-    head_seconds: float = 10.0
-    body_seconds: float = 30.0
-    keepalive_seconds: float = 75.0
-    max_connections: int = 10_000
+    head_seconds: float
+    body_seconds: float
+    keepalive_seconds: float
+    max_connections: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Shared:
     local: LocalPool
     refusals: Refusals
     bonds: SessionBonds
+    coordinator: RefreshCoordinator
     metrics: Metrics
     limits: ProxyLimits
     date: DateField

@@ -1,20 +1,23 @@
 """The upstreams of a route, each with its connections."""
 
 import ssl
-from collections.abc import Mapping, Sequence
-from itertools import cycle
+import time
+from collections.abc import Collection, Mapping, Sequence
 
+from bff.errors import UpstreamBusy
 from bff.gate.routes import Route, Upstream
+from bff.proxy.balance import Balancer, Member
 from bff.proxy.outbox import Outbox
 from bff.proxy.pool import UpstreamPool
 
 
-class UpstreamTarget:
+class UpstreamTarget(Member):
     """One upstream: its Host, the path in front of every request, and the way to it."""
 
     __slots__ = ("base_path", "host", "pool")
 
     def __init__(self, upstream: Upstream, pool: UpstreamPool) -> None:
+        super().__init__()
         self.host = upstream.authority.encode()
         self.base_path = upstream.base_path.encode()
         self.pool = pool
@@ -27,17 +30,24 @@ class UpstreamTarget:
 
 
 class RouteTargets:
-    """Hands out one upstream after the other."""
+    """Hands out the upstreams of a route, as its balance, their health and its limit say."""
 
     def __init__(self, route: Route, tls: ssl.SSLContext, outbox: Outbox) -> None:
         self._targets = [
             UpstreamTarget(upstream, UpstreamPool(upstream, route, tls, outbox))
             for upstream in route.upstreams
         ]
-        self._turns = cycle(self._targets)
+        self._most = route.max_concurrent
+        self._balancer = Balancer(self._targets, route.balance, time.monotonic)
 
-    def pick(self) -> UpstreamTarget:
-        return next(self._turns)
+    def pick(self, tried: Collection[UpstreamTarget] = ()) -> UpstreamTarget | None:
+        """The next one, to be given back; None when all were tried. Raises: UpstreamBusy."""
+        if self._most and self._balancer.active >= self._most:
+            raise UpstreamBusy
+        return self._balancer.pick(tried)
+
+    def release(self, target: UpstreamTarget) -> None:
+        self._balancer.release(target)
 
     def close(self) -> None:
         for target in self._targets:

@@ -1,14 +1,16 @@
 """Where a decided request goes, and what of the answer comes back: an API, or our own endpoints."""
 
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
 from bff.errors import UpstreamError
 from bff.gate.head import HOP_BY_HOP, Field
 from bff.gate.outcome import Forward, Local
+from bff.gate.routes import TokenKind
 from bff.model import Session
 from bff.proxy.local import LocalPool
-from bff.proxy.messages import request_head
+from bff.proxy.messages import UPGRADE, request_head
 from bff.proxy.responses import response_fields
 from bff.proxy.targets import RouteTargets, UpstreamTarget
 from bff.proxy.upstream import AnswerHead, UpstreamConnection
@@ -18,18 +20,26 @@ _NOT_FROM_LOCAL = HOP_BY_HOP | {b"server"}
 
 
 class Trip(Protocol):
-    """One way for one request. `kind` names it in metrics; `session` is the one whose token goes
-    along, if any does."""
+    """One way for one request. `kind` names it in metrics; `session` is the one that opened it;
+    `websocket_key` is that of a handshake; `total_seconds` 0 is no limit; `may_renew`: a 401 may
+    mean that the token is no longer good."""
 
     kind: str
     request_id: str
     session: Session | None
+    websocket_key: bytes | None
+    total_seconds: float
+    may_renew: bool
 
     def take(self) -> UpstreamConnection | None:
         """A connection that lies idle."""
 
     async def connect(self) -> UpstreamConnection:
-        """A new one. Raises: UpstreamError."""
+        """A new one; to another upstream where one can't be reached.
+
+        Raises:
+            UpstreamError: none can.
+        """
 
     def head(self, connection: UpstreamConnection, framing: Sequence[Field]) -> bytes:
         """The request's head, for this connection."""
@@ -37,36 +47,66 @@ class Trip(Protocol):
     def answer_fields(self, answer: AnswerHead) -> list[Field]:
         """What the browser may see; of the framing only Content-Length."""
 
-    def over(self, error: UpstreamError | None) -> None:
-        """The upstream has answered, has failed, or is no longer waited for."""
+    def answered(self) -> None:
+        """The upstream works."""
+
+    def failed(self) -> None:
+        """It does not."""
+
+    def over(self) -> None:
+        """Nothing more is asked of it."""
 
 
 class UpstreamTrip:
-    """To one of a route's upstreams. `own_fields` are added to every answer."""
+    """To one of a route's upstreams. `own_fields` are added to every answer.
 
-    __slots__ = ("_decision", "_own_fields", "_target", "_targets", "request_id", "session")
+    Raises:
+        UpstreamBusy: the route has as many under way as it may.
+    """
+
+    __slots__ = (
+        "_decision", "_own_fields", "_target", "_targets", "may_renew", "request_id", "session",
+        "total_seconds", "websocket_key",
+    )  # fmt: skip
 
     kind = "forward"
 
     def __init__(
         self, decision: Forward, targets: RouteTargets, own_fields: Sequence[Field]
     ) -> None:
+        route = decision.route
         self._decision = decision
         self._targets = targets
         self._own_fields = own_fields
-        self._target: UpstreamTarget = targets.pick()
+        self._target: UpstreamTarget | None = targets.pick()
         self.request_id = decision.identity.request_id
         self.session = decision.session
+        self.websocket_key = decision.websocket_key
+        self.total_seconds = route.total_timeout_seconds
+        self.may_renew = route.retry_unauthorized and route.token is TokenKind.USER
 
     def take(self) -> UpstreamConnection | None:
-        return self._target.pool.take()
+        return self._require_target().pool.take()
 
     async def connect(self) -> UpstreamConnection:
-        return await self._target.pool.connect()
+        tried: list[UpstreamTarget] = []
+        while True:
+            target = self._require_target()
+            try:
+                return await target.pool.connect()
+            except UpstreamError:
+                self.failed()
+                tried.append(target)
+                self.over()
+                self._target = self._targets.pick(tried)
+                if self._target is None:
+                    raise
 
     def head(self, _connection: UpstreamConnection, framing: Sequence[Field]) -> bytes:
-        decision, target = self._decision, self._target
+        decision, target = self._decision, self._require_target()
         fields = [*decision.fields, *framing] if framing else decision.fields
+        if decision.websocket_key is not None:
+            fields = [*fields, *UPGRADE]
         path = target.path(decision.path_and_query)
         return request_head(decision.method, path, target.host, fields)
 
@@ -80,16 +120,41 @@ class UpstreamTrip:
         fields.append((b"X-Request-ID", self.request_id.encode()))
         return fields
 
-    def over(self, error: UpstreamError | None) -> None:
-        pass
+    def answered(self) -> None:
+        if self._target is not None:
+            self._target.succeeded()
+
+    def failed(self) -> None:
+        if self._target is not None:
+            self._target.failed(time.monotonic())
+
+    def over(self) -> None:
+        target, self._target = self._target, None
+        if target is not None:
+            self._targets.release(target)
+
+    def _require_target(self) -> UpstreamTarget:
+        if self._target is None:
+            raise TypeError("the trip is over")
+        return self._target
 
 
 class LocalTrip:
-    """To one of our own endpoints. `method` is the browser's."""
+    """To one of our own endpoints. `method` and `fields` are the browser's."""
 
-    __slots__ = ("_decision", "_fields", "_method", "_pool", "request_id", "session")
+    __slots__ = (
+        "_decision",
+        "_fields",
+        "_method",
+        "_pool",
+        "request_id",
+        "session",
+        "websocket_key",
+    )
 
     kind = "local"
+    total_seconds = 0.0
+    may_renew = False
 
     def __init__(
         self, decision: Local, pool: LocalPool, method: str, fields: Sequence[Field]
@@ -99,9 +164,8 @@ class LocalTrip:
         self._method = method
         self._fields = fields
         self.request_id = decision.identity.request_id
-        self.session: Session | None = (
-            None  # an endpoint knows by itself what must end with a session
-        )
+        self.websocket_key: bytes | None = None
+        self.session: Session | None = None  # an endpoint knows by itself what ends with a session
 
     def take(self) -> UpstreamConnection | None:
         return self._pool.take()
@@ -118,5 +182,11 @@ class LocalTrip:
     def answer_fields(self, answer: AnswerHead) -> list[Field]:
         return [item for item in answer.fields if item[0].lower() not in _NOT_FROM_LOCAL]
 
-    def over(self, error: UpstreamError | None) -> None:
-        pass
+    def answered(self) -> None:
+        """It always works."""
+
+    def failed(self) -> None:
+        """There is no other."""
+
+    def over(self) -> None:
+        """Nothing is counted."""

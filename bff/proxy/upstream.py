@@ -55,7 +55,10 @@ class Receiver(Protocol):
         """Nothing has passed for as long as the route allows."""
 
     def protocol_switched(self, head: AnswerHead, rest: bytes) -> None:
-        """101 (RFC 9110 section 15.2.2): the connection is the receiver's; `rest` has come."""
+        """101 (RFC 9110 section 15.2.2): no HTTP from here on, beginning with `rest`."""
+
+    def tunnel_data(self, data: bytes) -> None:
+        """What came after the switch."""
 
     def upstream_full(self, *, full: bool) -> None:
         """Whether to send no more of the body for now."""
@@ -94,6 +97,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.is_open = False
         self.is_full = False  # it takes no more of the request for now
+        self._is_tunnel = False
         self.served = 0  # how many requests it was used for
         self._head_only = False
         self.request_sent = False
@@ -163,6 +167,9 @@ class UpstreamConnection(asyncio.Protocol):
         receiver = self._receiver
         if receiver is None:
             self._close()  # nobody asked
+            return
+        if self._is_tunnel:
+            receiver.tunnel_data(data)
             return
         self._await_bytes()
         self._has_answered = True
@@ -242,6 +249,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._fields = []
         if self._is_unreadable(codings):
             raise ValueError("framing that can't be passed on")
+        if status == SWITCHING_PROTOCOLS and not self._parser.should_upgrade():
+            raise ValueError("101 without an upgrade")
         if status != SWITCHING_PROTOCOLS and self._receiver is not None:
             self._receiver.answer_begins(self._head)
             if self._head_only:
@@ -271,7 +280,7 @@ class UpstreamConnection(asyncio.Protocol):
         return bool(codings) and (codings != [b"chunked"] or version == "1.0")
 
     def _await_bytes(self) -> None:
-        if self._silence_seconds is not None and self._receiver is not None:
+        if self._silence_seconds is not None and self._receiver is not None and not self._is_tunnel:
             self._deadline.set(self._silence_seconds)
 
     def _on_deadline(self) -> None:
@@ -304,7 +313,7 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is None or head is None:
             self._close()
             return
-        self._receiver = None
+        self._is_tunnel = True
         self._deadline.close()
         receiver.protocol_switched(head, rest)
 

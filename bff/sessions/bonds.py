@@ -74,7 +74,7 @@ class SessionBonds:
         return len(self._bonds.get(key, ()))
 
     def _on_ended(self, key: str, reason: str) -> None:
-        for bond in self._bonds.pop(key, set()):
+        for bond in tuple(self._bonds.pop(key, ())):  # each is let go of while we are at it
             bond.end(reason)
 
     def _on_watch(self, watching: bool) -> None:

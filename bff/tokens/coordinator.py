@@ -39,11 +39,13 @@ log = structlog.get_logger("bff.tokens")
 class CoordinatorSettings:
     """`wait_seconds`: how long a request without a usable token waits for one; where a refresh has
     been running for longer already, `late_wait_seconds`. The lease is renewed every third of
-    `lease_seconds`; a crashed holder blocks others for at most that."""
+    `lease_seconds`; a crashed holder blocks others for at most that. A token that an API refuses is
+    replaced unless it was obtained within `forced_after_seconds`."""
 
     wait_seconds: float = 10.0
     late_wait_seconds: float = 1.0
     lease_seconds: float = 6.0
+    forced_after_seconds: float = 30.0
 
 
 class RefreshCoordinator:
@@ -97,16 +99,31 @@ class RefreshCoordinator:
             found = await self._join(session.key)
         return found
 
+    async def replaced(self, session: Session) -> Session | None:
+        """The session with another access token, because an API has refused this one.
+
+        None when there is none to be had, or when this one was obtained only just now: an API that
+        refuses whatever it gets must not make the OP rotate with every call.
+
+        Raises: as `refreshed`.
+        """
+        refused = session.tokens
+        age = self._clock.now() - refused.obtained_at
+        if refused.refresh_token is None or age < self._settings.forced_after_seconds:
+            return None
+        found = await self._join(session.key, refused.access_token)
+        return found if found.tokens.access_token != refused.access_token else None
+
     async def close(self, seconds: float) -> None:
         """Let running refreshes finish, for at most `seconds`."""
         await self._flights.drain(seconds)
         await self._rotations.close()
 
-    async def _join(self, key: str) -> Session:
+    async def _join(self, key: str, refused: str = "") -> Session:
         pause = self._pause_seconds(key)
         if pause > 0 and not self._flights.is_running(key):
             raise _backing_off(pause)
-        task = self._start(key)
+        task = self._start(key, refused)
         waited = self._flights.age_seconds(key)
         patience = max(self._settings.wait_seconds - waited, self._settings.late_wait_seconds)
         try:
@@ -115,8 +132,8 @@ class RefreshCoordinator:
         except TimeoutError:
             raise OpUnavailable("refresh still under way", retry_after=1) from None
 
-    def _start(self, key: str) -> asyncio.Task[Session]:
-        return self._flights.start(key, lambda: self._run(key))
+    def _start(self, key: str, refused: str = "") -> asyncio.Task[Session]:
+        return self._flights.start(key, lambda: self._run(key, refused))
 
     def _on_ended(self, key: str, _reason: str) -> None:
         self._session_backoff.succeeded(key)
@@ -125,14 +142,15 @@ class RefreshCoordinator:
     def _pause_seconds(self, key: str) -> float:
         return max(self._session_backoff.remaining_seconds(key), self._breaker.pause_seconds())
 
-    async def _run(self, key: str) -> Session:
+    async def _run(self, key: str, refused: str) -> Session:
         try:
-            return await self._refresh(key)
+            return await self._refresh(key, refused)
         except StoreUnavailable:
             self._calm.troubled()
             raise
 
-    async def _refresh(self, key: str) -> Session:
+    async def _refresh(self, key: str, refused: str) -> Session:
+        """`refused` is an access token that will not do, good as it may look."""
         while True:
             with self._waiters.armed(key) as change:
                 pause = self._calm.remaining_seconds()
@@ -143,12 +161,12 @@ class RefreshCoordinator:
                     # timeout is for a holder that died; then the lease has lapsed.
                     await change.wait(pause or self._settings.lease_seconds / 3)
                     session = await self._load(key)
-                    if not self._is_due(session):
+                    if not self._is_due(session, refused):
                         return session
                     continue
                 async with held(self._sessions, lease, self._settings.lease_seconds):
                     session = await self._load(key)
-                    if not self._is_due(session):
+                    if not self._is_due(session, refused):
                         return session
                     if self._may_spend(asked_at):
                         return await self._spend(session, lease)
@@ -167,8 +185,10 @@ class RefreshCoordinator:
         age = _loop_time() - asked_at
         return self._calm.remaining_seconds() == 0 and age < self._settings.lease_seconds / 2
 
-    def _is_due(self, session: Session) -> bool:
+    def _is_due(self, session: Session, refused: str) -> bool:
         now = self._clock.now()
+        if session.tokens.access_token == refused:
+            return True
         return self._policy.is_due(session, now) or self._policy.is_expired(session.tokens, now)
 
     async def _spend(self, session: Session, lease: Lease) -> Session:

@@ -1,0 +1,98 @@
+"""Which upstream of a route gets the next request. Pure; `now` is monotonic seconds.
+
+An upstream that failed several times in a row is left alone for a while, longer each time. When the
+while is over, one request tries it; its outcome decides for all. If every upstream is being left
+alone, the one whose turn comes first is tried all the same: a route must not be dead by our own
+hand. A lone upstream is never left alone.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Generic, TypeVar
+
+from bff.gate.routes import Balance
+
+FAILURES_IN_A_ROW = 3
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+
+
+class Member:
+    """One upstream, as far as choosing goes. `active` requests are with it now."""
+
+    __slots__ = ("_failures", "_paused_until", "_pauses", "active", "is_probed")
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.is_probed = False
+        self._failures = 0
+        self._pauses = 0
+        self._paused_until = 0.0
+
+    @property
+    def paused_until(self) -> float:
+        """Zero while all is well."""
+        return self._paused_until
+
+    def may_serve(self, now: float) -> bool:
+        return not self.is_probed and self._paused_until <= now
+
+    def succeeded(self) -> None:
+        """It has answered, whatever the answer was."""
+        self._failures = self._pauses = 0
+        self._paused_until = 0.0
+        self.is_probed = False
+
+    def failed(self, now: float) -> None:
+        """It could not be reached, fell silent, or spoke no HTTP."""
+        self._failures += 1
+        if self._failures >= FAILURES_IN_A_ROW or self._pauses > 0:
+            pause = min(FIRST_PAUSE_SECONDS * 2.0**self._pauses, LONGEST_PAUSE_SECONDS)
+            self._pauses += 1
+            self._paused_until = now + pause
+        self.is_probed = False
+
+
+M = TypeVar("M", bound=Member)
+
+
+class Balancer(Generic[M]):
+    """`pick` and `release` come in pairs; what happened in between is told to the member."""
+
+    def __init__(self, members: Sequence[M], policy: Balance, now: Callable[[], float]) -> None:
+        self._members = tuple(members)
+        self._lone = members[0] if len(members) == 1 else None
+        self._policy = policy
+        self._now = now
+        self._next = 0
+        self.active = 0
+
+    def pick(self, tried: Collection[M] = ()) -> M | None:
+        """The member for the next request; None when all of them have been tried."""
+        member = self._lone if self._lone is not None and not tried else self._choose(tried)
+        if member is not None:
+            member.active += 1
+            self.active += 1
+        return member
+
+    def release(self, member: M) -> None:
+        """The request is over, or goes to another member."""
+        member.active -= 1
+        self.active -= 1
+        member.is_probed = False  # nothing came of it: the next request may try
+
+    def _choose(self, tried: Collection[M]) -> M | None:
+        turn, count = self._next, len(self._members)
+        in_turn = [self._members[(turn + step) % count] for step in range(count)]
+        left = [member for member in in_turn if member not in tried]
+        if not left:
+            return None
+        now = self._now()
+        able = [member for member in left if member.may_serve(now)]
+        if not able:
+            return min(left, key=lambda member: member.paused_until)
+        chosen = able[0]
+        if self._policy is Balance.LEAST_CONNECTIONS:
+            chosen = min(able, key=lambda member: member.active)  # the first of equals
+        chosen.is_probed = chosen.paused_until > 0
+        self._next = (self._members.index(chosen) + 1) % count
+        return chosen

@@ -1,0 +1,120 @@
+"""Several upstreams of one route, and the limits of a route and of a process."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.browser import Browser
+from tests.flows.apis import an_api, status_of
+from tests.flows.logins import log_in
+from tests.polling import until
+from tests.raw_upstream import Received, raw_upstream
+from tests.stack import Stack, free_port, running_stack
+
+
+@contextlib.asynccontextmanager
+async def a_route(*ports: int, more: str = "") -> AsyncIterator[tuple[Stack, Browser]]:
+    """A logged-in browser in front of a route over these ports."""
+    upstreams = [f"http://127.0.0.1:{port}/" for port in ports]
+    routes = f'[[routes]]\npath = "/api/"\nupstream = {upstreams}\n{more}\n'
+    async with running_stack(routes=routes) as stack, Browser() as browser:
+        await log_in(browser, stack)
+        yield stack, browser
+
+
+class Held:
+    """Answers when it is let go."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+
+    async def __call__(
+        self, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await self.go.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nheld")
+        await writer.drain()
+
+
+async def test_calls_are_spread_over_all_of_them() -> None:
+    async with raw_upstream() as one, raw_upstream() as two, a_route(one.port, two.port) as found:
+        for _ in range(6):
+            assert (await found[1].fetch("GET", "/api/x")).status == 200
+        assert (len(one.received), len(two.received)) == (3, 3)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_one_that_is_down_costs_no_call(method: str) -> None:
+    async with raw_upstream() as up, a_route(free_port(), up.port) as (_, browser):
+        statuses = [(await browser.fetch(method, "/api/x", data=b"x")).status for _ in range(10)]
+        assert Counter(statuses) == {200: 10}
+        assert len(up.received) == 10
+
+
+async def test_the_least_busy_one_gets_the_next_call() -> None:
+    more = 'balance = "least-connections"'
+    held = Held()
+    async with (
+        raw_upstream() as slow,
+        raw_upstream() as quick,
+        a_route(slow.port, quick.port, more=more) as (_, browser),
+    ):
+        slow.responder = held
+        waiting = asyncio.create_task(browser.fetch("GET", "/api/x"))
+        await until(lambda: len(slow.received) + len(quick.received) == 1)
+        for _ in range(4):
+            await browser.fetch("GET", "/api/y")
+        assert (len(slow.received), len(quick.received)) == (1, 4)
+        held.go.set()
+        assert (await waiting).body == b"held"
+
+
+async def test_a_route_that_is_full_says_503_and_when() -> None:
+    held = Held()
+    async with an_api("max_concurrent = 2") as api:
+        api.upstream.responder = held
+        waiting = [asyncio.create_task(api.browser.fetch("GET", "/api/x")) for _ in range(2)]
+        await until(lambda: len(api.upstream.received) == 2)
+        refused = await api.browser.fetch("GET", "/api/x")
+        assert (refused.status, refused.json()["code"]) == (503, "upstream_busy")
+        assert refused.headers["Retry-After"] == "1"
+        held.go.set()
+        assert [(await one).status for one in waiting] == [200, 200]
+        assert (await api.browser.fetch("GET", "/api/x")).status == 200
+
+
+async def test_an_exchange_that_takes_too_long_altogether_is_504() -> None:
+    async def half(
+        request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(b"HTTP/1.1 200 OK")
+        await reader.read()
+        writer.close()
+
+    async with an_api('total_timeout = "300ms"') as api:
+        api.upstream.responder = half
+        answer = await api.browser.fetch("GET", "/api/x")
+        assert (answer.status, answer.json()["code"]) == (504, "upstream_timeout")
+
+
+@pytest.mark.rule("SM-06")
+async def test_a_connection_too_many_is_told_so_and_the_others_are_served() -> None:
+    async with an_api(server="max_connections = 5", user=None) as api:
+        port = api.stack.ports.gateway
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+        answer = await api.raw(b"")
+        assert status_of(answer) == 503
+        assert b"too_many_connections" in answer
+        reader, writer = held[0]
+        writer.write(api.head("GET /bff/user HTTP/1.1"))
+        assert status_of(await reader.read()) == 401
+        for _, other in held:
+            other.close()
+
+        async def is_served() -> bool:
+            return status_of(await api.raw(api.head("GET /bff/user HTTP/1.1"))) == 401
+
+        await until(is_served)
