@@ -22,7 +22,7 @@ from tests.rotating_op import RotatingOp
 from tests.scripted_op import CLIENT_ID, CLIENT_SECRET
 
 SECRET = "a secret of at least 32 bytes, or some more"
-POLICY = SessionPolicy(idle_seconds=3000, absolute_seconds=3600, cache_seconds=60)
+POLICY = SessionPolicy(idle_seconds=3000, absolute_seconds=3600, cache_seconds=900)
 
 
 @dataclass(frozen=True, slots=True)

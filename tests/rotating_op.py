@@ -34,6 +34,10 @@ class RotatingOp(ScriptedOp):
         self.deliver.set()
         self.answers["token"] = self._token
 
+    def rotations(self, name: str) -> int:
+        """How often the tokens of a grant have been replaced."""
+        return sum(1 for token in self.spent if token.split(".")[1] == name)
+
     def grant(self, name: str) -> Tokens:
         """A new grant, as a login leaves it."""
         self.current[name] = f"rt.{name}.0"
