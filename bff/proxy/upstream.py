@@ -7,6 +7,7 @@ RFC 9112 sections 6.3 (where a body ends), 9.3 (persistence); RFC 9110 section 1
 """
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -21,6 +22,7 @@ from bff.proxy.outbox import Outbox
 LEAST_STATUS = 100
 SWITCHING_PROTOCOLS = 101
 BODILESS = frozenset({204, 304})
+_REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")  # RFC 9112 section 4; llhttp lets all pass
 
 
 @dataclass(slots=True)
@@ -240,6 +242,8 @@ class UpstreamConnection(asyncio.Protocol):
             raise ValueError("no status of any class")
         self._interim = status < 200 and status != SWITCHING_PROTOCOLS
         if self._interim:
+            if _framing(self._fields)[1]:
+                raise ValueError("an interim answer with a coding")  # RFC 9112 section 6.1
             return
         length, codings = _framing(self._fields)
         has_body = not self._head_only and status not in BODILESS
@@ -247,7 +251,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._until_close = has_body and length is None and not codings
         self._head = AnswerHead(status, self._reason, self._fields, length, has_body)
         self._fields = []
-        if self._is_unreadable(codings):
+        if self._is_unreadable(codings) or not _REASON.match(self._reason):
             raise ValueError("framing that can't be passed on")
         if status == SWITCHING_PROTOCOLS and not self._parser.should_upgrade():
             raise ValueError("101 without an upgrade")
