@@ -42,7 +42,7 @@ http {
             proxy_set_header Connection "";
             proxy_request_buffering off;
             proxy_buffering off;
-            proxy_read_timeout 1s;
+            proxy_read_timeout 300ms;
         }
     }
 }

@@ -3,14 +3,16 @@
 The gateway reads with llhttp; where the two agree on what was forwarded, a message has one reading.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 import h11
 
 MOST_HEAD_BYTES = 1 << 20
+_SPACES = re.compile(rb"\A([!-~]+) +([!-~]+) +(HTTP/)")
 Fields = list[tuple[bytes, bytes]]
 
 
@@ -58,9 +60,11 @@ class Read(Generic[Message]):
 
 def read_answers(data: bytes, methods: Iterable[str] = (), *, ended: bool = True) -> Read[Answer]:
     """The responses to requests with these methods, GET for all further ones. `ended`: the
-    connection was closed after `data`, which may be the end of a body."""
+    connection was closed after `data`, which may be the end of a body. Empty lines before a
+    response are passed over."""
     found: list[Answer] = []
     for method in chain(methods, repeat("GET")):
+        data = data.lstrip(b"\r\n")
         if not data:
             break
         answer, data, broken = _one_answer(data, method, ended=ended)
@@ -99,34 +103,53 @@ def _one_answer(data: bytes, method: str, *, ended: bool) -> tuple[Answer | None
 
 
 def read_requests(data: bytes) -> Read[Request]:
-    """The requests in `data`, as a server would read them one after the other."""
+    """The requests in `data`, as a server would read them one after the other.
+
+    Where h11 is stricter than it need be, it is helped: empty lines before a request (RFC 9112
+    section 2.2), more spaces than one in its first line (section 3); and whether there is one Host
+    is no question of framing.
+    """
+    found: list[Request] = []
+    while data := data.lstrip(b"\r\n"):
+        data = _SPACES.sub(rb"\1 \2 \3", data, count=1)
+        request, rest, error = _one_request(data)
+        if "Host:" in error:
+            request, rest, error = _one_request(_with_one_host(data))
+        if request is not None:
+            found.append(request)
+        if error or request is None or not request.whole:
+            return Read(found, data, broken=bool(error))
+        data = rest
+    return Read(found, data, broken=False)
+
+
+def _one_request(data: bytes) -> tuple[Request | None, bytes, str]:
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_HEAD_BYTES)
     parser.receive_data(data)
-    found: list[Request] = []
+    request: Request | None = None
     try:
         while True:
             event = parser.next_event()
             if isinstance(event, h11.Request):
                 fields = list(event.headers)
-                found.append(Request(event.method, event.target, event.http_version, fields))
-            elif isinstance(event, h11.Data):
-                found[-1].body += event.data
-            elif isinstance(event, h11.EndOfMessage):
-                found[-1].whole = True
-                _answer(parser)
-                if parser.our_state is not h11.DONE or parser.their_state is not h11.DONE:
-                    return Read(found, parser.trailing_data[0], broken=False)
-                parser.start_next_cycle()
+                request = Request(event.method, event.target, event.http_version, fields)
+            elif isinstance(event, h11.Data) and request is not None:
+                request.body += event.data
+            elif isinstance(event, h11.EndOfMessage) and request is not None:
+                request.whole = True
+                return request, parser.trailing_data[0], ""
             else:
-                return Read(found, parser.trailing_data[0], broken=False)
-    except h11.RemoteProtocolError:
-        return Read(found, parser.trailing_data[0], broken=True)
+                return request, parser.trailing_data[0], ""
+    except h11.RemoteProtocolError as error:
+        return request, data, str(error)
 
 
-def _answer(parser: h11.Connection) -> None:
-    """Let it go on to the next request, as after an answer."""
-    parser.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
-    parser.send(cast("h11.Event", h11.EndOfMessage()))
+def _with_one_host(data: bytes) -> bytes:
+    """The first message with a Host that says nothing."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    first, *fields = head.split(b"\r\n")
+    others = [line for line in fields if not line.lower().startswith(b"host:")]
+    return b"\r\n".join([first, b"Host: x", *others]) + end + rest
 
 
 def statuses(answers: Sequence[Answer]) -> list[int]:

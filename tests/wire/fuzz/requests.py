@@ -1,0 +1,122 @@
+"""Requests: what browsers send, good, bad and damaged, several on a connection."""
+
+from random import Random
+
+from tests.wire.client import Wire, wired
+from tests.wire.fuzz import pieces
+from tests.wire.fuzz.upstream import Forwarded, JudgingUpstream
+from tests.wire.reading import Answer, Read, Request, read_answers, read_requests
+
+# Enough to end any connection: a request to close it, or, within a head, bytes no head holds.
+ENDING = "GET /api/end HTTP/1.1\r\n{ours}Connection: close\r\n\r\n\0\r\n\r\n"
+STILL_TURNS = 5
+TURN_SECONDS = 0.02
+
+# What the gateway adds to a request by itself.
+ADDED = frozenset(
+    b"authorization host via x-forwarded-for x-forwarded-host x-forwarded-proto x-request-id "
+    b"content-length transfer-encoding".split()
+)
+
+
+def case(random: Random, ours: str, host: str) -> bytes:
+    """What is sent on one connection."""
+    messages = [pieces.request(random, ours) for _ in range(random.choice((1, 1, 1, 2, 3)))]
+    data = b"".join(messages).replace(b"HOST", host.encode())
+    return pieces.damaged(random, data) if random.random() < 0.5 else data
+
+
+async def run(
+    random: Random, port: int, upstream: JudgingUpstream, user: str, ours: str, host: str
+) -> list[str]:
+    """Send one case; what is wrong with what came of it. No two at a time for the same user."""
+    data = case(random, ours, host) + ENDING.replace("{ours}", ours).encode()
+    async with wired(port) as wire:
+        await wire.send_split(pieces.split(random, data))
+        try:
+            received = await _everything(wire)
+        except TimeoutError:
+            return [f"hang: {data!r}"]
+    wrong = judge(data, upstream.of(user), received) + upstream.unread
+    upstream.unread = []
+    return [f"{what}: {data!r} -> {received!r}" for what in wrong]
+
+
+async def _everything(wire: Wire) -> bytes:
+    """All that comes. When nothing happens any more, the gateway waits for the rest of a body;
+    then we hang up. All parts share this event loop, so a few of its turns are enough to see."""
+    still, seen = 0, -1
+    while still < STILL_TURNS:
+        try:
+            return await wire.until_end(seconds=TURN_SECONDS)
+        except TimeoutError:
+            still = still + 1 if len(wire.received) == seen else 0
+            seen = len(wire.received)
+    wire.half_close()
+    return await wire.until_end()
+
+
+def judge(sent: bytes, forwarded: list[Forwarded], received: bytes) -> list[str]:
+    """What h11 says against it."""
+    read = read_requests(sent)
+    wrong: list[str] = []
+    position = 0
+    places: dict[bytes, int] = {}
+    for one in forwarded:
+        while position < len(read.messages) and not _is(one.request, read.messages[position]):
+            position += 1
+        if position == len(read.messages):
+            wrong.append(f"forwarded what was not sent ({one.request})")
+            break
+        places[b"%d" % one.number] = position
+        position += 1
+    methods = [request.method.decode() for request in read.messages]
+    if read.broken and not (read.messages and not read.messages[-1].whole):
+        methods.append("HEAD" if read.rest.startswith(b"HEAD ") else "GET")
+    answers = read_answers(received, methods)
+    if not _is_complete(answers, methods):
+        wrong.append("answered with what is no answer")
+    return wrong + _misplaced(read.messages, answers.messages, places)
+
+
+def _is_complete(read: Read[Answer], methods: list[str]) -> bool:
+    """Whether there is nothing but whole answers. The last one may have a body although it is for
+    HEAD: a message that can't be read has no method."""
+    last = len(read.messages) - 1
+    is_head = 0 <= last < len(methods) and methods[last] == "HEAD"
+    is_refusal = is_head and read.messages[last].values(b"connection") == [b"close"]
+    is_clean = is_refusal or not (read.broken or read.rest)
+    return is_clean and all(answer.whole for answer in read.messages)
+
+
+def _misplaced(sent: list[Request], answers: list[Answer], places: dict[bytes, int]) -> list[str]:
+    wrong = [
+        f"answer {position} is that of {places.get(number)}"
+        for position, answer in enumerate(answers)
+        for number in answer.values(b"x-number")
+        if places.get(number) != position
+    ]
+    closing = bool(answers) and answers[-1].values(b"connection") == [b"close"]
+    if len(answers) > len(sent) + 1 or (len(answers) > len(sent) and not closing):
+        wrong.append(f"{len(answers)} answers to {len(sent)} requests")
+    if len(answers) < sum(request.whole for request in sent) and not closing:
+        wrong.append(f"only {len(answers)} answers to {len(sent)} requests")
+    return wrong
+
+
+def _is(forwarded: Request, sent: Request) -> bool:
+    """Whether a forwarded request is what became of this one."""
+    return (
+        forwarded.method == sent.method
+        and forwarded.target == _target(sent.target)
+        and sent.body.startswith(forwarded.body)
+        and (not forwarded.whole or (sent.whole and forwarded.body == sent.body))
+        and all(item in sent.fields for item in forwarded.fields if item[0] not in ADDED)
+    )
+
+
+def _target(sent: bytes) -> bytes:
+    """The route's mapping of a target."""
+    if not sent.startswith(b"/"):
+        sent = b"/" + sent.partition(b"://")[2].partition(b"/")[2]
+    return b"/v1" + sent.removeprefix(b"/api")

@@ -1,0 +1,56 @@
+"""Plays cases, many at a time, against a gateway and an upstream in this very process.
+
+A case is named by its kind, a seed and its number: the same name is the same case.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from random import Random
+
+from tests.wire.fuzz import requests, responses
+from tests.wire.fuzz.upstream import JudgingUpstream, judging_upstream
+from tests.wire.users import Users, a_gateway_for_users
+
+KINDS = ("requests", "responses")
+USERS = 64
+ROUTE = 'timeout = "150ms"'
+SERVER = 'max_body = "64KiB"'
+MOST_SHOWN = 3000
+
+Report = Callable[[str], None]
+
+
+def name_of(kind: str, seed: int, number: int) -> str:
+    return f"{kind}:{seed}:{number}"
+
+
+async def play(names: Iterable[str], report: Report) -> int:
+    """Play the cases of these names; what is wrong is reported. Returns how many there were."""
+    played = 0
+    waiting = iter(names)
+
+    async def work(users: Users, upstream: JudgingUpstream, user: str) -> None:
+        nonlocal played
+        ours = f"Host: {users.host}\r\n{await users.log_in(user)}"
+        for name in waiting:
+            played += 1
+            for wrong in await _one(name, users, upstream, user, ours):
+                report(f"{name}: {wrong[:MOST_SHOWN]}")
+
+    async with (
+        judging_upstream() as upstream,
+        a_gateway_for_users(upstream.port, route=ROUTE, server=SERVER) as users,
+        asyncio.TaskGroup() as tasks,
+    ):
+        for number in range(USERS):
+            tasks.create_task(work(users, upstream, f"user{number}"))
+    return played
+
+
+async def _one(
+    name: str, users: Users, upstream: JudgingUpstream, user: str, ours: str
+) -> list[str]:
+    random = Random(name)  # noqa: S311 - a case must come again from its name
+    if name.startswith("requests:"):
+        return await requests.run(random, users.port, upstream, user, ours, users.host)
+    return await responses.run(random, users.port, upstream, user, ours, name)
