@@ -119,7 +119,7 @@ class Exchange:
         try:
             decision = self._shared.admission.decide(self.head)
             if isinstance(decision, Wait):
-                self._spawn(self._settle(decision))
+                self._spawn(lambda: self._settle(decision))
             else:
                 self._act(decision)
         except BffError as error:
@@ -147,19 +147,20 @@ class Exchange:
     def _set_out(self, trip: Trip) -> None:
         connection = trip.take()
         if connection is None:
-            self._spawn(self._connect(trip))
+            self._spawn(lambda: self._connect(trip))
         else:
             self._send(trip, connection)
 
     async def _connect(self, trip: Trip) -> None:
         self._send(trip, await trip.connect())
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        # Not a coroutine: one that is cancelled before its first step would be left behind.
         self._task = asyncio.get_running_loop().create_task(self._guarded(work))
 
-    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+    async def _guarded(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         try:
-            await work
+            await work()
         except BffError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must fail closed and be seen
@@ -244,7 +245,7 @@ class Exchange:
         self._keep_alive = self._answer.begin(head, fields, keep_alive=keep_alive)
         if head.status == UNAUTHORIZED and trip.may_renew and self._may_renew(head):
             self._is_held = True
-            self._spawn(self._renew(trip))
+            self._spawn(lambda: self._renew(trip))
 
     def answer_body(self, data: bytes) -> None:
         self._answer.add(data)
@@ -277,7 +278,7 @@ class Exchange:
         if unanswered and connection is not None and connection.served > 1 and self._may_retry():
             # It was closed while it lay idle, and we had not heard of it yet.
             self._retried = True
-            self._spawn(self._connect(trip))
+            self._spawn(lambda: self._connect(trip))
             return
         trip.failed()
         self._fail(error)
