@@ -1,0 +1,100 @@
+"""Browsers that take their time: a head must come as a whole, a body must not fall silent.
+
+RFC 9110 section 15.5.9 (408).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.polling import until
+from tests.raw_upstream import Received
+from tests.wire.client import End, Wire, wired
+from tests.wire.fronts import PROBE, Front, the_gateway
+from tests.wire.reading import read_answers, statuses
+
+TIMES = 'head_timeout = "500ms"\nbody_timeout = "500ms"\nkeepalive_timeout = "1s"'
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Front]:
+    async with the_gateway("", TIMES) as front:
+        yield front
+
+
+async def dripping(wire: Wire, data: bytes, *, every: float) -> None:
+    """Send a byte now and a byte then, until the other side has had enough."""
+    for byte in data:
+        if wire.end is not End.OPEN:
+            return
+        wire.send(bytes([byte]))
+        await asyncio.sleep(every)
+
+
+@pytest.mark.rule("SM-06")
+@pytest.mark.parametrize("begun", ["GET /api/x HTT", "GET /api/x HTTP/1.1\r\nX: y"])
+async def test_a_head_that_stops_is_408(gateway: Front, begun: str) -> None:
+    async with wired(gateway.port) as wire:
+        wire.send(begun.encode())
+        (answer,) = read_answers(await wire.until_end()).messages
+    assert answer.status == 408
+    assert answer.values(b"connection") == [b"close"]
+    assert b"request_timeout" in answer.body
+
+
+@pytest.mark.rule("SM-06")
+async def test_a_head_that_drips_is_408(gateway: Front) -> None:
+    """Each byte would be in time; the whole is not."""
+    async with wired(gateway.port) as wire:
+        await dripping(wire, b"GET /api/x HTTP/1.1\r\n" + b"X: y\r\n" * 99, every=0.1)
+        received = await wire.until_end()
+    assert statuses(read_answers(received).messages) == [408]
+    assert not gateway.upstream.received
+
+
+@pytest.mark.rule("SM-06")
+async def test_the_head_of_a_later_request_has_no_more_time(gateway: Front) -> None:
+    async with wired(gateway.port) as wire:
+        wire.send(gateway.text("GET /api/x HTTP/1.1\r\n{ours}\r\nGET /api"))
+        received = await wire.until_end()
+    assert statuses(read_answers(received).messages) == [200, 408]
+
+
+@pytest.mark.rule("SM-06")
+@pytest.mark.parametrize("framing", ["Content-Length: 9", "Transfer-Encoding: chunked"])
+async def test_a_body_that_stops_is_408(gateway: Front, framing: str) -> None:
+    async def wait(
+        request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.read()
+        writer.close()
+
+    gateway.upstream.responder = wait
+    async with wired(gateway.port) as wire:
+        wire.send(gateway.text(f"POST /api/x HTTP/1.1\r\n{{ours}}{framing}\r\n\r\n4\r\n"))
+        received = await wire.until_end()
+    assert statuses(read_answers(received).messages) == [408]
+    await until(lambda: gateway.upstream.closed == 1)
+
+
+async def test_a_body_may_take_its_time_as_long_as_it_comes(gateway: Front) -> None:
+    async with wired(gateway.port) as wire:
+        wire.send(gateway.text("POST /api/x HTTP/1.1\r\n{ours}Content-Length: 8\r\n\r\n"))
+        await dripping(wire, b"in time!", every=0.1)
+        wire.send(gateway.text(PROBE))
+        received = await wire.until_end()
+    assert statuses(read_answers(received).messages) == [200, 200]
+    assert gateway.upstream.received[0].body == b"in time!"
+
+
+@pytest.mark.parametrize("first", ["", "GET /api/x HTTP/1.1\r\n{ours}\r\n"])
+async def test_a_connection_without_a_request_ends_without_a_word(
+    gateway: Front, first: str
+) -> None:
+    """Nobody is there to read an answer to nothing."""
+    async with wired(gateway.port) as wire:
+        wire.send(gateway.text(first))
+        received = await wire.until_end()
+    assert statuses(read_answers(received).messages) == ([200] if first else [])
+    assert wire.end is End.CLOSED
