@@ -69,6 +69,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._codings: list[bytes] = []
         self._reading_head = False
         self._fed_bytes = 0
+        self._is_fresh_read = False  # nothing of what was just read belonged to a message before
         self._unsettled_bytes = 0  # of a head, a chunk's extension or a trailer that has no end yet
         self._after_upgrade = b""
         self._bad: BffError | None = None
@@ -108,6 +109,7 @@ class DownstreamConnection(asyncio.Protocol):
                 self._current.raw_data(data)
             return
         self._fed_bytes = len(data)
+        self._is_fresh_read = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -143,7 +145,8 @@ class DownstreamConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._reading_head = True
-        self._unsettled_bytes = 0
+        self._unsettled_bytes = 0 if self._is_fresh_read else -self._fed_bytes
+        self._is_fresh_read = False
         self._target = b""
         self._fields = []
         self._codings = []
@@ -184,6 +187,7 @@ class DownstreamConnection(asyncio.Protocol):
             self._arriving.body_data(data)
 
     def on_message_complete(self) -> None:
+        self._is_fresh_read = False
         if self._arriving is not None:
             arriving, self._arriving = self._arriving, None
             if arriving is self._current:
@@ -203,9 +207,7 @@ class DownstreamConnection(asyncio.Protocol):
             return BadRequest("a transfer coding other than chunked, or in HTTP/1.0")
         if len(self._fields) > MAX_FIELDS:
             return HeadTooLarge()
-        if (
-            self._unsettled_bytes + self._fed_bytes > MAX_TARGET_BYTES
-        ):  # else there is no need to count
+        if max(self._unsettled_bytes, 0) + self._fed_bytes > MAX_TARGET_BYTES:  # else: no need
             if len(self._target) > MAX_TARGET_BYTES:
                 return TargetTooLong()
             if head_bytes(self._fields) > MAX_HEAD_BYTES:
