@@ -61,6 +61,11 @@ class Wire(asyncio.Protocol):
             await asyncio.sleep(0)  # it is readable now
             await asyncio.sleep(0)  # and has been read
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What was to be sent and has found no taker."""
+        return self._transport.get_write_buffer_size()
+
     def half_close(self) -> None:
         """Say that nothing more comes, and go on reading."""
         self._transport.write_eof()

@@ -165,6 +165,58 @@ async def test_pipelining_is_no_way_around_the_limit_of_what_is_held(gateway: Fr
         await until(lambda: len(gateway.upstream.received) == 400 - seen)
 
 
+@pytest.mark.rule("SM-03")
+async def test_trailers_without_an_end_are_refused(gateway: Front) -> None:
+    """RFC 9112 section 7.1.2: they are dropped, so nobody else would count them."""
+    body = b"0\r\n" + b"X: y\r\n" * 100_000
+    async with wired(gateway.port) as wire:
+        wire.send(post(gateway, "Transfer-Encoding: chunked") + body)
+        received = await wire.until_end()
+    assert statuses(read_answers(received).messages) == [400]
+
+
+async def test_thousands_of_small_requests_in_one_go_are_all_answered(gateway: Front) -> None:
+    refused = gateway.text("GET /api/../x HTTP/1.1\r\n{ours}\r\n")
+    async with wired(gateway.port) as wire:
+        wire.send(refused * 3000 + get(gateway) * 300 + gateway.text(PROBE))
+        received = await wire.until_end(seconds=30)
+    assert received.count(b"HTTP/1.1 400 ") == 3000
+    assert received.count(b"HTTP/1.1 200 ") == 301
+
+
+# --- who takes nothing
+
+
+@pytest.mark.rule("PX-14")
+async def test_an_upstream_that_takes_nothing_holds_the_browser_back() -> None:
+    """However long: the browser would send if it might, so its own silence is not counted."""
+    proceed = asyncio.Event()
+
+    async def wait(
+        request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await proceed.wait()
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await read_body(request, reader)
+        writer.write(OK)
+
+    size = 60_000_000
+    server = 'body_timeout = "200ms"\nmax_body = "1GiB"'
+    async with the_gateway('timeout = "10s"', server) as gateway, wired(gateway.port) as wire:
+        gateway.upstream.responder = wait
+        wire.send(post(gateway, f"Content-Length: {size}") + b"x" * size)
+        left, still = -1, 0
+        while still < 3:  # until it no longer shrinks, for longer than a body may be silent
+            still = still + 1 if left == wire.unsent_bytes else 0
+            left = wire.unsent_bytes
+            await asyncio.sleep(0.1)
+        assert left > size / 2
+        proceed.set()
+        assert await answered(wire, 1) == [200]
+        assert len(gateway.upstream.received[0].body) == size
+
+
 # --- who hangs up
 
 
