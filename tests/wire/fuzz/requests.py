@@ -59,24 +59,35 @@ async def _everything(wire: Wire) -> bytes:
 def judge(sent: bytes, forwarded: list[Forwarded], received: bytes) -> list[str]:
     """What h11 says against it."""
     read = read_requests(sent)
-    wrong: list[str] = []
-    position = 0
-    places: dict[bytes, int] = {}
-    for one in forwarded:
-        while position < len(read.messages) and not _is(one.request, read.messages[position]):
-            position += 1
-        if position == len(read.messages):
-            wrong.append(f"forwarded what was not sent ({one.request})")
-            break
-        places[b"%d" % one.number] = position
-        position += 1
     methods = [request.method.decode() for request in read.messages]
     if read.broken and not (read.messages and not read.messages[-1].whole):
         methods.append("HEAD" if read.rest.startswith(b"HEAD ") else "GET")
     answers = read_answers(received, methods)
+    wrong = _miscounted(read.messages, answers.messages)
     if not _is_complete(answers, methods):
         wrong.append("answered with what is no answer")
-    return wrong + _misplaced(read.messages, answers.messages, places)
+    return wrong + _misread(read.messages, forwarded, answers.messages)
+
+
+def _misread(sent: list[Request], forwarded: list[Forwarded], answers: list[Answer]) -> list[str]:
+    """Each forwarded request is one that was sent, in order, and answered in its place."""
+    places = {
+        int(number): position
+        for position, answer in enumerate(answers)
+        for number in answer.values(b"x-number")
+    }
+    at = 0
+    for one in forwarded:
+        if one.number in places:
+            found = range(places[one.number], min(places[one.number] + 1, len(sent)))
+        else:
+            found = range(at, len(sent))
+        at = next((place for place in found if place >= at and _is(one.request, sent[place])), -1)
+        if at < 0:
+            return [f"forwarded what was not sent ({one.request})"]
+        at += 1
+        places.pop(one.number, None)
+    return [f"answers to what was not forwarded {places}"] if places else []
 
 
 def _is_complete(read: Read[Answer], methods: list[str]) -> bool:
@@ -89,13 +100,8 @@ def _is_complete(read: Read[Answer], methods: list[str]) -> bool:
     return is_clean and all(answer.whole for answer in read.messages)
 
 
-def _misplaced(sent: list[Request], answers: list[Answer], places: dict[bytes, int]) -> list[str]:
-    wrong = [
-        f"answer {position} is that of {places.get(number)}"
-        for position, answer in enumerate(answers)
-        for number in answer.values(b"x-number")
-        if places.get(number) != position
-    ]
+def _miscounted(sent: list[Request], answers: list[Answer]) -> list[str]:
+    wrong = []
     closing = bool(answers) and answers[-1].values(b"connection") == [b"close"]
     if len(answers) > len(sent) + 1 or (len(answers) > len(sent) and not closing):
         wrong.append(f"{len(answers)} answers to {len(sent)} requests")
