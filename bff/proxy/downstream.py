@@ -33,6 +33,7 @@ from bff.proxy.messages import MAX_HEAD_BYTES, head_bytes
 from bff.proxy.shared import Shared
 
 MAX_FIELDS = 200
+MOST_AT_ONCE = 32  # requests of one browser that are begun in one turn of the event loop
 LINGER_SECONDS = 2.0  # how long the rest of an unread body is drained before closing
 
 _NO_FIELDS: tuple[Field, ...] = ()
@@ -259,11 +260,14 @@ class DownstreamConnection(asyncio.Protocol):
     # ---
 
     def _advance(self) -> None:
-        """Begin what can begin. Not by recursion: a read can hold thousands of small requests."""
+        """Begin what can begin. A read can hold thousands of small requests, so not by recursion,
+        and not all of them before anybody else has had a turn and what was written is sent."""
         if self._advancing:
             return
         self._advancing = True
-        while self._current is None and self._waiting and not self._is_full:
+        left = MOST_AT_ONCE
+        while self._current is None and self._waiting and not self._is_full and left:
+            left -= 1
             self._current = exchange = self._waiting.popleft()
             self._deadline.clear()
             if exchange is self._arriving:
@@ -273,7 +277,12 @@ class DownstreamConnection(asyncio.Protocol):
                 exchange.raw_data(self._after_upgrade)
         self._advancing = False
         if self._current is None and not self._lingering and not self._transport.is_closing():
-            self._rest()
+            if not self._waiting:
+                self._rest()
+            elif self._is_full:
+                self._deadline.set(self._limits.body_seconds)  # for the browser to take something
+            else:
+                asyncio.get_running_loop().call_soon(self._advance)
         self._read_or_not()
 
     def _rest(self) -> None:
@@ -311,6 +320,8 @@ class DownstreamConnection(asyncio.Protocol):
     def _on_deadline(self) -> None:
         if self._lingering or self._transport.is_closing():
             self._transport.abort()
+        elif self._waiting and self._current is None:
+            self.abort()  # it takes none of the answers that came before
         elif self._current is not None:
             self._current.body_fails(RequestTimeout())
         elif self._reading_head:

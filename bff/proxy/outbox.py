@@ -13,28 +13,29 @@ class Outbox:
     __slots__ = ("_is_scheduled", "_pending")
 
     def __init__(self) -> None:
-        self._pending: dict[asyncio.Transport, bytes] = {}
+        self._pending: dict[asyncio.Transport, list[bytes]] = {}
         self._is_scheduled = False
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None:
         """Send by the end of this turn."""
-        before = self._pending.get(transport)
-        if before is not None:
-            data = before + data
-        elif not self._is_scheduled:
+        parts = self._pending.get(transport)
+        if parts is not None:
+            parts.append(data)
+            return
+        self._pending[transport] = [data]
+        if not self._is_scheduled:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._send)
-        self._pending[transport] = data
 
     def flush(self, transport: asyncio.Transport) -> None:
         """Send now: the transport is about to be closed, or handed over."""
-        data = self._pending.pop(transport, None)
-        if data is not None and not transport.is_closing():
-            transport.write(data)
+        parts = self._pending.pop(transport, None)
+        if parts is not None and not transport.is_closing():
+            transport.write(b"".join(parts))
 
     def _send(self) -> None:
         self._is_scheduled = False
         pending, self._pending = self._pending, {}
-        for transport, data in pending.items():
+        for transport, parts in pending.items():
             if not transport.is_closing():
-                transport.write(data)
+                transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
