@@ -175,13 +175,23 @@ async def test_what_is_dropped_has_an_end_too(gateway: Front, body: bytes) -> No
     assert statuses(read_answers(received).messages) == [400]
 
 
-async def test_thousands_of_small_requests_in_one_go_are_all_answered(gateway: Front) -> None:
-    refused = gateway.text("GET /api/../x HTTP/1.1\r\n{ours}\r\n")
+@pytest.mark.parametrize("reads", [True, False])
+async def test_thousands_of_small_requests_in_one_go_are_all_answered_in_order(
+    gateway: Front, *, reads: bool
+) -> None:
+    """Also to a browser that reads nothing at first; and what is no request, after all others."""
+    refused = b"GET /x HTTP/1.1\r\n\r\n"
     async with wired(gateway.port) as wire:
-        wire.send(refused * 3000 + get(gateway) * 300 + gateway.text(PROBE))
+        if not reads:
+            wire.stop_reading()
+        wire.send(refused * 10_000 + get(gateway) * 300 + b"\0\r\n\r\n")
+        assert (await everything(gateway.port, gateway.text(PROBE)))[0].endswith(b"ok")
+        if not reads:
+            wire.read_on()
         received = await wire.until_end(seconds=30)
-    assert received.count(b"HTTP/1.1 400 ") == 3000
-    assert received.count(b"HTTP/1.1 200 ") == 301
+    assert received.count(b"HTTP/1.1 400 ") == 10_001
+    assert received.count(b"HTTP/1.1 200 ") == 300
+    assert received.rindex(b"HTTP/1.1 400 ") > received.rindex(b"HTTP/1.1 200 ")
 
 
 # --- who takes nothing
