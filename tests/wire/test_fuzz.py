@@ -43,6 +43,7 @@ def forwarded(
         pytest.param([forwarded()], ANSWER % (2, 2), id="another's answer"),
         pytest.param([forwarded()], (ANSWER % (1, 1))[:-1], id="half an answer"),
         pytest.param([forwarded()], ANSWER % (1, 1) + b"x", id="more than an answer"),
+        pytest.param([], CLOSING.replace(b"400", b"500"), id="a crash"),
     ],
 )
 def test_the_judge_of_requests_can_say_no(arrived: list[Forwarded], received: bytes) -> None:
@@ -58,6 +59,7 @@ def test_the_judge_of_requests_can_say_yes() -> None:
 MEANT = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine"
 OWN = ANSWER % (2, 2)
 SURPLUS = b"HTTP/1.1 200 OK\r\n"
+CRASH = b"HTTP/1.1 500 X\r\nContent-Type: application/problem+json\r\nContent-Length: 0\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,7 @@ SURPLUS = b"HTTP/1.1 200 OK\r\n"
         pytest.param(MEANT, MEANT, ANSWER % (1, 1), id="another's answer"),
         pytest.param(MEANT, MEANT, b"", id="no second answer"),
         pytest.param(MEANT + SURPLUS, MEANT, OWN, id="a spoiled connection"),
+        pytest.param(MEANT, CRASH, OWN, id="a crash"),
     ],
 )
 def test_the_judge_of_responses_can_say_no(answer: bytes, first: bytes, second: bytes) -> None:

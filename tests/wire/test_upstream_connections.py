@@ -104,6 +104,15 @@ async def test_a_request_is_sent_again_once_at_most(gateway: Front) -> None:
     assert len(gateway.upstream.received) == 3
 
 
+@pytest.mark.rule("PX-15")
+async def test_a_body_that_is_not_kept_is_not_sent_again(gateway: Front) -> None:
+    """Not even for a method that allows it: what has been sent of a large one is gone."""
+    await ask(gateway)
+    hang_up(gateway)
+    assert (await ask(gateway, "PUT", "x" * 300_000)).status == 502
+    assert len(gateway.upstream.received) == 2
+
+
 @pytest.mark.rule("SM-07")
 async def test_bytes_on_an_idle_connection_are_nobodys_answer(gateway: Front) -> None:
     async def one_more(
@@ -133,6 +142,26 @@ async def test_a_connection_the_upstream_closes_is_not_used_again(gateway: Front
         writer.close()
 
     gateway.upstream.responder = close
+    await ask(gateway)
+    await until(lambda: gateway.upstream.closed == 1)
+    assert (await ask(gateway, "POST", "x")).status == 200
+    assert gateway.upstream.connections == 2
+
+
+async def test_a_connection_that_was_closed_while_it_lay_idle_is_forgotten(gateway: Front) -> None:
+    """Once that is known, nothing has to be tried on it, not even what must not happen twice."""
+
+    async def leave(
+        request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        gateway.upstream.responder = None
+        writer.write(OK)
+        await asyncio.sleep(0.05)  # it has been answered, and the connection lies idle
+        writer.write_eof()
+        await reader.read()  # until the other side has closed it as well
+        writer.close()
+
+    gateway.upstream.responder = leave
     await ask(gateway)
     await until(lambda: gateway.upstream.closed == 1)
     assert (await ask(gateway, "POST", "x")).status == 200

@@ -9,6 +9,7 @@ from tests.wire.reading import Answer, Read, Request, read_answers, read_request
 
 # Enough to end any connection: a request to close it, or, within a head, bytes no head holds.
 ENDING = "GET /api/end HTTP/1.1\r\n{ours}Connection: close\r\n\r\n\0\r\n\r\n"
+UNFORESEEN = 500
 STILL_TURNS = 5
 TURN_SECONDS = 0.02
 
@@ -64,6 +65,8 @@ def judge(sent: bytes, forwarded: list[Forwarded], received: bytes) -> list[str]
         methods.append("HEAD" if read.rest.startswith(b"HEAD ") else "GET")
     answers = read_answers(received, methods)
     wrong = _miscounted(read.messages, answers.messages)
+    if any(answer.status == UNFORESEEN for answer in answers.messages):
+        wrong.append("crash")
     if not _is_complete(answers, methods):
         wrong.append("answered with what is no answer")
     return wrong + _misread(read.messages, forwarded, answers.messages)

@@ -94,8 +94,8 @@ def judge(
 
 def _misread(meant: Read[Answer], got: Answer) -> list[str]:
     """What was passed on is what was meant; what had no end, has none."""
-    if got.status in (502, 504) and got.values(b"content-type") == [b"application/problem+json"]:
-        return []
+    if got.values(b"content-type") == [b"application/problem+json"]:  # ours
+        return [] if got.status in (502, 504) else ["crash"]
     if not meant.messages:
         return ["passed on what is no answer"]
     origin = meant.messages[0]

@@ -28,6 +28,8 @@ async def play(names: Iterable[str], report: Report) -> int:
     """Play the cases of these names; what is wrong is reported. Returns how many there were."""
     played = 0
     waiting = iter(names)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: report(f"crash: {context}"))
 
     async def work(users: Users, upstream: JudgingUpstream, user: str) -> None:
         nonlocal played
