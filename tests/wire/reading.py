@@ -64,10 +64,9 @@ def read_answers(data: bytes, methods: Iterable[str] = (), *, ended: bool = True
     response are passed over."""
     found: list[Answer] = []
     for method in chain(methods, repeat("GET")):
-        data = data.lstrip(b"\r\n")
-        if not data:
+        if not data.strip(b"\r\n"):
             break
-        answer, data, broken = _one_answer(data, method, ended=ended)
+        answer, data, broken = _one_answer(data.lstrip(b"\r\n"), method, ended=ended)
         if answer is not None:
             found.append(answer)
         if broken or answer is None or not answer.whole:

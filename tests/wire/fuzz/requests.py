@@ -128,4 +128,5 @@ def _target(sent: bytes) -> bytes:
     """The route's mapping of a target."""
     if not sent.startswith(b"/"):
         sent = b"/" + sent.partition(b"://")[2].partition(b"/")[2]
-    return b"/v1" + sent.removeprefix(b"/api")
+    rest = sent.removeprefix(b"/api")
+    return b"/v1/" + rest if rest.startswith(b"?") else b"/v1" + rest

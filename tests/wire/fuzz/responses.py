@@ -86,7 +86,7 @@ def judge(
     number = b"%d" % asked[-1].number
     if len(own) != 1 or own[0].values(b"x-number") != [number] or own[0].body != number:
         wrong.append("the second request did not get its own answer")
-    clean = bool(meant.messages) and meant.messages[0].whole and not meant.rest
+    clean = bool(meant.messages) and meant.messages[0].whole and not meant.rest.strip(b"\r\n")
     if not clean and len(asked) == 2 and asked[0].connection == asked[1].connection:
         wrong.append("a spoiled connection was used again")
     return wrong
