@@ -98,3 +98,34 @@ async def test_a_connection_without_a_request_ends_without_a_word(
         received = await wire.until_end()
     assert statuses(read_answers(received).messages) == ([200] if first else [])
     assert wire.end is End.CLOSED
+
+
+# --- browsers that take nothing
+
+
+@pytest.mark.rule("PX-14")
+async def test_a_browser_that_takes_nothing_does_not_keep_an_upstream() -> None:
+    async def pour(
+        request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500000000\r\n\r\n")
+        while True:
+            writer.write(b"x" * 65_536)
+            await writer.drain()
+
+    async with the_gateway('timeout = "500ms"', TIMES) as gateway, wired(gateway.port) as wire:
+        gateway.upstream.responder = pour
+        wire.stop_reading()
+        wire.send(gateway.text("GET /api/x HTTP/1.1\r\n{ours}\r\n"))
+        await until(lambda: gateway.upstream.closed == 1)
+
+
+async def test_a_browser_that_takes_none_of_many_answers_is_cut_off(gateway: Front) -> None:
+    def is_cut_off() -> bool:
+        wire.send(b"?")  # to hear of it: what is not read tells nothing
+        return wire.end is not End.OPEN
+
+    async with wired(gateway.port) as wire:
+        wire.stop_reading()
+        wire.send(b"GET /x HTTP/1.1\r\n\r\n" * 100_000)
+        await until(is_cut_off)
