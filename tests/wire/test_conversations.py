@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.polling import until
-from tests.raw_upstream import OK, Received, read_body
+from tests.raw_upstream import OK, Received, raw_upstream, read_body
 from tests.wire.client import End, Wire, everything, wired
 from tests.wire.fronts import PROBE, Front, the_gateway
 from tests.wire.reading import read_answers, statuses
+from tests.wire.users import a_gateway_for_users
 
 CLOSE = "{ours}Connection: close\r\n\r\n"
 
@@ -321,3 +322,33 @@ async def test_an_answer_may_come_byte_by_byte(gateway: Front) -> None:
     assert (first.status, first.body, first.values(b"x-a")) == (200, b"hello world", [b"b"])
     assert second.body == OK[-2:]
     assert gateway.upstream.connections == 1
+
+
+# --- who is one too many
+
+
+@pytest.mark.rule("SM-06")
+async def test_a_connection_past_the_limit_is_told_so_and_those_before_it_go_on() -> None:
+    async with (
+        raw_upstream() as upstream,
+        a_gateway_for_users(upstream.port, server="max_connections = 2") as users,
+        wired(users.port) as first,
+        wired(users.port) as second,
+    ):
+        request = f"GET /api/x HTTP/1.1\r\nHost: {users.host}\r\n{await users.log_in('alice')}"
+        for wire in (first, second):
+            wire.send(f"{request}\r\n".encode())
+            assert await answered(wire, 1) == [200]
+        last = f"{request}Connection: close\r\n\r\n".encode()
+        refused, _ = await everything(users.port, last)
+        (answer,) = read_answers(refused).messages
+        assert (answer.status, b"too_many_connections" in answer.body) == (503, True)
+        second.close()
+
+        async def has_room() -> bool:
+            received, _ = await everything(users.port, last)
+            return statuses(read_answers(received).messages) == [200]
+
+        await until(has_room)
+        first.send(f"{request}\r\n".encode())
+        assert await answered(first, 2) == [200, 200]
