@@ -6,10 +6,12 @@ connection's own handler, where no header could forge it.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Protocol
 
 from aiohttp import web
 
+from bff.errors import BadRequest, BffError, InternalError
 from bff.gate.outcome import Local
 from bff.proxy.idle import IdleConnections
 from bff.proxy.messages import MAX_HEAD_BYTES
@@ -19,7 +21,15 @@ from bff.proxy.upstream import UpstreamConnection
 IDLE_SECONDS = 30.0
 MOST_IDLE = 64
 
-Handler = Callable[[web.BaseRequest, Local], Awaitable[web.StreamResponse]]
+
+class Endpoints(Protocol):
+    """What a request ends up in."""
+
+    async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse: ...
+
+    def refused(
+        self, request: web.BaseRequest, error: BffError, request_id: str
+    ) -> web.StreamResponse: ...
 
 
 class _LocalConnection(web.RequestHandler):
@@ -29,6 +39,28 @@ class _LocalConnection(web.RequestHandler):
 
     decision: Local
 
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what this parser refuses although the proxy's own has let it pass, a field twice
+        for instance, without repeating any of it.
+
+        Raises:
+            ConnectionError: an answer has begun; the connection is cut instead.
+        """
+        server = self._manager
+        if request.writer.output_size > 0 or not isinstance(server, LocalServer):
+            raise ConnectionError("an answer has begun")
+        is_theirs = status < HTTPStatus.INTERNAL_SERVER_ERROR
+        error: BffError = BadRequest(type(exc).__name__) if is_theirs else InternalError()
+        response = server.endpoints.refused(request, error, self.decision.identity.request_id)
+        response.force_close()
+        return response
+
 
 class LocalServer(web.Server):
     """Hands requests to one handler, with the decision that brought them here.
@@ -36,12 +68,12 @@ class LocalServer(web.Server):
     A handler is cancelled when its browser hangs up; what must finish runs as a task of its own.
     """
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, endpoints: Endpoints) -> None:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             protocol = request.protocol
             if not isinstance(protocol, _LocalConnection):
                 raise TypeError("not one of our connections")
-            return await handler(request, protocol.decision)
+            return await endpoints(request, protocol.decision)
 
         super().__init__(
             handle,
@@ -55,6 +87,8 @@ class LocalServer(web.Server):
             lingering_time=0,
         )
 
+        self.endpoints = endpoints
+
     def __call__(self) -> _LocalConnection:
         return _LocalConnection(self, loop=self._loop, **self._kwargs)
 
@@ -62,15 +96,15 @@ class LocalServer(web.Server):
 class LocalPool(IdleConnections):
     """Connections to the own endpoints."""
 
-    def __init__(self, handler: Handler, outbox: Outbox) -> None:
+    def __init__(self, endpoints: Endpoints, outbox: Outbox) -> None:
         super().__init__(MOST_IDLE)
         self._outbox = outbox
-        self._handler = handler
+        self._endpoints = endpoints
         self._server: LocalServer | None = None
         self._ends: dict[UpstreamConnection, _LocalConnection] = {}
 
     def start(self) -> None:
-        self._server = LocalServer(self._handler)
+        self._server = LocalServer(self._endpoints)
 
     async def close(self) -> None:
         """End what is still running."""

@@ -31,20 +31,21 @@ class OwnEndpoints:
         try:
             response = await self._endpoints[local.endpoint](request, local)
         except BffError as error:
-            return self._refused(request, error, request_id)
+            return self.refused(request, error, request_id)
         except Exception as error:  # whatever it is, it must fail closed and be seen
             if request.writer.output_size > 0:
                 raise  # an answer has begun: aborting is all that is left
             log.exception("unhandled", request_id=request_id, error=type(error).__name__)
-            return self._refused(request, InternalError(), request_id)
+            return self.refused(request, InternalError(), request_id)
         if not response.prepared:
             for name, value in self._own.headers().items():
                 response.headers.setdefault(name, value)
             response.headers["X-Request-ID"] = request_id
         return response
 
-    def _refused(
+    def refused(
         self, request: web.BaseRequest, error: BffError, request_id: str
     ) -> web.StreamResponse:
+        """The answer to a request that failed."""
         problem = self._refusals.problem(error, request.raw_headers, request_id)
         return web.Response(status=problem.status, headers=problem.headers, body=problem.body)

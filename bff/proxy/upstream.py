@@ -242,8 +242,8 @@ class UpstreamConnection(asyncio.Protocol):
             raise ValueError("no status of any class")
         self._interim = status < 200 and status != SWITCHING_PROTOCOLS
         if self._interim:
-            if _framing(self._fields)[1]:
-                raise ValueError("an interim answer with a coding")  # RFC 9112 section 6.1
+            if _framing(self._fields)[1] or not _REASON.match(self._reason):
+                raise ValueError("an interim answer with a coding, or no text")
             return
         length, codings = _framing(self._fields)
         has_body = not self._head_only and status not in BODILESS
