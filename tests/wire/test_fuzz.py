@@ -11,7 +11,10 @@ from tests.wire.reading import Request
 CASES = 500
 SENT = b"POST /api/x HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nhi"
 ANSWER = b"HTTP/1.1 200 OK\r\nX-Number: %d\r\nContent-Length: 1\r\n\r\n%d"
-CLOSING = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+CLOSING = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n"
+    b"Content-Type: application/problem+json\r\nCache-Control: no-store\r\n\r\n"
+)
 
 
 @pytest.mark.rule("SM-07")
@@ -44,6 +47,7 @@ def forwarded(
         pytest.param([forwarded()], (ANSWER % (1, 1))[:-1], id="half an answer"),
         pytest.param([forwarded()], ANSWER % (1, 1) + b"x", id="more than an answer"),
         pytest.param([], CLOSING.replace(b"400", b"500"), id="a crash"),
+        pytest.param([], CLOSING.replace(b"no-store", b"x"), id="another's words"),
     ],
 )
 def test_the_judge_of_requests_can_say_no(arrived: list[Forwarded], received: bytes) -> None:

@@ -9,6 +9,7 @@ from tests.wire.reading import Answer, Read, Request, read_answers, read_request
 
 # Enough to end any connection: a request to close it, or, within a head, bytes no head holds.
 ENDING = "GET /api/end HTTP/1.1\r\n{ours}Connection: close\r\n\r\n\0\r\n\r\n"
+REFUSED = 400
 UNFORESEEN = 500
 STILL_TURNS = 5
 TURN_SECONDS = 0.02
@@ -67,6 +68,8 @@ def judge(sent: bytes, forwarded: list[Forwarded], received: bytes) -> list[str]
     wrong = _miscounted(read.messages, answers.messages)
     if any(answer.status == UNFORESEEN for answer in answers.messages):
         wrong.append("crash")
+    if any(answer.status >= REFUSED and not _is_ours(answer) for answer in answers.messages):
+        wrong.append("refused in somebody else's words")
     if not _is_complete(answers, methods):
         wrong.append("answered with what is no answer")
     return wrong + _misread(read.messages, forwarded, answers.messages)
@@ -101,6 +104,12 @@ def _is_complete(read: Read[Answer], methods: list[str]) -> bool:
     is_refusal = is_head and read.messages[last].values(b"connection") == [b"close"]
     is_clean = is_refusal or not (read.broken or read.rest)
     return is_clean and all(answer.whole for answer in read.messages)
+
+
+def _is_ours(answer: Answer) -> bool:
+    """Whether a refusal is one of the gateway's, and not of a library in it."""
+    is_problem = answer.values(b"content-type") == [b"application/problem+json"]
+    return is_problem and answer.values(b"cache-control") == [b"no-store"]
 
 
 def _miscounted(sent: list[Request], answers: list[Answer]) -> list[str]:
