@@ -120,6 +120,13 @@ class MisdirectedHost(DownstreamError):
     title = "This gateway does not answer for the requested host."
 
 
+class ProxyNotTrusted(DownstreamError):
+    status = 403
+    code = "proxy_not_trusted"
+    title = "Only a trusted proxy may ask here."
+    log_level = "warning"
+
+
 class TooManyStreams(DownstreamError):
     status = 429
     code = "too_many_streams"

@@ -8,16 +8,19 @@ from aiohttp import web
 from bff.admin.listener import AdminEndpoints
 from bff.admin.sessions import AdminSessions
 from bff.app import parts
+from bff.app.auth import forward_auth
 from bff.app.core import Core
 from bff.app.listening import Listening, show_address
 from bff.app.public import PublicSide
 from bff.app.share import Share
 from bff.clock import Clock, SystemClock
 from bff.config.settings import Settings
+from bff.endpoints.auth_server import AuthServer
 from bff.errors import BffError
 from bff.observability.metrics import Metrics
 
 ADMIN_SHUTDOWN_SECONDS = 3.0
+AUTH_SHUTDOWN_SECONDS = 3.0
 FINISHING_SECONDS = 3.0
 
 
@@ -51,13 +54,15 @@ class Gateway:
                 parts.admin_session_settings(settings),
             ),
         )
+        self._auth = forward_auth(self._core, self._public.shared.refusals)
         self._server: asyncio.Server | None = None
         self._runners: list[web.BaseRunner] = []
         self.public_addresses: list[str] = []
         self.admin_addresses: list[str] = []
+        self.auth_addresses: list[str] = []
 
     async def start(self) -> None:
-        """Open the store, the pools and both listeners.
+        """Open the store, the pools and the listeners.
 
         Raises:
             OSError: an address can't be listened on.
@@ -72,6 +77,9 @@ class Gateway:
             shutdown_timeout=ADMIN_SHUTDOWN_SECONDS,
         )
         self.admin_addresses = await self._listen(admin, self._share.admin)
+        if self._share.auth is not None:
+            auth = web.ServerRunner(AuthServer(self._auth), shutdown_timeout=AUTH_SHUTDOWN_SECONDS)
+            self.auth_addresses = await self._listen(auth, self._share.auth)
 
     async def stop(self) -> None:
         """Stop accepting, let requests, refreshes and revocations finish (bounded), close all."""

@@ -1,5 +1,6 @@
 """From settings to the parts of a gateway. The only code that knows both."""
 
+import dataclasses
 import hashlib
 import ipaddress
 
@@ -104,6 +105,12 @@ def gate_settings(settings: Settings) -> GateSettings:
     )
 
 
+def auth_gate_settings(settings: Settings) -> GateSettings:
+    """For proxies that carry the bytes: the routes to APIs, and nothing of our own."""
+    nothing = EndpointTable(settings.server.prefix, ())
+    return dataclasses.replace(gate_settings(settings), endpoints=nothing, spa=None)
+
+
 def csrf_guard(settings: Settings) -> CsrfGuard:
     return CsrfGuard(
         origin=settings.server.public_url.encode(),
@@ -112,12 +119,16 @@ def csrf_guard(settings: Settings) -> CsrfGuard:
     )
 
 
+def trusted_proxies(settings: Settings) -> TrustedProxies:
+    networks = settings.server.trusted_proxies
+    return TrustedProxies(ipaddress.ip_network(network) for network in networks)
+
+
 def forwarding(settings: Settings) -> Forwarding:
     server = settings.server
-    networks = [ipaddress.ip_network(network) for network in server.trusted_proxies]
     pseudonym = hashlib.sha256(server.public_url.encode()).hexdigest()[:12]
     return Forwarding(
-        TrustedProxies(networks),
+        trusted_proxies(settings),
         public_scheme="https" if server.is_https else "http",
         public_host=server.authority,
         via_name=f"bff-{pseudonym}",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from bff.app import parts
+from bff.app.admission import admission
 from bff.app.core import Core
 from bff.endpoints.backchannel_logout import BackchannelLogout
 from bff.endpoints.callback import Callback
@@ -16,8 +17,6 @@ from bff.endpoints.pages import Pages
 from bff.endpoints.sessions import OwnSessions
 from bff.endpoints.spa import Spa
 from bff.endpoints.user import User
-from bff.gate.admission import Admission
-from bff.gate.decision import Gate
 from bff.gate.problem import OwnResponses
 from bff.proxy.listener import Listener
 from bff.proxy.local import LocalPool
@@ -52,16 +51,6 @@ class PublicSide:
             EventSettings(),
         )
         routes = parts.route_table(settings)
-        gate = Gate(
-            parts.gate_settings(settings),
-            routes,
-            parts.csrf_guard(settings),
-            parts.forwarding(settings),
-            session_key_of=core.browser.session_cookie.key_of,
-            cached=core.sessions.cached,
-            refresh_policy=core.refresh_policy,
-            clock=core.clock,
-        )
         login_path = f"{settings.server.prefix}/login"
         pages = Pages(login_path=login_path, resume_path=f"{settings.server.prefix}/resume")
         refusals = Refusals(
@@ -78,7 +67,7 @@ class PublicSide:
         }
         outbox = Outbox()
         shared = Shared(
-            admission=Admission(gate, core.sessions, core.coordinator, core.client_tokens),
+            admission=admission(core, parts.gate_settings(settings)),
             targets=route_targets(routes.routes, outbox),
             local=LocalPool(OwnEndpoints(endpoints, refusals, own), outbox),
             refusals=refusals,

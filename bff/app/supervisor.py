@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from bff.app.listening import reserved
+from bff.app.listening import Listening, reserved
 from bff.app.share import Assignment, Share
 from bff.app.worker_process import WORKER_COMMAND, WorkerProcess
 from bff.config.settings import Settings
@@ -24,7 +24,7 @@ log = structlog.get_logger("bff.app")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-Announce = Callable[[Sequence[str], Sequence[str]], None]
+Announce = Callable[[Sequence[str], Sequence[str], Sequence[str]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class _Seat:
 
 
 class Supervisor:
-    """`announce` is told the public and the admin addresses once every worker serves."""
+    """`announce` is told the public, admin and auth addresses once every worker serves."""
 
     def __init__(
         self,
@@ -89,8 +89,9 @@ class Supervisor:
             TemporaryDirectory(prefix="bff-metrics-") as directory,
             reserved(server.listen) as public,
             reserved(server.admin_listen) as admin,
+            _reserved_if_any(server.auth_listen) as auth,
         ):
-            share = Share(public, admin, Path(directory))
+            share = Share(public, admin, auth, Path(directory))
             async with asyncio.TaskGroup() as group:
                 keepers = [group.create_task(self._keep(seat, share)) for seat in self._seats]
                 await self._over.wait()
@@ -141,7 +142,8 @@ class Supervisor:
 
     def _note_serving(self, seat: _Seat, share: Share) -> None:
         if self._awaited == {seat.number}:
-            self._announce([share.public.address], [share.admin.address])
+            auth = [share.auth.address] if share.auth is not None else []
+            self._announce([share.public.address], [share.admin.address], auth)
         self._awaited.discard(seat.number)
 
     def _have_all_failed(self) -> bool:
@@ -162,6 +164,15 @@ class Supervisor:
         for seat in self._seats:
             if seat.worker is not None:
                 seat.worker.signal(number)
+
+
+@contextlib.contextmanager
+def _reserved_if_any(address: str | None) -> Iterator[Listening | None]:
+    if address is None:
+        yield None
+        return
+    with reserved(address) as listening:
+        yield listening
 
 
 @contextlib.contextmanager

@@ -42,13 +42,11 @@ class WorkerProcess:
         """A process that has been told its assignment. Raises: OSError when there can be none."""
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=ours)
-        share = assignment.share
-        inherited = (share.public.inherited, share.admin.inherited)
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 str(theirs.fileno()),
-                pass_fds=[theirs.fileno(), *(fd for fd in inherited if fd is not None)],
+                pass_fds=[theirs.fileno(), *assignment.share.inherited],
                 env=_environment(assignment),
                 process_group=0,  # Ctrl-C is for the supervisor, who tells the workers
             )

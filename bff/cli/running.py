@@ -44,7 +44,9 @@ def address_unavailable(error: OSError) -> str:
     return f"bff: can't listen: {error.strerror or error}"
 
 
-def banner(settings: Settings, public: Sequence[str], admin: Sequence[str]) -> str:
+def banner(
+    settings: Settings, public: Sequence[str], admin: Sequence[str], auth: Sequence[str] = ()
+) -> str:
     """What an operator wants to see at start: addresses, OP, store, routes. No secret."""
     store = settings.session.store.get_secret_value().partition("://")[0]
     workers = f" with {settings.server.workers} workers" if settings.server.workers > 1 else ""
@@ -52,6 +54,7 @@ def banner(settings: Settings, public: Sequence[str], admin: Sequence[str]) -> s
         f"bff {__version__}",
         f"  serving   {settings.server.public_url} on {', '.join(public)}{workers}",
         f"  admin     {', '.join(admin)}",
+        *([f"  auth      {', '.join(auth)}"] if auth else []),
         f"  OP        {settings.oidc.issuer} as {settings.oidc.client_id}",
         f"  store     {store}",
     ]

@@ -33,7 +33,12 @@ def serve(settings: Settings) -> None:
         uvloop.run(
             run_until_stopped(
                 gateway,
-                lambda: _announce(settings, gateway.public_addresses, gateway.admin_addresses),
+                lambda: _announce(
+                    settings,
+                    gateway.public_addresses,
+                    gateway.admin_addresses,
+                    gateway.auth_addresses,
+                ),
             )
         )
     except OSError as error:
@@ -42,11 +47,13 @@ def serve(settings: Settings) -> None:
 
 
 def _serve_with_workers(settings: Settings) -> bool:
-    def announce(public: Sequence[str], admin: Sequence[str]) -> None:
-        _announce(settings, public, admin)
+    def announce(public: Sequence[str], admin: Sequence[str], auth: Sequence[str]) -> None:
+        _announce(settings, public, admin, auth)
 
     return asyncio.run(Supervisor(settings, announce).run())
 
 
-def _announce(settings: Settings, public: Sequence[str], admin: Sequence[str]) -> None:
-    click.echo(banner(settings, public, admin))
+def _announce(
+    settings: Settings, public: Sequence[str], admin: Sequence[str], auth: Sequence[str]
+) -> None:
+    click.echo(banner(settings, public, admin, auth))

@@ -29,6 +29,23 @@ def listeners_differ(settings: Settings) -> Iterator[Fault]:
         yield Fault(("server", "admin_listen"), "must differ from server.listen: never public")
 
 
+def auth_listener_is_apart(settings: Settings) -> Iterator[Fault]:
+    server = settings.server
+    auth = server.auth_listen
+    if auth is None:
+        return
+    if auth in (server.listen, server.admin_listen) and not auth.endswith(":0"):
+        yield Fault(
+            ("server", "auth_listen"),
+            "must differ from server.listen and server.admin_listen: its answers hold tokens",
+        )
+    if not auth.startswith("unix:") and not server.trusted_proxies:
+        yield Fault(
+            ("server", "trusted_proxies"),
+            "must name the proxy that asks at server.auth_listen: nobody else gets an answer there",
+        )
+
+
 def idle_within_absolute(settings: Settings) -> Iterator[Fault]:
     if settings.session.idle_timeout > settings.session.absolute_timeout:
         yield Fault(("session", "idle_timeout"), "must not be longer than session.absolute_timeout")
@@ -114,6 +131,7 @@ def own_cookie_stays(settings: Settings) -> Iterator[Fault]:
 RULES: tuple[Callable[[Settings], Iterator[Fault]], ...] = (
     memory_has_one_worker,
     listeners_differ,
+    auth_listener_is_apart,
     idle_within_absolute,
     cookie_name_fits_scheme,
     logout_returns_to_a_page,

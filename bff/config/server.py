@@ -31,6 +31,14 @@ class ServerSettings(Section):
         "There is no authentication: keep it on loopback, on a Unix socket, or in a network where "
         "everybody may log users out.",
     )
+    auth_listen: Listen | None = Field(
+        default=None,
+        description="Where proxies that carry the bytes themselves ask whether a request may pass "
+        "(`forward_auth`, `auth_request`); not served unless set. The answers hold access tokens: "
+        "only `trusted_proxies` and peers on a Unix socket get any, and no proxy may hand a "
+        "browser's request on to this address.",
+        examples=["unix:/run/bff/auth.sock"],
+    )
     trusted_proxies: tuple[ProxyNetwork, ...] = Field(
         default=(),
         description="Networks of the proxies in front whose `X-Forwarded-*` headers count. A peer "

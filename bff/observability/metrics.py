@@ -24,7 +24,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._answers = Counter(
             "bff_answers_total",
-            "Answers by kind (forward, local, refused), status and problem code",
+            "Answers by kind (forward, local, auth, refused), status and problem code",
             ["kind", "status", "code"],
             registry=self.registry,
         )

@@ -56,7 +56,7 @@ class Watched:
 
     def __init__(self, settings: Settings, program: str, directory: Path) -> None:
         self._started = directory / "started"
-        self.announced: list[tuple[Sequence[str], Sequence[str]]] = []
+        self.announced: list[tuple[Sequence[str], ...]] = []
         self.supervisor = Supervisor(
             settings,
             lambda *addresses: self.announced.append(addresses),
@@ -83,7 +83,7 @@ async def test_it_says_once_that_all_serve_and_stops_them_all(
     assert sorted(start[:2] for start in watched.starts()) == [["1", "False"], ["2", "False"]]
     os.kill(os.getpid(), signal.SIGTERM)
     assert await running is True
-    assert watched.announced == [([settings.server.listen], [settings.server.admin_listen])]
+    assert watched.announced == [([settings.server.listen], [settings.server.admin_listen], [])]
     assert not watched.alive()
 
 

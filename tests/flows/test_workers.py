@@ -33,6 +33,7 @@ from tests.stack import (
     signing_keys,
 )
 
+ASKED = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/api/x"}
 SLOW = 40.0  # several interpreters start, on a machine that may be busy with other tests
 
 
@@ -333,22 +334,24 @@ async def test_the_banner_comes_once_and_another_service_finds_the_address_taken
 
 
 async def test_unix_sockets_are_shared_by_workers(own_redis: RedisServer, tmp_path: Path) -> None:
-    """Both listeners on one each; a file that a former service left behind is taken over."""
+    """All listeners on one each; a file that a former service left behind is taken over."""
     ports = Ports(free_port(), free_port(), free_port(), free_port())
-    public, admin = tmp_path / "public.sock", tmp_path / "admin.sock"
+    public, admin, auth = (tmp_path / f"{name}.sock" for name in ("public", "admin", "auth"))
     with socket.socket(socket.AF_UNIX) as former:
         former.bind(str(public))
-    text = gateway_toml(ports, store=own_redis.url, server="workers = 2")
+    server = f'workers = 2\nauth_listen = "unix:{auth}"'
+    text = gateway_toml(ports, store=own_redis.url, server=server)
     text = text.replace(f'"127.0.0.1:{ports.gateway}"', f'"unix:{public}"')
     text = text.replace(f'"127.0.0.1:{ports.admin}"', f'"unix:{admin}"')
     async with served(ports, tmp_path, text) as service:
         for path, url, status in (
             (public, f"http://localhost:{ports.gateway}/api/x", 401),
             (admin, "http://localhost/healthz", 200),
+            (auth, f"http://localhost:{ports.gateway}/bff/auth", 401),
         ):
             async with (
                 aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as http,
-                http.get(url, headers={"X-CSRF": "1"}) as answer,
+                http.get(url, headers={"X-CSRF": "1", **ASKED}) as answer,
             ):
                 assert answer.status == status
         service.process.terminate()

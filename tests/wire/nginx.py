@@ -59,6 +59,17 @@ def running_nginx(folder: Path, upstream_port: int) -> Iterator[int]:
     port = free_port()
     config = CONFIG.replace("FOLDER", str(folder))
     config = config.replace("UPSTREAM", str(upstream_port)).replace("PORT", str(port))
+    with nginx_with(folder, config, port):
+        yield port
+
+
+@contextlib.contextmanager
+def nginx_with(folder: Path, config: str, port: int) -> Iterator[None]:
+    """Run nginx with a whole configuration, which listens on `port`, until the block ends.
+
+    Raises:
+        RuntimeError: as `running_nginx`.
+    """
     path = folder / "nginx.conf"
     path.write_text(config)
     log = folder / "error.log"
@@ -67,7 +78,7 @@ def running_nginx(folder: Path, upstream_port: int) -> Iterator[int]:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         _wait_until_listening(process, port, folder)
-        yield port
+        yield
     finally:
         process.terminate()
         process.wait(timeout=10)

@@ -1,0 +1,117 @@
+"""`/bff/auth`, for proxies that carry the bytes themselves and ask first: Caddy's forward_auth,
+nginx's auth_request, Traefik's ForwardAuth.
+
+The answer to a request that may pass holds the bearer token, for the proxy to copy. So this is
+served on a listener of its own, to trusted proxies only, and must never be one of the endpoints
+that a browser can reach. It decides nothing: the gate does, as for every other request.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+
+from bff.errors import BffError, InternalError, MethodNotAllowed, NotFound, ProxyNotTrusted
+from bff.gate.admission import Admission
+from bff.gate.described import described_request
+from bff.gate.head import Field
+from bff.gate.outcome import Answer, Forward
+from bff.gate.peers import TrustedProxies
+from bff.gate.problem import OwnResponses, Problem
+from bff.observability.metrics import Metrics
+
+log = structlog.get_logger("bff.front")
+
+MAY_PASS = 204
+METHODS = ("GET", "HEAD")
+# Of the head that the gate has made for the API, what a proxy can't make by itself.
+_FOR_THE_PROXY = frozenset({b"authorization", b"cookie", b"x-request-id"})
+_UNKNOWN_PEER = ""
+_SERVER = {"Server": "bff"}  # aiohttp would name itself
+
+
+class Refuse(Protocol):
+    """How a request that failed is answered."""
+
+    def __call__(
+        self, error: BffError, fields: Iterable[Field], request_id: str, *, clear: bool = False
+    ) -> Problem: ...
+
+
+class ForwardAuth:
+    """One call is one question of a proxy. `path` is the only one that exists here."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        proxies: TrustedProxies,
+        refuse: Refuse,
+        own: OwnResponses,
+        metrics: Metrics,
+        *,
+        path: str,
+    ) -> None:
+        self._admission = admission
+        self._proxies = proxies
+        self._refuse = refuse
+        self._headers: Mapping[str, str] = own.headers() | _SERVER
+        self._metrics = metrics
+        self._path = path
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            response = await self._answer(request)
+        except BffError as error:
+            response = self.refused(request, error)
+        except Exception as error:  # whatever it is, it must fail closed and be seen
+            log.exception("unhandled", error=type(error).__name__)
+            response = self.refused(request, InternalError())
+        if "Upgrade" in request.headers:
+            response.force_close()  # to the parser, no further request follows
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        peer = _peer_of(request)
+        if not self._proxies.trusts(peer):
+            raise ProxyNotTrusted
+        if request.raw_path.partition("?")[0] != self._path:
+            raise NotFound
+        if request.method not in METHODS:
+            raise MethodNotAllowed(METHODS)
+        decision = await self._admission.admit(described_request(request.raw_headers, peer))
+        if isinstance(decision, Answer):
+            request_id = decision.identity.request_id
+            return self._refusal(request, decision.error, request_id, clear=decision.clear_cookie)
+        if not isinstance(decision, Forward):
+            raise TypeError("the gate of this listener knows of no own endpoints")
+        self._metrics.answered("auth", MAY_PASS)
+        return web.Response(status=MAY_PASS, headers={**self._headers, **_to_copy(decision)})
+
+    def refused(self, request: web.BaseRequest, error: BffError) -> web.Response:
+        """The answer to a request that the gate has not seen."""
+        return self._refusal(request, error, secrets.token_hex(16))
+
+    def _refusal(
+        self, request: web.BaseRequest, error: BffError, request_id: str, *, clear: bool = False
+    ) -> web.Response:
+        problem = self._refuse(error, request.raw_headers, request_id, clear=clear)
+        headers = {**problem.headers, **_SERVER}
+        return web.Response(status=problem.status, headers=headers, body=problem.body)
+
+
+def _to_copy(decision: Forward) -> dict[str, str]:
+    return {
+        name.decode(): value.decode("utf-8", "replace")
+        for name, value in decision.fields
+        if name.lower() in _FOR_THE_PROXY
+    }
+
+
+def _peer_of(request: web.BaseRequest) -> str | None:
+    """As in `RequestHead`. An address that can't be told is nobody's, and never a Unix socket's."""
+    name = request.get_extra_info("peername")
+    if isinstance(name, tuple):
+        return str(name[0])
+    return None if isinstance(request.get_extra_info("sockname"), str) else _UNKNOWN_PEER

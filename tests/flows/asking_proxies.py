@@ -1,0 +1,206 @@
+"""A real proxy that carries the calls to an API and asks the gateway about each, configured as
+docs/forward-auth.md prints it: only names, ports and places of files are moved to here.
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bff.app import Gateway
+from bff.clock import ManualClock
+from spa_demo import SPA_ROOT
+from spa_demo.op import OP_STATE, Client, OpSettings, build_op
+from spa_demo.op.counters import Counters
+from tests.browser import Browser
+from tests.caddy_server import running_caddy
+from tests.certificates import self_signed
+from tests.deployment import ROOT
+from tests.raw_upstream import RawUpstream, raw_upstream
+from tests.stack import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    Ports,
+    Server,
+    free_port,
+    gateway_toml,
+    running,
+    serving,
+    settings_from,
+    signing_keys,
+)
+from tests.wire.nginx import nginx_with
+
+DOCUMENT = ROOT / "docs" / "forward-auth.md"
+PROXIES = ("caddy", "nginx")
+
+CADDY_OPTIONS = "{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n"
+NGINX_AROUND = """
+daemon off;
+master_process off;
+worker_processes 1;
+pid FOLDER/nginx.pid;
+error_log FOLDER/error.log;
+events { worker_connections 256; }
+http {
+    access_log off;
+    client_body_temp_path FOLDER/body;
+    proxy_temp_path FOLDER/proxy;
+    fastcgi_temp_path FOLDER/fastcgi;
+    uwsgi_temp_path FOLDER/uwsgi;
+    scgi_temp_path FOLDER/scgi;
+PRINTED
+}
+"""
+MORE_ROUTES = """
+[[routes]]
+path = "/api/public/"
+upstream = "http://127.0.0.1:9000/"
+strip_prefix = false
+token = "none"
+
+[[routes]]
+path = "/api/themed/"
+upstream = "http://127.0.0.1:9000/"
+strip_prefix = false
+forward_cookies = ["theme"]
+"""
+
+
+def printed(language: str) -> str:
+    """The first block of that language in the document."""
+    found = re.search(rf"^```{language}\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def moved(text: str, places: dict[str, str]) -> str:
+    """Every one of the places must be there."""
+    for there, here in places.items():
+        assert there in text, there
+        text = text.replace(there, here)
+    return text
+
+
+@dataclass(slots=True)
+class Behind:
+    """A browser in front of the proxy; `api` is what the proxy carries calls to."""
+
+    origin: str
+    browser: Browser
+    api: RawUpstream
+    gateway: Gateway
+    op_server: Server
+    tls: ssl.SSLContext
+
+    @property
+    def op(self) -> Counters:
+        return self.op_server.application[OP_STATE].counters
+
+    def revoke_all_grants(self) -> None:
+        """As an administrator of the OP could."""
+        state = self.op_server.application[OP_STATE]
+        for family in state.active_families():
+            state.revoke_family(family, "by a test")
+
+    @property
+    def host(self) -> str:
+        return self.origin.partition("://")[2]
+
+    async def log_in(self, user: str = "alice") -> None:
+        page = await self.browser.navigate(f"{self.origin}/bff/login")
+        page = await self.browser.log_in_at_op(page, user)
+        assert (page.status, page.url) == (200, f"{self.origin}/")
+
+    def head(self, start: str, *fields: str, session: bool = True) -> bytes:
+        """A request head of the browser, closing the connection afterwards."""
+        lines = [start, f"Host: {self.host}", "X-CSRF: 1", "Connection: close", *fields]
+        if session:
+            cookie = self.browser.cookies.get("__Host-Http-bff")
+            lines.append(f"Cookie: theme=dark; __Host-Http-bff={cookie}")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+    async def raw(self, data: bytes, *, seconds: float = 5.0) -> bytes:
+        """Send bytes to the proxy on a connection of their own; everything it answers."""
+        port = int(self.origin.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=self.tls, server_hostname="localhost"
+        )
+        writer.write(data)
+        try:
+            async with asyncio.timeout(seconds):
+                return await reader.read()
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def behind(
+    proxy: str, folder: Path, clock: ManualClock | None = None
+) -> AsyncIterator[Behind]:
+    """All of it: OP, API, gateway, and that proxy in front of them; nobody is logged in."""
+    port, auth = free_port(), free_port()
+    origin = f"https://localhost:{port}"
+    client = Client(CLIENT_ID, CLIENT_SECRET, redirect_uris=(f"{origin}/bff/callback",))
+    async with raw_upstream() as api:
+        ports = Ports(free_port(), free_port(), free_port(), api.port)
+        issuer = f"http://127.0.0.1:{ports.op}"
+        op = build_op(OpSettings(issuer, (client,), access_token_seconds=60), clock, signing_keys())
+        gateway = Gateway(settings_from(_gateway_toml(ports, auth, origin)), clock)
+        places = {
+            "127.0.0.1:8080": f"127.0.0.1:{ports.gateway}",
+            "127.0.0.1:8081": f"127.0.0.1:{auth}",
+            "127.0.0.1:9000": f"127.0.0.1:{api.port}",
+            "/srv/spa": str(SPA_ROOT),
+        }
+        run = {"caddy": _caddy, "nginx": _nginx}[proxy]
+        async with serving(op, ports.op) as op_server, running(gateway):
+            with run(folder, port, places) as tls:
+                async with Browser(ssl=tls) as browser:
+                    yield Behind(origin, browser, api, gateway, op_server, tls)
+
+
+def _gateway_toml(ports: Ports, auth: int, origin: str) -> str:
+    """The usual configuration, with the document's keys in the place of its own."""
+    server, _, routes = printed("toml").partition("[[routes]]")
+    ours = gateway_toml(ports, routes=f"[[routes]]{routes}{MORE_ROUTES}")
+    for key in ("public_url", "listen"):
+        ours = re.sub(rf"^{key} = .*\n", "", ours, flags=re.MULTILINE)
+    return moved(
+        ours.replace("[server]\n", server),
+        {
+            "https://app.example.com": origin,
+            "127.0.0.1:8080": f"127.0.0.1:{ports.gateway}",
+            "127.0.0.1:8081": f"127.0.0.1:{auth}",
+            "127.0.0.1:9000": f"127.0.0.1:{ports.api}",
+        },
+    )
+
+
+@contextmanager
+def _caddy(folder: Path, port: int, places: dict[str, str]) -> Iterator[ssl.SSLContext]:
+    site = "app.example.com {"
+    here = f"https://localhost:{port} {{\n\tbind 127.0.0.1\n\ttls internal\n"
+    caddyfile = folder / "Caddyfile"
+    caddyfile.write_text(CADDY_OPTIONS + moved(printed("caddyfile"), {site: here, **places}))
+    with running_caddy(folder / "caddy", gateway="", port=port, caddyfile=caddyfile) as server:
+        yield server.tls()
+
+
+@contextmanager
+def _nginx(folder: Path, port: int, places: dict[str, str]) -> Iterator[ssl.SSLContext]:
+    certificate, key = self_signed(folder, "localhost")
+    here = {
+        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+        "/etc/ssl/app.example.com.crt": str(certificate),
+        "/etc/ssl/app.example.com.key": str(key),
+        "server_name app.example.com": "server_name localhost",
+        **places,
+    }
+    config = NGINX_AROUND.replace("FOLDER", str(folder))
+    config = config.replace("PRINTED", moved(printed("nginx"), here))
+    with nginx_with(folder, config, port):
+        yield ssl.create_default_context(cafile=str(certificate))
