@@ -1,0 +1,1 @@
+"""The programs under test: this gateway, and what people would run instead."""

@@ -1,0 +1,110 @@
+"""The measurements: honest where it would be easy not to be, and shown as a whole."""
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import pytest
+
+from bench import plot
+from bench.browser_request import request_bytes
+from bench.cases.all import CASES
+from bench.openloop import drive
+from bench.processes import Process
+from bench.report import DOCUMENT, PICTURE, document
+from bench.targets import TARGETS, Target
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+STALL_SECONDS = 0.3
+
+
+@pytest.fixture
+def stalling_port() -> Iterator[int]:
+    """A server that answers nothing at first, and then everything at once."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        began_at = time.monotonic()
+
+        def answer(stream: socket.socket) -> None:
+            with stream:
+                while stream.recv(65536):
+                    time.sleep(max(0.0, began_at + STALL_SECONDS - time.monotonic()))
+                    stream.sendall(ANSWER)
+
+        def accept() -> None:
+            while True:
+                try:
+                    stream, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=answer, args=(stream,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_stall_counts_for_every_request_that_was_due_during_it(stalling_port: int) -> None:
+    """No coordinated omission: requests that no connection was free for have waited as well.
+
+    100 are due within the stall and 32 can be sent; all of them have waited 0.15 s on average.
+    """
+    request = request_bytes("127.0.0.1", "bff=x", path="/")
+    latency = drive(stalling_port, request, rate=400, seconds=STALL_SECONDS * 0.8)
+    assert latency.unanswered == 0
+    assert latency.p50_ms > STALL_SECONDS * 1000 / 3
+
+
+def test_cpu_time_includes_children_that_run_and_that_ended(tmp_path: Path) -> None:
+    """A program that answers in child processes pays for them."""
+    burn = "import sys, time\nwhile time.process_time() < 0.2: pass\n"
+    lasting = burn + "sys.stdin.read()"  # until its parent is gone
+    program = f"""
+import subprocess, sys, time
+subprocess.run([sys.executable, "-c", {burn!r}])
+child = subprocess.Popen([sys.executable, "-c", {lasting!r}], stdin=subprocess.PIPE)
+time.sleep(60)
+"""
+    command = [sys.executable, "-c", program]
+    with Process(command, log=tmp_path / "log", cores=None) as process:
+        deadline = time.monotonic() + 20
+        while process.cpu_seconds() < 0.4:  # only both children together come to that
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("value", "at_least", "words"),
+    [(2.0, False, "met"), (2.5, False, "**missed** by 0.50x (25%)"), (1.5, True, "(25%)")],
+)
+def test_a_target_says_by_how_much_it_is_missed(value: float, at_least: bool, words: str) -> None:
+    target = Target("something", 2.0, lambda _: value, at_least=at_least)
+    assert words in target.verdict({})[1]
+
+
+def test_what_was_not_measured_is_said_to_be_so() -> None:
+    """A page without some of the cases shows the gap, in the text and among the targets."""
+    text = document({}, 3)
+    assert text.count("Not measured yet.") > len(CASES)
+    assert text.count("| not measured |") == len(TARGETS)
+
+
+def test_every_program_has_its_bar() -> None:
+    chart = plot.bars("CPU & more", [("ours", 60.0), ("a < b", 600.0)], ours="ours")
+    bars = Xml.fromstring(chart).findall("{http://www.w3.org/2000/svg}rect")  # noqa: S314 - ours
+    assert [bar.get("class") for bar in bars] == ["bar ours", "bar"]
+    short, long = (float(bar.get("width") or 0) for bar in bars)
+    assert long == pytest.approx(short * 10, rel=0.01)
+
+
+def test_the_page_shows_every_case_and_every_target() -> None:
+    """docs/performance.md is written from a run; a case or target added since needs another."""
+    text = DOCUMENT.read_text()
+    for case in CASES:
+        assert f"\n## {case.TITLE}\n" in text
+    for target in TARGETS:
+        assert f"| {target.text} | {target.wanted} |" in text
+    assert (PICTURE.name in text) == PICTURE.exists()
