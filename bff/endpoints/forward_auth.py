@@ -63,6 +63,9 @@ class ForwardAuth:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             response = await self._answer(request)
+        except ProxyNotTrusted as error:
+            response = self.refused(request, error)
+            response.force_close()
         except BffError as error:
             response = self.refused(request, error)
         except Exception as error:  # whatever it is, it must fail closed and be seen

@@ -127,6 +127,7 @@ async def test_nobody_but_a_trusted_proxy_gets_an_answer() -> None:
         for headers in ({}, {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-Uri": "/api/public/x"}):
             said = await asker.ask(headers=headers)
             assert (said.status, '"proxy_not_trusted"' in said.body) == (403, True)
+            assert said.headers["Connection"] == "close"
             assert "Authorization" not in said.headers
 
 

@@ -225,6 +225,15 @@ def test_the_gateway_accepts_its_configuration(settings: Settings) -> None:
     assert settings.spa.root is None
 
 
+def test_the_listener_for_a_caddy_that_asks_can_be_switched_on(
+    tmp_path: Path, secrets: Path
+) -> None:
+    """It is there as a comment, beside the trusted proxy that it needs."""
+    path = tmp_path / "bff.toml"
+    path.write_text((DEPLOY / "bff.toml").read_text().replace("# auth_listen", "auth_listen"))
+    assert load(path, secret_settings(secrets)).server.auth_listen == "0.0.0.0:8081"
+
+
 def test_the_gateway_trusts_caddy_and_nobody_else(
     compose: dict[str, Any], settings: Settings
 ) -> None:
