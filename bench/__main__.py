@@ -7,6 +7,7 @@ import click
 
 from bench import machine, results
 from bench.cases.all import CASES
+from bench.neighbours import Neighbours
 from bench.peers.all import not_installed
 from bench.report import DOCUMENT, PICTURE, document, picture, targets
 from bench.sampling import Bench
@@ -55,6 +56,7 @@ def measure(names: Collection[str], scale: Scale) -> list[str]:
     for title, lack in not_installed().items():
         click.echo(f"not measured: {title} ({lack} is not installed)", err=True)
     machine.stay_on_load_core()
+    machine.allow_many_files()
     where = machine.describe()
     click.echo(where, err=True)
     failed: list[str] = []
@@ -62,15 +64,17 @@ def measure(names: Collection[str], scale: Scale) -> list[str]:
         for case in CASES:
             if case.NAME not in names:
                 continue
-            began_at = time.monotonic()
+            began_at, neighbours = time.monotonic(), Neighbours()
             try:
                 found = case.run(Bench(site, scale))
             except Exception as error:  # noqa: BLE001 - the others are still worth their time
                 click.echo(f"{case.NAME}: {type(error).__name__}: {error}", err=True)
                 failed.append(case.NAME)
                 continue
-            results.keep(case.NAME, found, scale=scale.name, where=where)
-            click.echo(f"{case.NAME}: {time.monotonic() - began_at:.0f} s", err=True)
+            others = neighbours.share()
+            results.keep(case.NAME, found, scale=scale.name, where=where, others=others)
+            seconds = time.monotonic() - began_at
+            click.echo(f"{case.NAME}: {seconds:.0f} s, others used {others:.0%}", err=True)
     return failed
 
 

@@ -6,6 +6,7 @@ that neither takes time from the other.
 
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -43,14 +44,19 @@ def stay_on_load_core() -> None:
     os.sched_setaffinity(0, {LOAD_CORE})
 
 
+def allow_many_files() -> None:
+    """As many as the system lets us, for this process and what it starts: thousands of streams."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def describe() -> str:
-    """Processor, cores, memory, system, Python, what else it was doing."""
+    """Processor, cores, memory, system, Python."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     shared = " (two threads of one core)" if _are_siblings() else ""
     return (
         f"{_processor()}, {os.cpu_count()} processors{shared}, {memory:.0f} GiB of memory, "
-        f"Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}; "
-        f"load average before the run {os.getloadavg()[1]:.1f}"
+        f"Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}"
     )
 
 

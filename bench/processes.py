@@ -76,7 +76,8 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """User and system time so far, of all its processes; of children that ended as well."""
-        return sum(map(_ticks, self._tree())) / TICKS_PER_SECOND
+        self.require_running()
+        return tree_cpu_seconds(self.pid)
 
     def resident_bytes(self) -> int:
         return sum(_kilobytes(pid, "smaps_rollup", "Pss:") for pid in self._tree()) * 1024
@@ -96,21 +97,34 @@ class Process:
 
     def _tree(self) -> list[int]:
         self.require_running()
-        children: dict[int, list[int]] = {}
-        for path in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                parent = int(path.read_text().rpartition(")")[2].split()[1])
-            except OSError:  # it has just ended
-                continue
-            children.setdefault(parent, []).append(int(path.parent.name))
-        found = [self.pid]
-        for pid in found:
-            found += children.get(pid, [])
-        return found
+        return _tree(self.pid)
+
+
+def tree_cpu_seconds(pid: int) -> float:
+    """User and system time so far of a process, of its living children and of those it had."""
+    return sum(map(_ticks, _tree(pid))) / TICKS_PER_SECOND
+
+
+def _tree(root: int) -> list[int]:
+    """A process and all that descend from it."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has just ended
+            continue
+        children.setdefault(parent, []).append(int(path.parent.name))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found
 
 
 def _ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended since it was found; its parent has its time
+        return 0
     return sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime: proc_pid_stat(5)
 
 

@@ -103,16 +103,19 @@ def picture(results: Results) -> str | None:
 
 
 def _machine(everything: Mapping[str, Kept]) -> str:
+    if not everything:
+        return NOT_MEASURED.strip()
     lines = {f"Measured on {kept['day']}: {kept['machine']}." for kept in everything.values()}
+    others = [kept["others"] for kept in everything.values()]
     versions: dict[str, str] = {}
     for kept in everything.values():
         versions |= kept["versions"]
     programs = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return (
-        "\n".join([*sorted(lines), f"Programs: {programs}."])
-        if everything
-        else NOT_MEASURED.strip()
+    noise = (
+        "While a case was measured, processes that have nothing to do with it used "
+        f"{min(others):.0%} to {max(others):.0%}\nof the machine's processors."
     )
+    return "\n".join([*sorted(lines), f"Programs: {programs}.", noise])
 
 
 def _missing(results: Results) -> str:

@@ -12,16 +12,17 @@ from bench.sampling import Found
 FOLDER = ROOT / "build" / "bench"
 
 Kept = dict[str, Any]
-"""`found`, and when, where and at which scale."""
+"""`found`, when, where, at which scale, and how much of the machine others used meanwhile."""
 
 
-def keep(name: str, found: Found, *, scale: str, where: str) -> None:
+def keep(name: str, found: Found, *, scale: str, where: str, others: float) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     kept = {
         "found": found,
         "scale": scale,
         "day": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": where,
+        "others": others,
         "versions": machine.versions(),
     }
     _path(name, scale).write_text(json.dumps(kept, indent=1))

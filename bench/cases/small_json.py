@@ -77,7 +77,7 @@ def section(found: Found) -> str:
 
 Latency at a fixed rate of requests, in milliseconds from when each was due (open loop). A dash:
 the program does not answer {HEADROOM:g} times that rate at saturation, so that its latency would be
-that of a queue.
+that of a queue. "Behind": it had not answered all of it 5 s after the end.
 
 {_latencies(found)}
 """
@@ -92,8 +92,14 @@ def _latencies(found: Found) -> str:
         row = [entry["title"]]
         for rate in RATES:
             latency = entry["latency"].get(str(rate))
-            row += (
-                [f"{latency['p50_ms']:.2f}", f"{latency['p99_ms']:.2f}"] if latency else ["-", "-"]
-            )
+            row += _percentiles(latency)
         rows.append(row)
     return table(head, rows)
+
+
+def _percentiles(latency: Found | None) -> list[str]:
+    if latency is None:
+        return ["-", "-"]
+    if latency["unanswered"]:
+        return ["behind", "behind"]
+    return [f"{latency['p50_ms']:.2f}", f"{latency['p99_ms']:.2f}"]
