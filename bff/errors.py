@@ -136,6 +136,18 @@ class TooManyStreams(DownstreamError):
         super().__init__(log_detail, retry_after=retry_after)
 
 
+class RateLimited(DownstreamError):
+    """`log_detail` is the kind of what was done too often."""
+
+    status = 429
+    code = "rate_limited"
+    title = "There were too many requests of this kind."
+    retryable = True
+
+    def __init__(self, log_detail: str = "", *, retry_after: int | None = 1) -> None:
+        super().__init__(log_detail, retry_after=retry_after)
+
+
 class UpgradeNotSupported(DownstreamError):
     status = 501
     code = "upgrade_not_supported"

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bff.clock import Clock
+from bff.limits.limiter import Limiter
 from bff.model import Session
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_party import RelyingParty
@@ -72,6 +73,7 @@ async def a_process(
         RefreshPolicy(20),
         ClaimAllowList(["name"]),
         metrics,
+        Limiter("refresh", None, store, clock, metrics),
         settings,
     )
     await relying_party.start()

@@ -36,6 +36,9 @@ absolute_timeout = "12h"
 cache_entries = @ENTRIES@
 cache_max_age = "@MAX_AGE@"
 
+[limits]
+logins = "off"
+
 [[routes]]
 path = "/api/"
 upstream = "http://127.0.0.1:@UPSTREAM@/api/"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from bff.app import parts
+from bff.app.limits import Limits
 from bff.clock import Clock
 from bff.config.settings import Settings
 from bff.endpoints.browser_cookies import BrowserCookies
@@ -57,6 +58,7 @@ class Core:
     refresh_policy: RefreshPolicy
     coordinator: RefreshCoordinator
     client_tokens: ClientTokens
+    limits: Limits
 
     @classmethod
     def build(cls, settings: Settings, clock: Clock, metrics: Metrics) -> Self:
@@ -72,6 +74,7 @@ class Core:
         )
         claims = ClaimAllowList(settings.user.claims)
         policy = RefreshPolicy(settings.session.refresh_before)
+        limits = Limits.build(settings, store, clock, metrics)
         return cls(
             settings=settings,
             clock=clock,
@@ -100,9 +103,10 @@ class Core:
             bonds=SessionBonds(sessions, clock),
             refresh_policy=policy,
             coordinator=RefreshCoordinator(
-                relying_party, sessions, ender, clock, policy, claims, metrics
+                relying_party, sessions, ender, clock, policy, claims, metrics, limits.refreshes
             ),
             client_tokens=ClientTokens(relying_party, clock),
+            limits=limits,
         )
 
     async def open(self) -> None:

@@ -105,6 +105,7 @@ def _login_endpoints(core: Core) -> dict[str, Endpoint]:
         core.browser.cookies,
         ReturnRules(server.public_url, server.prefix),
         core.clock,
+        core.limits.logins,
         issuer=settings.oidc.issuer,
     )
     callback = Callback(
@@ -116,6 +117,7 @@ def _login_endpoints(core: Core) -> dict[str, Endpoint]:
         core.browser.binder,
         core.browser.cookies,
         core.metrics,
+        core.limits.failed_callbacks,
         claims=core.claims,
         max_per_user=settings.session.max_per_user,
     )
@@ -144,7 +146,7 @@ def _session_endpoints(core: Core) -> dict[str, Endpoint]:
         ),
         "sessions": own_sessions.collection,
         "session": own_sessions.item,
-        "backchannel-logout": BackchannelLogout(core.op_logout),
+        "backchannel-logout": BackchannelLogout(core.op_logout, core.limits.failed_logout_tokens),
     }
     if settings.oidc.frontchannel_logout:
         endpoints["frontchannel-logout"] = FrontchannelLogout(

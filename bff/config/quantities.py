@@ -1,4 +1,5 @@
-"""Durations (`30s`, `15m`, `500ms`) as float seconds, and sizes (`100MB`, `64KiB`) as bytes."""
+"""Durations (`30s`, `15m`, `500ms`) as float seconds, sizes (`100MB`, `64KiB`) as bytes, and rates
+(`60/minute`)."""
 
 import re
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from pydantic import (
 )
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
+from bff.limits.rate import Rate
+
+_PERIOD_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _UNIT_BYTES = {
     "B": 1,
@@ -24,6 +28,8 @@ _UNIT_BYTES = {
 }
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]{1,9})(B|KB|MB|GB|KiB|MiB|GiB)")
+_RATE = re.compile(r"([1-9][0-9]{0,5})/(second|minute|hour)")
+_OFF = "off"
 
 
 def parse_duration(value: object) -> float:
@@ -48,6 +54,20 @@ def parse_size(value: object) -> int:
     if match is None:
         raise ValueError('must be a size such as "64KiB", "100MB" or "1GB"')
     return int(match[1]) * _UNIT_BYTES[match[2]]
+
+
+def parse_rate(value: object) -> Rate | None:
+    """A rate such as `60/minute`; None for `off`.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if value == _OFF:
+        return None
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('must be a rate such as "10/second", "60/minute" or "100/hour", or "off"')
+    return Rate(int(match[1]), _PERIOD_SECONDS[match[2]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +102,11 @@ Size = Annotated[
     int,
     BeforeValidator(parse_size),
     WithJsonSchema({"type": "string", "pattern": f"^{_SIZE.pattern}$", "x-kind": "size"}),
+]
+RateLimit = Annotated[
+    Rate | None,
+    BeforeValidator(parse_rate),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^({_RATE.pattern}|{_OFF})$", "x-kind": 'rate or `"off"`'}
+    ),
 ]

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from bff.config.csrf import CsrfSettings
+from bff.config.limits import LimitSettings
 from bff.config.log import LogSettings
 from bff.config.oidc import OidcSettings
 from bff.config.routes import RouteSettings
@@ -27,6 +28,11 @@ class Settings(Section):
     )
     spa: SpaSettings = Field(default=SpaSettings(), description="The single-page app.")
     csrf: CsrfSettings = Field(default=CsrfSettings(), description="The CSRF guard's header.")
+    limits: LimitSettings = Field(
+        default=LimitSettings(),
+        description="How often something may happen. Past a limit the answer is 429 with "
+        "Retry-After; no session ends of it.",
+    )
     log: LogSettings = Field(default=LogSettings(), description="Logging, to standard error.")
 
     @property

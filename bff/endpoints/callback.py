@@ -19,6 +19,8 @@ from bff.errors import (
     LoginExpired,
 )
 from bff.gate.outcome import Local
+from bff.limits.addresses import client_of
+from bff.limits.limiter import Limiter
 from bff.model import LoginTransaction, Session
 from bff.observability.metrics import Metrics
 from bff.oidc.callback import AuthorizationResponse, process_callback, require_code
@@ -59,6 +61,7 @@ class Callback:
         binder: Binder,
         cookies: BrowserCookies,
         metrics: Metrics,
+        failures: Limiter,
         *,
         claims: ClaimAllowList,
         max_per_user: int,
@@ -71,10 +74,13 @@ class Callback:
         self._binder = binder
         self._cookies = cookies
         self._metrics = metrics
+        self._failures = failures
         self._claims = claims
         self._max_per_user = max_per_user
 
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
+        client = client_of(local.identity.client_address)
+        await self._failures.require_room(client)
         try:
             response = process_callback((local.target.query or b"").decode("ascii"))
             transaction = await self._transaction(response, local)
@@ -82,6 +88,8 @@ class Callback:
         except BffError as error:
             self._metrics.login(error.code)
             log.warning("login_failed", code=error.code, request_id=local.identity.request_id)
+            if not error.retryable:  # trouble with the OP or the store is nobody's attempt
+                await self._failures.count(client)
             raise
 
     async def _transaction(self, response: AuthorizationResponse, local: Local) -> LoginTransaction:

@@ -19,6 +19,8 @@ from bff.endpoints.parameters import (
 )
 from bff.endpoints.return_url import safe_return_url
 from bff.gate.outcome import Local
+from bff.limits.addresses import client_of
+from bff.limits.limiter import Limiter
 from bff.model import LoginTransaction
 from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty
@@ -50,6 +52,7 @@ class Login:
         cookies: BrowserCookies,
         return_rules: ReturnRules,
         clock: Clock,
+        limiter: Limiter,
         *,
         issuer: str,
     ) -> None:
@@ -60,6 +63,7 @@ class Login:
         self._cookies = cookies
         self._return_rules = return_rules
         self._clock = clock
+        self._limiter = limiter
 
     async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
         parameters = parse_parameters(local.target.query or b"")
@@ -81,7 +85,9 @@ class Login:
         Raises:
             OpError: the OP's metadata can't be had.
             StoreUnavailable: the transaction can't be kept.
+            RateLimited: there were too many logins from this client's address.
         """
+        await self._limiter.take(client_of(local.identity.client_address))
         outgoing = await self._relying_party.authorization_request(wanted)
         binder = self._binder_of(local) or self._binder.issue()
         transaction = LoginTransaction(

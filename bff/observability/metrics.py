@@ -56,6 +56,12 @@ class Metrics:
             ["channel", "outcome"],
             registry=self.registry,
         )
+        self._rate_limited = Counter(
+            "bff_rate_limited_total",
+            "Requests refused because there were too many of their kind",
+            ["kind"],
+            registry=self.registry,
+        )
         self._store_up = Gauge(
             "bff_store_watching",
             "1 while changes made by other processes are being followed, by every worker",
@@ -91,6 +97,9 @@ class Metrics:
 
     def op_logout(self, channel: str, outcome: str) -> None:
         self._op_logouts.labels(channel, outcome).inc()
+
+    def rate_limited(self, kind: str) -> None:
+        self._rate_limited.labels(kind).inc()
 
     def store_watching(self, watching: bool) -> None:
         self._store_up.set(1 if watching else 0)

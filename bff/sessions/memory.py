@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from bff.clock import Clock
 from bff.errors import InternalError
+from bff.sessions.memory_buckets import MemoryBuckets
 from bff.sessions.store import Lease, StoredRecord, StoreListener
 
 SWEPT_AT_ONCE = 16
@@ -49,6 +50,7 @@ class MemoryStore:
         self._logins: dict[str, _Login] = {}
         self._browsers: dict[str, dict[str, None]] = {}
         self._seen: dict[str, float] = {}
+        self._buckets = MemoryBuckets(clock)
         self._listeners: list[StoreListener] = []
         # (when to look, what it is, its key); a record that was touched meanwhile is put back.
         self._due: list[tuple[float, str, str]] = []
@@ -190,6 +192,15 @@ class MemoryStore:
 
     async def is_remembered(self, key: str) -> bool:
         return self._clock.now() < self._seen.get(key, 0.0)
+
+    # --- how often
+
+    async def fill(
+        self, key: str, *, seconds: float, size_seconds: float, to_the_brim: bool = False
+    ) -> float:
+        return self._buckets.fill(
+            key, seconds=seconds, size_seconds=size_seconds, to_the_brim=to_the_brim
+        )
 
     # --- within
 

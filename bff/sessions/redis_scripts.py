@@ -1,5 +1,6 @@
 """The atomic steps of the Redis store, in Lua. Each touches keys of one slot only, and publishes
-its news in the same step as the write. Times come as arguments, by the gateway's clock.
+its news in the same step as the write. Times come as arguments, by the gateway's clock, unless it
+is said otherwise.
 
 A session is a hash: `v` version, `d` sealed bytes, `x` absolute expiry in ms; its TTL is the idle
 expiry. Works unchanged on Valkey; needs Redis 6.2 or later.
@@ -122,4 +123,23 @@ if excess > 0 then
   redis.call('zrem', KEYS[1], unpack(dropped))
 end
 return dropped
+"""
+
+# KEYS: bucket, the time at which it is empty, in us; ARGV: us to add, size us, 1 to add what fits.
+# Returns how full it was. By the server's time: here a replica's wrong clock would refuse, or let
+# pass, everybody. What rounding leaves over does not count.
+FILL = """
+local time = redis.call('time')
+local now = time[1] * 1000000 + time[2]
+local before = math.max(0, tonumber(redis.call('get', KEYS[1]) or '0') - now)
+local add, size = tonumber(ARGV[1]), tonumber(ARGV[2])
+if before + add * 0.99 > size then
+  if ARGV[3] ~= '1' then return string.format('%.0f', before) end
+  add = math.max(0, size - before)
+end
+if add > 0 then
+  local after = before + add
+  redis.call('set', KEYS[1], string.format('%.0f', now + after), 'PX', math.ceil(after / 1000))
+end
+return string.format('%.0f', before)
 """

@@ -2,7 +2,8 @@
 
 Keys, all under one prefix (`bff:`): `s:{key}` a session, `l:{key}` its refresh lease, `f:{key}` the
 lease's fence counter (one slot, by their hash tag); `i:index` the sessions of an index, by absolute
-expiry; `t:state` a login transaction, `b:browser` those of one browser; `r:key` what has been seen.
+expiry; `t:state` a login transaction, `b:browser` those of one browser; `r:key` what has been seen;
+`q:key` a bucket.
 What spans slots is done in steps that may be repeated, in an order that leaves at worst an entry
 pointing nowhere.
 """
@@ -185,6 +186,20 @@ class RedisStore:
     async def is_remembered(self, key: str) -> bool:
         return bool(await self._client.call("EXISTS", self._name("r", key)))
 
+    # --- how often
+
+    async def fill(
+        self, key: str, *, seconds: float, size_seconds: float, to_the_brim: bool = False
+    ) -> float:
+        before = await self._client.run(
+            scripts.FILL,
+            [self._name("q", key)],
+            _us(seconds),
+            _us(size_seconds),
+            1 if to_the_brim else 0,
+        )
+        return int(before) / 1_000_000
+
     # --- within
 
     def _name(self, kind: str, name: str) -> str:
@@ -205,3 +220,7 @@ class RedisStore:
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * 1_000_000)

@@ -47,7 +47,7 @@ class StoreListener(Protocol):
 
 
 class SessionStore(Protocol):
-    """Sessions, their indexes, refresh leases, login transactions, and what has been seen."""
+    """Sessions and their indexes, leases, logins under way, what has been seen, and how often."""
 
     async def start(self) -> None:
         """Open connections and the change stream. Does not fail when the store is down."""
@@ -148,3 +148,11 @@ class SessionStore(Protocol):
         """Know `key` for that long from now on."""
 
     async def is_remembered(self, key: str) -> bool: ...
+
+    # --- how often
+
+    async def fill(
+        self, key: str, *, seconds: float, size_seconds: float, to_the_brim: bool = False
+    ) -> float:
+        """Add `seconds` to a bucket that loses one of them each second: if all of it fits, or with
+        `to_the_brim` as much as does. How full it was before, in seconds until it is empty."""

@@ -16,6 +16,7 @@ import structlog
 
 from bff.clock import Clock
 from bff.errors import GrantRejected, IdTokenInvalid, OpError, OpUnavailable, StoreUnavailable
+from bff.limits.limiter import Limiter
 from bff.model import Session
 from bff.observability.metrics import Metrics
 from bff.oidc.identity import Refreshed
@@ -60,6 +61,7 @@ class RefreshCoordinator:
         policy: RefreshPolicy,
         claims: ClaimAllowList,
         metrics: Metrics,
+        limiter: Limiter,
         settings: CoordinatorSettings | None = None,
     ) -> None:
         self._relying_party = relying_party
@@ -69,6 +71,7 @@ class RefreshCoordinator:
         self._policy = policy
         self._claims = claims
         self._metrics = metrics
+        self._limiter = limiter
         self._settings = settings or CoordinatorSettings()
         self._flights: SingleFlight[Session] = SingleFlight()
         self._session_backoff = Backoff(clock)
@@ -81,9 +84,11 @@ class RefreshCoordinator:
         )
 
     def refresh_soon(self, session: Session) -> None:
-        """Refresh in the background, unless the OP is being left alone after failures."""
-        if self._pause_seconds(session.key) == 0:
-            self._start(session.key)
+        """Refresh in the background, unless the OP is being left alone: after failures, or because
+        the session was refreshed too often."""
+        key = session.key
+        if self._pause_seconds(key) == 0 and self._limiter.refused_seconds(key) == 0:
+            self._start(key)
 
     async def refreshed(self, session: Session) -> Session:
         """The session with a token that is good.
@@ -92,6 +97,7 @@ class RefreshCoordinator:
             GrantRejected: the session has ended.
             OpError: the OP can't be asked now; the session stays.
             StoreUnavailable: the store can't; the session stays.
+            RateLimited: it was refreshed too often; the session stays.
         """
         found = await self._join(session.key)
         if self._policy.is_expired(found.tokens, self._clock.now()):
@@ -123,6 +129,7 @@ class RefreshCoordinator:
         pause = self._pause_seconds(key)
         if pause > 0 and not self._flights.is_running(key):
             raise _backing_off(pause)
+        self._limiter.require_not_refused(key)
         task = self._start(key, refused)
         waited = self._flights.age_seconds(key)
         patience = max(self._settings.wait_seconds - waited, self._settings.late_wait_seconds)
@@ -168,6 +175,7 @@ class RefreshCoordinator:
                     session = await self._load(key)
                     if not self._is_due(session, refused):
                         return session
+                    await self._limiter.take(key)
                     if self._may_spend(asked_at):
                         return await self._spend(session, lease)
 

@@ -31,6 +31,7 @@ async def test_the_documented_rights_are_enough() -> None:
         assert [key async for keys in store.scan() for key in keys] == ["k"]
         await store.put_login("s", b"3", browser_key="b", ttl_seconds=5, cap=3)
         assert await store.take_login("s") == b"3"
+        assert await store.fill("x", seconds=1, size_seconds=5) == 0
         assert await store.delete("k", reason="test", indexes=["i"])
     finally:
         await store.close()

@@ -1,0 +1,37 @@
+"""Every limit on how often something may happen, one limiter each."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from bff.clock import Clock
+from bff.config.settings import Settings
+from bff.limits.limiter import Limiter
+from bff.limits.rate import Rate
+from bff.observability.metrics import Metrics
+from bff.sessions.store import SessionStore
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The first three count by client address, the last by session."""
+
+    logins: Limiter
+    failed_callbacks: Limiter
+    failed_logout_tokens: Limiter
+    refreshes: Limiter
+
+    @classmethod
+    def build(cls, settings: Settings, store: SessionStore, clock: Clock, metrics: Metrics) -> Self:
+        """Nothing is opened: they work on the store's connections."""
+        limits = settings.limits
+        strict = limits.when_store_down == "refuse"
+
+        def limiter(kind: str, rate: Rate | None) -> Limiter:
+            return Limiter(kind, rate, store, clock, metrics, strict=strict)
+
+        return cls(
+            logins=limiter("login", limits.logins),
+            failed_callbacks=limiter("failed_callback", limits.failed_callbacks),
+            failed_logout_tokens=limiter("failed_logout_token", limits.failed_logout_tokens),
+            refreshes=limiter("refresh", limits.refreshes),
+        )

@@ -1,0 +1,1 @@
+"""How often somebody may do something: rates, who counts as one, and the judgement."""

@@ -1,0 +1,65 @@
+"""Rates, who counts as one client, and buckets in memory."""
+
+import pytest
+
+from bff.clock import ManualClock
+from bff.limits.addresses import client_of
+from bff.limits.rate import Rate, retry_after
+from bff.sessions.memory_buckets import MemoryBuckets
+
+
+@pytest.mark.rule("AZ-16")
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:0DB8:0001:0002:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("unknown", "unknown"),
+        ("", ""),
+    ],
+)
+def test_an_ipv6_client_is_its_network(address: str, client: str) -> None:
+    """A host may take any address of its /64, and an IPv4 host may come on an IPv6 socket."""
+    assert client_of(address) == client
+
+
+def test_a_rate_is_that_many_at_once_and_then_one_at_a_time() -> None:
+    rate = Rate(30, 60.0)
+    assert rate.each_seconds == 2.0
+    assert rate.wait_seconds(0) == 0
+    assert rate.wait_seconds(58.0) == 0
+    assert rate.wait_seconds(59.0) == 1.0
+    assert rate.wait_seconds(60.0) == 2.0
+
+
+def test_retry_after_is_never_too_early_and_never_zero() -> None:
+    assert [retry_after(seconds) for seconds in (0.001, 1.0, 1.2, 59.9)] == [1, 1, 2, 60]
+
+
+@pytest.mark.rule("AZ-16")
+def test_empty_buckets_are_forgotten() -> None:
+    """A flood from many addresses leaves nothing behind once it is over."""
+    clock = ManualClock()
+    buckets = MemoryBuckets(clock)
+    for number in range(10_000):
+        buckets.fill(f"login:{number}", seconds=1, size_seconds=60, to_the_brim=False)
+        clock.advance(0.01)
+    assert len(buckets) <= 110
+    clock.advance(60)
+    for _ in range(100):
+        buckets.fill("login:one", seconds=1, size_seconds=60, to_the_brim=False)
+    assert len(buckets) == 1
+
+
+def test_a_bucket_that_is_filled_again_is_not_forgotten() -> None:
+    clock = ManualClock()
+    buckets = MemoryBuckets(clock)
+    for _ in range(100):
+        buckets.fill("one", seconds=1, size_seconds=60, to_the_brim=False)
+        clock.advance(0.9)
+    assert buckets.fill("one", seconds=0, size_seconds=60, to_the_brim=False) == pytest.approx(10.0)
