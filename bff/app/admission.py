@@ -18,4 +18,4 @@ def admission(core: Core, settings: GateSettings) -> Admission:
         refresh_policy=core.refresh_policy,
         clock=core.clock,
     )
-    return Admission(gate, core.sessions, core.coordinator, core.client_tokens)
+    return Admission(gate, core.sessions, core.coordinator, core.client_tokens, core.limits.calls)

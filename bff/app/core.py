@@ -113,6 +113,7 @@ class Core:
         """Does not fail when the store or the OP is down."""
         await self.sessions.start()
         self.bonds.start()
+        self.limits.start()
         await self.relying_party.start()
 
     async def close(self, seconds: float) -> None:
@@ -122,6 +123,7 @@ class Core:
         # In this order: what one of them still does may give work to the next.
         for part in (self.op_logout, self.coordinator, self.ender):
             await part.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
+        await self.limits.close()
         await self.bonds.close()
         await self.relying_party.close()
         await self.sessions.close()

@@ -5,6 +5,7 @@ from typing import Self
 
 from bff.clock import Clock
 from bff.config.settings import Settings
+from bff.limits.calls import CallLimit
 from bff.limits.limiter import Limiter
 from bff.limits.rate import Rate
 from bff.observability.metrics import Metrics
@@ -13,12 +14,13 @@ from bff.sessions.store import SessionStore
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The first three count by client address, the last by session."""
+    """The first three count by client address, the others by session. `calls` None: no limit."""
 
     logins: Limiter
     failed_callbacks: Limiter
     failed_logout_tokens: Limiter
     refreshes: Limiter
+    calls: CallLimit | None
 
     @classmethod
     def build(cls, settings: Settings, store: SessionStore, clock: Clock, metrics: Metrics) -> Self:
@@ -34,4 +36,17 @@ class Limits:
             failed_callbacks=limiter("failed_callback", limits.failed_callbacks),
             failed_logout_tokens=limiter("failed_logout_token", limits.failed_logout_tokens),
             refreshes=limiter("refresh", limits.refreshes),
+            calls=(
+                CallLimit(limits.api_calls, store, clock, metrics)
+                if limits.api_calls is not None
+                else None
+            ),
         )
+
+    def start(self) -> None:
+        if self.calls is not None:
+            self.calls.start()
+
+    async def close(self) -> None:
+        if self.calls is not None:
+            await self.calls.close()

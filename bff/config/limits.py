@@ -36,6 +36,12 @@ class LimitSettings(Section):
         description="Refreshes of one session. Past it calls go on with the token there is, until "
         "that has expired.",
     )
+    api_calls: RateLimit = Field(
+        default="off",
+        validate_default=True,
+        description="API calls of one session, those that proxies ask for included. Judged in "
+        "memory and shared in the background: with several processes it is approximate.",
+    )
     when_store_down: Literal["allow", "refuse"] = Field(
         default="allow",
         description="What happens to logins, callbacks, logout tokens and refreshes that can't be "

@@ -1,9 +1,12 @@
 """The one shell around the gate: waits for what a decision needs, then asks again."""
 
-from bff.errors import BffError, GrantRejected
+from collections.abc import Callable
+
+from bff.errors import BffError, GrantRejected, RateLimited
 from bff.gate.decision import Gate
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
+from bff.limits.rate import retry_after
 from bff.model import Session
 from bff.sessions.sessions import Sessions
 from bff.tokens.client_tokens import ClientTokens
@@ -11,7 +14,11 @@ from bff.tokens.coordinator import RefreshCoordinator
 
 
 class Admission:
-    """Shared by everything that lets requests pass."""
+    """Shared by everything that lets requests pass.
+
+    `over_limit` is asked once for each call of a session: None lets it pass, else it is how many
+    seconds to wait. It must do no I/O.
+    """
 
     def __init__(
         self,
@@ -19,11 +26,13 @@ class Admission:
         sessions: Sessions,
         coordinator: RefreshCoordinator,
         client_tokens: ClientTokens,
+        over_limit: Callable[[str], float | None] | None = None,
     ) -> None:
         self._gate = gate
         self._sessions = sessions
         self._coordinator = coordinator
         self._client_tokens = client_tokens
+        self._over_limit = over_limit
 
     async def admit(self, head: RequestHead) -> Forward | Local | Answer:
         """The final decision. A forwarded request counts as activity of its session."""
@@ -33,9 +42,7 @@ class Admission:
     def decide(self, head: RequestHead) -> Decision:
         """The decision, as far as it can be made at once: `settle` what has to wait."""
         decision = self._gate.decide(head)
-        if isinstance(decision, Forward):
-            self._note_activity(decision)
-        return decision
+        return self._admitted(decision) if isinstance(decision, Forward) else decision
 
     async def settle(self, head: RequestHead, wait: Wait) -> Forward | Local | Answer:
         """Wait for what is needed and ask again, until the decision is final."""
@@ -48,9 +55,7 @@ class Admission:
             except BffError as error:
                 return Answer(error, decision.identity)
             decision = self._gate.decide(head, known)
-        if isinstance(decision, Forward):
-            self._note_activity(decision)
-        return decision
+        return self._admitted(decision) if isinstance(decision, Forward) else decision
 
     async def with_another_token(self, head: RequestHead, session: Session) -> Forward | None:
         """The decision for a request whose token an API has refused, with a newer token.
@@ -63,11 +68,19 @@ class Admission:
         decision = self._gate.decide(head, Known(session=newer, refreshed=True))
         return decision if isinstance(decision, Forward) else None
 
-    def _note_activity(self, decision: Forward) -> None:
-        if decision.session is not None:
-            self._sessions.touch(decision.session)
-            if decision.refresh_due:
-                self._coordinator.refresh_soon(decision.session)
+    def _admitted(self, decision: Forward) -> Forward | Answer:
+        session = decision.session
+        if session is None:
+            return decision
+        if self._over_limit is not None:
+            wait = self._over_limit(session.key)
+            if wait is not None:
+                error = RateLimited("api_call", retry_after=retry_after(wait))
+                return Answer(error, decision.identity)
+        self._sessions.touch(session)
+        if decision.refresh_due:
+            self._coordinator.refresh_soon(session)
+        return decision
 
     async def _find(self, wait: Wait) -> Known:
         if wait.needs is Needs.SESSION:

@@ -56,6 +56,16 @@ class Limited:
             assert problem.get("retry_after", 0) == wait
             return answer.status, problem.get("code", ""), wait
 
+    async def call(self, base: str, cookie: str) -> int:
+        """The status of an API call with a cookie, at one of several gateways."""
+        headers = {
+            "Host": self.stack.public_url.removeprefix("http://"),
+            "Cookie": cookie,
+            "X-CSRF": "1",
+        }
+        async with self._http.get(f"{base}/api/me", headers=headers) as answer:
+            return answer.status
+
     async def metric(self, kind: str) -> float:
         """How many of a kind were refused, as Prometheus would hear."""
         async with self._http.get(f"{self.stack.admin_url}/metrics") as answer:
@@ -243,3 +253,67 @@ async def test_a_session_that_is_refreshed_too_often_goes_on_with_the_token_it_h
         clock.advance(1700)
         assert (await browser.fetch("GET", "/api/me")).status == 200
         assert gateway.stack.op.refreshes == 3
+
+
+async def test_calls_past_the_limit_are_refused_and_the_session_stays() -> None:
+    """Told when to come again; another session of the same user is another matter."""
+    clock = ManualClock()
+    async with (
+        limited('api_calls = "5/minute"', clock=clock, access_token_seconds=600) as gateway,
+        Browser() as browser,
+        Browser() as other,
+    ):
+        await log_in(browser, gateway.stack)
+        await log_in(other, gateway.stack)
+        for _ in range(5):
+            assert (await browser.fetch("GET", "/api/me")).status == 200
+        refused = await browser.fetch("GET", "/api/me")
+        assert (refused.status, refused.json()["code"]) == (429, "rate_limited")
+        assert refused.headers["Retry-After"] == "12"
+        assert not refused.headers.getall("Set-Cookie", [])
+        assert await gateway.metric("api_call") == 1
+        assert (await browser.fetch("GET", "/bff/user")).status == 200
+        assert (await other.fetch("GET", "/api/me")).status == 200
+        clock.advance(12)
+        assert (await browser.fetch("GET", "/api/me")).status == 200
+        assert (await browser.fetch("GET", "/api/me")).status == 429
+
+
+async def test_calls_are_not_limited_unless_configured() -> None:
+    async with limited("") as gateway, Browser() as browser:
+        await log_in(browser, gateway.stack)
+        statuses = {(await browser.fetch("GET", "/api/me")).status for _ in range(400)}
+        assert statuses == {200}
+
+
+async def test_calls_at_one_gateway_count_at_another(own_redis: RedisServer) -> None:
+    """Within about a second, and without a command to Redis in any call's way."""
+    limits = 'api_calls = "40/hour"'
+    async with limited(limits, store=own_redis.url) as gateway, Browser() as browser:
+        await log_in(browser, gateway.stack)
+        for _ in range(40):
+            assert (await browser.fetch("GET", "/api/me")).status == 200
+        assert (await browser.fetch("GET", "/api/me")).status == 429
+        async with gateway.stack.replica() as other:
+
+            async def is_heard_of() -> bool:
+                cookie = f"bff={browser.cookies.get('bff')}"
+                answer = await gateway.call(other, cookie)
+                calls.append(answer)
+                return answer == 429
+
+            calls: list[int] = []
+            await until(is_heard_of, seconds=20, every=0.1)
+            # A tenth of the rate, and what came in the second until it was told of.
+            assert 4 <= calls.count(200) <= 30
+
+
+async def test_calls_within_the_limit_cost_redis_next_to_nothing(own_redis: RedisServer) -> None:
+    limits = 'api_calls = "10000/hour"'
+    async with limited(limits, store=own_redis.url) as gateway, Browser() as browser:
+        await log_in(browser, gateway.stack)
+        await browser.fetch("GET", "/api/me")
+        before = scripts_run(own_redis)
+        for _ in range(200):
+            assert (await browser.fetch("GET", "/api/me")).status == 200
+        assert scripts_run(own_redis) == before

@@ -4,7 +4,10 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.limits.addresses import client_of
+from bff.limits.calls import CallLimit
 from bff.limits.rate import Rate, retry_after
+from bff.observability.metrics import Metrics
+from bff.sessions.memory import MemoryStore
 from bff.sessions.memory_buckets import MemoryBuckets
 
 
@@ -63,3 +66,32 @@ def test_a_bucket_that_is_filled_again_is_not_forgotten() -> None:
         buckets.fill("one", seconds=1, size_seconds=60, to_the_brim=False)
         clock.advance(0.9)
     assert buckets.fill("one", seconds=0, size_seconds=60, to_the_brim=False) == pytest.approx(10.0)
+
+
+async def test_two_processes_come_to_share_what_they_let_through() -> None:
+    """Never less than the rate together, and no more once they have told each other."""
+    clock = ManualClock()
+    store = MemoryStore(clock)
+    rate = Rate(100, 3600.0)
+    one, other = (CallLimit(rate, store, clock, Metrics()) for _ in range(2))
+    assert [one("s") for _ in range(60)] == [None] * 60
+    await one.share()
+    assert [other("s") for _ in range(10)] == [None] * 10
+    await other.share()
+    passed = sum(other("s") is None for _ in range(100))
+    assert passed == 30
+    await other.share()
+    assert [one("s") for _ in range(9)] == [None] * 9  # a tenth is not worth telling
+    assert one("t") is None
+
+
+async def test_calls_that_leaked_away_are_forgotten() -> None:
+    """A session that has gone quiet takes no memory."""
+    clock = ManualClock()
+    limit = CallLimit(Rate(60, 60.0), MemoryStore(clock), clock, Metrics())
+    for number in range(100):
+        limit(f"{number}")
+    assert len(limit) == 100
+    clock.advance(1.01)
+    await limit.share()
+    assert len(limit) == 0
