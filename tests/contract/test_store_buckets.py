@@ -29,6 +29,14 @@ async def test_a_bucket_takes_what_fits_and_no_more(store: SessionStore, key: st
     assert await store.fill(key + "x", seconds=HOUR, size_seconds=HOUR) == 0
 
 
+async def test_what_does_not_fit_adds_nothing(store: SessionStore, key: str) -> None:
+    """Who goes on asking while refused waits no longer for it."""
+    await store.fill(key, seconds=HOUR * 0.75, size_seconds=HOUR)
+    for _ in range(2):
+        before = await store.fill(key, seconds=HOUR / 2, size_seconds=HOUR)
+        assert before == pytest.approx(HOUR * 0.75, abs=5)
+
+
 async def test_looking_adds_nothing(store: SessionStore, key: str) -> None:
     assert await store.fill(key, seconds=0, size_seconds=HOUR) == 0
     assert await store.fill(key, seconds=0, size_seconds=HOUR) == 0

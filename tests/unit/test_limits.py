@@ -81,8 +81,19 @@ async def test_two_processes_come_to_share_what_they_let_through() -> None:
     passed = sum(other("s") is None for _ in range(100))
     assert passed == 30
     await other.share()
-    assert [one("s") for _ in range(9)] == [None] * 9  # a tenth is not worth telling
-    assert one("t") is None
+
+
+async def test_less_than_a_tenth_of_the_rate_is_not_worth_a_command() -> None:
+    """So that a call costs a fraction of one, however slowly calls come."""
+    clock = ManualClock()
+    store = MemoryStore(clock)
+    limit = CallLimit(Rate(100, 3600.0), store, clock, Metrics())
+    told = []
+    for _ in range(30):
+        limit("s")
+        await limit.share()
+        told.append(await store.fill("api_call:s", seconds=0, size_seconds=3600))
+    assert told == [0.0] * 9 + [360.0] * 10 + [720.0] * 10 + [1080.0]
 
 
 async def test_calls_that_leaked_away_are_forgotten() -> None:
