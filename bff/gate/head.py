@@ -1,7 +1,8 @@
 """A request's head as it came off the wire, and one pass over its fields.
 
-Every field name is judged in lower case with `_` read as `-`, because upstreams (WSGI, CGI) fold
-the two: `X_Forwarded_User` is `X-Forwarded-User` to them, so it must be to us.
+Every field name is judged in lower case with all but letters and digits read as `-`, because
+upstreams (WSGI, CGI, FastCGI) fold them: `X_Forwarded_User`, and to some `X.Forwarded.User`, is
+`X-Forwarded-User`, so it must be to us.
 """
 
 from collections.abc import Iterable, Sequence
@@ -68,6 +69,7 @@ _READ_AND_PASSED = frozenset(
     }
 )
 _TAKEN = HOP_BY_HOP | OURS
+_FOLDED = bytes(byte if bytes((byte,)).isalnum() else 0x2D for byte in range(256))
 
 
 @dataclass(slots=True)  # made for every request: frozen ones take three times as long to make
@@ -133,9 +135,10 @@ class FieldReader:
     def _judge(self, raw: bytes) -> tuple[bool, bytes | None]:
         """Whether an upstream may see it, and the name under which it is read, if it is."""
         name = raw.lower()
+        folded = name.translate(_FOLDED)
         judgement: tuple[bool, bytes | None]
-        if b"_" in name:
-            judgement = not is_ours(name), None
+        if folded != name:  # nothing is read by such a name, and nobody else may read it as ours
+            judgement = not is_ours(folded) and folded not in self._passed_too, None
         elif name in _TAKEN or name.startswith(OUR_FAMILIES):
             judgement = False, name
         else:
@@ -156,7 +159,7 @@ def scan(fields: Iterable[Field], extra_names: Iterable[bytes] = ()) -> ScannedF
 
 def is_ours(name: bytes) -> bool:
     """Whether a field name, in whatever spelling, is one that only the gateway may set."""
-    folded = name.lower().replace(b"_", b"-")
+    folded = name.lower().translate(_FOLDED)
     return folded in _TAKEN or folded.startswith(OUR_FAMILIES)
 
 

@@ -4,11 +4,13 @@ A marker with an unknown id always ends the run. With `--rules` the run ends wit
 fails when a row in scope has no test, or none that ran, or one that failed.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
 
+from tests.rules.counts import vectors
 from tests.rules.table import Row, the_table
 
 NAME = "security-rules"
@@ -67,20 +69,27 @@ class Guards:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("security rules")
-        for line in self.lines(the_table().rows.values()):
-            terminalreporter.write_line(line)
+        table = the_table()
+        for row in table.rows.values():
+            terminalreporter.write_line(self.line(row))
+        terminalreporter.write_line(f"rules: {self.counts(table.rules)}")
+        terminalreporter.write_line(f"advisories: {self.counts(table.advisories)}")
+        numbers = ", ".join(f"{number} {corpus}" for corpus, number in vectors().items())
+        terminalreporter.write_line(f"vectors: {numbers}")
 
-    def lines(self, rows: Iterable[Row]) -> list[str]:
-        """The table, and below it how many rows came to which result."""
-        counts: dict[str, int] = {}
-        found = []
-        for row in rows:
-            result = self.result(row)
-            counts[result] = counts.get(result, 0) + 1
-            number = len(self.tests.get(row.id, ()))
-            said = row.rule if row.not_built is None else row.not_built
-            found.append(f"{row.id:<28} {result:<10}{number:>4}  {said} [{row.source}]")
-        return [*found, ", ".join(f"{number} {result}" for result, number in counts.items())]
+    def line(self, row: Row) -> str:
+        """A row with its result and how many tests it has."""
+        said = row.rule if row.not_built is None else row.not_built
+        number = len(self.tests.get(row.id, ()))
+        return f"{row.id:<28} {self.result(row):<10}{number:>4}  {said} [{row.source}]"
+
+    def counts(self, rows: Iterable[Row]) -> str:
+        """How many rows came to which result, and by how many tests."""
+        rows = list(rows)
+        results = Counter(self.result(row) for row in rows)
+        tests = set[str]().union(*(self.tests.get(row.id, ()) for row in rows))
+        named = ", ".join(f"{number} {result}" for result, number in results.items())
+        return f"{len(rows)}: {named}; by {len(tests)} tests"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

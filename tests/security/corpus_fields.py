@@ -25,6 +25,12 @@ HOP_BY_HOP = [
     "Proxy-Authentication-Info", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings",
 ]  # fmt: skip
 
+# Read by the gate and passed as the browser sent them: in this spelling only.
+JUDGED = [
+    "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User", "User-Agent",
+    "Content-Length", "Sec-WebSocket-Key", "Access-Control-Request-Method", "X-CSRF",
+]  # fmt: skip
+
 NAMES = [*IDENTITY, *ADDRESS, *MEANING, *HOP_BY_HOP]
 
 # Near misses that are nobody's but the application's: they pass as they are.

@@ -1,10 +1,13 @@
 """The tables of paths, return URLs, cookies and fields, each entry in microseconds."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import urljoin, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bff.endpoints.return_url import HOME, safe_return_url
 from bff.errors import AmbiguousPath, BffError
@@ -33,7 +36,7 @@ def test_the_tables_are_as_large_as_they_claim() -> None:
     cookies = corpus_cookies.OURS + corpus_cookies.NOBODYS + corpus_cookies.HOSTILE
     assert len({*paths}) + len(corpus_paths.KEPT) + len(corpus_paths.NO_TARGET) >= 350
     assert len({*urls}) >= 200
-    assert len(cookies) >= 80
+    assert len(cookies) >= 450
     assert len({*corpus_fields.NAMES}) >= 60
 
 
@@ -179,3 +182,46 @@ def test_a_field_of_the_applications_passes_once_and_as_it_is(name: str) -> None
     named = (b"Connection", f"close, {name.upper()}".encode())
     describes_the_body = name == "Content-Type"
     assert scan([named, field], frozenset()).passed == ([field] if describes_the_body else [])
+
+
+# --- properties beside the tables
+
+TOKEN_CHARS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+OURS_FOLDED = {re.sub("[^a-z0-9]", "-", name.lower()) for name in corpus_fields.NAMES}
+MARKS = st.sampled_from("!#$%&'*+-.^_`|~")
+
+
+@st.composite
+def a_spelling(draw: st.DrawFn) -> str:
+    """A name of ours with each letter in some case and each hyphen as some mark."""
+    name = draw(st.sampled_from(corpus_fields.NAMES))
+    return "".join(
+        draw(MARKS) if char == "-" else draw(st.sampled_from((char.lower(), char.upper())))
+        for char in name
+    )
+
+
+@pytest.mark.rule("PX-06")
+@given(st.lists(st.one_of(a_spelling(), st.text(TOKEN_CHARS, min_size=1, max_size=20)), max_size=8))
+def test_whatever_fields_are_sent_none_that_folds_to_ours_passes(names: list[str]) -> None:
+    passed = scan([(name.encode(), b"x") for name in names], frozenset()).passed
+    for name, _ in passed:
+        assert re.sub("[^a-z0-9]", "-", name.decode().lower()) not in OURS_FOLDED
+    others = [name for name in names if name.isalnum() and name.lower() not in OURS_FOLDED]
+    assert [name.encode() for name in others] == [name for name, _ in passed if name.isalnum()]
+
+
+OTHER_COOKIES = st.from_regex(r"[a-z]{1,5}=[a-z0-9\"=,]{0,8}|[a-z]{0,3}", fullmatch=True)
+
+
+@pytest.mark.rule("CK-09")
+@given(st.lists(OTHER_COOKIES), st.lists(OTHER_COOKIES), st.sampled_from(("; ", ";", "\n")))
+def test_one_cookie_of_ours_is_found_among_any_and_two_are_nobodys(
+    before: list[str], after: list[str], joint: str
+) -> None:
+    """`joint`: in one line, or each in a line of its own."""
+    ours = f"{COOKIE.name}={GOOD.value}"
+    one = joint.join([*before, ours, *after])
+    two = joint.join([*before, ours, *after, f"{COOKIE.name}={BAD.value}"])
+    assert key_of([line.encode() for line in one.split("\n")]) == GOOD.key
+    assert key_of([line.encode() for line in two.split("\n")]) is None

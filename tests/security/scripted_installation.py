@@ -1,0 +1,124 @@
+"""A gateway whose OP says whatever a test wants, and somebody who talks to it byte by byte.
+
+The public URL is https://app.example, as behind a proxy that ends TLS. Time stands still unless a
+test moves it.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from bff.app import Gateway
+from bff.clock import ManualClock
+from tests.raw_upstream import RawUpstream, raw_upstream
+from tests.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
+from tests.security.kept_connection import KeptConnection, Reply, kept_connection
+from tests.stack import Ports, free_port, gateway_toml, running, settings_from
+
+HOST = "app.example"
+ORIGIN = f"https://{HOST}"
+SESSION = "__Host-Http-bff"
+LIMITS = """
+[limits]
+logins = "off"
+failed_callbacks = "off"
+"""
+
+
+@dataclass(slots=True)
+class Visitor:
+    """A browser's cookies and nothing else of a browser."""
+
+    connection: KeptConnection
+    op: ScriptedOp
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    async def get(self, target: str, *lines: str) -> Reply:
+        """A GET with the cookies there are; those of the answer are kept."""
+        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        head = [f"GET {target} HTTP/1.1", f"Host: {HOST}", "X-CSRF: 1", *lines]
+        head += [f"Cookie: {cookie}"] if cookie else []
+        reply = await self.connection.ask(("\r\n".join(head) + "\r\n\r\n").encode("latin-1"))
+        for value in reply.values(b"set-cookie"):
+            name, _, rest = value.decode().partition("=")
+            self.cookies[name] = rest.partition(";")[0]
+            if "Max-Age=0" in rest:
+                del self.cookies[name]
+        return reply
+
+    async def start(self, query: str = "", *lines: str) -> str:
+        """Start a login; its `state`. The OP will put its nonce into the ID token."""
+        reply = await self.get(f"/bff/login{'?' if query else ''}{query}", *lines)
+        assert reply.status == 302, (query, reply)
+        sent = parse_qs(urlsplit(location_of(reply)).query)
+        self.op.nonce = sent["nonce"][0]
+        return sent["state"][0]
+
+    async def come_back(self, state: str, **answer: str) -> Reply:
+        """From the OP, with a code unless the answer is another."""
+        query = urlencode({"state": state, **(answer or {"code": "the-code"})})
+        return await self.get(f"/bff/callback?{query}")
+
+    async def log_in(self) -> Reply:
+        return await self.come_back(await self.start())
+
+
+@dataclass(slots=True)
+class ScriptedInstallation:
+    op: ScriptedOp
+    clock: ManualClock
+    upstream: RawUpstream
+    visitor: Visitor
+    gateway_port: int
+    admin: KeptConnection
+
+    @asynccontextmanager
+    async def another_visitor(self) -> AsyncIterator[Visitor]:
+        async with kept_connection(self.gateway_port) as connection:
+            yield Visitor(connection, self.op)
+
+    async def sessions(self) -> list[dict[str, Any]]:
+        """All of those the OP's user has, as an administrator sees them."""
+        asked = f"GET /sessions?sub={self.op.sub} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        reply = await self.admin.ask(asked.encode())
+        assert reply.status == 200, reply
+        found: list[dict[str, Any]] = json.loads(reply.body)["sessions"]
+        return found
+
+
+@asynccontextmanager
+async def scripted_installation(
+    oidc: str = "", prepare: Callable[[ScriptedOp], object] = lambda _: None
+) -> AsyncIterator[ScriptedInstallation]:
+    """`prepare` is handed the OP before the gateway starts."""
+    clock = ManualClock()
+    async with AsyncExitStack() as stack:
+        op = await ScriptedOp(clock).start()
+        stack.push_async_callback(op.close)
+        prepare(op)
+        upstream = await stack.enter_async_context(raw_upstream())
+        ports = Ports(free_port(), free_port(), urlsplit(op.issuer).port or 0, upstream.port)
+        environ = {
+            "BFF_SERVER__PUBLIC_URL": ORIGIN,
+            "BFF_OIDC__CLIENT_ID": CLIENT_ID,
+            "BFF_OIDC__CLIENT_SECRET": CLIENT_SECRET,
+        }
+        settings = settings_from(gateway_toml(ports, oidc=oidc, extra=LIMITS), environ)
+        await stack.enter_async_context(running(Gateway(settings, clock)))
+        public = await stack.enter_async_context(kept_connection(ports.gateway))
+        admin = await stack.enter_async_context(kept_connection(ports.admin))
+        yield ScriptedInstallation(op, clock, upstream, Visitor(public, op), ports.gateway, admin)
+
+
+def location_of(reply: Reply) -> str:
+    (location,) = reply.values(b"location")
+    return location.decode()
+
+
+def code_of(reply: Reply) -> str:
+    """The stable code of a refusal, empty for anything else."""
+    is_problem = reply.values(b"content-type") == [b"application/problem+json"]
+    return str(json.loads(reply.body)["code"]) if is_problem else ""
