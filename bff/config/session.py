@@ -105,8 +105,8 @@ class SessionSettings(Section):
     cache_max_age: Annotated[Duration, Between("100ms", "60s")] = Field(
         default="5s",
         validate_default=True,
-        description="After this long a session held in memory is read again from the store. "
-        "Logouts take effect at once all the same.",
+        description="For so long a session held in memory is good without news from the store; "
+        "then it is read again. Logouts take effect at once all the same.",
     )
     cache_entries: Annotated[StrictInt, Field(ge=1, le=10_000_000)] = Field(
         default=10_000,

@@ -31,7 +31,8 @@ class Ticket:
 
 
 class SessionCache:
-    """Least recently used entries go first; one older than `seconds` is not served."""
+    """Least recently used entries go first. One that was neither read nor vouched for in the last
+    `seconds` is not served."""
 
     def __init__(self, *, entries: int, seconds: float) -> None:
         self._limit = entries
@@ -39,6 +40,7 @@ class SessionCache:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._tickets: dict[str, set[Ticket]] = {}
         self._number = 0
+        self._vouched_at = 0.0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -46,7 +48,7 @@ class SessionCache:
     def get(self, key: str, now: float) -> Session | None:
         """A session that is fresh enough to act on and has not expired."""
         entry = self._entries.get(key)
-        if entry is None or not 0 <= now - entry.read_at < self._seconds:
+        if entry is None or not 0 <= now - self._known_at(entry) < self._seconds:
             return None
         if not entry.session.is_live(now):
             return None
@@ -54,8 +56,8 @@ class SessionCache:
         return entry.session
 
     def __iter__(self) -> Iterator[tuple[Session, float]]:
-        """What is held, and when each was read; the least recently used first."""
-        return ((entry.session, entry.read_at) for entry in self._entries.values())
+        """What is held, and when each was known to be so; the least recently used first."""
+        return ((entry.session, self._known_at(entry)) for entry in self._entries.values())
 
     def begin(self, key: str, now: float) -> Ticket:
         """Before asking the store; every ticket must come back to `finish`."""
@@ -98,6 +100,10 @@ class SessionCache:
         for ticket in self._tickets.get(key, ()):
             ticket.void = True
 
+    def vouch(self, at: float) -> None:
+        """All that was changed before `at` has been told: what is held was still true then."""
+        self._vouched_at = max(self._vouched_at, at)
+
     def clear(self) -> None:
         """Changes may have been missed: nothing read up to now can be relied on."""
         self._entries.clear()
@@ -110,3 +116,6 @@ class SessionCache:
         entry = self._entries.get(key)
         if entry is not None and entry.session.idle_expires_at < idle_expires_at:
             entry.session = replace(entry.session, idle_expires_at=idle_expires_at)
+
+    def _known_at(self, entry: _Entry) -> float:
+        return max(entry.read_at, self._vouched_at)

@@ -7,7 +7,7 @@ the injected clock: on access, and by a sweep of bounded length with every write
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bff.clock import Clock
@@ -68,6 +68,9 @@ class MemoryStore:
     def watch(self, listener: StoreListener) -> None:
         self._listeners.append(listener)
 
+    def say_saved(self, *, saved: bool) -> None:
+        """There is nobody else to be told."""
+
     # --- sessions
 
     async def create(
@@ -114,6 +117,15 @@ class MemoryStore:
         moved = min(self._clock.now() + idle_seconds, record.expires_at)
         record.idle_expires_at = max(record.idle_expires_at, moved)
         return True
+
+    async def touch_all(self, idle_seconds: Mapping[str, float]) -> frozenset[str]:
+        return frozenset(
+            [
+                key
+                for key, left in idle_seconds.items()
+                if not await self.touch(key, idle_seconds=left)
+            ]
+        )
 
     async def delete(
         self,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from bff.sessions.beats import Beat
+
 log = structlog.get_logger("bff.sessions")
 
 TOLD_ENTRIES = 10_000
@@ -18,6 +20,7 @@ class Observer:
     on_changed: Callable[[str], None] | None
     on_ended: Callable[[str, str], None] | None
     on_watch: Callable[[bool], None] | None
+    on_beat: Callable[[Beat], None] | None
 
 
 class Observers:
@@ -61,6 +64,11 @@ class Observers:
         for observer in tuple(self._observers):
             if observer.on_watch is not None:
                 _call(observer.on_watch, watching)
+
+    def beat(self, beat: Beat) -> None:
+        for observer in tuple(self._observers):
+            if observer.on_beat is not None:
+                _call(observer.on_beat, beat)
 
 
 def _call(callback: Callable[..., None], *arguments: object) -> None:

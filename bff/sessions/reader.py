@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from bff.clock import Clock
 from bff.errors import StoreUnavailable
 from bff.model import Session
+from bff.sessions.beats import Beat
 from bff.sessions.cache import SessionCache
 from bff.sessions.last_known import LastKnown
 from bff.sessions.observers import Observers
@@ -126,3 +127,9 @@ class SessionReader:
         self._reads.close_all_to_joiners()
         self.watching = watching
         self._observers.watching(watching=watching)
+
+    def on_proven(self, at: float) -> None:
+        self._cache.vouch(at)
+
+    def on_beat(self, beat: Beat) -> None:
+        self._observers.beat(beat)

@@ -13,6 +13,7 @@ from redis.asyncio.client import PubSub
 
 from bff.sessions.changes import CHANGED, ENDED, decode_change
 from bff.sessions.redis_client import FAILURES, RedisClient
+from bff.sessions.redis_pulse import Pulse
 from bff.sessions.store import StoreListener
 
 log = structlog.get_logger("bff.sessions")
@@ -32,11 +33,17 @@ class ChangeStream:
     """Tells `listeners` of every write by any process."""
 
     def __init__(
-        self, client: RedisClient, channel: str, listeners: Sequence[StoreListener]
+        self,
+        client: RedisClient,
+        channel: str,
+        listeners: Sequence[StoreListener],
+        pulse: Pulse,
     ) -> None:
         self._client = client
         self._channel = channel
         self._listeners = listeners
+        self._pulse = pulse
+        self._pulse_channel = pulse.channel.encode()
         self._watching = False
         self._task: asyncio.Task[None] | None = None
 
@@ -69,7 +76,7 @@ class ChangeStream:
         redis = await self._client.subscriber()
         try:
             async with redis.pubsub() as pubsub:
-                await pubsub.subscribe(self._channel)
+                await pubsub.subscribe(self._channel, self._pulse.channel)
                 await self._follow(pubsub)
         finally:
             await redis.aclose()
@@ -81,16 +88,19 @@ class ChangeStream:
             message = await pubsub.get_message(timeout=HEALTH_SECONDS)
             if message is not None:
                 asked = False
-                self._handle(message["type"], message["data"])
+                self._handle(message["type"], message["channel"], message["data"])
             elif asked:
                 raise _Silent
             else:
                 asked = True
                 await pubsub.ping()
 
-    def _handle(self, kind: str, data: object) -> None:
-        if kind == "subscribe":
+    def _handle(self, kind: str, channel: object, data: object) -> None:
+        is_beat = channel == self._pulse_channel
+        if kind == "subscribe" and is_beat:  # the second of the two
             self._tell_watching(watching=True)
+        elif kind == "message" and is_beat:
+            self._pulse.hear(data)
         elif kind == "message":
             self._tell_change(data)
 
@@ -109,5 +119,9 @@ class ChangeStream:
     def _tell_watching(self, *, watching: bool) -> None:
         if watching != self._watching:
             self._watching = watching
+            if not watching:
+                self._pulse.lost()
             for listener in self._listeners:
                 listener.on_watch(watching=watching)
+            if watching:
+                self._pulse.gained()

@@ -7,7 +7,7 @@ with nothing but the class of the error: texts of redis-py may repeat what was s
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +75,16 @@ class RedisClient:
         if self._url.kind in {"sentinel", "cluster"}:
             self._watch.start()
 
+    @property
+    def has_slots(self) -> bool:
+        """Keys of one step must belong together, as in a cluster."""
+        return self._url.kind == "cluster"
+
+    @property
+    def configuration(self) -> str | None:
+        """Which nodes hold the data, to compare with what others say; None: only one can."""
+        return self._watch.known
+
     async def call(self, *command: str | bytes | int) -> Any:
         """One command. Raises `StoreUnavailable`."""
         async with self._bounded():
@@ -88,6 +98,17 @@ class RedisClient:
                 return await self._redis.execute_command("EVALSHA", sha, len(keys), *keys, *args)
             except NoScriptError:
                 return await self._redis.execute_command("EVAL", script, len(keys), *keys, *args)
+
+    async def publish(self, channel: str, messages: Callable[[int], list[str]]) -> None:
+        """One message at each of the nodes that take writes, of as many as there are of these.
+
+        Raises `StoreUnavailable`.
+        """
+        nodes = await self._nodes_with_keys()
+        for node, message in zip(nodes, messages(len(nodes)), strict=True):
+            at_node = {} if node is None else {"target_nodes": node}
+            async with self._bounded():
+                await self._redis.execute_command("PUBLISH", channel, message, **at_node)
 
     async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
         """The names of all keys like `pattern`, some at a time; one that stays is found, perhaps

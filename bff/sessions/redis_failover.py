@@ -17,14 +17,14 @@ LOOK_SECONDS = 0.5
 
 class FailoverWatch:
     """`look` says which configuration there is, or None when it can't tell; `on_failover` is
-    called when that has changed. Neither may raise."""
+    called when that has changed. Neither may raise. `known` is what was seen last."""
 
     def __init__(
         self, look: Callable[[], Awaitable[str | None]], on_failover: Callable[[], Awaitable[None]]
     ) -> None:
         self._look = look
         self._on_failover = on_failover
-        self._known: str | None = None
+        self.known: str | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -40,7 +40,7 @@ class FailoverWatch:
         while True:
             found = await self._look()
             if found is not None:
-                before, self._known = self._known, found
+                before, self.known = self.known, found
                 if before not in (None, found):
                     log.warning("store_failed_over")
                     await self._on_failover()

@@ -1,6 +1,6 @@
-"""The atomic steps of the Redis store, in Lua. Each touches keys of one slot only, and publishes
-its news in the same step as the write. Times come as arguments, by the gateway's clock, unless it
-is said otherwise.
+"""The atomic steps of the Redis store, in Lua. Each touches keys of one slot only (but for TOUCH,
+where there are no slots), and publishes its news in the same step as the write. Times come as
+arguments, by the gateway's clock, unless it is said otherwise.
 
 A session is a hash: `v` version, `d` sealed bytes, `x` absolute expiry in ms; its TTL is the idle
 expiry. Works unchanged on Valkey; needs Redis 6.2 or later.
@@ -33,15 +33,21 @@ redis.call('publish', ARGV[5], ARGV[6])
 return 1
 """
 
-# KEYS: session; ARGV: now ms, idle ms.
+# KEYS: sessions; ARGV: now ms, and the idle ms of each. Returns the places of those that are gone.
 TOUCH = """
-local expires_at = redis.call('hget', KEYS[1], 'x')
-if not expires_at then return 0 end
-local ttl = math.min(tonumber(ARGV[2]), tonumber(expires_at) - tonumber(ARGV[1]))
-if ttl > redis.call('pttl', KEYS[1]) then
-  redis.call('pexpire', KEYS[1], string.format('%.0f', ttl))
+local gone = {}
+for place, key in ipairs(KEYS) do
+  local expires_at = redis.call('hget', key, 'x')
+  if expires_at then
+    local ttl = math.min(tonumber(ARGV[place + 1]), tonumber(expires_at) - tonumber(ARGV[1]))
+    if ttl > redis.call('pttl', key) then
+      redis.call('pexpire', key, string.format('%.0f', ttl))
+    end
+  else
+    gone[#gone + 1] = place
+  end
 end
-return 1
+return gone
 """
 
 # KEYS: session; ARGV: channel, message, expected version or ''.

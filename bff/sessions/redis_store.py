@@ -8,7 +8,8 @@ What spans slots is done in steps that may be repeated, in an order that leaves 
 pointing nowhere.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 
 from bff.clock import Clock
@@ -18,6 +19,7 @@ from bff.sessions.changes import CHANGED, ENDED, Change, encode_change
 from bff.sessions.redis_changes import ChangeStream
 from bff.sessions.redis_client import RedisClient, RedisLimits
 from bff.sessions.redis_leases import RedisLeases
+from bff.sessions.redis_pulse import Pulse
 from bff.sessions.redis_url import parse_redis_url
 from bff.sessions.store import Lease, StoredRecord, StoreListener
 
@@ -39,13 +41,16 @@ class RedisStore:
         self._channel = f"{prefix}changes"
         self._leases = RedisLeases(self._client, prefix=prefix, channel=self._channel)
         self._listeners: list[StoreListener] = []
-        self._changes = ChangeStream(self._client, self._channel, self._listeners)
+        self._pulse = Pulse(self._client, f"{prefix}beats", clock, self._listeners)
+        self._changes = ChangeStream(self._client, self._channel, self._listeners, self._pulse)
 
     async def start(self) -> None:
         self._client.start()
         self._changes.start()
+        self._pulse.start()
 
     async def close(self) -> None:
+        await self._pulse.close()
         await self._changes.close()
         await self._leases.close()
         await self._client.close()
@@ -55,6 +60,9 @@ class RedisStore:
 
     def watch(self, listener: StoreListener) -> None:
         self._listeners.append(listener)
+
+    def say_saved(self, *, saved: bool) -> None:
+        self._pulse.say_saved(saved=saved)
 
     # --- sessions
 
@@ -97,10 +105,24 @@ class RedisStore:
         )
 
     async def touch(self, key: str, *, idle_seconds: float) -> bool:
-        answer = await self._client.run(
-            scripts.TOUCH, [self._session(key)], self._now_ms(), _ms(idle_seconds)
+        return not await self._touch({key: idle_seconds})
+
+    async def touch_all(self, idle_seconds: Mapping[str, float]) -> frozenset[str]:
+        if not self._client.has_slots:
+            return await self._touch(idle_seconds)
+        gone = await asyncio.gather(*(self._touch({k: s}) for k, s in idle_seconds.items()))
+        return frozenset().union(*gone)
+
+    async def _touch(self, idle_seconds: Mapping[str, float]) -> frozenset[str]:
+        """One step; in a cluster for one key only."""
+        keys = list(idle_seconds)
+        gone = await self._client.run(
+            scripts.TOUCH,
+            [self._session(key) for key in keys],
+            self._now_ms(),
+            *map(_ms, idle_seconds.values()),
         )
-        return bool(answer)
+        return frozenset(keys[place - 1] for place in gone)
 
     async def delete(
         self,

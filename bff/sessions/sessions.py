@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from bff.clock import Clock
 from bff.model import NO_CLAIMS, Session, Tokens
+from bff.sessions.beats import Beat
 from bff.sessions.cache import SessionCache
 from bff.sessions.keyring import Keyring
 from bff.sessions.last_known import LastKnown
@@ -28,6 +29,7 @@ class SessionPolicy:
     """How long sessions live, and how many of them are kept in memory for how long.
 
     `stale_seconds`: while the store is down, a session read at most that long ago goes on.
+    `gather_seconds`: activity is written that much later, for much of it to be written at once.
     """
 
     idle_seconds: float
@@ -35,6 +37,7 @@ class SessionPolicy:
     cache_entries: int = 100_000
     cache_seconds: float = 5.0
     stale_seconds: float = 0.0
+    gather_seconds: float = 0.1
 
     @property
     def touch_every_seconds(self) -> float:
@@ -59,7 +62,13 @@ class Sessions:
         self._reader = SessionReader(
             store, self._records, clock, cache, self._observers, last_known
         )
-        self._touches = Touches(store, clock, policy.idle_seconds, self._reader.forget)
+        self._touches = Touches(
+            store,
+            clock,
+            self._reader.forget,
+            idle_seconds=policy.idle_seconds,
+            gather_seconds=policy.gather_seconds,
+        )
         store.watch(self._reader)
 
     async def start(self) -> None:
@@ -87,14 +96,20 @@ class Sessions:
         on_changed: Callable[[str], None] | None = None,
         on_ended: Callable[[str, str], None] | None = None,
         on_watch: Callable[[bool], None] | None = None,
+        on_beat: Callable[[Beat], None] | None = None,
     ) -> Callable[[], None]:
         """Hear of writes by any process; returns the way to stop. None of these may block.
 
         `on_changed(key)`: the record was written or its lease released. `on_ended(key, reason)`:
         once. `on_watch(watching)`: on True, what happened before may have been missed, so whoever
         keeps a stream open for a session should load it again. Expiry is not announced.
+        `on_beat(beat)`: another process has spoken.
         """
-        return self._observers.add(Observer(on_changed, on_ended, on_watch))
+        return self._observers.add(Observer(on_changed, on_ended, on_watch, on_beat))
+
+    def say_saved(self, *, saved: bool) -> None:
+        """Tell the other processes whether we hold what the store may lack (`Beat.saved`)."""
+        self._store.say_saved(saved=saved)
 
     def on_end(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
         """`observe(on_ended=callback)`."""

@@ -11,9 +11,11 @@ and a False or None may hide an own write that was tried twice. Who must know re
 Expiry is not announced to listeners: whoever holds a stream open watches the clock as well.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from bff.sessions.beats import Beat
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,12 @@ class StoreListener(Protocol):
     def on_watch(self, *, watching: bool) -> None:
         """The stream of changes was gained (True) or lost (False). What was missed is unknown."""
 
+    def on_proven(self, at: float) -> None:
+        """Every change made before `at`, epoch seconds by our clock, has been told."""
+
+    def on_beat(self, beat: Beat) -> None:
+        """Another process speaks. `saved` is False as well where it sees other nodes than we do."""
+
 
 class SessionStore(Protocol):
     """Sessions and their indexes, leases, logins under way, what has been seen, and how often."""
@@ -59,6 +67,9 @@ class SessionStore(Protocol):
 
     def watch(self, listener: StoreListener) -> None:
         """Register a listener, before `start`."""
+
+    def say_saved(self, *, saved: bool) -> None:
+        """What the beats of this process tell the others (`Beat.saved`)."""
 
     # --- sessions
 
@@ -95,6 +106,9 @@ class SessionStore(Protocol):
     async def touch(self, key: str, *, idle_seconds: float) -> bool:
         """Move the idle expiry to `idle_seconds` from now, unless it is later already, and never
         past the absolute one. False when the record is gone."""
+
+    async def touch_all(self, idle_seconds: Mapping[str, float]) -> frozenset[str]:
+        """`touch` for many keys, in as few steps as the engine knows. Those that are gone."""
 
     async def delete(
         self,

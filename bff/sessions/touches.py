@@ -6,7 +6,7 @@ again with the time it happened, for a lost one could log out a user who was the
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -16,20 +16,28 @@ from bff.sessions.store import SessionStore
 
 log = structlog.get_logger("bff.sessions")
 
-AT_ONCE = 16
+AT_ONCE = 128
 RETRY_SECONDS = 0.5
 CLOSE_SECONDS = 3.0
 
 
 class Touches:
-    """`on_gone` is told of records that were not there any more."""
+    """`on_gone` is told of records that were not there any more. A touch waits for `gather_seconds`
+    for others to go with."""
 
     def __init__(
-        self, store: SessionStore, clock: Clock, idle_seconds: float, on_gone: Callable[[str], None]
+        self,
+        store: SessionStore,
+        clock: Clock,
+        on_gone: Callable[[str], None],
+        *,
+        idle_seconds: float,
+        gather_seconds: float,
     ) -> None:
         self._store = store
         self._clock = clock
         self._idle_seconds = idle_seconds
+        self._gather_seconds = gather_seconds
         self._on_gone = on_gone
         self._active_at: dict[str, float] = {}
         self._wake = asyncio.Event()
@@ -56,6 +64,7 @@ class Touches:
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
+            await asyncio.sleep(self._gather_seconds)
             self._wake.clear()
             try:
                 complete = await self._write_all()
@@ -70,20 +79,22 @@ class Touches:
         """One try for what is noted so far; False when the store failed, the rest is left then."""
         batch = list(self._active_at.items())
         for start in range(0, len(batch), AT_ONCE):
-            writes = [self._write(*item) for item in batch[start : start + AT_ONCE]]
-            if not all(await asyncio.gather(*writes)):
+            if not await self._write(dict(batch[start : start + AT_ONCE])):
                 return False
         return True
 
-    async def _write(self, key: str, active_at: float) -> bool:
-        idle_seconds = active_at + self._idle_seconds - self._clock.now()
-        if idle_seconds > 0:
-            try:
-                if not await self._store.touch(key, idle_seconds=idle_seconds):
-                    self._on_gone(key)
-            except StoreUnavailable as error:
-                log.warning("touch_delayed", session=key[:16], detail=error.log_detail)
-                return False
-        if self._active_at.get(key) == active_at:
-            del self._active_at[key]
+    async def _write(self, active_at: Mapping[str, float]) -> bool:
+        now = self._clock.now()
+        left = {key: at + self._idle_seconds - now for key, at in active_at.items()}
+        left = {key: seconds for key, seconds in left.items() if seconds > 0}
+        try:
+            gone = await self._store.touch_all(left) if left else ()
+        except StoreUnavailable as error:
+            log.warning("touches_delayed", sessions=len(left), detail=error.log_detail)
+            return False
+        for key in gone:
+            self._on_gone(key)
+        for key, at in active_at.items():
+            if self._active_at.get(key) == at:
+                del self._active_at[key]
         return True

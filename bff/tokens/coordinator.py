@@ -76,11 +76,14 @@ class RefreshCoordinator:
         self._flights: SingleFlight[Session] = SingleFlight()
         self._session_backoff = Backoff(clock)
         self._breaker = Breaker(clock)
-        self._calm = Calm()
-        self._rotations = Rotations(sessions, clock)
         self._waiters = ChangeWaiters()
+        self._calm = Calm(self._waiters.wake_all)
+        self._rotations = Rotations(sessions, clock)
         sessions.observe(
-            on_changed=self._waiters.wake, on_ended=self._on_ended, on_watch=self._calm.on_watch
+            on_changed=self._waiters.wake,
+            on_ended=self._on_ended,
+            on_watch=self._calm.on_watch,
+            on_beat=self._calm.on_beat,
         )
 
     def refresh_soon(self, session: Session) -> None:
@@ -177,7 +180,8 @@ class RefreshCoordinator:
                         return session
                     await self._limiter.take(key)
                     if self._may_spend(asked_at):
-                        return await self._spend(session, lease)
+                        with self._rotations.under_way():
+                            return await self._spend(session, lease)
 
     async def _lease(self, key: str) -> Lease | None:
         return await self._sessions.acquire_lease(key, ttl_seconds=self._settings.lease_seconds)

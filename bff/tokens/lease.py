@@ -79,3 +79,7 @@ class ChangeWaiters:
     def wake(self, key: str) -> None:
         for change in self._armed.get(key, ()):
             change.ring()
+
+    def wake_all(self) -> None:
+        for key in tuple(self._armed):
+            self.wake(key)

@@ -5,12 +5,17 @@ again: Redis replicates asynchronously, so that a failover may bring back a reco
 its last write, with a refresh token that is spent. Each process therefore remembers for a while
 what it wrote, and writes it again over an older version of a record that is still there.
 
+As long as something is under way or not written again, the other processes are told so, and leave
+refresh tokens alone (see `calm`).
+
 Never recreates a record, and never puts older tokens over newer ones.
 """
 
 import asyncio
 import dataclasses
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -23,7 +28,7 @@ from bff.sessions.store import Lease
 log = structlog.get_logger("bff.tokens")
 
 FIRST_PAUSE_SECONDS = 0.05
-# Well below `calm.SECONDS`: who holds rotated tokens must be first when the store is back.
+# Who holds rotated tokens must be among the first when the store is back.
 LONGEST_PAUSE_SECONDS = 0.25
 REMEMBER_SECONDS = 60.0
 REMEMBER_ENTRIES = 10_000
@@ -37,8 +42,24 @@ class Rotations:
         self._sessions = sessions
         self._clock = clock
         self._written: OrderedDict[str, tuple[float, Session]] = OrderedDict()
+        self._open: set[object] = set()
+        self._owed: set[object] = set()  # those of them that trouble with the store has met
         self._restoring: asyncio.Task[None] | None = None
+        self._gained = False  # the stream, since the last round of restoring began
         sessions.observe(on_ended=self._forget, on_watch=self._on_watch)
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """From before the OP is asked until what it answers is written."""
+        mark = object()
+        self._open.add(mark)
+        try:
+            yield
+        finally:
+            self._open.discard(mark)
+            if mark in self._owed:
+                self._owed.discard(mark)
+                self._tell()
 
     async def keep(self, updated: Session, lease: Lease) -> Session | None:
         """Write `updated` over the version it was made from, first under the lease.
@@ -62,6 +83,7 @@ class Rotations:
                     # Our own write whose answer was lost, or a newer one; or gone.
                     written = current
             except StoreUnavailable:
+                self._trouble()
                 if self._clock.now() >= updated.expires_at:
                     raise
                 await asyncio.sleep(pause)
@@ -107,25 +129,48 @@ class Rotations:
         self._written.pop(key, None)
 
     def _on_watch(self, watching: bool) -> None:
-        if watching and self._written and (self._restoring is None or self._restoring.done()):
+        if not watching:
+            return
+        self._trouble()
+        if self._restoring is not None and not self._restoring.done():
+            self._gained = True
+        elif self._written:
             self._restoring = asyncio.create_task(self._restore_all())
+            self._restoring.add_done_callback(lambda _: self._tell())
+            self._tell()
+
+    def _trouble(self) -> None:
+        self._owed |= self._open
+        self._tell()
+
+    def _tell(self) -> None:
+        is_restoring = self._restoring is not None and not self._restoring.done()
+        self._sessions.say_saved(saved=not self._owed and not is_restoring)
 
     async def _restore_all(self) -> None:
         """The newest first: they are the likeliest to have been lost."""
         now = self._clock.now()
-        keys = [key for key, (at, _) in self._written.items() if now - at <= REMEMBER_SECONDS]
-        keys.reverse()
-        for start in range(0, len(keys), RESTORED_AT_ONCE):
-            batch = keys[start : start + RESTORED_AT_ONCE]
-            await asyncio.gather(*(self._restore(key) for key in batch))
+        left = [key for key, (at, _) in self._written.items() if now - at <= REMEMBER_SECONDS]
+        while left:
+            batch = [left.pop() for _ in range(min(RESTORED_AT_ONCE, len(left)))]
+            done = await asyncio.gather(*(self._restore(key) for key in batch))
+            failed = [key for key, is_done in zip(batch, done, strict=True) if not is_done]
+            if failed:
+                left += reversed(failed)
+                await asyncio.sleep(LONGEST_PAUSE_SECONDS)
+            if self._gained:  # the store may have gone back once more
+                self._gained = False
+                left = list(self._written)
 
-    async def _restore(self, key: str) -> None:
+    async def _restore(self, key: str) -> bool:
+        """False when the store does not answer."""
         try:
             loaded = await self._sessions.load_fresh(key)
             if loaded is not None:
                 await self.restored(loaded)
         except StoreUnavailable:
-            return  # the stream will break and come back, or the next refresh restores it
+            return False
+        return True
 
 
 def _is_older(loaded: Session, known: Session) -> bool:

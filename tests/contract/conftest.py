@@ -8,6 +8,7 @@ from typing import Protocol
 import pytest
 
 from bff.clock import SystemClock
+from bff.sessions.beats import Beat
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.store import SessionStore, StoreListener
@@ -26,6 +27,8 @@ class Heard:
 
     news: list[tuple[object, ...]] = field(default_factory=list)
     watching: list[bool] = field(default_factory=list)
+    proven: list[float] = field(default_factory=list)
+    beats: list[Beat] = field(default_factory=list)
 
     def on_changed(self, key: str, *, version: int | None) -> None:
         self.news.append(("changed", key, version))
@@ -35,6 +38,12 @@ class Heard:
 
     def on_watch(self, *, watching: bool) -> None:
         self.watching.append(watching)
+
+    def on_proven(self, at: float) -> None:
+        self.proven.append(at)
+
+    def on_beat(self, beat: Beat) -> None:
+        self.beats.append(beat)
 
 
 class Engine(Protocol):

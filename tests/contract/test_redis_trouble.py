@@ -27,6 +27,7 @@ OPERATIONS: dict[str, Callable[[SessionStore], Awaitable[object]]] = {
     "load": lambda s: s.load("key"),
     "replace": lambda s: s.replace("key", b"", expected_version=1),
     "touch": lambda s: s.touch("key", idle_seconds=9),
+    "touch_all": lambda s: s.touch_all({"key": 9, "other": 9}),
     "delete": lambda s: s.delete("key", reason="logout"),
     "members": lambda s: s.members("index"),
     "acquire_lease": lambda s: s.acquire_lease("key", ttl_seconds=9),

@@ -162,3 +162,16 @@ def test_tickets_leave_nothing_behind(cache: SessionCache) -> None:
         cache.finish(cache.begin(str(n), NOW), None)
     assert not cache._tickets
     assert len(cache) == 0
+
+
+def test_what_is_vouched_for_need_not_be_read_again() -> None:
+    """While the stream of changes is known to be whole, age alone makes nothing stale."""
+    cache = SessionCache(entries=10, seconds=5)
+    cache.finish(cache.begin("k", 100.0), session("k"))
+    assert cache.get("k", 106.0) is None
+    cache.vouch(103.0)
+    assert cache.get("k", 106.0) is not None
+    assert cache.get("k", 108.0) is None
+    cache.vouch(102.0)
+    assert cache.get("k", 107.5) is not None, "an older proof takes nothing back"
+    assert [at for _, at in cache] == [103.0]
