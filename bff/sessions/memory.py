@@ -41,6 +41,8 @@ class _Login:
 class MemoryStore:
     """A `SessionStore`; see there for the rules."""
 
+    gather_seconds = 0.0
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._records: dict[str, _Record] = {}

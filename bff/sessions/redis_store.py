@@ -27,6 +27,8 @@ from bff.sessions.store import Lease, StoredRecord, StoreListener
 class RedisStore:
     """A `SessionStore`; see there for the rules. `url` is as `parse_redis_url` reads it."""
 
+    gather_seconds = 0.1
+
     def __init__(
         self,
         url: str,

@@ -29,7 +29,6 @@ class SessionPolicy:
     """How long sessions live, and how many of them are kept in memory for how long.
 
     `stale_seconds`: while the store is down, a session read at most that long ago goes on.
-    `gather_seconds`: activity is written that much later, for much of it to be written at once.
     """
 
     idle_seconds: float
@@ -37,7 +36,6 @@ class SessionPolicy:
     cache_entries: int = 100_000
     cache_seconds: float = 5.0
     stale_seconds: float = 0.0
-    gather_seconds: float = 0.1
 
     @property
     def touch_every_seconds(self) -> float:
@@ -62,13 +60,7 @@ class Sessions:
         self._reader = SessionReader(
             store, self._records, clock, cache, self._observers, last_known
         )
-        self._touches = Touches(
-            store,
-            clock,
-            self._reader.forget,
-            idle_seconds=policy.idle_seconds,
-            gather_seconds=policy.gather_seconds,
-        )
+        self._touches = Touches(store, clock, policy.idle_seconds, self._reader.forget)
         store.watch(self._reader)
 
     async def start(self) -> None:

@@ -55,7 +55,12 @@ class StoreListener(Protocol):
 
 
 class SessionStore(Protocol):
-    """Sessions and their indexes, leases, logins under way, what has been seen, and how often."""
+    """Sessions and their indexes, leases, logins under way, what has been seen, and how often.
+
+    `gather_seconds`: how long it pays to wait for more touches to come, before a step is taken.
+    """
+
+    gather_seconds: float
 
     async def start(self) -> None:
         """Open connections and the change stream. Does not fail when the store is down."""

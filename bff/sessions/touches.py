@@ -22,22 +22,14 @@ CLOSE_SECONDS = 3.0
 
 
 class Touches:
-    """`on_gone` is told of records that were not there any more. A touch waits for `gather_seconds`
-    for others to go with."""
+    """`on_gone` is told of records that were not there any more."""
 
     def __init__(
-        self,
-        store: SessionStore,
-        clock: Clock,
-        on_gone: Callable[[str], None],
-        *,
-        idle_seconds: float,
-        gather_seconds: float,
+        self, store: SessionStore, clock: Clock, idle_seconds: float, on_gone: Callable[[str], None]
     ) -> None:
         self._store = store
         self._clock = clock
         self._idle_seconds = idle_seconds
-        self._gather_seconds = gather_seconds
         self._on_gone = on_gone
         self._active_at: dict[str, float] = {}
         self._wake = asyncio.Event()
@@ -64,7 +56,7 @@ class Touches:
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
-            await asyncio.sleep(self._gather_seconds)
+            await asyncio.sleep(self._store.gather_seconds)
             self._wake.clear()
             try:
                 complete = await self._write_all()

@@ -19,7 +19,7 @@ from tests.contract.eventually import eventually
 OLD = "an old secret of at least 32 bytes, or more"
 NEW = "a new secret of at least 32 bytes, or more"
 OP = "https://op.example"
-POLICY = SessionPolicy(idle_seconds=1800, absolute_seconds=43200, gather_seconds=0)
+POLICY = SessionPolicy(idle_seconds=1800, absolute_seconds=43200)
 
 
 class SlowStore(MemoryStore):
