@@ -89,7 +89,9 @@ class Core:
                 cap=settings.session.logins_per_browser,
             ),
             browser=BrowserState(
-                SessionCookie(settings.cookie_name, secrets),
+                SessionCookie(
+                    settings.cookie_name, secrets, entries=settings.session.cache_entries
+                ),
                 Binder(secrets),
                 LogoutSid(secrets),
                 parts.browser_cookies(settings),

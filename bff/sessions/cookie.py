@@ -17,7 +17,7 @@ from typing import Literal
 from itsdangerous import BadSignature, Signer
 
 ID_BYTES = 32
-VERIFIED_ENTRIES = 50_000
+VERIFIED_ENTRIES = 10_000
 
 SameSite = Literal["strict", "lax", "none"]
 
@@ -39,11 +39,15 @@ class NewId:
 
 
 class SessionCookie:
-    """Issues and verifies session ids. `secrets`: newest first; the first signs, all verify."""
+    """Issues and verifies session ids. `secrets`: newest first; the first signs, all verify.
+    So many `entries` that verified are remembered."""
 
-    def __init__(self, name: str, secrets: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, secrets: Sequence[str], *, entries: int = VERIFIED_ENTRIES
+    ) -> None:
         self.name = name
         self._signer = _signer(secrets, "bff.session-cookie")
+        self._entries = entries
         # What verified before, by digest: a signature costs more than the rest of the decision.
         self._verified: OrderedDict[bytes, str] = OrderedDict()
 
@@ -61,7 +65,7 @@ class SessionCookie:
         session_id = _unsigned(self._signer, value)
         if session_id is None:
             return None
-        if len(self._verified) >= VERIFIED_ENTRIES:
+        if len(self._verified) >= self._entries:
             self._verified.popitem(last=False)
         self._verified[digest] = key = _sha256(session_id)
         return key
