@@ -7,8 +7,18 @@ from tests.security import (
     corpus_paths,
     corpus_return_urls,
     corpus_smuggling,
+    misbehaviours,
 )
 from tests.wire.vectors import request_vectors, response_vectors
+
+_MISBEHAVIOURS: tuple[Mapping[str, object], ...] = (
+    misbehaviours.DISCOVERY,
+    misbehaviours.LOGIN_ID_TOKEN,
+    misbehaviours.KEYS,
+    misbehaviours.TOKEN,
+    misbehaviours.USERINFO,
+    misbehaviours.LIFETIMES,
+)
 
 
 def vectors() -> dict[str, int]:
@@ -20,6 +30,7 @@ def vectors() -> dict[str, int]:
         "forwarded headers": len(corpus_smuggling.UNTRUSTED) + len(corpus_smuggling.TRUSTED),
         "return URLs": _all(corpus_return_urls.GO_HOME) + len(corpus_return_urls.KEPT),
         "cookies": len(corpus_cookies.OURS + corpus_cookies.NOBODYS + corpus_cookies.HOSTILE),
+        "OP misbehaviours": sum(map(len, _MISBEHAVIOURS)),
         "requests": len(request_vectors()),
         "upstream answers": len(response_vectors()),
     }

@@ -33,11 +33,15 @@ class KeptConnection:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         writer.write(request)
-        async with asyncio.timeout(ANSWERED_WITHIN_SECONDS):
-            reply = await _read(reader)
-            if [value.lower() for value in reply.values(b"connection")] == [b"close"]:
-                assert await reader.read() == b"", "something follows the answer"
-                self.close()
+        try:
+            async with asyncio.timeout(ANSWERED_WITHIN_SECONDS):
+                reply = await _read(reader)
+                if [value.lower() for value in reply.values(b"connection")] == [b"close"]:
+                    assert await reader.read() == b"", "something follows the answer"
+                    self.close()
+        except BaseException:
+            self.close()  # what may still come is no answer to the next request
+            raise
         return reply
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from tests.stack import Ports, free_port, gateway_toml, running, settings_from
 HOST = "app.example"
 ORIGIN = f"https://{HOST}"
 SESSION = "__Host-Http-bff"
+BINDER = "__Host-Http-bff-login"
 LIMITS = """
 [limits]
 logins = "off"
@@ -87,6 +88,11 @@ class ScriptedInstallation:
         assert reply.status == 200, reply
         found: list[dict[str, Any]] = json.loads(reply.body)["sessions"]
         return found
+
+    async def end_all(self) -> None:
+        """As an administrator can."""
+        asked = f"DELETE /sessions?sub={self.op.sub} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert (await self.admin.ask(asked.encode())).status == 200
 
 
 @asynccontextmanager
