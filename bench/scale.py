@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`max_ages_seconds`: of `session.cache_max_age`, the default and the most that may be set."""
+    """`rotation_seconds`: how long many sessions are measured, whose activity is written once a
+    minute."""
 
     name: str
     rounds: int
     seconds: float
     warm_up_seconds: float
     sessions: tuple[int, ...]
-    max_ages_seconds: tuple[int, ...]
+    rotation_seconds: float
     transfers: int
     streams: int
     starts: int
@@ -24,7 +25,7 @@ FULL = Scale(
     seconds=5.0,
     warm_up_seconds=2.0,
     sessions=(1, 10_000, 100_000),
-    max_ages_seconds=(5, 60),
+    rotation_seconds=60.0,
     transfers=10,
     streams=5_000,
     starts=5,
@@ -35,7 +36,7 @@ QUICK = Scale(
     seconds=1.0,
     warm_up_seconds=1.0,
     sessions=(1, 1_000),
-    max_ages_seconds=(1, 2),
+    rotation_seconds=2.0,
     transfers=2,
     streams=200,
     starts=1,

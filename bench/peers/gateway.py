@@ -34,7 +34,6 @@ secrets = ["@SECRET@"]
 idle_timeout = "6h"
 absolute_timeout = "12h"
 cache_entries = @ENTRIES@
-cache_max_age = "@MAX_AGE@"
 
 [limits]
 logins = "off"
@@ -54,15 +53,12 @@ websocket = true
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """`cache_max_age` is the default of the setting unless a case says otherwise."""
-
     name: str = "gateway"
     title: str = "this gateway, sessions in Redis"
     authenticates: bool = True
     streams: bool = True
     workers: int = 1
     cores: Collection[int] | None = (PROGRAM_CORE,)
-    cache_max_age: str = "5s"
 
     def missing(self) -> str:
         return ""
@@ -76,7 +72,6 @@ class Gateway:
             WORKERS=self.workers,
             SECRET=site.session_secret,
             ENTRIES=CACHE_ENTRIES,
-            MAX_AGE=self.cache_max_age,
         )
         return Process(
             [sys.executable, "-m", "bff", "serve", "--config", str(config)],
