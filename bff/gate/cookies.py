@@ -1,6 +1,8 @@
 """The Cookie header (RFC 6265bis section 4.2): find one cookie, keep listed ones. Never raises."""
 
-from collections.abc import Collection, Iterable, Iterator
+import functools
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum, auto
 
 Pair = tuple[bytes, bytes]
@@ -30,15 +32,16 @@ def find(values: Iterable[bytes], name: bytes) -> bytes | Cookie:
     """
     found: bytes | Cookie = Cookie.ABSENT
     for value in values:
-        if name not in value:
-            continue
-        for part in value.split(b";"):
-            key, mark, content = part.strip(b" \t").partition(b"=")
-            if mark and key == name:
-                if found is not Cookie.ABSENT:
-                    return Cookie.TOSSED
-                found = content
+        for content in _contents(name)(value):
+            if found is not Cookie.ABSENT:
+                return Cookie.TOSSED
+            found = content.rstrip(b" \t")
     return found
+
+
+@functools.cache  # the names are those of our own cookies
+def _contents(name: bytes) -> Callable[[bytes], list[bytes]]:
+    return re.compile(rb"(?:\A|;)[ \t]*%b=([^;]*)" % re.escape(name)).findall
 
 
 def keep(values: Iterable[bytes], names: Collection[bytes]) -> bytes:

@@ -3,6 +3,7 @@
 RFC 9110 section 7.6 (intermediaries), RFC 7239 (forwarded addresses), RFC 6750 section 2.1.
 """
 
+import functools
 import re
 import secrets
 from dataclasses import dataclass
@@ -89,10 +90,15 @@ class Forwarding:
         kept = cookies.keep(fields.values(b"cookie"), route.forward_cookies)
         if kept:
             head.append((b"Cookie", kept))
-        head.append((b"X-Forwarded-For", ", ".join(identity.hops or ("unknown",)).encode()))
+        head.append(_forwarded_for(identity.hops))
         head.append(self._proto)
         head.append(self._host)
         head.append((b"X-Request-ID", identity.request_id.encode()))
         via = fields.values(b"via")
         head.append((b"Via", b", ".join((*via, self._via)) if via else self._via))
         return head
+
+
+@functools.lru_cache(1024)  # of the clients that are there at a time
+def _forwarded_for(hops: tuple[str, ...]) -> Field:
+    return b"X-Forwarded-For", ", ".join(hops or ("unknown",)).encode()

@@ -7,12 +7,16 @@ refused instead of normalised, so there is no second reading to disagree with.
 RFC 9112 section 3.2 (target forms), RFC 3986 section 6.2.2 (equivalent spellings).
 """
 
+import functools
 import re
 from dataclasses import dataclass
 
 from bff.errors import AmbiguousPath, BadRequest, TargetTooLong
 
 MAX_TARGET_BYTES = 8192
+# Applications ask for the same targets again and again; long ones are not worth the memory.
+_REMEMBERED_BYTES = 256
+_REMEMBERED_TARGETS = 2048
 
 # Visible ASCII that may stand in a path by itself. Left out: '\\', '#', '?', ';' (parameters,
 # which some servers cut off before they match) and '"<>^`{}', which no browser sends unescaped.
@@ -25,7 +29,7 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 _SEPARATORS = frozenset(b"/\\%;")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Target:
     """A canonical target. `path` starts with one slash; `query` holds no `?`, None if absent."""
 
@@ -46,8 +50,14 @@ def parse_target(raw: bytes) -> Target:
         BadRequest: not one of these forms, too long, or with bytes no URI holds.
         AmbiguousPath: the path has a second reading.
     """
+    if len(raw) <= _REMEMBERED_BYTES:
+        return _parse_remembered(raw)
     if len(raw) > MAX_TARGET_BYTES:
         raise TargetTooLong
+    return _parse(raw)
+
+
+def _parse(raw: bytes) -> Target:
     authority: bytes | None = None
     if not raw.startswith(b"/"):
         authority, raw = _split_absolute(raw)
@@ -56,6 +66,9 @@ def parse_target(raw: bytes) -> Target:
     if mark and not _QUERY.match(query):
         raise BadRequest("bytes in the query that no URI holds")
     return Target(path, query if mark else None, authority)
+
+
+_parse_remembered = functools.lru_cache(_REMEMBERED_TARGETS)(_parse)
 
 
 def require_canonical_path(path: bytes) -> None:
