@@ -6,6 +6,7 @@ RFC 9112 sections 6.3 (where a body ends) and 9.3; RFC 9110 section 8.6 (no leng
 from typing import Protocol
 
 from bff.gate.head import Field
+from bff.gate.problem import Problem
 from bff.proxy import messages
 from bff.proxy.upstream import AnswerHead
 
@@ -62,6 +63,14 @@ class AnswerWriter:
         out.clear()
         was_sent, self.is_sent = self.is_sent, True
         return not was_sent
+
+    def refuse(self, problem: Problem, date: Field, *, head_only: bool, keep_alive: bool) -> None:
+        """Send an answer of the gateway's own, as a whole."""
+        fields = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+        fields += [(b"Content-Length", b"%d" % len(problem.body)), date]
+        fields += self.connection_fields(keep_alive=keep_alive)
+        head = messages.response_head(problem.status, messages.reason_of(problem.status), fields)
+        self._browser.write(head if head_only else head + problem.body)
 
     def take_back(self) -> None:
         """Nothing of it was sent; there will be another answer."""

@@ -11,7 +11,6 @@ RFC 9110 sections 7.8 (upgrade), 9.2.2 (retries), 10.1.1 (100-continue); RFC 911
 import asyncio
 import secrets
 from collections.abc import Callable, Coroutine
-from typing import Protocol
 
 import structlog
 
@@ -25,11 +24,12 @@ from bff.errors import (
     UpstreamMalformed,
     UpstreamTimeout,
 )
-from bff.gate.head import Field, RequestHead
-from bff.gate.outcome import Answer, Decision, Forward, Wait
+from bff.gate.head import RequestHead
+from bff.gate.outcome import Answer, Decision, Wait
 from bff.proxy import messages
 from bff.proxy.answer_writer import AnswerWriter
-from bff.proxy.renewal import UNAUTHORIZED, speaks_of_the_token
+from bff.proxy.browser import Browser
+from bff.proxy.renewal import UNAUTHORIZED, another_decision, speaks_of_the_token
 from bff.proxy.request_body import KEPT_BYTES, RequestBody
 from bff.proxy.shared import Shared
 from bff.proxy.trip import Trip
@@ -41,24 +41,6 @@ log = structlog.get_logger("bff.front")
 
 # RFC 9110 section 9.2.2: doing it twice is as good as doing it once.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-
-
-class Browser(Protocol):
-    """The connection a request came on. `is_stopping`: it serves no further request."""
-
-    is_stopping: bool
-
-    def write(self, data: bytes) -> None: ...
-
-    def hold(self, *, on: bool) -> None:
-        """Whether to read no more of the request for now."""
-
-    def exchange_over(self, *, keep_alive: bool, unread: bool) -> None:
-        """All has been written. Unless `keep_alive`, nothing more will be, and what may still
-        come, `unread`, is drained."""
-
-    def abort(self) -> None:
-        """Cut the connection."""
 
 
 class Exchange:
@@ -321,7 +303,11 @@ class Exchange:
     async def _renew(self, trip: Trip) -> None:
         """Send the request once more if there is a better token; else the 401 is the answer."""
         self._renewed = True
-        decision = await self._decide_anew(trip)
+        try:
+            decision = await another_decision(self._shared.admission, self.head, trip.session)
+        except GrantRejected:
+            self._is_held = False
+            raise
         if decision is None:
             self._let_through()
             return
@@ -331,17 +317,6 @@ class Exchange:
         self._trip = again = self._shared.trip(decision, self.head)
         connection = again.take() or await again.connect()
         self._send(again, connection)
-
-    async def _decide_anew(self, trip: Trip) -> Forward | None:
-        if trip.session is None:
-            return None
-        try:
-            return await self._shared.admission.with_another_token(self.head, trip.session)
-        except GrantRejected:
-            self._is_held = False
-            raise
-        except BffError:
-            return None  # the OP or the store can't be asked now
 
     def _let_through(self) -> None:
         self._is_held = False
@@ -385,17 +360,13 @@ class Exchange:
         """Answer in the gateway's own name."""
         request_id = request_id or secrets.token_hex(16)
         problem = self._shared.refusals.problem(error, self.head.fields, request_id, clear=clear)
-        if not self.body_complete:
-            self._keep_alive = False
-        fields: list[Field] = [
-            (name.encode(), value.encode()) for name, value in problem.headers.items()
-        ]
-        fields.append((b"Content-Length", b"%d" % len(problem.body)))
-        fields.append(self._shared.date())
-        keep_alive = self._keep_alive and not self._browser.is_stopping
-        fields += self._answer.connection_fields(keep_alive=keep_alive)
-        head = messages.response_head(problem.status, messages.reason_of(problem.status), fields)
-        self._browser.write(head if self.head.method == "HEAD" else head + problem.body)
+        self._keep_alive = self._keep_alive and self.body_complete
+        self._answer.refuse(
+            problem,
+            self._shared.date(),
+            head_only=self.head.method == "HEAD",
+            keep_alive=self._keep_alive and not self._browser.is_stopping,
+        )
         self._finish()
 
     def cancel(self) -> None:

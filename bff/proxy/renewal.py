@@ -1,8 +1,13 @@
-"""Whether a 401 of an API may mean that our token is no longer good. Pure. RFC 6750 section 3.1."""
+"""An API that refuses our token: whether that may be what its 401 means, and the decision anew with
+another token. RFC 6750 section 3.1."""
 
 from collections.abc import Iterable
 
-from bff.gate.head import Field
+from bff.errors import BffError, GrantRejected
+from bff.gate.admission import Admission
+from bff.gate.head import Field, RequestHead
+from bff.gate.outcome import Forward
+from bff.model import Session
 
 UNAUTHORIZED = 401
 
@@ -16,3 +21,22 @@ def speaks_of_the_token(fields: Iterable[Field]) -> bool:
             if b"error=" in challenge and b"invalid_token" not in challenge:
                 return False
     return True
+
+
+async def another_decision(
+    admission: Admission, head: RequestHead, session: Session | None
+) -> Forward | None:
+    """The decision for the same request with a newer token; None when there is none to be had, or
+    nobody can be asked now.
+
+    Raises:
+        GrantRejected: the session has ended.
+    """
+    if session is None:
+        return None
+    try:
+        return await admission.with_another_token(head, session)
+    except GrantRejected:
+        raise
+    except BffError:
+        return None
