@@ -16,6 +16,9 @@ DEFAULT_CONTENT_SECURITY_POLICY = (
 )
 
 
+CHUNK_BYTES = 65_536  # what a file is read in, for each who takes it
+
+
 class Spa:
     """Serves `root`. A path without a file and without a dot in its last segment is one of the
     application's own routes and gets `index.html`."""
@@ -30,6 +33,7 @@ class Spa:
             raise NotFound
         return web.FileResponse(
             found,
+            chunk_size=CHUNK_BYTES,
             headers={"Cache-Control": "no-cache", "Content-Security-Policy": self._policy},
         )
 

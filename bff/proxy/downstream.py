@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import sys
 from collections import deque
 from typing import Protocol, cast
 
@@ -44,7 +45,7 @@ class Connections(Protocol):
     """Where open connections are known."""
 
     def opened(self, connection: "DownstreamConnection") -> bool:
-        """False: there are as many as there may be."""
+        """False: there are as many as there may be. It may have been cut."""
 
     def closed(self, connection: "DownstreamConnection") -> None: ...
 
@@ -59,6 +60,8 @@ class DownstreamConnection(asyncio.Protocol):
         self._limits = shared.limits
         self._outbox = shared.outbox
         self._deadline = Deadline(loop, self._on_deadline)
+        self._taking: Deadline | None = None  # for who takes nothing of what was written
+        self._untaken_bytes = 0
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._peer: str | None = None
@@ -92,10 +95,13 @@ class DownstreamConnection(asyncio.Protocol):
         self._deadline.set(self._limits.head_seconds)
         if not self._connections.opened(self):
             self._is_deaf = True
-            self._answer_bad(TooManyConnections())
+            if not self._transport.is_closing():
+                self._answer_bad(TooManyConnections())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.close()
+        if self._taking is not None:
+            self._taking.close()
         self._connections.closed(self)
         self._is_deaf = True
         current, self._current = self._current, None
@@ -132,11 +138,14 @@ class DownstreamConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._is_full = True
+        self._await_taking(sys.maxsize)  # how much there is to take is seen at the first look
         if self._current is not None:
             self._current.browser_full(full=True)
 
     def resume_writing(self) -> None:
         self._is_full = False
+        if self._taking is not None:
+            self._taking.clear()
         if self._current is not None:
             self._current.browser_full(full=False)
         else:
@@ -329,6 +338,20 @@ class DownstreamConnection(asyncio.Protocol):
             self._answer_bad(RequestTimeout())
         else:
             self._close(unread=False)
+
+    def _await_taking(self, untaken_bytes: int) -> None:
+        if self._taking is None:
+            self._taking = Deadline(asyncio.get_running_loop(), self._on_taking)
+        self._untaken_bytes = untaken_bytes
+        self._taking.set(self._limits.body_seconds)
+
+    def _on_taking(self) -> None:
+        """A browser may be slow; one that took nothing since the last look is cut off."""
+        untaken_bytes = self._transport.get_write_buffer_size()
+        if untaken_bytes < self._untaken_bytes:
+            self._await_taking(untaken_bytes)
+        else:
+            self.abort()
 
     def _close(self, *, unread: bool) -> None:
         """After what was written. With bytes unread, closing at once would reset the connection

@@ -269,10 +269,8 @@ class Exchange:
         upstream = self._upstream
         if upstream is None:
             return
-        if self._is_held or (not self.body_complete and not upstream.is_full):
-            upstream.wait_longer()  # for what is still on its way to it; that has its own limit
-        elif self._browser_full:
-            self._browser.abort()  # it is the browser who takes nothing
+        if self._is_held or self._browser_full or (not self.body_complete and not upstream.is_full):
+            upstream.wait_longer()  # for what is on its way to it, or from it: that has its limits
         else:
             upstream.abort()
             self.answer_fails(UpstreamTimeout("silence"), unanswered=False)

@@ -10,7 +10,7 @@ from bff.proxy.shared import Shared
 
 log = structlog.get_logger("bff.front")
 
-BACKLOG = 1024
+MOST_REFUSED = 256  # connections that are told there are too many; further ones are cut
 
 
 class Listener:
@@ -19,6 +19,7 @@ class Listener:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._open: set[DownstreamConnection] = set()
+        self._refused: set[DownstreamConnection] = set()
         self._nobody_left = asyncio.Event()
         self._is_stopping = False
 
@@ -26,15 +27,21 @@ class Listener:
         return DownstreamConnection(self._shared, self)
 
     def opened(self, connection: DownstreamConnection) -> bool:
-        """False when there are as many as there may be."""
-        if len(self._open) >= self._shared.limits.max_connections or self._is_stopping:
-            return False
-        self._open.add(connection)
-        return True
+        """False when there are as many as there may be. It is cut then, if many others are being
+        told so: an answer takes as long as a browser cares to read it."""
+        if len(self._open) < self._shared.limits.max_connections and not self._is_stopping:
+            self._open.add(connection)
+            return True
+        if len(self._refused) < MOST_REFUSED:
+            self._refused.add(connection)
+        else:
+            connection.abort()
+        return False
 
     def closed(self, connection: DownstreamConnection) -> None:
         """It is gone."""
         self._open.discard(connection)
+        self._refused.discard(connection)
         if not self._open:
             self._nobody_left.set()
 

@@ -20,6 +20,7 @@ from bff.proxy.upstream import UpstreamConnection
 
 IDLE_SECONDS = 30.0
 MOST_IDLE = 64
+BUFFER_BYTES = 65_536  # of an answer between the two ends; it is read as a whole
 
 
 class Endpoints(Protocol):
@@ -123,6 +124,7 @@ class LocalPool(IdleConnections):
             raise RuntimeError("not started")
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         ours.setblocking(False)
         theirs.setblocking(False)
         end = self._server()

@@ -1,10 +1,13 @@
 """Writes of one turn of the event loop, sent together at its end.
 
 A send wakes whoever waits for it on another processor, which costs more than the send itself. Sent
-one after the other, a handful of them wakes the other side once.
+one after the other, a handful of them wakes the other side once. Only what is large is sent at
+once: many reads may follow in the same turn, and who makes them must hear that nobody takes them.
 """
 
 import asyncio
+
+LARGE_BYTES = 32_768
 
 
 class Outbox:
@@ -21,21 +24,27 @@ class Outbox:
         parts = self._pending.get(transport)
         if parts is not None:
             parts.append(data)
-            return
-        self._pending[transport] = [data]
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._send)
+        else:
+            self._pending[transport] = [data]
+            if not self._is_scheduled:
+                self._is_scheduled = True
+                asyncio.get_running_loop().call_soon(self._send)
+        if len(data) > LARGE_BYTES:
+            self.flush(transport)
 
     def flush(self, transport: asyncio.Transport) -> None:
-        """Send now: the transport is about to be closed, or handed over."""
+        """Send now."""
         parts = self._pending.pop(transport, None)
         if parts is not None and not transport.is_closing():
-            transport.write(b"".join(parts))
+            transport.write(_joined(parts))
 
     def _send(self) -> None:
         self._is_scheduled = False
         pending, self._pending = self._pending, {}
         for transport, parts in pending.items():
             if not transport.is_closing():
-                transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+                transport.write(_joined(parts))
+
+
+def _joined(parts: list[bytes]) -> bytes:
+    return parts[0] if len(parts) == 1 else b"".join(parts)
