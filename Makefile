@@ -48,6 +48,10 @@ check: .venv/dev.stamp $(NODE_MODULES) ## Lint, types, layers, documents, deploy
 chaos: .venv/dev.stamp programs ## Break a whole installation under load, the long form: a quarter of an hour
 	$(BIN)/python -m tests.chaos
 
+.PHONY: abuse
+abuse: .venv/dev.stamp programs ## Treat a gateway badly from every side, the long form, and write docs/abuse.md (ABUSE_ARGS="slow")
+	$(BIN)/python -m tests.abuse $(or $(ABUSE_ARGS),--write)
+
 .PHONY: bench
 bench: .venv/dev.stamp bench/peers/express/node_modules/.package-lock.json ## Measure the gateway next to its peers, and write docs/performance.md (BENCH_ARGS="--quick")
 	$(BIN)/python -m bench $(or $(BENCH_ARGS),--write)

@@ -47,6 +47,10 @@ class Program:
         if process.poll() is not None:
             raise RuntimeError(f"{self._arguments[0]} ended:\n{self.log.read_text()[-2000:]}")
 
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
     def kill(self) -> frozenset[int]:
         """SIGKILL; returns the local TCP ports it held at that moment."""
         process = self._running()

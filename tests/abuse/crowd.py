@@ -1,0 +1,106 @@
+"""Many raw connections to one listener, and what became of them."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+from tests.polling import until
+from tests.wire.client import End, Wire
+
+CLOSED = f"{End.CLOSED.value}, no answer"
+RESET = f"{End.RESET.value}, no answer"
+AT_ONCE = 200
+ROUND_SECONDS = 0.1
+
+
+class Crowd(list[Wire]):
+    """The connections of one block. `cut` were reset before they were made."""
+
+    cut = 0
+
+    @property
+    def is_over(self) -> bool:
+        return all(wire.end is not End.OPEN for wire in self)
+
+    def send(self, data: bytes) -> None:
+        for wire in self:
+            if wire.end is End.OPEN:
+                wire.send(data)
+
+    async def until_over(self, *, seconds: float) -> None:
+        """Return once the other side has ended all of them."""
+        await until(lambda: self.is_over, seconds=seconds, every=0.02)
+
+    async def dripping(self, data: bytes, *, seconds: float) -> None:
+        """Each sends a byte now and a byte then, until the other side has ended all of them."""
+        async with asyncio.timeout(seconds):
+            for byte in data:
+                if self.is_over:
+                    return
+                self.send(bytes([byte]))
+                await asyncio.sleep(ROUND_SECONDS)
+        await self.until_over(seconds=seconds)
+
+    def outcomes(self) -> Counter[str]:
+        """How often which answer, or which end without one."""
+        found = Counter(outcome_of(wire) for wire in self)
+        found[RESET] += self.cut
+        return +found
+
+
+def outcome_of(wire: Wire) -> str:
+    """The statuses that came, or how it ended without any."""
+    found = statuses_of(bytes(wire.received))
+    return " ".join(found) if found else f"{wire.end.value}, no answer"
+
+
+def statuses_of(received: bytes) -> list[str]:
+    """Of the answers in it; bodies of ours hold no status line."""
+    parts = received.split(b"HTTP/1.1 ")[1:]
+    return [part[:3].decode() for part in parts]
+
+
+@contextlib.asynccontextmanager
+async def crowd(port: int, count: int, *, deaf: bool = False) -> AsyncIterator[Crowd]:
+    """`count` connections, gone at the end of the block. `deaf`: they read nothing."""
+    loop = asyncio.get_running_loop()
+    found = Crowd()
+
+    async def one() -> None:
+        try:
+            _, wire = await loop.create_connection(Wire, "127.0.0.1", port)
+        except ConnectionResetError:
+            found.cut += 1
+            return
+        found.append(wire)
+        if deaf:
+            wire.stop_reading()
+
+    try:
+        for size in batches(count):
+            await asyncio.gather(*(one() for _ in range(size)))
+        yield found
+    finally:
+        for wire in found:
+            wire.abort()
+
+
+def batches(count: int, most: int = AT_ONCE) -> Iterable[int]:
+    """`count` in portions of at most `most`."""
+    while count > 0:
+        yield min(count, most)
+        count -= most
+
+
+async def in_parallel(count: int, work: Callable[[int], Awaitable[str]], most: int) -> Counter[str]:
+    """Do `work` for each number, `most` at a time; how often which outcome."""
+    numbers = iter(range(count))
+    found: Counter[str] = Counter()
+
+    async def worker() -> None:
+        for number in numbers:
+            found[await work(number)] += 1
+
+    await asyncio.gather(*(worker() for _ in range(most)))
+    return found

@@ -1,0 +1,186 @@
+"""What is abused: one gateway process with a real Redis, an OP that can do harm, an API that can,
+and an honest API for the honest user. A second gateway of the same installation can be started
+beside it, which knows nothing of the OP yet.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+
+from bff.clock import SystemClock
+from tests.abuse.aside import Aside
+from tests.abuse.hostile_op import HostileOp
+from tests.abuse.measures import Process
+from tests.chaos.program import Program
+from tests.raw_upstream import RawUpstream
+from tests.redis_server import RedisServer
+from tests.stack import Ports, free_port, gateway_toml
+
+USER = "198.51.100.7"
+LARGE_BYTES = 16 * 2**20  # of a file that the gateway itself serves
+HEAD_SECONDS = 1
+BODY_SECONDS = 1
+SILENCE_SECONDS = 1
+SERVER = f"""
+trusted_proxies = ["127.0.0.1/32"]
+head_timeout = "{HEAD_SECONDS}s"
+body_timeout = "{BODY_SECONDS}s"
+keepalive_timeout = "1s"
+"""
+
+
+class Site:
+    """`port` is the public listener's, `lines` the head's fields that an honest browser sends."""
+
+    def __init__(self, directory: Path, aside: Aside, store: RedisServer, op: HostileOp) -> None:
+        self.aside = aside
+        self.store = store
+        self.op = op
+        self.directory = directory
+        self.ports = Ports(free_port(), free_port(), op=op.port, api=free_port())
+        self.auth_port = free_port()
+        self.host = f"localhost:{self.ports.gateway}"
+        self.upstream = RawUpstream(free_port())
+        self.gateway = self._program(self.port, self.ports.admin, self.auth_port)
+        self.cookie = ""
+
+    @property
+    def port(self) -> int:
+        return self.ports.gateway
+
+    @property
+    def lines(self) -> str:
+        return f"Host: {self.host}\r\nCookie: {self.cookie}\r\nX-CSRF: 1\r\n"
+
+    @property
+    def process(self) -> Process:
+        return Process(self.gateway.pid)
+
+    def write_config(self, max_connections: int, spa: Path) -> None:
+        server = f"{SERVER}max_connections = {max_connections}"
+        store, extra = self.store.url, '[log]\nlevel = "warning"'
+        spa_root = f'root = "{spa}"'
+        toml = gateway_toml(
+            self.ports,
+            store=store,
+            server=server,
+            oidc='timeout = "2s"\nfrontchannel_logout = true',
+            extra=extra,
+            spa=spa_root,
+            routes=_route("/api/", self.ports.api) + _route("/hostile/", self.upstream.port),
+        )
+        (self.directory / "bff.toml").write_text(toml)
+
+    async def log_in(self, client: str = USER, port: int = 0) -> str:
+        """A new session; its cookie."""
+        base = f"http://127.0.0.1:{port or self.port}"
+        headers = {"Host": self.host, "X-Forwarded-For": client}
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+            async with http.get(
+                f"{base}/bff/login", headers=headers, allow_redirects=False
+            ) as begun:
+                assert begun.status == 302, await begun.text()
+                asked = parse_qs(urlsplit(begun.headers["Location"]).query)
+                binder = begun.headers["Set-Cookie"].partition(";")[0]
+            self.op.nonce = asked["nonce"][0]
+            query = {"code": "c", "state": asked["state"][0]}
+            async with http.get(
+                f"{base}/bff/callback",
+                params=query,
+                headers={**headers, "Cookie": binder},
+                allow_redirects=False,
+            ) as done:
+                assert done.status == 302, await done.text()
+                given = done.headers.getall("Set-Cookie")
+        return next(v.partition(";")[0] for v in given if v.startswith("bff="))
+
+    @contextlib.asynccontextmanager
+    async def newcomer(self) -> AsyncIterator[tuple[int, Process]]:
+        """A second gateway, which has asked the OP nothing yet: its port, and its process."""
+        port = free_port()
+        program = self._program(port, free_port(), free_port())
+        await program.start()
+        try:
+            yield port, Process(program.pid)
+        finally:
+            await program.stop()
+
+    def _program(self, port: int, admin_port: int, auth_port: int) -> Program:
+        async def is_ready() -> bool:
+            try:
+                async with (
+                    aiohttp.ClientSession() as http,
+                    http.get(f"http://127.0.0.1:{admin_port}/healthz") as answer,
+                ):
+                    return answer.status == 200
+            except aiohttp.ClientError:
+                return False
+
+        return Program(
+            *("bff", "serve", "--config", str(self.directory / "bff.toml")),
+            log=self.directory / f"gateway-{port}.log",
+            is_ready=is_ready,
+            environment={
+                "BFF_SERVER__LISTEN": f"127.0.0.1:{port}",
+                "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{admin_port}",
+                "BFF_SERVER__AUTH_LISTEN": f"127.0.0.1:{auth_port}",
+            },
+        )
+
+
+def _route(path: str, port: int) -> str:
+    return f"""
+[[routes]]
+path = "{path}"
+upstream = "http://127.0.0.1:{port}/"
+timeout = "{SILENCE_SECONDS}s"
+websocket = true
+"""
+
+
+@contextlib.asynccontextmanager
+async def a_site(max_connections: int) -> AsyncIterator[Site]:
+    """All of it, with an honest user who is logged in."""
+    async with contextlib.AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bff-abuse-")))
+        store = RedisServer()
+        stack.callback(store.close)
+        op = HostileOp(SystemClock())
+        await op.start()
+        stack.push_async_callback(op.close)
+        site = Site(directory, stack.enter_context(Aside()), store, op)
+        spa = directory / "spa"
+        spa.mkdir()
+        (spa / "index.html").write_text("<!doctype html>")
+        (spa / "large.bin").write_bytes(bytes(LARGE_BYTES))
+        site.write_config(max_connections, spa)
+        honest_api = RawUpstream(site.ports.api)
+        await stack.enter_async_context(serving(site.upstream))
+        server = await asyncio.wrap_future(site.aside.begin(_serve(honest_api)))
+        stack.push_async_callback(lambda: asyncio.wrap_future(site.aside.begin(_close(server))))
+        await site.gateway.start()
+        stack.push_async_callback(site.gateway.stop)
+        site.cookie = await site.log_in()
+        yield site
+
+
+async def _serve(upstream: RawUpstream) -> asyncio.Server:
+    return await asyncio.start_server(upstream.serve, "127.0.0.1", upstream.port, backlog=1024)
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()
+
+
+@contextlib.asynccontextmanager
+async def serving(upstream: RawUpstream) -> AsyncIterator[None]:
+    server = await _serve(upstream)
+    try:
+        yield
+    finally:
+        server.close()
