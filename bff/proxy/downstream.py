@@ -10,9 +10,11 @@ section 5 (431).
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import struct
 import sys
+import termios
 from collections import deque
 from typing import Protocol, cast
 
@@ -347,11 +349,19 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _on_taking(self) -> None:
         """A browser may be slow; one that took nothing since the last look is cut off."""
-        untaken_bytes = self._transport.get_write_buffer_size()
+        untaken_bytes = self._transport.get_write_buffer_size() + self._kernel_holds_bytes()
         if untaken_bytes < self._untaken_bytes:
             self._await_taking(untaken_bytes)
         else:
             self.abort()
+
+    def _kernel_holds_bytes(self) -> int:
+        # The kernel has room for megabytes, and asks for more only when a third of it is free.
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or self._transport.is_closing():
+            return 0
+        held: bytes = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+        return int.from_bytes(held, sys.byteorder)
 
     def _close(self, *, unread: bool) -> None:
         """After what was written. With bytes unread, closing at once would reset the connection
