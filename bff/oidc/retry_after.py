@@ -17,7 +17,7 @@ def retry_after_seconds(value: str | None, now: float) -> int:
     else:
         try:
             when = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):  # a number in it that fits no date
             return DEFAULT_SECONDS
         seconds = when.replace(tzinfo=UTC).timestamp() - now
     return max(1, min(round(seconds), MAX_SECONDS))
