@@ -27,6 +27,9 @@ _HEX = re.compile(rb"[0-9A-Fa-f]{2}\Z")
 _AUTHORITY = re.compile(rb"[A-Za-z0-9.\-]+(:[0-9]{1,5})?\Z|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?\Z")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _SEPARATORS = frozenset(b"/\\%;")
+# ASCII in more bytes than it needs (RFC 3629 section 3 forbids it; lenient decoders read `%c0%ae`
+# as a dot).
+_OVERLONG = re.compile(rb"%(?:[Cc][01]%[89ABab]|[Ee]0%[89]|[Ff]0%8|[Ff]8%8[0-7]|[Ff][Cc]%8[0-3])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ def require_canonical_path(path: bytes) -> None:
 
 
 def _require_canonical_escapes(path: bytes) -> None:
+    if _OVERLONG.search(path):
+        raise AmbiguousPath("overlong UTF-8")
     for match in _ESCAPE.finditer(path):
         digits = match.group(1)
         if not _HEX.match(digits):

@@ -46,6 +46,11 @@ DOUBLE_ENCODED = [
     b"/api/%25", b"/api/%252e", b"/api/%25%32%65", b"/api/%2525", b"/api/%25zz", b"/api/%2500",
 ]  # fmt: skip
 
+OVERLONG = [
+    b"/api/%c0%ae%c0%ae/x", b"/api/%C0%AF/x", b"/api/%C1%9C", b"/api/%e0%80%ae", b"/api/%E0%80%AF",
+    b"/api/%f0%80%80%ae", b"/api/%f8%80%80%80%af", b"/api/%fc%80%80%80%80%ae",
+]  # fmt: skip
+
 UNICODE = [
     "/api/ä".encode(), "/api/\u2024\u2024/x".encode(), "/api/\uff0e\uff0e/x".encode(),
     "/api\uff0fx".encode(), "/api/\u2028x".encode(), "/api/\u202ex".encode(),
@@ -63,6 +68,7 @@ REFUSED = {
     "raw delimiters": RAW_DELIMITERS,
     "broken escapes": BROKEN_ESCAPES,
     "double encoding": DOUBLE_ENCODED,
+    "overlong": OVERLONG,
     "unicode": UNICODE,
 }
 
@@ -82,5 +88,6 @@ KEPT = [
     b"/api/%c3%a4", b"/api/a%23b", b"/api/a%3fb", b"/api/a%3Ab", b"/api/%40", b"/api/a%2Cb",
     b"/api/%22x%22", b"/api/%3Cx%3E", b"/api/%5B1%5D", b"/api/%7B%7D", b"/api/x:y@z",
     b"/api/@evil", b"/api/a,b", b"/api/!$&'()*+,=~_-", b"/api/[1]|x", b"/api/%E2%80%A6",
-    b"/api/%FF", b"/api/%c0%ae%c0%ae/x", b"/api/http:evil", b"/api/a%26b%3Dc",
+    b"/api/%FF", b"/api/%E0%A4%85", b"/api/%F0%9F%98%80", b"/api/%E0", b"/api/%C0x",
+    b"/api/http:evil", b"/api/a%26b%3Dc",
 ]  # fmt: skip
