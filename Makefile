@@ -52,6 +52,12 @@ chaos: .venv/dev.stamp programs ## Break a whole installation under load, the lo
 abuse: .venv/dev.stamp programs ## Treat a gateway badly from every side, the long form, and write docs/abuse.md (ABUSE_ARGS="slow")
 	$(BIN)/python -m tests.abuse $(or $(ABUSE_ARGS),--write)
 
+.PHONY: fuzz
+fuzz: .venv/dev.stamp ## Feed everything that reads outside input with generated input: a quarter of an hour
+	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
+	$(BIN)/python -m tests.wire.fuzz --cases 200000
+	$(BIN)/python -m tests.wire.mixup
+
 .PHONY: bench
 bench: .venv/dev.stamp bench/peers/express/node_modules/.package-lock.json ## Measure the gateway next to its peers, and write docs/performance.md (BENCH_ARGS="--quick")
 	$(BIN)/python -m bench $(or $(BENCH_ARGS),--write)

@@ -1,0 +1,1 @@
+"""One module a target; `tests.fuzz.everything` lists them."""

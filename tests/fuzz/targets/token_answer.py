@@ -1,0 +1,158 @@
+"""The token endpoint's answer: which tokens it brings, and when a grant counts as dead.
+
+A case is a line with status and grant, and a body.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from random import Random
+from typing import Protocol
+
+from bff.errors import (
+    BffError,
+    ClientRejected,
+    CodeRejected,
+    GrantRejected,
+    OpAnswerMalformed,
+    OpUnavailable,
+)
+from bff.model import Tokens
+from bff.oidc.strict_json import JsonRefused, parse_json
+from bff.oidc.token_response import MAX_TOKEN_CHARS, Grant, process_token_response
+from tests.fuzz.json_mutation import changed, deep, digits, many_members, read_again, text_of
+from tests.fuzz.mutation import garbage, mutated
+from tests.fuzz.target import require
+
+NOW = 1_700_000_000.25
+MONTH_SECONDS = 30 * 86_400
+OLD = Tokens("old-at", NOW - 60, NOW, "old-rt", NOW + 500, "old.id.token", "openid")
+CANARY = "canary-7f"
+GOOD: dict[str, object] = {
+    "access_token": f"at-{CANARY}",
+    "token_type": "Bearer",
+    "expires_in": 60,
+    "refresh_token": f"rt-{CANARY}",
+    "refresh_expires_in": 600,
+    "id_token": f"h.{CANARY}.s",
+    "scope": "openid x",
+}
+ERRORS = [
+    "invalid_grant", "invalid_client", "unauthorized_client", "login_required", "server_error",
+    "temporarily_unavailable", "consent_required", "interaction_required", "invalid_scope",
+    f"invalid_grant {CANARY}", "INVALID_GRANT",
+]  # fmt: skip
+WORDS: tuple[object, ...] = (*ERRORS, "bearer", "BEARER", "DPoP", "3600", 3600.5, "x" * 70_000)
+DEAD = {"invalid_grant", "login_required", "consent_required", "interaction_required"}
+STATUSES = [b"200"] * 6 + [b"400"] * 3 + [b"401", b"403", b"408", b"429", b"404", b"302", b"204"]
+REJECTED = {Grant.CODE: CodeRejected, Grant.REFRESH: GrantRejected, Grant.CLIENT: ClientRejected}
+
+
+class Subject(Protocol):
+    """As `process_token_response`."""
+
+    def __call__(
+        self,
+        status: int,
+        document: object,
+        *,
+        grant: Grant,
+        now: float,
+        scope: str,
+        previous: Tokens | None = None,
+    ) -> Tokens: ...
+
+
+class TokenAnswerTarget:
+    """The subject judges a status and a document."""
+
+    name = "token-answer"
+
+    def __init__(self, subject: Subject = process_token_response) -> None:
+        self._subject = subject
+
+    def case(self, random: Random) -> bytes:
+        first = random.choice(STATUSES) + b" " + random.choice(list(Grant)).encode() + b"\n"
+        kind = random.random()
+        if kind < 0.05:
+            return first + garbage(random)
+        value: object = GOOD
+        if kind < 0.35:
+            value = {"error": random.choice(ERRORS), "error_description": CANARY}
+        if random.random() < 0.7:
+            value = changed(random, value, WORDS)
+        body = text_of(random, value)
+        return first + (mutated(random, body) if random.random() < 0.1 else body)
+
+    def judge(self, case: bytes) -> bool:
+        first, _, body = case.partition(b"\n")
+        status, _, name = first.partition(b" ")
+        document = _parsed(body)
+        try:
+            tokens = self._subject(
+                int(status),
+                document,
+                grant=Grant(name.decode()),
+                now=NOW,
+                scope="asked",
+                previous=OLD if name == b"refresh_token" else None,
+            )
+        except BffError as error:
+            _judge_refusal(error, int(status), document, Grant(name.decode()))
+            return False
+        require(status == b"200" and isinstance(document, dict), "accepted without an answer")
+        if isinstance(document, dict):
+            _judge_tokens(tokens, document, OLD if name == b"refresh_token" else None)
+        return True
+
+    def families(self) -> Mapping[str, Callable[[int], bytes]]:
+        head = b"200 refresh_token\n"
+        return {
+            "depth": lambda size: head + deep(size),
+            "members": lambda size: head + many_members(size),
+            "digits": lambda size: head + digits(size),
+            "token": lambda size: head + b'{"access_token":"' + b"a" * size + b'"}',
+            "escapes": lambda size: head + b'"' + b"\\u0041" * (size // 6) + b'"',
+        }
+
+
+def _parsed(body: bytes) -> object:
+    """As the client towards the OP reads a body: None is what is not JSON."""
+    try:
+        document = parse_json(body)
+    except JsonRefused:
+        return None
+    require(document == read_again(body), "the strict parser reads something else")
+    return document
+
+
+def _judge_refusal(error: BffError, status: int, document: object, grant: Grant) -> None:
+    documented = (CodeRejected, GrantRejected, ClientRejected, OpUnavailable, OpAnswerMalformed)
+    require(isinstance(error, documented), f"{type(error).__name__} is not documented")
+    require(CANARY not in f"{error} {error.log_detail}", "the OP's words are in the error")
+    code = document.get("error") if isinstance(document, dict) else None
+    says_so = isinstance(code, str) and code in DEAD
+    is_dead = 400 <= status < 500 and (says_so or (status == 400 and document is None))
+    if grant is not Grant.CLIENT:
+        require(isinstance(error, REJECTED[grant]) == is_dead, "dead or not is judged wrongly")
+
+
+def _judge_tokens(tokens: Tokens, document: Mapping[str, object], previous: Tokens | None) -> None:
+    require(tokens.access_token == document.get("access_token"), "another access token")
+    require(str(document.get("token_type")).lower() == "bearer", "not a bearer token")
+    for name, token, old in (
+        ("access_token", tokens.access_token, None),
+        ("refresh_token", tokens.refresh_token, previous and previous.refresh_token),
+        ("id_token", tokens.id_token, previous and previous.id_token),
+    ):
+        require(token == (document.get(name) or old), f"another {name}")
+        if token is not None:
+            fits = token.isascii() and token.isprintable() and " " not in token
+            require(fits and 0 < len(token) <= MAX_TOKEN_CHARS, f"{name} fits no header")
+    require(math.isfinite(tokens.expires_at), "never expires")
+    require(0 < tokens.expires_at - NOW + 1 <= MONTH_SECONDS + 1, "expires at no sensible time")
+    stated = document.get("expires_in")
+    if isinstance(stated, int | float) and not isinstance(stated, bool) and 1 <= stated < 86_400:
+        require(tokens.expires_at <= NOW + stated, "outlives what the OP says")
+    require(bool(tokens.scope), "no scope")
+    require(CANARY not in repr(replace(tokens, scope="")), "a token shows in repr")
