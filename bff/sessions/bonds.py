@@ -57,10 +57,18 @@ class SessionBonds:
             let_go()
 
     def hold(self, session: Session, end: End) -> Callable[[], None]:
-        """Bind what goes on until the returned function is called."""
-        bond = _Bond(session, end)
+        """Bind what goes on until the returned function is called.
+
+        The session may have ended already, while an API took its time: what memory can't vouch for
+        is looked at soon, and an end that is known is told at once.
+        """
+        in_doubt = self._sessions.cached(session.key) is None
+        bond = _Bond(_doubtful(session) if in_doubt else session, end)
         bonds = self._bonds.setdefault(session.key, set())
         bonds.add(bond)
+        reason = self._sessions.end_reason(session.key) if in_doubt else None
+        if reason is not None:  # not before the caller has what it needs to let go
+            asyncio.get_running_loop().call_soon(self._on_ended, session.key, reason)
 
         def let_go() -> None:
             bonds.discard(bond)
