@@ -78,7 +78,8 @@ class Gateway:
         )
         self.admin_addresses = await self._listen(admin, self._share.admin)
         if self._share.auth is not None:
-            auth = web.ServerRunner(AuthServer(self._auth), shutdown_timeout=AUTH_SHUTDOWN_SECONDS)
+            server = AuthServer(self._auth, parts.auth_limits(self.settings))
+            auth = web.ServerRunner(server, shutdown_timeout=AUTH_SHUTDOWN_SECONDS)
             self.auth_addresses = await self._listen(auth, self._share.auth)
 
     async def stop(self) -> None:

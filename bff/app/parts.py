@@ -9,6 +9,7 @@ from bff.app.listening import UNIX, host_and_port
 from bff.clock import Clock
 from bff.config.routes import RouteSettings
 from bff.config.settings import Settings
+from bff.endpoints.auth_server import AuthLimits
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.gate.csrf import CsrfGuard
 from bff.gate.decision import GateSettings
@@ -182,6 +183,15 @@ def proxy_limits(settings: Settings) -> ProxyLimits:
         max_body_bytes=server.max_body,
         head_seconds=server.head_timeout,
         body_seconds=server.body_timeout,
+        keepalive_seconds=server.keepalive_timeout,
+        max_connections=server.max_connections,
+    )
+
+
+def auth_limits(settings: Settings) -> AuthLimits:
+    server = settings.server
+    return AuthLimits(
+        head_seconds=server.head_timeout,
         keepalive_seconds=server.keepalive_timeout,
         max_connections=server.max_connections,
     )

@@ -71,7 +71,7 @@ class ServerSettings(Section):
         default="10s",
         validate_default=True,
         description="How long the head of a request may take to arrive; a slower one is answered "
-        "408.",
+        "408. At `auth_listen` its connection is closed.",
     )
     body_timeout: Annotated[Duration, Between("100ms", "1h")] = Field(
         default="30s",
@@ -87,7 +87,8 @@ class ServerSettings(Section):
     )
     max_connections: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = Field(
         default=10_000,
-        description="Connections one process serves at a time; further ones are answered 503.",
+        description="Connections one process serves at a time; further ones are answered 503. The "
+        "same number again at `auth_listen`, where further ones are closed.",
     )
     shutdown_timeout: Annotated[Duration, Between("0s", "10m")] = Field(
         default="30s",

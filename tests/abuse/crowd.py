@@ -10,7 +10,7 @@ from tests.wire.client import End, Wire
 
 CLOSED = f"{End.CLOSED.value}, no answer"
 RESET = f"{End.RESET.value}, no answer"
-AT_ONCE = 200
+AT_ONCE = 100
 ROUND_SECONDS = 0.1
 
 

@@ -8,6 +8,7 @@ from tests.redis_server import RedisServer
 
 MIB = 2**20
 LOOK_SECONDS = 0.1
+OFTEN_SECONDS = 0.03
 RESET_PEAK = "5"  # proc(5), /proc/pid/clear_refs
 _LISTENING = "0A"  # tcp_states.h
 
@@ -40,6 +41,20 @@ class Process:
         lines = (self._proc / "status").read_text().splitlines()
         (kilobytes,) = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
         return int(kilobytes) * 1024
+
+
+class ConnectionWatch:
+    """Looks often how many connections a process has, so that `most` is close to the truth."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        self._process = process
+        self._port = port
+        self.most = 0
+
+    async def run(self) -> None:
+        while True:
+            self.most = max(self.most, self._process.connections(self._port))
+            await asyncio.sleep(OFTEN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 """All of them, in the order of the table."""
 
-from tests.abuse import connections
+from tests.abuse import asking, connections
 
-SCENARIOS = [*connections.SCENARIOS]
+SCENARIOS = [*connections.SCENARIOS, *asking.SCENARIOS]

@@ -6,7 +6,7 @@ beside it, which knows nothing of the OP yet.
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,7 +15,7 @@ import aiohttp
 from bff.clock import SystemClock
 from tests.abuse.aside import Aside
 from tests.abuse.hostile_op import HostileOp
-from tests.abuse.measures import Process
+from tests.abuse.measures import ConnectionWatch, Process
 from tests.chaos.program import Program
 from tests.raw_upstream import RawUpstream
 from tests.redis_server import RedisServer
@@ -30,7 +30,7 @@ SERVER = f"""
 trusted_proxies = ["127.0.0.1/32"]
 head_timeout = "{HEAD_SECONDS}s"
 body_timeout = "{BODY_SECONDS}s"
-keepalive_timeout = "1s"
+keepalive_timeout = "60s"
 """
 
 
@@ -98,6 +98,16 @@ class Site:
                 assert done.status == 302, await done.text()
                 given = done.headers.getall("Set-Cookie")
         return next(v.partition(";")[0] for v in given if v.startswith("bff="))
+
+    @contextlib.contextmanager
+    def watching(self, port: int) -> Iterator[ConnectionWatch]:
+        """See how many connections there are at one of the gateway's ports."""
+        watch = ConnectionWatch(self.process, port)
+        looking = self.aside.begin(watch.run())
+        try:
+            yield watch
+        finally:
+            looking.cancel()
 
     @contextlib.asynccontextmanager
     async def newcomer(self) -> AsyncIterator[tuple[int, Process]]:
