@@ -15,10 +15,13 @@ from bff.app.share import Assignment
 from bff.app.worker_process import READY
 from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, run_until_stopped
 from bff.observability import logs
+from bff.observability.foreign import keep_crashes_quiet
 
 
 def main() -> None:
     """Serve until told to stop, or until the supervisor is gone."""
+    logs.configure(level="warning", log_format="json")  # until it has the settings
+    keep_crashes_quiet()
     control = socket.socket(fileno=int(sys.argv[1]))
     assignment = _receive(control)
     settings = assignment.settings

@@ -8,7 +8,7 @@ from bff.config.canonical import OwnPath
 from bff.config.files import CaFile, FilePath
 from bff.config.quantities import Between, Duration
 from bff.config.section import Section
-from bff.config.texts import SOME, NonEmpty, NonEmptySecret, Scope
+from bff.config.texts import SOME, GivenSecret, NonEmpty, Scope
 from bff.config.urls import Issuer
 from bff.oidc import authorization, end_session
 
@@ -70,8 +70,9 @@ class OidcSettings(Section):
     client_id: NonEmpty = Field(
         description="The gateway's client identifier at the OP.", examples=["spa"]
     )
-    client_secret: NonEmptySecret = Field(
-        description="The client secret. Prefer client_secret_file or the environment."
+    client_secret: GivenSecret = Field(
+        description="The client secret, at least 16 bytes. Prefer client_secret_file or the "
+        "environment."
     )
     client_secret_file: FilePath | None = Field(
         default=None,

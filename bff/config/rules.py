@@ -12,6 +12,7 @@ from bff.config.problems import Fault
 from bff.config.routes import RouteSettings
 from bff.config.settings import Settings
 from bff.gate.routes import TokenKind
+from bff.sessions.redis_url import parse_redis_url
 
 
 def memory_has_one_worker(settings: Settings) -> Iterator[Fault]:
@@ -61,6 +62,18 @@ def cookie_name_fits_scheme(settings: Settings) -> Iterator[Fault]:
         yield Fault(("session", "cookie_name"), "must start with __Host- when public_url is https")
     if not settings.server.is_https and name.lower().startswith(("__host-", "__secure-")):
         yield Fault(("session", "cookie_name"), "a name with this prefix needs an https public_url")
+
+
+def each_secret_has_one_purpose(settings: Settings) -> Iterator[Fault]:
+    # Whoever learns the OP's or the store's copy must not be able to open and sign sessions.
+    sealing = {secret.get_secret_value() for secret in settings.session.secrets}
+    with suppress(AttributeError):
+        if settings.oidc.client_secret.get_secret_value() in sealing:
+            yield Fault(("oidc", "client_secret"), "must not be one of session.secrets as well")
+    with suppress(AttributeError):
+        url = settings.session.store.get_secret_value()
+        if not settings.session.is_in_memory and sealing & {*parse_redis_url(url).passwords}:
+            yield Fault(("session", "store"), "has one of session.secrets as its password")
 
 
 def logout_returns_to_a_page(settings: Settings) -> Iterator[Fault]:
@@ -134,6 +147,7 @@ RULES: tuple[Callable[[Settings], Iterator[Fault]], ...] = (
     auth_listener_is_apart,
     idle_within_absolute,
     cookie_name_fits_scheme,
+    each_secret_has_one_purpose,
     logout_returns_to_a_page,
     one_source_of_pages,
     routes_are_distinct,

@@ -1,20 +1,24 @@
 """Structured logs on standard error: one JSON object a line, or text for people.
 
-Values are rendered so that none can start a new line or move a terminal's cursor. What may be
-logged is decided where it is logged; as a last line of defence, anything that looks like a token or
-sits under a secret's name is replaced here.
+Values are rendered so that none can start a new line or move a terminal's cursor, and long ones
+are cut. What may be logged is decided where it is logged; as a last line of defence, anything that
+looks like a token or sits under a secret's name is replaced here.
 """
 
+import json
 import logging
 import re
 import sys
-import traceback
 from collections.abc import MutableMapping
+from types import TracebackType
 
 import structlog
 
+from bff.observability.foreign import Bridge, passed
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 REDACTED = "[redacted]"
+LONGEST = 1000  # characters of one value: an entry stays readable, whatever was sent
 
 _SECRET_NAMES = re.compile(
     r"token|secret|password|authorization|cookie|verifier|assertion|\bcode\b$", re.IGNORECASE
@@ -33,7 +37,7 @@ def configure(*, level: str, log_format: str) -> None:
         redact,
     ]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(serializer=one_line)
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), repr_native_str=True)
     )
@@ -43,7 +47,12 @@ def configure(*, level: str, log_format: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line is one write, whole
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[Bridge()], force=True)
+
+
+def one_line(entry: object, **options: object) -> str:
+    """JSON in printable ASCII. The standard library escapes all but DEL."""
+    return json.dumps(entry, default=repr).replace("\x7f", "\\u007f")
 
 
 def frames(
@@ -51,35 +60,39 @@ def frames(
 ) -> MutableMapping[str, object]:
     """Turn an exception into its type and where it passed, without its text: that may quote
     whatever the failing code was given."""
-    if event.pop("exc_info", None):
-        kind, _, trace = sys.exc_info()
+    given = event.pop("exc_info", None)
+    if given:
+        kind, trace = _exception(given)
         event["exception_type"] = kind.__name__ if kind else None
-        event["frames"] = [
-            f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
-            for frame in traceback.extract_tb(trace)
-        ]
+        event["frames"] = passed(trace)
     return event
+
+
+def _exception(given: object) -> tuple[type[BaseException] | None, TracebackType | None]:
+    if isinstance(given, BaseException):
+        return type(given), given.__traceback__
+    kind, _, trace = given if isinstance(given, tuple) else sys.exc_info()
+    return kind, trace
 
 
 def redact(
     _logger: object, _method: str, event: MutableMapping[str, object]
 ) -> MutableMapping[str, object]:
-    """Replace what must never be in a log."""
+    """Replace what must never be in a log, and cut what is too long for one."""
     for name, value in event.items():
-        if name not in _HARMLESS_NAMES and _SECRET_NAMES.search(name):
-            event[name] = REDACTED
-        elif isinstance(value, str) and "eyJ" in value:
-            event[name] = _JWT.sub(REDACTED, value)
+        event[name] = _shown(name, value)
     return event
 
 
-class _Bridge(logging.Handler):
-    """Sends the libraries' records through structlog, without their arguments.
-
-    A library's message may quote what it was given (a header, a URL): only its template is kept.
-    """
-
-    def emit(self, record: logging.LogRecord) -> None:
-        logger = structlog.get_logger(record.name)
-        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        logger.log(record.levelno, str(record.msg), exception_type=kind)
+def _shown(name: str, value: object) -> object:
+    if name not in _HARMLESS_NAMES and _SECRET_NAMES.search(name):
+        return REDACTED
+    if isinstance(value, str):
+        text = _JWT.sub(REDACTED, value)
+        more = len(text) - LONGEST
+        return text if more <= 0 else f"{text[:LONGEST]} [{more} more]"
+    if isinstance(value, dict):
+        return {str(key): _shown(str(key), item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_shown("", item) for item in value]
+    return value

@@ -45,6 +45,12 @@ class RedisUrl:
     password: str | None = field(default=None, repr=False)
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    @property
+    def passwords(self) -> tuple[str, ...]:
+        """Those of the store and of its Sentinels, as far as there are any."""
+        given = (self.password, self.options.get("sentinel_password"))
+        return tuple(password for password in given if password)
+
 
 def parse_redis_url(url: str) -> RedisUrl:
     """The parts of a Redis URL.

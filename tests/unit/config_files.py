@@ -15,7 +15,7 @@ VALID: Tables = {
     "oidc": {
         "issuer": '"https://idp.example.com/realms/acme"',
         "client_id": '"spa"',
-        "client_secret": '"client-secret"',
+        "client_secret": '"given-by-the-provider"',
     },
     "session": {"secrets": f'["{SECRET}"]'},
     "user": {},

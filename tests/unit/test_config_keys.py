@@ -46,7 +46,7 @@ ACCEPTED: list[tuple[str, str, object]] = [
     ("oidc.end_session_params", '{ returnTo = "x" }', {"returnTo": "x"}),
     ("oidc.leeway", '"60s"', 60.0),
     ("oidc.leeway", '"0s"', 0.0),
-    ("session.store", '"redis://user:password@redis.internal:6379/1"', "secret"),
+    ("session.store", '"redis://user:wonderland@redis.internal:6379/1"', "secret"),
     ("session.store", '"redis+sentinel://a:26379,b:26379/main"', "secret"),
     ("session.store", '"redis+cluster://a,b"', "secret"),
     ("session.store", '"unix:///run/redis.sock"', "secret"),

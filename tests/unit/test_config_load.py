@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "BFF_SERVER__PUBLIC_URL": "https://app.example.com",
     "BFF_OIDC__ISSUER": "https://idp.example.com",
     "BFF_OIDC__CLIENT_ID": "spa",
-    "BFF_OIDC__CLIENT_SECRET": "from-the-environment",
+    "BFF_OIDC__CLIENT_SECRET": "given-by-the-environs",
     "BFF_SESSION__SECRETS": f"{SECRET},{OTHER_SECRET}",
 }
 
@@ -332,10 +332,10 @@ def test_no_environment_crashes_the_reader(environ: Mapping[str, str]) -> None:
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n"])
 def test_a_secret_file_loses_its_last_line_end(tmp_path: Path, ending: str) -> None:
     """Editors and `echo` add one; spaces stay, they may be part of the secret."""
-    (tmp_path / "secret").write_bytes(b" s p " + ending.encode())
+    (tmp_path / "secret").write_bytes(b" s p a c e s inside " + ending.encode())
     changes = {"oidc": {"client_secret": None, "client_secret_file": '"secret"'}}
     settings = loaded(tmp_path, toml(changes))
-    assert settings.oidc.client_secret.get_secret_value() == " s p "
+    assert settings.oidc.client_secret.get_secret_value() == " s p a c e s inside "
 
 
 def test_secrets_lie_one_a_line(tmp_path: Path) -> None:
@@ -349,9 +349,9 @@ def test_secrets_lie_one_a_line(tmp_path: Path) -> None:
 
 def test_the_store_may_lie_in_a_file(tmp_path: Path) -> None:
     """Its URL may hold a password."""
-    (tmp_path / "store").write_text("rediss://:password@redis.internal\n")
+    (tmp_path / "store").write_text("rediss://:wonderland@redis.internal\n")
     settings = loaded(tmp_path, toml({"session": {"store_file": '"store"'}}))
-    assert settings.session.store.get_secret_value() == "rediss://:password@redis.internal"
+    assert settings.session.store.get_secret_value() == "rediss://:wonderland@redis.internal"
 
 
 def test_relative_files_start_at_the_configurations_directory(
@@ -360,14 +360,14 @@ def test_relative_files_start_at_the_configurations_directory(
     """Those of the environment start at the working directory, as in a shell."""
     inner = tmp_path / "etc"
     inner.mkdir()
-    (inner / "secret").write_text("beside-the-file")
-    (tmp_path / "secret").write_text("in-the-working-directory")
+    (inner / "secret").write_text("lies-beside-the-file")
+    (tmp_path / "secret").write_text("lies-in-the-working-directory")
     monkeypatch.chdir(tmp_path)
     text = toml({"oidc": {"client_secret": None, "client_secret_file": '"secret"'}})
     of_file = load(write(inner, text), {})
-    assert of_file.oidc.client_secret.get_secret_value() == "beside-the-file"
+    assert of_file.oidc.client_secret.get_secret_value() == "lies-beside-the-file"
     of_environ = load(write(inner, text), {"BFF_OIDC__CLIENT_SECRET_FILE": "secret"})
-    assert of_environ.oidc.client_secret.get_secret_value() == "in-the-working-directory"
+    assert of_environ.oidc.client_secret.get_secret_value() == "lies-in-the-working-directory"
 
 
 def test_a_secret_and_its_file_exclude_each_other(tmp_path: Path) -> None:
@@ -380,15 +380,23 @@ def test_a_secret_and_its_file_exclude_each_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "environ", "expected"),
     [
-        ({"client_secret": '"file"'}, {"_FILE": "{dir}/secret"}, "secret-file"),
-        ({"client_secret": None, "client_secret_file": '"missing"'}, {"": "environ"}, "environ"),
+        (
+            {"client_secret": '"given-in-the-file"'},
+            {"_FILE": "{dir}/secret"},
+            "given-in-the-secret-file",
+        ),
+        (
+            {"client_secret": None, "client_secret_file": '"missing"'},
+            {"": "given-in-the-environ"},
+            "given-in-the-environ",
+        ),
     ],
 )
 def test_a_secret_of_the_environment_replaces_either_form_of_the_file(
     tmp_path: Path, file: dict[str, str | None], environ: dict[str, str], expected: str
 ) -> None:
     """The environment wins, whichever of the two forms the file used."""
-    (tmp_path / "secret").write_text("secret-file")
+    (tmp_path / "secret").write_text("given-in-the-secret-file")
     variables = {
         f"BFF_OIDC__CLIENT_SECRET{ending}": text.format(dir=tmp_path)
         for ending, text in environ.items()
@@ -475,7 +483,7 @@ def test_no_problem_repeats_a_value(tmp_path: Path, table: str, key: str, value:
 def test_no_text_of_settings_holds_a_secret(tmp_path: Path) -> None:
     """Neither `repr` nor `str` nor a dump as JSON."""
     changes = {
-        "oidc": {"client_secret": '"canary-client"'},
+        "oidc": {"client_secret": '"canary-client-of-16"'},
         "session": {"store": '"redis://:canary-store@h"'},
     }
     settings = loaded(tmp_path, toml(changes))

@@ -110,7 +110,7 @@ def test_the_schema_knows_every_key() -> None:
 
 def in_a_place(text: str, directory: Path) -> Path:
     """The file with the secrets and the app that it names."""
-    (directory / "client_secret").write_text("client-secret\n")
+    (directory / "client_secret").write_text("given-by-the-provider\n")
     (directory / "session_secrets").write_text(f"{SECRET}\n")
     (directory / "redis_url").write_text("redis://127.0.0.1\n")
     (directory / "dist").mkdir()

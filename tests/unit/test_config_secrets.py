@@ -3,12 +3,14 @@
 import re
 from base64 import b64encode
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.config.signing_secrets import MIN_BYTES, new_secret, require_strong
+from bff.config.signing_secrets import MIN_BYTES, new_secret, require_strong, require_unguessed
+from tests.unit.config_files import SECRET, problems, toml
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,3 +81,73 @@ def test_the_reason_never_repeats_the_secret() -> None:
             with pytest.raises(ValueError) as error:  # noqa: PT011 - the text is what is judged
                 require_strong(secret)
             assert secret not in str(error.value)
+
+
+PLACEHOLDERS = [
+    "$CLIENT_SECRET_OF_THE_OP",
+    "${CLIENT_SECRET_OF_THE_OP:-}",
+    "$(cat /run/secrets/oidc)",
+    "{{ vault.oidc.client_secret }}",
+    "<client secret from the OP>",
+    "%OIDC_CLIENT_SECRET%",
+    "@CLIENT_SECRET_OF_OP@",
+    "................",
+    "xxxxxxxxxxxxxxxxxxxx",
+    "****************",
+    "client-secret",
+    "my-super-secret-client-secret",
+    "changeme-changeme-changeme",
+    "REPLACE_WITH_YOUR_SECRET_123",
+    "put your secret here",
+    "password1234",
+]
+
+
+@pytest.mark.parametrize("secret", PLACEHOLDERS)
+def test_a_placeholder_is_refused_wherever_a_secret_belongs(tmp_path: Path, secret: str) -> None:
+    """A template that nobody filled in, or the words of an example; whatever its length."""
+    for text, key in (
+        (toml({"oidc": {"client_secret": f'"{secret}"'}}), "oidc.client_secret"),
+        (toml({"session": {"secrets": f'["{secret}"]'}}), "session.secrets[0]"),
+        (toml({"session": {"store": f'"redis://:{quote(secret)}@h"'}}), "session.store"),
+        (
+            toml({"session": {"store": f'"redis+sentinel://h/m?sentinel_password={quote(secret)}"'}}),
+            "session.store",
+        ),
+    ):  # fmt: skip
+        [problem] = problems(tmp_path, text)
+        assert problem.key == key
+        assert secret not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "secret", ["short-one", "k3Jx9Qw7Lp2Mz8R", "abababababababababab", "0123456789abcdefghij"]
+)
+def test_a_client_secret_that_can_be_guessed_is_refused(tmp_path: Path, secret: str) -> None:
+    """RFC 6749 section 10.10. Who guesses it can redeem what the gateway's client could."""
+    [problem] = problems(tmp_path, toml({"oidc": {"client_secret": f'"{secret}"'}}))
+    assert problem.key == "oidc.client_secret"
+    assert secret not in str(problem)
+
+
+@given(st.binary(min_size=16, max_size=48))
+def test_what_an_op_makes_at_random_is_no_placeholder(raw: bytes) -> None:
+    for secret in (raw.hex(), b64encode(raw).decode(), f"GOCSPX-{b64encode(raw).decode()}"):
+        if len(set(raw)) > 10:
+            require_unguessed(secret)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("oidc", "client_secret", f'"{SECRET}"'),
+        ("session", "store", f'"redis://:{SECRET}@h"'),
+        ("session", "store", f'"redis+sentinel://h/m?sentinel_password={SECRET}"'),
+    ],
+)
+def test_no_secret_serves_two_purposes(tmp_path: Path, section: str, key: str, value: str) -> None:
+    """The OP, or whoever runs the store, could open every session else."""
+    [problem] = problems(tmp_path, toml({section: {key: value}}))
+    assert problem.key == f"{section}.{key}"
+    assert "session.secrets" in problem.message
+    assert SECRET not in str(problem)

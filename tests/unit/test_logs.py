@@ -9,12 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr
+from pathlib import Path
 
 import pytest
 import structlog
 
 from bff.observability import logs
 
+ROOT = Path(__file__).parents[2]
 SECRET = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 
 
@@ -49,6 +51,152 @@ def test_tokens_and_secrets_are_replaced_wherever_they_are(log_format: str) -> N
     assert "s3cr3t" not in text
     assert "template %s" in text
     assert "ValueError" in text
+
+
+CONTROLS = "".join(map(chr, [*range(0x20), 0x7F, *range(0x80, 0xA0)]))
+SEPARATORS = "\u0085\u2028\u2029"
+DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+HIDDEN = CONTROLS + SEPARATORS + DIRECTIONS + "\u200b\ufeff" + "\ud800\udfff"
+
+
+@pytest.mark.rule("OP-01")
+@pytest.mark.parametrize("log_format", ["json", "text"])
+@pytest.mark.parametrize("letter", HIDDEN, ids=lambda letter: f"U+{ord(letter):04X}")
+def test_no_hidden_character_reaches_the_log_as_itself(log_format: str, letter: str) -> None:
+    """Controls, line separators, marks that turn the direction of text, halves of a pair: in a
+    value, in a list, in a table, and in a library's message."""
+    value = f"alice{letter}[2Jforged"
+    out = io.StringIO()
+    with redirect_stderr(out):
+        logs.configure(level="debug", log_format=log_format)
+        structlog.get_logger("t").info("event", sub=value, subs=[value], by={"sub": value})
+        logging.getLogger("some.library").warning(value)
+        logging.getLogger("some.library").warning(f"{value} %s", "argument")  # noqa: G004
+    structlog.reset_defaults()
+    text = out.getvalue()
+    assert letter not in text.replace("\n", "")
+    assert text.count("\n") == 3
+    assert len(text.splitlines()) == 3
+    text.encode()  # no half of a pair is left
+
+
+@pytest.mark.rule("OP-01")
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_a_huge_value_is_cut(log_format: str) -> None:
+    """One entry can't fill a disk, and says how much is missing."""
+    text = logged(log_format, sub="x" * 100_000, subs=["y" * 100_000])
+    assert len(text) < 4_000
+    assert "[99000 more]" in text
+
+
+@pytest.mark.rule("OP-01")
+def test_secrets_inside_lists_and_tables_are_replaced() -> None:
+    text = logged("json", found=[SECRET], answer={"access_token": "opaque-at", "n": {"x": SECRET}})
+    assert "eyJ" not in text
+    assert "opaque-at" not in text
+    assert '"n": {"x": "[redacted]"}' in text
+
+
+@pytest.mark.rule("OP-01")
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ("Task exception was lost\nfuture: <Task name='x' s3cr3t>", "Task exception was lost"),
+        ("Exception in callback Reader.feed('s3cr3t')", "Exception in callback Reader.feed"),
+        ("Unhandled notification type: s3cr3t", "Unhandled notification type"),
+        ("can't reach redis://user:s3cr3t@host", "can"),
+        ("got " + "s3cr3t" * 8 + " instead", "got ... instead"),
+        ({"a": "s3cr3t"}, ""),
+    ],
+)  # fmt: skip
+def test_of_a_finished_message_only_its_beginning_is_kept(message: object, kept: str) -> None:
+    """A library may have put values in already: asyncio does, with all that a task was given."""
+    out = io.StringIO()
+    with redirect_stderr(out):
+        logs.configure(level="debug", log_format="json")
+        logging.getLogger("some.library").error(message)
+    structlog.reset_defaults()
+    entry = json.loads(out.getvalue())
+    assert (entry["event"], entry["library"]) == (kept, "some.library")
+    assert "s3cr3t" not in out.getvalue()
+
+
+CRASHES = {
+    "main": "crash()",
+    "thread": "t = threading.Thread(target=crash); t.start(); t.join()",
+    "finalizer": "type('Holder', (), {'__del__': lambda self: crash()})()",
+    "task": "asyncio.run(lost())",
+}
+CRASHING = """
+import asyncio, gc, threading
+from bff.observability import foreign, logs
+
+def crash():
+    token = "opaque-s3cr3t"
+    raise ValueError(f"could not read {token}")
+
+async def failing():
+    crash()
+
+async def lost():
+    task = asyncio.create_task(failing(), name="s3cr3t")
+    await asyncio.sleep(0)
+    del task
+    gc.collect()
+
+logs.configure(level="info", log_format="FORMAT")
+foreign.keep_crashes_quiet()
+"""
+
+
+@pytest.mark.parametrize("where", CRASHES)
+def test_a_crash_tells_where_but_not_what(where: str) -> None:
+    """Python's own report shows the text and lines of source; ours is one entry of the log."""
+    program = CRASHING.replace("FORMAT", "json" if where == "task" else "text") + CRASHES[where]
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == (1 if where == "main" else 0)
+    assert len(done.stderr.splitlines()) == 1
+    assert "ValueError" in done.stderr
+    assert " crash" in done.stderr
+    assert "s3cr3t" not in done.stderr
+    assert "could not read" not in done.stderr
+
+
+def test_no_core_file_is_left() -> None:
+    """It would hold every secret and every token of the process."""
+    program = (
+        "import resource\nresource.setrlimit(resource.RLIMIT_CORE, (10**6, 10**6))\n"
+        "from bff.observability.foreign import keep_crashes_quiet\nkeep_crashes_quiet()\n"
+        "print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b"0\n"
+
+
+@pytest.mark.parametrize("module", ["bff", "bff.cli.worker"])
+def test_every_process_keeps_its_crashes_quiet(module: str, tmp_path: Path) -> None:
+    """Whatever a command stumbles over: here over the module of settings itself."""
+    broken = tmp_path / "sitecustomize.py"
+    broken.write_text(
+        "import pathlib, tomllib, pickle\n"
+        "def fail(*_): raise ZeroDivisionError('s3cr3t')\n"
+        "tomllib.loads = pickle.load = fail\n"
+    )
+    (tmp_path / "bff.toml").write_text("")
+    ours, theirs = socket.socketpair()
+    argument = "check" if module == "bff" else str(theirs.fileno())
+    with ours, theirs:
+        done = subprocess.run(
+            [sys.executable, "-m", module, argument],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+            pass_fds=[theirs.fileno()], capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert "crashed" in done.stderr
+    assert "s3cr3t" not in done.stderr
 
 
 @pytest.mark.rule("OP-01")
