@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 
 from tests.polling import until
 from tests.wire.client import End, Wire
@@ -12,6 +13,7 @@ CLOSED = f"{End.CLOSED.value}, no answer"
 RESET = f"{End.RESET.value}, no answer"
 AT_ONCE = 100
 ROUND_SECONDS = 0.1
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
 
 class Crowd(list[Wire]):
@@ -57,8 +59,7 @@ def outcome_of(wire: Wire) -> str:
 
 def statuses_of(received: bytes) -> list[str]:
     """Of the answers in it; bodies of ours hold no status line."""
-    parts = received.split(b"HTTP/1.1 ")[1:]
-    return [part[:3].decode() for part in parts]
+    return [status.decode() for status in _STATUS.findall(received)]
 
 
 @contextlib.asynccontextmanager
@@ -91,16 +92,3 @@ def batches(count: int, most: int = AT_ONCE) -> Iterable[int]:
     while count > 0:
         yield min(count, most)
         count -= most
-
-
-async def in_parallel(count: int, work: Callable[[int], Awaitable[str]], most: int) -> Counter[str]:
-    """Do `work` for each number, `most` at a time; how often which outcome."""
-    numbers = iter(range(count))
-    found: Counter[str] = Counter()
-
-    async def worker() -> None:
-        for number in numbers:
-            found[await work(number)] += 1
-
-    await asyncio.gather(*(worker() for _ in range(most)))
-    return found

@@ -37,7 +37,8 @@ more than the scenario allows.
 
 How much memory to plan for: [operations](operations.md#memory-under-abuse).
 
-`server.head_timeout` and `body_timeout` were 1 s, `server.max_connections` was {max_connections}, a route's `timeout` 1 s, `oidc.timeout` 2 s; everything else as it comes.
+`server.head_timeout` and `body_timeout` were 1 s, `server.max_connections` was {max_connections},
+a route's `timeout` 1 s, `oidc.timeout` 2 s; everything else as it comes.
 Measured on {day}: {machine}
 """
 

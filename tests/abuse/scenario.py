@@ -30,12 +30,13 @@ LONG = Scale(connections=5_000, max_connections=6_000, logins=100_000, repeats=1
 
 @dataclass(slots=True)
 class Outcome:
-    """`sent` in words; `answers` by status or end; `broken` are the rules that were. `process`,
-    where it was not the usual gateway that was abused."""
+    """`sent` in words; `answers` by status or end; `broken` are the rules that were. `memory` where
+    another gateway than the honest user's was abused."""
 
     sent: str
     answers: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
+    memory: Course | None = None
 
     def require(self, holds: object, rule: str) -> None:
         """Note a rule that does not hold."""
@@ -94,7 +95,7 @@ async def run(scenario: Scenario, site: Site, scale: Scale) -> Row:
         user.stop()
         visits = await asyncio.wrap_future(visiting)
         watching.cancel()
-    memory = Course(before, process.peak_bytes(), process.rss_bytes())
+    memory = outcome.memory or Course(before, process.peak_bytes(), process.rss_bytes())
     return _judged(scenario, scale, outcome, memory, (held, watch.most, watch.look()), visits)
 
 

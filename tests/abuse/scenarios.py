@@ -1,5 +1,10 @@
 """All of them, in the order of the table."""
 
-from tests.abuse import asking, connections
+from tests.abuse import asking, connections, inputs, logins
 
-SCENARIOS = [*connections.SCENARIOS, *asking.SCENARIOS]
+SCENARIOS = [
+    *connections.SCENARIOS,
+    *asking.SCENARIOS,
+    *logins.SCENARIOS,
+    *inputs.SCENARIOS,
+]

@@ -6,7 +6,7 @@ beside it, which knows nothing of the OP yet.
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,7 +15,7 @@ import aiohttp
 from bff.clock import SystemClock
 from tests.abuse.aside import Aside
 from tests.abuse.hostile_op import HostileOp
-from tests.abuse.measures import ConnectionWatch, Process
+from tests.abuse.measures import ConnectionWatch, Process, held_by
 from tests.chaos.program import Program
 from tests.raw_upstream import RawUpstream
 from tests.redis_server import RedisServer
@@ -60,6 +60,13 @@ class Site:
     @property
     def process(self) -> Process:
         return Process(self.gateway.pid)
+
+    def held_bytes(self) -> int:
+        """By the store."""
+        return held_by(self.store).used_bytes
+
+    def held_keys(self) -> int:
+        return held_by(self.store).keys
 
     def write_config(self, max_connections: int, spa: Path) -> None:
         server = f"{SERVER}max_connections = {max_connections}"
@@ -110,17 +117,23 @@ class Site:
             looking.cancel()
 
     @contextlib.asynccontextmanager
-    async def newcomer(self) -> AsyncIterator[tuple[int, Process]]:
+    async def newcomer(self, **environment: str) -> AsyncIterator[tuple[int, Process]]:
         """A second gateway, which has asked the OP nothing yet: its port, and its process."""
         port = free_port()
-        program = self._program(port, free_port(), free_port())
+        program = self._program(port, free_port(), free_port(), environment)
         await program.start()
         try:
             yield port, Process(program.pid)
         finally:
             await program.stop()
 
-    def _program(self, port: int, admin_port: int, auth_port: int) -> Program:
+    def _program(
+        self,
+        port: int,
+        admin_port: int,
+        auth_port: int,
+        environment: Mapping[str, str] | None = None,
+    ) -> Program:
         async def is_ready() -> bool:
             try:
                 async with (
@@ -139,6 +152,7 @@ class Site:
                 "BFF_SERVER__LISTEN": f"127.0.0.1:{port}",
                 "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{admin_port}",
                 "BFF_SERVER__AUTH_LISTEN": f"127.0.0.1:{auth_port}",
+                **(environment or {}),
             },
         )
 
