@@ -10,7 +10,8 @@ from tests.raw_upstream import Received
 
 PATIENCE_SECONDS = 30.0
 FORM = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n"
-HEAD = b"GET /api/x HTTP/1.1\r\nHost: x\r\n" + b"X-Y: z\r\n" * 100
+FIELD = b"X-Y: z\r\n"
+HEAD = b"GET /api/x HTTP/1.1\r\nHost: x\r\n" + FIELD * 100
 
 
 async def slow_heads(site: Site, scale: Scale) -> Outcome:

@@ -24,7 +24,7 @@ class Scale:
     repeats: int
 
 
-SHORT = Scale(connections=150, max_connections=200, logins=2_000, repeats=1)
+SHORT = Scale(connections=150, max_connections=200, logins=1_000, repeats=1)
 LONG = Scale(connections=5_000, max_connections=6_000, logins=100_000, repeats=10)
 
 
