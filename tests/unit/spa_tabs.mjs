@@ -128,6 +128,7 @@ Object.defineProperty(globalThis, 'navigator', { value: { locks }, configurable:
 export const gateway = {
   user: null,
   isAway: false,
+  away: { status: 503, code: 'store_unavailable' },
   retryAfter: 0,
   asked: 0,
   /** how it treats a stream: opened, refused, or not answered at all */
@@ -143,8 +144,9 @@ globalThis.fetch = async () => {
   gateway.asked += 1;
   const problem = { 'Content-Type': 'application/problem+json' };
   if (gateway.isAway) {
-    const body = { code: 'store_unavailable', retry_after: gateway.retryAfter };
-    return new Response(JSON.stringify(body), { status: 503, headers: problem });
+    const { status, code } = gateway.away;
+    const body = JSON.stringify({ code, retry_after: gateway.retryAfter });
+    return new Response(body, { status, headers: problem });
   }
   if (gateway.user) return new Response(JSON.stringify(gateway.user));
   return new Response('{"code":"not_authenticated"}', { status: 401, headers: problem });

@@ -41,6 +41,18 @@ def test_what_a_session_opened_is_kept_out_of_shared_caches(
 
 
 @pytest.mark.rule("PX-12")
+@pytest.mark.parametrize(
+    "name",
+    [b"Clear-Site-Data", b"NEL", b"Report-To", b"Strict-Transport-Security", b"Alt-Svc"],
+)
+def test_no_api_speaks_for_the_whole_origin(name: bytes) -> None:
+    """`Clear-Site-Data: "cookies"` would take the session cookie from the jar."""
+    kept = sent([(name, b'"cookies"'), (name.lower(), b'"*"'), (b"ETag", b"1")])
+    assert values(kept, name.lower()) == []
+    assert values(kept, b"etag") == [b"1"]
+
+
+@pytest.mark.rule("PX-12")
 def test_upstream_cookies_are_dropped_unless_listed() -> None:
     upstream = [
         (b"Set-Cookie", b"locale=de; Path=/"),

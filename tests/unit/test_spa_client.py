@@ -74,6 +74,14 @@ def test_fetch_refuses_other_origins(target: str) -> None:
                 "requestId": "r1",
             },
         ),
+        (
+            problem(429, code="rate_limited", retry_after=9),
+            {"name": "UnavailableError", "code": "rate_limited", "retryAfter": 9},
+        ),
+        (
+            {"status": 429, "text": "", "headers": {"Retry-After": "7"}},
+            {"name": "UnavailableError", "code": "unavailable", "retryAfter": 7},
+        ),
         (None, {"name": "UnavailableError", "code": "unreachable", "status": 0}),
         ({"status": 502, "text": "Bad Gateway"}, {"name": "UnavailableError", "status": 502}),
         (problem(403, code="csrf_header_missing"), {"name": "GatewayError", "status": 403}),
@@ -99,6 +107,8 @@ def test_user_says_who_is_logged_in(answer: object, expected: dict[str, object] 
         {"status": 401, "body": {"code": "not_authenticated"}},
         problem(401, code="invalid_token"),
         problem(403, code="insufficient_scope"),
+        problem(429, code="slow_down"),
+        {"status": 429, "text": "slow down", "headers": {"Retry-After": "9"}},
         problem(502, code="upstream_unreachable"),
         {"status": 204},
     ],
@@ -127,6 +137,14 @@ def test_fetch_hands_over_what_the_api_answers(answer: dict[str, Any]) -> None:
         (
             problem(503, code="op_unavailable", retry_after=5),
             {"name": "UnavailableError", "code": "op_unavailable", "retryAfter": 5},
+        ),
+        (
+            problem(429, code="rate_limited", retry_after=9),
+            {"name": "UnavailableError", "code": "rate_limited", "retryAfter": 9, "status": 429},
+        ),
+        (
+            {**problem(429, code="rate_limited"), "headers": {"Retry-After": "8"}},
+            {"name": "UnavailableError", "code": "rate_limited", "retryAfter": 8},
         ),
         (
             {"status": 503, "text": "", "headers": {"Retry-After": "7"}},
@@ -307,11 +325,12 @@ def test_devices_are_listed_and_ended(
     [
         (problem(401, **NOT_AUTHENTICATED), {"name": "NotAuthenticatedError"}),
         (problem(503, code="store_unavailable"), {"name": "UnavailableError", "status": 503}),
+        (problem(429, code="rate_limited"), {"name": "UnavailableError", "status": 429}),
         (problem(403, code="csrf_cross_site"), {"name": "GatewayError", "code": "csrf_cross_site"}),
         ({"status": 502, "text": ""}, {"name": "UnavailableError", "status": 502}),
         (None, {"name": "UnavailableError", "code": "unreachable"}),
     ],
-    ids=["nobody", "away", "refused", "proxy", "no-answer"],
+    ids=["nobody", "away", "too-many", "refused", "proxy", "no-answer"],
 )
 def test_trouble_with_devices_is_an_error(answer: object, expected: dict[str, object]) -> None:
     """Never an empty list or a silent success."""

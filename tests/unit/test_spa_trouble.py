@@ -48,11 +48,17 @@ def test_a_gateway_that_is_away_at_the_start_is_waited_for() -> None:
     assert in_tabs(work) == [["link away"], ["link stream", "session"]]
 
 
-def test_retry_after_is_kept() -> None:
+TOO_MANY = "gateway.away = { status: 429, code: 'rate_limited' };"
+AWAY = pytest.mark.parametrize("away", ["", TOO_MANY], ids=["503", "429"])
+
+
+@AWAY
+def test_retry_after_is_kept(away: str) -> None:
     """The gateway says when it may be asked again."""
-    work = """
+    work = f"""
+      {away}
       await advance(30);
-      Object.assign(gateway, { isAway: true, retryAfter: 45, asked: 0 });
+      Object.assign(gateway, {{ isAway: true, retryAfter: 45, asked: 0 }});
       streams[0].fail();
       await advance(44);
       const early = gateway.asked;
@@ -60,6 +66,25 @@ def test_retry_after_is_kept() -> None:
       return [early, gateway.asked];
     """
     assert in_tabs(THREE_TABS + work) == [1, 2]
+
+
+def test_too_many_requests_are_no_end_and_no_reason_for_more() -> None:
+    """429 without any Retry-After for ten minutes: a question now and then, each tab's session
+    stays known, and goes on when the gateway answers again."""
+    work = f"""
+      {TOO_MANY}
+      await advance(30);
+      Object.assign(gateway, {{ isAway: true, retryAfter: 0, asked: 0 }});
+      streams[0].fail();
+      await advance(600);
+      const asked = gateway.asked, meanwhile = news().flat();
+      gateway.isAway = false;
+      await advance(61);
+      return [asked, meanwhile.filter((one) => one.startsWith('ended')), openStreams().length];
+    """
+    asked, ended, streams = in_tabs(THREE_TABS + work)
+    assert 5 <= asked <= 20
+    assert (ended, streams) == ([], 1)
 
 
 def test_a_stream_that_is_lost_is_opened_again_after_a_moment() -> None:
@@ -249,9 +274,11 @@ def test_polling_notices_another_user() -> None:
     assert in_tabs(work) == ["logged_in", "session"]
 
 
-def test_polling_waits_while_the_gateway_is_away() -> None:
+@AWAY
+def test_polling_waits_while_the_gateway_is_away(away: str) -> None:
     """That is no end either."""
     work = f"""
+      {away}
       {WITHOUT["locks"]} {ALICE}
       const tab = await openTab((client) => client.user());
       tab.news();

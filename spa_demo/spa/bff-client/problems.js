@@ -86,7 +86,8 @@ export async function readProblem(response) {
  */
 export async function refused(response) {
   const problem = await readProblem(response);
-  const kind = response.status >= 500 ? UnavailableError : GatewayError;
+  const isForNow = response.status >= 500 || response.status === 429;
+  const kind = isForNow ? UnavailableError : GatewayError;
   return new kind(problem?.code ?? 'unavailable', response, problem);
 }
 

@@ -12,6 +12,7 @@ import { spellEnd } from '../session-end.js';
 const UNAVAILABLE = {
   unreachable: 'It gave no answer. This does not log you out.',
   store_unavailable: 'The gateway cannot read sessions right now. This does not log you out.',
+  rate_limited: 'There were too many requests in a short time. This does not log you out.',
   op_unavailable: 'The login service does not answer the gateway. This does not log you out.',
 };
 
