@@ -36,6 +36,8 @@ class Session:
     `version` grows by one with every write of the record and guards it (compare-and-set).
     `idle_expires_at` is not part of the sealed record: the store keeps it beside, so that a touch
     never rewrites tokens. `expires_at` is the absolute end.
+    `client` and `address` are the browser's User-Agent and IP address at the login; `address` is
+    empty unless it is configured to be kept.
     """
 
     key: str
@@ -51,6 +53,7 @@ class Session:
     acr: str | None = None
     auth_time: int | None = None
     client: str = ""
+    address: str = ""
 
     def is_live(self, now: float) -> bool:
         return now < self.expires_at and now < self.idle_expires_at

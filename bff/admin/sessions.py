@@ -118,7 +118,9 @@ class AdminSessions:
         return ended
 
     def _about(self, session: Session) -> dict[str, object]:
+        kept = {"address": session.address} if session.address else {}
         return {
+            **kept,
             "id": public_id(session.key),
             "sub": session.sub,
             "sid": session.sid,

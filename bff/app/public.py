@@ -120,6 +120,7 @@ def _login_endpoints(core: Core) -> dict[str, Endpoint]:
         core.limits.failed_callbacks,
         claims=core.claims,
         max_per_user=settings.session.max_per_user,
+        keep_address=settings.session.keep_address,
     )
     return {"login": login, "resume": Resume(login), "callback": callback}
 

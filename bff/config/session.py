@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, StrictInt, WithJsonSchema
+from pydantic import AfterValidator, Field, SecretStr, StrictBool, StrictInt, WithJsonSchema
 
 from bff.config.files import FilePath
 from bff.config.placeholders import is_placeholder
@@ -125,6 +125,12 @@ class SessionSettings(Section):
         default=0,
         description="Sessions one user may have at a time; past it a login ends the oldest. 0: no "
         "limit.",
+    )
+    keep_address: StrictBool = Field(
+        default=False,
+        description="Keep the client's IP address at the login with the session, sealed like the "
+        "rest, and show it in the lists of sessions. It is personal data, so by default it is not "
+        "kept.",
     )
 
     @property

@@ -7,6 +7,7 @@ RFC 6749 section 4.1.2, RFC 9207, RFC 9700 sections 2.1 and 4.7, OIDC Core secti
 """
 
 import asyncio
+from dataclasses import dataclass
 from hmac import compare_digest
 
 import structlog
@@ -45,10 +46,19 @@ SILENT_REFUSALS = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where somebody logs in from, for lists of sessions."""
+
+    client: str
+    address: str
+
+
 class Callback:
     """Verifies the answer, redeems the code, creates the session.
 
     `max_per_user`: past that many sessions of one user the oldest ends; 0 means no limit.
+    `keep_address`: the client's address at the login becomes part of the session.
     """
 
     def __init__(
@@ -65,6 +75,7 @@ class Callback:
         *,
         claims: ClaimAllowList,
         max_per_user: int,
+        keep_address: bool,
     ) -> None:
         self._relying_party = relying_party
         self._transactions = transactions
@@ -77,6 +88,7 @@ class Callback:
         self._failures = failures
         self._claims = claims
         self._max_per_user = max_per_user
+        self._keep_address = keep_address
 
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         client = client_of(local.identity.client_address)
@@ -84,7 +96,7 @@ class Callback:
         try:
             response = process_callback((local.target.query or b"").decode("ascii"))
             transaction = await self._transaction(response, local)
-            return await self._finish(response, transaction, request, local.identity.request_id)
+            return await self._finish(response, transaction, request, local)
         except BffError as error:
             self._metrics.login(error.code)
             log.warning("login_failed", code=error.code, request_id=local.identity.request_id)
@@ -107,26 +119,30 @@ class Callback:
         response: AuthorizationResponse,
         transaction: LoginTransaction,
         request: web.BaseRequest,
-        request_id: str,
+        local: Local,
     ) -> web.StreamResponse:
         if transaction.prompt == "none" and response.error in SILENT_REFUSALS:
             return web.Response(status=302, headers={"Location": transaction.return_url})
         code = require_code(response)
         # A task of its own: a browser that hangs up now must not leave tokens nobody owns.
-        client = _describe(request.headers.get("User-Agent", ""))
+        device = Device(
+            client=_describe(request.headers.get("User-Agent", "")),
+            address=local.identity.client_address if self._keep_address else "",
+        )
+        request_id = local.identity.request_id
         cookie = await asyncio.shield(
-            asyncio.ensure_future(self._establish(code, transaction, client, request_id))
+            asyncio.ensure_future(self._establish(code, transaction, device, request_id))
         )
         answer = web.Response(status=302, headers={"Location": transaction.return_url})
         answer.headers.add("Set-Cookie", self._cookies.set_session(cookie))
         return answer
 
     async def _establish(
-        self, code: str, transaction: LoginTransaction, client: str, request_id: str
+        self, code: str, transaction: LoginTransaction, device: Device, request_id: str
     ) -> str:
         identity = await self._relying_party.redeem(code, transaction)
         new_id = self._session_cookie.issue()
-        session = await self._create(new_id.key, identity, client)
+        session = await self._create(new_id.key, identity, device)
         if transaction.previous_session is not None:
             await self._ender.end(transaction.previous_session, "replaced", revoke=False)
         await self._keep_to_limit(session)
@@ -143,7 +159,7 @@ class Callback:
         for oldest in owned[: -self._max_per_user]:
             await self._ender.end(oldest, "limit")
 
-    async def _create(self, key: str, identity: Identity, client: str) -> Session:
+    async def _create(self, key: str, identity: Identity, device: Device) -> Session:
         return await self._sessions.create(
             key,
             issuer=identity.issuer,
@@ -153,7 +169,8 @@ class Callback:
             claims=self._claims.kept(identity.claims),
             acr=identity.acr,
             auth_time=identity.auth_time,
-            client=client,
+            client=device.client,
+            address=device.address,
         )
 
 

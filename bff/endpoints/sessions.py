@@ -51,7 +51,9 @@ class OwnSessions:
         raise NotFound
 
     def _about(self, session: Session, current: Session) -> dict[str, object]:
+        kept = {"address": session.address} if session.address else {}
         return {
+            **kept,
             "id": public_id(session.key),
             "current": session.key == current.key,
             "client": session.client,

@@ -157,6 +157,7 @@ class Sessions:
         acr: str | None = None,
         auth_time: int | None = None,
         client: str = "",
+        address: str = "",
     ) -> Session:
         """Keep a new session under `key`, which must come from a newly issued cookie.
 
@@ -179,6 +180,7 @@ class Sessions:
             acr=acr,
             auth_time=auth_time,
             client=client,
+            address=address,
         )
         with self._reader.writing(key) as write:
             await self._store.create(

@@ -6,6 +6,7 @@ from bff.clock import ManualClock
 from tests.browser import Browser
 from tests.flows.logins import log_in
 from tests.polling import until
+from tests.redis_server import RedisServer
 from tests.stack import running_stack
 
 
@@ -34,6 +35,41 @@ async def test_a_user_sees_all_own_sessions_and_nobody_elses() -> None:
         assert listed[0]["created_at"] - listed[1]["created_at"] == 100
         cookie = laptop.cookies.get("bff") or ""
         assert cookie.partition(".")[0] not in str(listed)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+async def test_an_address_is_kept_only_if_configured(own_redis: RedisServer, *, keep: bool) -> None:
+    """It is personal data: off by default, and never a word of it in the store otherwise."""
+    session = "keep_address = true" if keep else ""
+    server = 'trusted_proxies = ["127.0.0.1/32", "::1/128"]'
+    client = "203.0.113.7"
+    async with (
+        running_stack(store=own_redis.url, session=session, server=server) as stack,
+        Browser() as browser,
+    ):
+        page = await browser.navigate(f"{stack.public_url}/bff/login")
+        page = await browser.submit(
+            page.form("login"), {"username": "alice", "password": "wonderland"}, button="login"
+        )
+        page = await browser.submit(page.form("consent"), button="allow", follow=False)
+        assert page.location is not None
+        await browser.navigate(page.location, headers={"X-Forwarded-For": f"evil, {client}"})
+        [one] = (await browser.fetch("GET", "/bff/sessions")).json()["sessions"]
+        [same] = await stack.gateway._core.sessions.of_subject(stack.issuer, "alice")
+        assert (one.get("address"), same.address) == ((client, client) if keep else (None, ""))
+
+
+async def test_a_long_user_agent_is_cut() -> None:
+    async with running_stack() as stack, Browser() as browser:
+        page = await browser.navigate(f"{stack.public_url}/bff/login")
+        page = await browser.submit(
+            page.form("login"), {"username": "alice", "password": "wonderland"}, button="login"
+        )
+        page = await browser.submit(page.form("consent"), button="allow", follow=False)
+        assert page.location is not None
+        await browser.navigate(page.location, headers={"User-Agent": "Some\tBrowser" + "x" * 4000})
+        [one] = (await browser.fetch("GET", "/bff/sessions")).json()["sessions"]
+        assert one["client"] == ("SomeBrowser" + "x" * 4000)[:255]
 
 
 async def test_one_other_device_is_logged_out_by_its_id() -> None:

@@ -11,6 +11,7 @@ import { GatewayError, refused } from './problems.js';
  * @property {string} id good for `end`, and for nothing else
  * @property {boolean} current whether it is the one that asks
  * @property {string} client the browser's User-Agent at the login, cut; not to be trusted
+ * @property {string} [address] the IP address at the login, where the gateway keeps it
  * @property {number} created_at
  * @property {number} last_seen_at
  * @property {number} expires_at the absolute end
