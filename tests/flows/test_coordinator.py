@@ -20,6 +20,7 @@ from bff.model import Session
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis_client import RedisLimits
 from bff.sessions.redis_store import RedisStore
+from bff.tokens.calm import SETTLE_SECONDS
 from bff.tokens.coordinator import CoordinatorSettings
 from tests.polling import until
 from tests.redis_server import RedisServer
@@ -42,8 +43,9 @@ class Deployment:
     stack: AsyncExitStack
     prefix: str = dataclasses.field(default_factory=lambda: f"{uuid.uuid4().hex}:")
 
-    async def process(self, **options: object) -> Process:
-        store = RedisStore(self.redis.url, self.clock, prefix=self.prefix, limits=QUICK)
+    async def process(self, user: str = "", **options: object) -> Process:
+        url = self.redis.url.replace("unix://", f"unix://{user}:pw@") if user else self.redis.url
+        store = RedisStore(url, self.clock, prefix=self.prefix, limits=QUICK)
         opened = a_process(store, self.op, self.clock, **options)  # type: ignore[arg-type]
         return await self.stack.enter_async_context(opened)
 
@@ -136,6 +138,36 @@ async def until_refreshed(process: Process, session: Session) -> Session:
             return await process.coordinator.refreshed(session)
         except StoreUnavailable:
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.rule("TK-07")
+async def test_whoever_may_hold_newer_tokens_is_waited_for(deployment: Deployment) -> None:
+    """The store went back in time, and the process that knows better takes seconds longer than
+    another one to get to it again. Nobody spends the token that is in the record meanwhile."""
+    redis = deployment.redis
+    redis.command("ACL", "SETUSER", "late", "on", ">pw", "~*", "&*", "+@all")
+    first, second = await deployment.process("late"), await deployment.process()
+    heard: list[object] = []
+    second.sessions.observe(on_beat=heard.append)
+    await until(lambda: bool(heard))
+    session = await first.log_in(deployment.op, "a")
+    key = f"{deployment.prefix}s:{{{session.key}}}"
+    before = redis.command("DUMP", key)
+    deployment.clock.advance(61)
+    await first.coordinator.refreshed(session)
+    redis.command("ACL", "SETUSER", "late", "off")
+    redis.command("RESTORE", key, 100_000, before, "REPLACE")
+    redis.command("CLIENT", "KILL", "TYPE", "pubsub")
+    await until(lambda: not second.sessions.watching)
+    redis.command("CLIENT", "KILL", "USER", "late")
+    await until(lambda: second.sessions.watching)
+    refresh = asyncio.create_task(until_refreshed(second, session))
+    await asyncio.wait([refresh], timeout=SETTLE_SECONDS + 0.5)
+    assert not refresh.done()
+    redis.command("ACL", "SETUSER", "late", "on")
+    refreshed = await refresh
+    assert refreshed.tokens.refresh_token == deployment.op.current["a"] == "rt.a.1"
+    assert deployment.op.reused == []
 
 
 @pytest.mark.rule("TK-07")
