@@ -17,6 +17,7 @@ import pytest
 from bff.clock import ManualClock
 from bff.errors import GrantRejected, OpError, OpUnavailable, StoreUnavailable
 from bff.model import Session
+from bff.sessions.beats import Beat
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis_client import RedisLimits
 from bff.sessions.redis_store import RedisStore
@@ -168,6 +169,24 @@ async def test_whoever_may_hold_newer_tokens_is_waited_for(deployment: Deploymen
     refreshed = await refresh
     assert refreshed.tokens.refresh_token == deployment.op.current["a"] == "rt.a.1"
     assert deployment.op.reused == []
+
+
+async def test_a_process_says_that_it_holds_what_the_store_may_lack(
+    deployment: Deployment,
+) -> None:
+    """A refresh that was under way when the stream of changes broke: not saved, until it is."""
+    first, second = await deployment.process(), await deployment.process()
+    heard: list[Beat] = []
+    second.sessions.observe(on_beat=heard.append)
+    await until(lambda: bool(heard) and heard[-1].saved)
+    session = await first.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    refresh = await refreshing(first, session, deployment.op)
+    deployment.redis.command("CLIENT", "KILL", "TYPE", "pubsub")
+    await until(lambda: not heard[-1].saved)
+    deployment.op.deliver.set()
+    await refresh
+    await until(lambda: heard[-1].saved)
 
 
 @pytest.mark.rule("TK-07")
