@@ -76,6 +76,7 @@ class Limited:
 
 
 @pytest.mark.rule("AZ-16")
+@pytest.mark.rule("OP-06")
 async def test_logins_are_limited_for_one_client_and_not_for_another() -> None:
     """Told when to come again, counted, and let in again then."""
     clock = ManualClock()
@@ -133,6 +134,7 @@ async def test_who_is_no_trusted_proxy_can_not_speak_for_others() -> None:
 
 
 @pytest.mark.rule("AZ-16")
+@pytest.mark.rule("OP-06")
 async def test_failed_callbacks_are_limited_and_good_ones_are_not_counted() -> None:
     async with limited('failed_callbacks = "3/hour"') as gateway, Browser() as browser:
         for _ in range(5):
@@ -202,12 +204,29 @@ async def test_a_flood_that_is_refused_costs_redis_nothing(own_redis: RedisServe
         assert scripts_run(own_redis) == before
 
 
+@pytest.mark.rule("AZ-16")
+async def test_thousands_of_logins_leave_little_behind_and_not_for_long(
+    own_redis: RedisServer,
+) -> None:
+    """By the limits as they come, from one address; none of what is stored outlives a login."""
+    async with limited("", store=own_redis.url) as gateway:
+        answers = [(await gateway.get(LOGIN, MALLORY))[0] for _ in range(2000)]
+        let_in = answers.count(302)
+        assert 300 <= let_in < 400
+        assert answers.count(429) == 2000 - let_in
+        keys = own_redis.command("KEYS", "*")
+        lives = [own_redis.command("PTTL", key) for key in keys]
+        assert let_in <= len(keys) <= 2 * let_in + 10  # a login, and the browser it belongs to
+        assert all(0 < milliseconds <= 600_000 for milliseconds in lives)
+
+
 def scripts_run(server: RedisServer) -> bytes:
     """The line of Redis's own statistics about scripts that were run, up to the number of calls."""
     lines: list[bytes] = server.command("INFO", "commandstats").splitlines()
     return next(line.partition(b",")[0] for line in lines if b"cmdstat_evalsha:" in line)
 
 
+@pytest.mark.rule("OP-06")
 @pytest.mark.parametrize("choice", ["allow", "refuse"])
 async def test_what_can_not_be_counted_is_allowed_or_refused_as_configured(
     own_redis: RedisServer, choice: str
@@ -227,6 +246,7 @@ async def test_what_can_not_be_counted_is_allowed_or_refused_as_configured(
 
 
 @pytest.mark.rule("TK-06")
+@pytest.mark.rule("OP-06")
 async def test_a_session_that_is_refreshed_too_often_goes_on_with_the_token_it_has() -> None:
     """And waits, once that has expired; it is not logged out."""
     clock = ManualClock()
@@ -255,6 +275,7 @@ async def test_a_session_that_is_refreshed_too_often_goes_on_with_the_token_it_h
         assert gateway.stack.op.refreshes == 3
 
 
+@pytest.mark.rule("OP-06")
 async def test_calls_past_the_limit_are_refused_and_the_session_stays() -> None:
     """Told when to come again; another session of the same user is another matter."""
     clock = ManualClock()
@@ -286,6 +307,7 @@ async def test_calls_are_not_limited_unless_configured() -> None:
         assert statuses == {200}
 
 
+@pytest.mark.rule("OP-06")
 async def test_calls_at_one_gateway_count_at_another(own_redis: RedisServer) -> None:
     """Within about a second, and without a command to Redis in any call's way."""
     limits = 'api_calls = "40/hour"'

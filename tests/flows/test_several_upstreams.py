@@ -54,6 +54,24 @@ async def test_one_that_is_down_costs_no_call(method: str) -> None:
         assert len(up.received) == 10
 
 
+@pytest.mark.rule("PX-15")
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+async def test_what_must_not_happen_twice_is_not_tried_at_another_one(method: str) -> None:
+    """RFC 9110 section 9.2.2: an upstream that took the request and hung up may have done it."""
+
+    async def hang_up(
+        _request: Received, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.close()
+
+    async with raw_upstream() as one, raw_upstream() as two, a_route(one.port, two.port) as found:
+        one.responder = two.responder = hang_up
+        for number in range(1, 5):
+            answer = await found[1].fetch(method, "/api/x", data=b"once")
+            assert (answer.status, answer.json()["code"]) == (502, "upstream_unreachable")
+            assert len(one.received) + len(two.received) == number
+
+
 async def test_the_least_busy_one_gets_the_next_call() -> None:
     more = 'balance = "least-connections"'
     held = Held()
