@@ -136,9 +136,9 @@ def free_port() -> int:
             return port
 
 
-def cluster_server() -> RedisServer:
+def cluster_server(*options: str) -> RedisServer:
     """A cluster of one node that serves all slots: it refuses steps across slots all the same."""
-    server = RedisServer("--cluster-enabled", "yes", tcp=True)
+    server = RedisServer("--cluster-enabled", "yes", *options, tcp=True)
     server.command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     deadline = time.monotonic() + START_SECONDS
     while b"cluster_state:ok" not in server.command("CLUSTER", "INFO"):

@@ -1,23 +1,53 @@
 """The rights that docs/operations.md gives an ACL user are enough for everything the store does."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from bff.clock import SystemClock
 from bff.sessions.redis_store import RedisStore
-from tests.redis_server import RedisServer
+from tests.contract.conftest import Heard
+from tests.contract.eventually import eventually
+from tests.redis_server import RedisServer, cluster_server, sentinel_server
 
 OPERATIONS = Path(__file__).parent.parent.parent / "docs" / "operations.md"
+USER, IN_A_CLUSTER, AT_A_SENTINEL = (
+    line.split() for line in re.findall(r"^ACL SETUSER .*$", OPERATIONS.read_text(), re.MULTILINE)
+)
 
 
-async def test_the_documented_rights_are_enough() -> None:
-    command = re.findall(r"^ACL SETUSER .*$", OPERATIONS.read_text(), re.MULTILINE)[0]
-    server = RedisServer(tcp=True)
-    clock = SystemClock()
-    store = RedisStore(f"redis://bff:password@127.0.0.1:{server.port}/0", clock)
+@pytest.fixture(params=["single", "cluster", "sentinel"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Of a server that has the documented user, and lets nobody else in but the tests."""
+    servers = [cluster_server() if request.param == "cluster" else RedisServer(tcp=True)]
+    servers[0].command(*USER)
+    at = f"bff:password@127.0.0.1:{servers[0].port}"
+    if request.param == "cluster":
+        servers[0].command(*IN_A_CLUSTER)
+    if request.param == "sentinel":
+        servers.append(sentinel_server(servers[0]))
+        servers[1].command(*AT_A_SENTINEL)
+        at = f"bff:password@127.0.0.1:{servers[1].port}/main/0"
+    query = "?sentinel_username=bff&sentinel_password=password"
+    kinds = {
+        "single": f"redis://{at}",
+        "cluster": f"redis+cluster://{at}",
+        "sentinel": f"redis+sentinel://{at}{query}",
+    }
+    yield kinds[request.param]
+    for server in reversed(servers):
+        server.close()
+
+
+async def test_the_documented_rights_are_enough(url: str) -> None:
+    clock, heard = SystemClock(), Heard()
+    store = RedisStore(url, clock)
+    store.watch(heard)
     try:
-        server.command(*command.split())
         await store.start()
+        await eventually(lambda: heard.watching == [True])
         await store.ping()
         expires_at = clock.now() + 60
         await store.create("k", b"1", idle_seconds=30, expires_at=expires_at, indexes=["i"])
@@ -33,6 +63,6 @@ async def test_the_documented_rights_are_enough() -> None:
         assert await store.take_login("s") == b"3"
         assert await store.fill("x", seconds=1, size_seconds=5) == 0
         assert await store.delete("k", reason="test", indexes=["i"])
+        await eventually(lambda: len(heard.news) == 3)
     finally:
         await store.close()
-        server.close()

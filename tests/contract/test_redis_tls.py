@@ -1,4 +1,4 @@
-"""rediss://: the server's certificate is verified, always."""
+"""rediss://, and the same for Cluster and Sentinel: the certificate is verified, always."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from bff.sessions.redis_store import RedisStore
 from tests.certificates import self_signed
 from tests.contract.conftest import Heard
 from tests.contract.eventually import eventually
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, cluster_server, free_port
 
 
 @pytest.fixture(scope="module")
@@ -20,39 +20,54 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tls_port(directory: Path) -> Iterator[int]:
+def tls(directory: Path) -> tuple[str, ...]:
+    """What makes a server speak TLS."""
     certificate, key = self_signed(directory, "127.0.0.1")
-    port = free_port()
-    server = RedisServer(
-        *("--tls-port", str(port), "--tls-auth-clients", "no"),
+    return (
+        *("--tls-auth-clients", "no", "--tls-ca-cert-file", str(certificate)),
         *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),
     )
-    yield port
-    server.close()
 
 
-async def test_a_trusted_server_is_spoken_to(tls_port: int, directory: Path) -> None:
+@pytest.fixture(scope="module", params=["single", "cluster", "sentinel"])
+def url(request: pytest.FixtureRequest, tls: tuple[str, ...]) -> Iterator[str]:
+    """Of a server that speaks TLS."""
+    port = free_port()
+    if request.param == "cluster":
+        servers = [cluster_server("--tls-cluster", "yes", "--tls-port", str(port), *tls)]
+        yield f"rediss+cluster://127.0.0.1:{port}"
+    else:
+        servers = [RedisServer("--tls-port", str(port), *tls, tcp=True)]
+    if request.param == "single":
+        yield f"rediss://127.0.0.1:{port}/0"
+    if request.param == "sentinel":
+        at = free_port()
+        watched = f"sentinel monitor main 127.0.0.1 {port} 1\n"
+        over_tls = ("--tls-port", str(at), "--tls-replication", "yes", *tls)
+        servers.append(RedisServer(*over_tls, sentinel_of=watched))
+        yield f"rediss+sentinel://127.0.0.1:{at}/main/0"
+    for server in reversed(servers):
+        server.close()
+
+
+async def test_a_trusted_server_is_spoken_to(url: str, directory: Path) -> None:
     """Commands and the stream of changes go over TLS with the named authority."""
-    authority = directory / "127.0.0.1.crt"
-    url = f"rediss://127.0.0.1:{tls_port}/0?ssl_ca_certs={authority}"
     heard = Heard()
-    store = RedisStore(url, SystemClock())
+    store = RedisStore(f"{url}?ssl_ca_certs={directory / '127.0.0.1.crt'}", SystemClock())
     store.watch(heard)
     await store.start()
     try:
-        await store.ping()
         await eventually(lambda: heard.watching == [True])
+        await store.ping()
     finally:
         await store.close()
 
 
 @pytest.mark.parametrize("options", ["", "?ssl_ca_certs={}/127.0.0.2.crt"])
-async def test_an_unknown_server_is_refused(tls_port: int, directory: Path, options: str) -> None:
+async def test_an_unknown_server_is_refused(url: str, directory: Path, options: str) -> None:
     """Neither the system's authorities nor another one vouch for it (ASVS 12.3.2)."""
     self_signed(directory, "127.0.0.2")
-    store = RedisStore(
-        f"rediss://127.0.0.1:{tls_port}/0" + options.format(directory), SystemClock()
-    )
+    store = RedisStore(url + options.format(directory), SystemClock())
     try:
         with pytest.raises(StoreUnavailable):
             await store.ping()
