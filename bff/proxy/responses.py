@@ -4,6 +4,7 @@ RFC 9110 section 7.6.1 (hop-by-hop), RFC 9111 sections 3 and 3.5 (caching of wha
 """
 
 import functools
+import re
 from collections.abc import Collection, Iterable
 
 from bff.gate.head import HOP_BY_HOP, Field, connection_options
@@ -21,6 +22,7 @@ _NEVER = HOP_BY_HOP | {
     b"x-powered-by",
     b"x-request-id",
 }
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _STATED = (b"public", b"private", b"s-maxage", b"no-store")
 
 
@@ -58,7 +60,10 @@ def response_fields(
         if is_kept:
             kept.append(item)
     if b"connection" in special:
-        kept = _without_named(kept, special[b"connection"])
+        named = _named(special[b"connection"])
+        if named:
+            kept = [item for item in kept if item[0].lower() not in named]
+            special = {name: values for name, values in special.items() if name not in named}
     if b"x-content-type-options" not in special:
         kept.append(_NO_SNIFFING)
     if b"cross-origin-resource-policy" not in special:
@@ -86,17 +91,17 @@ def _may_pass(name: bytes, value: bytes, forward_cookies: Collection[bytes]) -> 
     return name != b"connection"
 
 
-def _without_named(kept: list[Field], connection: list[bytes]) -> list[Field]:
+def _named(connection: list[bytes]) -> set[bytes]:
     # A field that says where the body ends stays, whatever Connection says.
-    named = connection_options(connection) - {b"content-length", b"keep-alive", b"close"}
-    return [item for item in kept if item[0].lower() not in named] if named else kept
+    return connection_options(connection) - {b"content-length", b"keep-alive", b"close"}
 
 
 def _apply_cache_rule(kept: list[Field], values: list[bytes] | None) -> None:
     if values is None:
         kept.append(_NO_STORE)
         return
-    lower = [value.lower() for value in values]
+    # RFC 9111 section 5.2: a directive may have a quoted argument, which is none itself.
+    lower = [_QUOTED.sub(b"", value).lower() for value in values]
     directives = {part.split(b"=")[0].strip() for value in lower for part in value.split(b",")}
     if directives.isdisjoint(_STATED):
         kept.append(_PRIVATE)

@@ -30,6 +30,8 @@ def values(fields: Fields, name: bytes) -> list[bytes]:
         ([b"no-store"], [b"no-store"]),
         ([b"max-age=1", b"public"], [b"max-age=1", b"public"]),
         ([b'ext="public"'], [b'ext="public"', b"private"]),
+        ([b'ext="a, public, b"'], [b'ext="a, public, b"', b"private"]),
+        ([b'private="x"'], [b'private="x"']),
     ],
 )
 def test_what_a_session_opened_is_kept_out_of_shared_caches(
@@ -38,6 +40,12 @@ def test_what_a_session_opened_is_kept_out_of_shared_caches(
     upstream = [(b"Cache-Control", value) for value in stated]
     assert values(sent(upstream), b"cache-control") == result
     assert values(sent(upstream, used_session=False), b"cache-control") == stated
+
+
+@pytest.mark.rule("PX-19")
+def test_a_rule_for_caches_that_is_for_one_hop_only_counts_as_none() -> None:
+    upstream = [(b"Connection", b"Cache-Control"), (b"Cache-Control", b"private")]
+    assert values(sent(upstream), b"cache-control") == [b"no-store"]
 
 
 @pytest.mark.rule("PX-12")
