@@ -10,7 +10,7 @@ from tests.fuzz.everything import all_targets
 from tests.fuzz.growth import too_many_calls
 from tests.fuzz.running import Found, fuzz, judged
 
-CASES = 2500
+CASES = 1500
 TARGETS = all_targets()
 CHANCE = secrets.randbelow(1 << 31)
 

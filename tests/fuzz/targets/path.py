@@ -73,7 +73,7 @@ class PathTarget:
         except (BadRequest, AmbiguousPath, TargetTooLong):
             return False
         require(len(case) <= MAX_TARGET_BYTES, "longer than any target may be")
-        origin_form = case if case.startswith(b"/") else _after_authority(case)
+        origin_form = case if case.startswith(b"/") else after_authority(case)
         require(target.path + target.suffix == origin_form, "forwarded is not what was sent")
         require(b"?" not in target.path, "a query in the path")
         require(all(0x20 < byte < 0x7F for byte in origin_form), "a byte that no URI holds")
@@ -95,7 +95,7 @@ class PathTarget:
         }
 
 
-def _after_authority(case: bytes) -> bytes:
+def after_authority(case: bytes) -> bytes:
     """What follows the authority of an absolute-form target; the root when nothing does."""
     rest = case.split(b"://", 1)[1]
     ends = [at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0]
