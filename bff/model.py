@@ -49,7 +49,7 @@ class Session:
     expires_at: float
     idle_expires_at: float
     tokens: Tokens
-    claims: Mapping[str, object] = field(default_factory=lambda: NO_CLAIMS)
+    claims: Mapping[str, object] = field(default_factory=lambda: NO_CLAIMS, repr=False)
     acr: str | None = None
     auth_time: int | None = None
     client: str = ""

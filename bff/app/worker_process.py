@@ -16,6 +16,7 @@ from pathlib import Path
 
 import bff
 from bff.app.share import Assignment
+from bff.config.environment import PREFIX
 from bff.observability.metrics import SHARED_DIRECTORY_VARIABLE
 
 READY = b"r"
@@ -86,7 +87,8 @@ class WorkerProcess:
 
 
 def _environment(assignment: Assignment) -> dict[str, str]:
-    environment = dict(os.environ)
+    # Its settings are in the assignment: a secret among the variables is not handed on.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
     # The same copy of the package as ours, wherever it was found.
     path = [str(Path(bff.__file__).parent.parent), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))

@@ -80,7 +80,7 @@ class RequestHead:
     """
 
     method: str
-    target: bytes
+    target: bytes = field(repr=False)
     fields: Sequence[Field] = field(repr=False)
     peer: str | None
 
@@ -89,8 +89,8 @@ class RequestHead:
 class ScannedFields:
     """The fields of one head, sorted once: those the gate reads, and those an upstream may see."""
 
-    read: dict[bytes, list[bytes]]
-    passed: list[Field]
+    read: dict[bytes, list[bytes]] = field(repr=False)
+    passed: list[Field] = field(repr=False)
 
     def values(self, name: bytes) -> list[bytes]:
         return self.read.get(name, _NONE)

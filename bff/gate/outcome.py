@@ -39,7 +39,7 @@ class Forward:
 
     route: Route
     method: str
-    path_and_query: bytes
+    path_and_query: bytes = field(repr=False)
     fields: list[Field] = field(repr=False)
     identity: RequestIdentity
     session: Session | None

@@ -9,7 +9,7 @@ RFC 9112 section 3.2 (target forms), RFC 3986 section 6.2.2 (equivalent spelling
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bff.errors import AmbiguousPath, BadRequest, TargetTooLong
 
@@ -34,10 +34,11 @@ _OVERLONG = re.compile(rb"%(?:[Cc][01]%[89ABab]|[Ee]0%[89]|[Ff]0%8|[Ff]8%8[0-7]|
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A canonical target. `path` starts with one slash; `query` holds no `?`, None if absent."""
+    """A canonical target. `path` starts with one slash; `query` holds no `?`, None if absent, and
+    at the callback it holds the code."""
 
     path: bytes
-    query: bytes | None
+    query: bytes | None = field(repr=False)
     authority: bytes | None = None
 
     @property
