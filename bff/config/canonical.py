@@ -1,5 +1,10 @@
-"""Paths of this origin, held to the gate's own rule: one reading, or none."""
+"""Paths of this origin, held to the gate's own rule: one reading, or none.
 
+What paths are matched by is held to a stricter one. `/a@b` and `/a%40b` are two paths to the gate,
+both canonical, and one to many an upstream: as a prefix, one of them would guard only half.
+"""
+
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
@@ -23,9 +28,24 @@ def require_canonical(path: str) -> str:
     return path
 
 
+_UNRESERVED = re.compile(r"[A-Za-z0-9\-._~/]*")  # RFC 3986 section 2.3: never percent-encoded
+
+
+def require_one_spelling(path: str) -> str:
+    """A path that cannot be written with percent-encoding as well, or in its place.
+
+    Raises:
+        ValueError: it is not canonical, or not of letters, digits and `-._~/` only.
+    """
+    require_canonical(path)
+    if not _UNRESERVED.fullmatch(path):
+        raise ValueError("must be of letters, digits and -._~/ only: others have two spellings")
+    return path
+
+
 def require_prefix(path: str) -> str:
     """A prefix such as `/bff`: at least one segment, no slash at the end."""
-    require_canonical(path)
+    require_one_spelling(path)
     if path.endswith("/"):
         raise ValueError('must name at least one segment and not end with "/"')
     return path
@@ -39,4 +59,5 @@ def is_within(path: str, prefix: str) -> bool:
 
 _SCHEMA = {"type": "string", "pattern": "^/", "x-kind": "path"}
 OwnPath = Annotated[str, AfterValidator(require_canonical), WithJsonSchema(_SCHEMA)]
+RoutePath = Annotated[str, AfterValidator(require_one_spelling), WithJsonSchema(_SCHEMA)]
 Prefix = Annotated[str, AfterValidator(require_prefix), WithJsonSchema(_SCHEMA)]

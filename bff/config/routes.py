@@ -11,7 +11,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from bff.config.canonical import OwnPath
+from bff.config.canonical import RoutePath
 from bff.config.files import CaFile
 from bff.config.quantities import Between, Duration
 from bff.config.section import Section
@@ -44,8 +44,9 @@ def require_distinct(upstreams: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
 class RouteSettings(Section):
     """One route. `upstream` is always a tuple, of one or more."""
 
-    path: OwnPath = Field(
-        description="Path prefix, matched on segment boundaries; the longest prefix wins.",
+    path: RoutePath = Field(
+        description="Path prefix, matched on segment boundaries; the longest prefix wins. Letters, "
+        "digits and -._~/ only: anything else has a second, percent-encoded spelling.",
         examples=["/api/"],
     )
     upstream: Annotated[
