@@ -30,6 +30,7 @@ class Bench:
 class Sample:
     """CPU of the program alone, its children included. `busy`: the share of one core it had."""
 
+    requests: int
     cpu_us: float
     per_second: float
     busy: float
@@ -71,6 +72,7 @@ def sample(
     cpu_seconds = measured.process.cpu_seconds() - cpu_seconds
     commands = site.redis_commands() - commands - 1  # less our own question
     return Sample(
+        requests=outcome.requests,
         cpu_us=cpu_seconds / outcome.requests * 1e6,
         per_second=outcome.per_second,
         busy=cpu_seconds / outcome.seconds,
