@@ -21,9 +21,9 @@ def run(bench: Bench) -> Found:
     files = {n: cookie_file(site, f"{n}", cookies[:n]) for n in scale.sessions}
     found: Found = {str(count): {"rounds": []} for count in scale.sessions}
     with running(Gateway(), site, logged_in=False) as gateway:
-        most, turned = max(scale.sessions), 0
-        while turned < most:  # every session has its turn, a read of Redis, beforehand
-            turned += sample(site, gateway, files[most], seconds=SETTLE_SECONDS).requests
+        most, seconds = max(scale.sessions), SETTLE_SECONDS
+        while sample(site, gateway, files[most], seconds=seconds).requests < most:
+            seconds *= 2  # every session has its turn, a read of Redis, beforehand
         for _ in range(scale.rounds):
             for count, file in files.items():
                 is_one = count == 1
