@@ -7,10 +7,12 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
+from yarl import URL
 
 from bff.clock import SystemClock
 from tests.abuse.aside import Aside
@@ -21,6 +23,7 @@ from tests.raw_upstream import RawUpstream
 from tests.redis_server import RedisServer
 from tests.stack import Ports, free_port, gateway_toml
 
+REDIRECT = 302
 USER = "198.51.100.7"
 LARGE_BYTES = 16 * 2**20  # of a file that the gateway itself serves
 HEAD_SECONDS = 1
@@ -32,6 +35,15 @@ head_timeout = "{HEAD_SECONDS}s"
 body_timeout = "{BODY_SECONDS}s"
 keepalive_timeout = "60s"
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A login as far as the redirect to the OP, if it came to that."""
+
+    status: int
+    state: str = ""
+    binder: str = ""
 
 
 class Site:
@@ -83,28 +95,46 @@ class Site:
         )
         (self.directory / "bff.toml").write_text(toml)
 
-    async def log_in(self, client: str = USER, port: int = 0) -> str:
+    async def log_in(self) -> str:
         """A new session; its cookie."""
-        base = f"http://127.0.0.1:{port or self.port}"
-        headers = {"Host": self.host, "X-Forwarded-For": client}
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-            async with http.get(
-                f"{base}/bff/login", headers=headers, allow_redirects=False
-            ) as begun:
-                assert begun.status == 302, await begun.text()
-                asked = parse_qs(urlsplit(begun.headers["Location"]).query)
-                binder = begun.headers["Set-Cookie"].partition(";")[0]
-            self.op.nonce = asked["nonce"][0]
-            query = {"code": "c", "state": asked["state"][0]}
-            async with http.get(
-                f"{base}/bff/callback",
-                params=query,
-                headers={**headers, "Cookie": binder},
-                allow_redirects=False,
-            ) as done:
-                assert done.status == 302, await done.text()
-                given = done.headers.getall("Set-Cookie")
-        return next(v.partition(";")[0] for v in given if v.startswith("bff="))
+        begun = await self.begin_login(self.port)
+        status, cookie = await self.finish_login(self.port, begun)
+        assert cookie, f"the login failed: {status}"
+        return cookie
+
+    async def begin_login(self, port: int) -> Begun:
+        async with self._asked(port, "/bff/login") as answer:
+            if answer.status != REDIRECT:
+                return Begun(answer.status)
+            asked = parse_qs(urlsplit(answer.headers["Location"]).query)
+            binder = answer.headers["Set-Cookie"].partition(";")[0]
+        self.op.nonce = asked["nonce"][0]
+        return Begun(REDIRECT, asked["state"][0], binder)
+
+    async def finish_login(self, port: int, begun: Begun) -> tuple[int, str]:
+        """The callback's status, and the session's cookie if there is one."""
+        path = f"/bff/callback?code=c&state={begun.state}"
+        async with self._asked(port, path, Cookie=begun.binder) as answer:
+            given = [v.partition(";")[0] for v in answer.headers.getall("Set-Cookie", [])]
+            found = [v for v in given if v.startswith("bff=") and v != "bff="]
+            return answer.status, found[0] if found else ""
+
+    async def call_status(self, port: int) -> int:
+        """Of an API call of the honest user, at whichever gateway."""
+        async with self._asked(port, "/api/x", Cookie=self.cookie, **{"X-CSRF": "1"}) as answer:
+            return answer.status
+
+    @contextlib.asynccontextmanager
+    async def _asked(
+        self, port: int, path: str, **headers: str
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        own = {"Host": self.host, "X-Forwarded-For": USER, **headers}
+        url = URL(f"http://127.0.0.1:{port}{path}", encoded=True)
+        async with (
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
+            http.get(url, headers=own, allow_redirects=False) as answer,
+        ):
+            yield answer
 
     @contextlib.contextmanager
     def watching(self, port: int) -> Iterator[ConnectionWatch]:
@@ -175,6 +205,7 @@ async def a_site(max_connections: int) -> AsyncIterator[Site]:
         store = RedisServer()
         stack.callback(store.close)
         op = HostileOp(SystemClock())
+        op.token_changes = {"expires_in": 86_400}  # nothing here is about refreshes
         await op.start()
         stack.push_async_callback(op.close)
         site = Site(directory, stack.enter_context(Aside()), store, op)
