@@ -236,7 +236,6 @@ class UpstreamConnection(asyncio.Protocol):
         is_large = self._unsettled_bytes > MAX_HEAD_BYTES  # or only what follows it
         if is_large and head_bytes(self._fields) > MAX_HEAD_BYTES:
             raise ValueError("head too large")
-        self._unsettled_bytes = 0
         status = self._parser.get_status_code()
         if status < LEAST_STATUS:
             raise ValueError("no status of any class")
@@ -244,7 +243,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self._interim:
             if _framing(self._fields)[1] or not _REASON.match(self._reason):
                 raise ValueError("an interim answer with a coding, or no text")
-            return
+            return  # still unsettled: there must be an end of interim answers, too
+        self._unsettled_bytes = 0
         length, codings = _framing(self._fields)
         has_body = not self._head_only and status not in BODILESS
         self._keep_alive = self._parser.should_keep_alive()

@@ -1,6 +1,6 @@
 """All of them, in the order of the table."""
 
-from tests.abuse import asking, connections, inputs, logins, op_side
+from tests.abuse import asking, connections, inputs, logins, op_side, streams, upstream_side
 
 SCENARIOS = [
     *connections.SCENARIOS,
@@ -8,4 +8,6 @@ SCENARIOS = [
     *logins.SCENARIOS,
     *inputs.SCENARIOS,
     *op_side.SCENARIOS,
+    *upstream_side.SCENARIOS,
+    *streams.SCENARIOS,
 ]
