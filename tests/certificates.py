@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def self_signed(directory: Path, host: str) -> tuple[Path, Path]:
-    """A certificate for `host`, a name or an address, that is its own authority, and its key."""
+def self_signed(directory: Path, host: str, *, is_over: bool = False) -> tuple[Path, Path]:
+    """A certificate for `host`, a name or an address, that is its own authority, and its key. One
+    that `is_over` has been good until a minute ago."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)
@@ -22,7 +23,7 @@ def self_signed(directory: Path, host: str) -> tuple[Path, Path]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(minutes=-1 if is_over else 60))
         .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

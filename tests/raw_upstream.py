@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -70,9 +71,9 @@ async def read_body(request: Received, reader: asyncio.StreamReader) -> None:
 
 
 @contextlib.asynccontextmanager
-async def raw_upstream() -> AsyncIterator[RawUpstream]:
+async def raw_upstream(tls: ssl.SSLContext | None = None) -> AsyncIterator[RawUpstream]:
     upstream = RawUpstream(free_port())
-    server = await asyncio.start_server(upstream.serve, "127.0.0.1", upstream.port)
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", upstream.port, ssl=tls)
     try:
         yield upstream
     finally:

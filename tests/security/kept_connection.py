@@ -27,15 +27,16 @@ class KeptConnection:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, request: bytes) -> Reply:
-        """Send one request's bytes; the one answer to them. Nothing may follow it."""
+    async def ask(self, request: bytes, *, has_body: bool = True) -> Reply:
+        """Send one request's bytes; the one answer to them, which to a HEAD is without a body.
+        Nothing may follow it."""
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         writer.write(request)
         try:
             async with asyncio.timeout(ANSWERED_WITHIN_SECONDS):
-                reply = await _read(reader)
+                reply = await _read(reader, has_body=has_body)
                 if [value.lower() for value in reply.values(b"connection")] == [b"close"]:
                     assert await reader.read() == b"", "something follows the answer"
                     self.close()
@@ -50,13 +51,14 @@ class KeptConnection:
             self._streams = None
 
 
-async def _read(reader: asyncio.StreamReader) -> Reply:
+async def _read(reader: asyncio.StreamReader, *, has_body: bool) -> Reply:
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
     pairs = (line.partition(b":") for line in lines)
     fields = tuple((name.lower(), value.strip()) for name, _, value in pairs)
     length = next((int(value) for name, value in fields if name == b"content-length"), 0)
-    return Reply(int(first.split(b" ")[1]), fields, await reader.readexactly(length))
+    body = await reader.readexactly(length) if has_body else b""
+    return Reply(int(first.split(b" ")[1]), fields, body)
 
 
 @asynccontextmanager

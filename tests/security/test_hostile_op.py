@@ -126,6 +126,7 @@ async def test_metadata_that_can_not_be_used_starts_no_login(wrong: Misbehaviour
 @pytest.mark.rule("ID-11")
 @pytest.mark.rule("ID-12")
 @pytest.mark.rule("ID-14")
+@pytest.mark.rule("OP-04")
 @pytest.mark.parametrize("wrong", table(misbehaviours.LOGIN_ID_TOKEN))
 async def test_an_id_token_that_is_not_for_this_login_logs_nobody_in(
     installation: ScriptedInstallation, wrong: Misbehaviour
