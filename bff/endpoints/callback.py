@@ -126,7 +126,7 @@ class Callback:
         code = require_code(response)
         # A task of its own: a browser that hangs up now must not leave tokens nobody owns.
         device = Device(
-            client=_describe(request.headers.get("User-Agent", "")),
+            client=client_name(request.headers.get("User-Agent", "")),
             address=local.identity.client_address if self._keep_address else "",
         )
         request_id = local.identity.request_id
@@ -174,6 +174,6 @@ class Callback:
         )
 
 
-def _describe(user_agent: str) -> str:
+def client_name(user_agent: str) -> str:
     """A User-Agent cut to what a list of devices needs: printable ASCII, 256 characters."""
     return "".join(char for char in user_agent[:256] if " " <= char <= "~")

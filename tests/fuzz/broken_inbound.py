@@ -1,6 +1,7 @@
 """Broken readers of what a browser, a proxy or an operator sends, each with a mistake known from
 the field."""
 
+import ipaddress
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -87,6 +88,18 @@ def trusts_any_peer(head: RequestHead) -> Decision:
 def wants_no_header(head: RequestHead) -> Decision:
     fields = [field for field in head.fields if field[0].lower() != b"x-csrf"]
     return a_gate().decide(replace(head, fields=[*fields, (b"X-CSRF", b"1")]))
+
+
+def counts_hosts(address: str) -> str:
+    """Every address of an IPv6 network by itself."""
+    try:
+        return str(ipaddress.ip_interface(address).network)
+    except ValueError:
+        return address
+
+
+def keeps_what_is_printable(agent: str) -> str:
+    return "".join(filter(str.isprintable, agent))[:256]
 
 
 def takes_the_last_description(fields: Sequence[Field], peer: str | None) -> RequestHead:

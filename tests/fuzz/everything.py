@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tests.fuzz.target import Target
 from tests.fuzz.targets.answer import AnswerTarget
 from tests.fuzz.targets.callback import CallbackTarget
+from tests.fuzz.targets.client import ClientTarget
 from tests.fuzz.targets.cookie import CookieTarget
 from tests.fuzz.targets.events import EventsTarget
 from tests.fuzz.targets.forward_auth import ForwardAuthTarget
@@ -26,6 +27,7 @@ from tests.fuzz.targets.websocket import WebSocketTarget
 def all_targets() -> Mapping[str, Target]:
     """Made anew, with nothing remembered."""
     made: list[Target] = [
+        ClientTarget(),
         CookieTarget(),
         PathTarget(),
         HeadTarget(),

@@ -6,10 +6,12 @@ from tests.fuzz.broken_inbound import (
     ForgetsTheMask,
     asks_for_anything,
     asks_urllib,
+    counts_hosts,
     counts_keys_only,
     decodes_first,
     ignores_case,
     is_lenient_with_escapes,
+    keeps_what_is_printable,
     looks_for_dots_only,
     minds_no_underscores,
     passes_every_field,
@@ -46,6 +48,7 @@ from tests.fuzz.target import Target
 from tests.fuzz.targets import id_token
 from tests.fuzz.targets.answer import AnswerTarget
 from tests.fuzz.targets.callback import CallbackTarget
+from tests.fuzz.targets.client import ClientTarget
 from tests.fuzz.targets.cookie import CookieTarget
 from tests.fuzz.targets.events import EventsTarget
 from tests.fuzz.targets.forward_auth import ForwardAuthTarget
@@ -69,6 +72,8 @@ BROKEN: list[Target] = [
     PathTarget(decodes_first),
     PathTarget(looks_for_dots_only),
     PathTarget(is_lenient_with_escapes),
+    ClientTarget(counts_hosts),
+    ClientTarget(agent=keeps_what_is_printable),
     CookieTarget(takes_the_first),
     CookieTarget(ignores_case),
     CookieTarget(strips_quotes),

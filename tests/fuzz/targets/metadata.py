@@ -112,4 +112,4 @@ def _judge_url(name: str, text: str) -> None:
     require(text.isascii() and text.isprintable() and " " not in text, f"{name} fits no header")
     authority = text.split("://", 1)[1].replace("?", "/").partition("/")[0]
     require(not set(authority) & set("\\@#%<>\"'"), f"{name} has an odd host")
-    require(url.host is not None and url.host in authority.lower(), f"{name} has two hosts")
+    require(url.host is not None and url.host.lower() in authority.lower(), f"{name} has two hosts")
