@@ -18,6 +18,13 @@ def on_settings(settings: Settings) -> Iterator[Verdict]:
         yield _warning("server", "public_url is loopback: only this machine can log in")
     if any(network.prefixlen == 0 for network in server.trusted_proxies):
         yield _warning("server", "trusted_proxies holds every address: anyone may forge theirs")
+    if server.is_https and not server.trusted_proxies and not server.listen.startswith("unix:"):
+        # The gateway itself speaks no TLS, so somebody in front does.
+        yield _warning(
+            "server",
+            "trusted_proxies does not name what serves https in front: by its one address "
+            "everybody shares the limits of [limits]",
+        )
     if server.admin_listen.startswith(("0.0.0.0:", "[::]:")):
         yield _warning("server", "admin_listen is open to every network: it has no authentication")
     if session.is_in_memory:

@@ -46,7 +46,7 @@ def list_sessions(settings: Settings, /, *, as_json: bool, **selectors: str | No
     answer = _ask(settings, "GET", parameters)
     found = answer.get("sessions", [])
     if as_json:
-        click.echo(json.dumps({"sessions": found}, indent=2))
+        click.echo(json.dumps({"sessions": found}, indent=2).replace("\x7f", "\\u007f"))
     elif found:
         click.echo(table([COLUMNS, *map(_row, found)]))
     else:

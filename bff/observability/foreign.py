@@ -5,6 +5,7 @@ library's message only the constant part is kept, and of an exception its type a
 never its text, a local variable or a line of source.
 """
 
+import contextlib
 import logging
 import re
 import resource
@@ -53,8 +54,9 @@ def passed(trace: TracebackType | None) -> list[str]:
 def keep_crashes_quiet() -> None:
     """For this process: what nobody caught is logged as any exception is, instead of Python's own
     report with texts and source lines; and no core file is left, for it would hold every secret."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    with contextlib.suppress(OSError, ValueError):  # a sandbox may not let us
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     sys.excepthook = _crashed
     threading.excepthook = lambda hook: _crashed(hook.exc_type, hook.exc_value, hook.exc_traceback)
     sys.unraisablehook = lambda hook: _crashed(hook.exc_type, hook.exc_value, hook.exc_traceback)

@@ -284,7 +284,7 @@ WARNED: list[tuple[Tables, tuple[str, ...]]] = [
             "session": {"store": '"redis://10.0.0.1"'},
             "spa": {"dev_server": '"http://localhost:5173"'},
         },
-        ("without TLS", "dev_server"),
+        ("without TLS", "dev_server", "trusted_proxies"),
     ),
 ]
 

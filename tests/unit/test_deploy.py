@@ -130,6 +130,7 @@ def test_every_container_is_locked_down(compose: dict[str, Any]) -> None:
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "caddy" else [])
         assert "privileged" not in service
+        assert service["ulimits"] == {"core": 0}, name
         assert "user" in service or name in OUR_SERVICES, f"{name} runs as the image's user"
         for mount in service.get("volumes", []):
             assert mount.endswith(":ro") or mount == "redis:/data", name

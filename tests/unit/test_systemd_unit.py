@@ -58,6 +58,11 @@ def test_the_unit_hands_secrets_over_as_credentials(tmp_path: Path) -> None:
     assert load(config, replaced).oidc.client_secret
 
 
+def test_the_unit_leaves_no_core_file() -> None:
+    """It would hold every token and secret, and be readable by root for ever."""
+    assert directives("LimitCORE") == ["0"]
+
+
 def test_the_unit_stops_after_the_gateway_had_its_time() -> None:
     """systemd must not kill it before its own deadline."""
     default = ServerSettings.model_fields["shutdown_timeout"].default
