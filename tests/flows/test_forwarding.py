@@ -460,6 +460,7 @@ async def test_unreadable_bytes_are_not_repeated_and_no_software_is_named(
 
 
 @pytest.mark.rule("PX-19")
+@pytest.mark.rule("CVE-2025-48947")
 async def test_an_answer_a_session_opened_is_not_stored_by_caches() -> None:
     async with an_api() as api:
         answer = await api.browser.fetch("GET", "/api/x")

@@ -9,16 +9,17 @@ from tests.security import (
     corpus_smuggling,
     misbehaviours,
 )
+from tests.security.misbehaviours import Misbehaviour
 from tests.wire.vectors import request_vectors, response_vectors
 
-_MISBEHAVIOURS: tuple[Mapping[str, object], ...] = (
-    misbehaviours.DISCOVERY,
-    misbehaviours.LOGIN_ID_TOKEN,
-    misbehaviours.KEYS,
-    misbehaviours.TOKEN,
-    misbehaviours.USERINFO,
-    misbehaviours.LIFETIMES,
-)
+# Where an OP misbehaves -> how -> what the browser is told, of the tests in test_hostile_op.py.
+MISBEHAVIOURS: Mapping[str, Mapping[str, Misbehaviour]] = {
+    "discovery": misbehaviours.DISCOVERY,
+    "ID token": misbehaviours.LOGIN_ID_TOKEN,
+    "keys": misbehaviours.KEYS,
+    "token endpoint": misbehaviours.TOKEN,
+    "UserInfo": misbehaviours.USERINFO,
+}
 
 
 def vectors() -> dict[str, int]:
@@ -30,7 +31,7 @@ def vectors() -> dict[str, int]:
         "forwarded headers": len(corpus_smuggling.UNTRUSTED) + len(corpus_smuggling.TRUSTED),
         "return URLs": _all(corpus_return_urls.GO_HOME) + len(corpus_return_urls.KEPT),
         "cookies": len(corpus_cookies.OURS + corpus_cookies.NOBODYS + corpus_cookies.HOSTILE),
-        "OP misbehaviours": sum(map(len, _MISBEHAVIOURS)),
+        "OP misbehaviours": sum(map(len, MISBEHAVIOURS.values())) + len(misbehaviours.LIFETIMES),
         "requests": len(request_vectors()),
         "upstream answers": len(response_vectors()),
     }

@@ -1,4 +1,5 @@
-"""The tables of docs/security.md: threat, control, where it is enforced, which tests show it.
+"""The tables of docs/security.md: threat, control, where it is enforced, which tests show it; and
+the inputs that are tried.
 
 `python -m tests.rules.document` writes them below the marker; what stands above it is by hand.
 """
@@ -8,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
+from tests.rules.counts import MISBEHAVIOURS, vectors
 from tests.rules.table import Row, the_table
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +62,29 @@ def _tables() -> Iterator[str]:
         ids = ", ".join((row.id, *row.also))
         said = row.rule if row.not_built is None else f"*Does not apply:* {row.not_built}"
         yield _line((ids, row.source, row.threat, said, _shown(row, tests)))
+    yield ""
+    yield from _corpora()
+
+
+def _corpora() -> Iterator[str]:
+    yield "## Tables of inputs\n"
+    yield "All of them go through a running gateway; what must come out is written beside each.\n"
+    yield "| inputs | how many |"
+    yield "|---|---|"
+    for corpus, number in vectors().items():
+        yield _line((corpus, str(number)))
+    yield ""
+    yield "## What a misbehaving OP comes to\n"
+    yield "Whatever is refused leaves no session, and a login works once the OP behaves again.\n"
+    yield "| where | the browser is told | when the OP's answer is |"
+    yield "|---|---|---|"
+    for where, entries in MISBEHAVIOURS.items():
+        told: dict[str, list[str]] = {}
+        for name, wrong in entries.items():
+            status, code = wrong.expected
+            told.setdefault(f"{status} `{code}`" if code else "welcome", []).append(name)
+        for answer, names in sorted(told.items()):
+            yield _line((where, answer, "; ".join(names)))
 
 
 def _shown(row: Row, tests: dict[str, list[Path]]) -> str:

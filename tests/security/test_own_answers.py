@@ -33,10 +33,15 @@ JSON = ("application/json", "application/problem+json")
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"]
 
 
+POLICY = {"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "object-src 'none'"}
+
+
+@pytest.mark.rule("HD-02")
 @pytest.mark.rule("HD-03")
 @pytest.mark.rule("CVE-2025-48947")
-async def test_every_answer_below_our_prefix_is_uncached_and_typed() -> None:
-    """And so is whatever sets a cookie (RFC 9111 section 5.2)."""
+async def test_every_answer_below_our_prefix_is_uncached_typed_and_closed_in() -> None:
+    """And so is whatever sets a cookie (RFC 9111 section 5.2); no page of ours can be framed, loads
+    anything, or tells where somebody came from."""
     async with running_stack() as stack, Browser() as browser:
         await browser.navigate(stack.public_url)
         seen = []
@@ -55,6 +60,10 @@ async def test_every_answer_below_our_prefix_is_uncached_and_typed() -> None:
         for page in seen:
             assert page.headers["Cache-Control"] == "no-store", page
             assert page.headers["X-Content-Type-Options"] == "nosniff", page
+            assert set(page.headers["Content-Security-Policy"].split("; ")) >= POLICY, page
+            assert page.headers["Referrer-Policy"] == "no-referrer", page
+            assert page.headers["Cross-Origin-Opener-Policy"] == "same-origin", page
+            assert page.headers["Cross-Origin-Resource-Policy"] == "same-origin", page
             if page.body:
                 kind = page.headers["Content-Type"]
                 first = page.body[:1]
