@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from bff import __version__
 from bff.app import Gateway
+from bff.cli.open_files import allow_open_files
 from bff.config.settings import Settings
 
 ADDRESS_UNAVAILABLE = 3
@@ -21,6 +22,7 @@ async def run_until_stopped(
     Raises:
         OSError: an address can't be listened on.
     """
+    allow_open_files(gateway.settings.server.max_connections)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,6 +1,7 @@
 """`bff serve` as a process: its banner, its admin listener, and how it stops."""
 
 import asyncio
+import resource
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -213,3 +214,22 @@ async def test_a_gateway_whose_op_is_away_starts_and_is_not_ready(tmp_path: Path
         process.terminate()
         await process.communicate()
     assert process.returncode == 0
+
+
+async def test_as_many_files_may_be_open_as_the_system_allows(tmp_path: Path) -> None:
+    """Not as few as it suggests, which a listener soon has; and the log says if that is too few."""
+    config = tmp_path / "bff.toml"
+    config.write_text(gateway_toml(some_ports(api=1)))
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", 'ulimit -Sn 256; ulimit -Hn 4096; exec "$@"', "bash"),
+        *(sys.executable, "-m", "bff", "serve", "--config", str(config)),
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    assert process.stdout is not None
+    await process.stdout.readuntil(b"serving")
+    soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    process.terminate()
+    _, log = await process.communicate()
+    assert (soft, hard) == (4096, 4096)
+    assert b'"allowed": 4096, "wanted": 30512, "event": "few_open_files"' in log
