@@ -22,7 +22,6 @@ async def run_until_stopped(
     Raises:
         OSError: an address can't be listened on.
     """
-    allow_open_files(gateway.settings.server.max_connections)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -31,6 +30,7 @@ async def run_until_stopped(
         loop.add_reader(lifeline, stop.set)
     try:
         await gateway.start()
+        allow_open_files(gateway.settings.server.max_connections)
         on_serving()
         warming_up = asyncio.create_task(gateway.warm_up())
         await stop.wait()
