@@ -14,7 +14,7 @@ def of_process(pid: int, kind: str) -> str:
     return Path(f"/proc/{pid}/{kind}").read_text()
 
 
-@pytest.mark.rule("TK-12")
+@pytest.mark.rule("OP-08")
 async def test_a_worker_shows_no_secret_and_leaves_no_core_file(
     own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

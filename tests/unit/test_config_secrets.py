@@ -36,6 +36,7 @@ WEAK = [
 ]
 
 
+@pytest.mark.rule("OP-07")
 @pytest.mark.parametrize("secret", WEAK)
 def test_a_guessable_secret_is_refused(secret: str) -> None:
     """Short, repeated, counted up, or a placeholder that somebody has published."""
@@ -103,6 +104,7 @@ PLACEHOLDERS = [
 ]
 
 
+@pytest.mark.rule("OP-07")
 @pytest.mark.parametrize("secret", PLACEHOLDERS)
 def test_a_placeholder_is_refused_wherever_a_secret_belongs(tmp_path: Path, secret: str) -> None:
     """A template that nobody filled in, or the words of an example; whatever its length."""
@@ -120,6 +122,7 @@ def test_a_placeholder_is_refused_wherever_a_secret_belongs(tmp_path: Path, secr
         assert secret not in str(problem)
 
 
+@pytest.mark.rule("OP-07")
 @pytest.mark.parametrize(
     "secret", ["short-one", "k3Jx9Qw7Lp2Mz8R", "abababababababababab", "0123456789abcdefghij"]
 )
@@ -137,6 +140,7 @@ def test_what_an_op_makes_at_random_is_no_placeholder(raw: bytes) -> None:
             require_unguessed(secret)
 
 
+@pytest.mark.rule("OP-07")
 @pytest.mark.parametrize(
     ("section", "key", "value"),
     [

@@ -149,6 +149,7 @@ foreign.keep_crashes_quiet()
 """
 
 
+@pytest.mark.rule("OP-08")
 @pytest.mark.parametrize("where", CRASHES)
 def test_a_crash_tells_where_but_not_what(where: str) -> None:
     """Python's own report shows the text and lines of source; ours is one entry of the log."""
@@ -164,6 +165,7 @@ def test_a_crash_tells_where_but_not_what(where: str) -> None:
     assert "could not read" not in done.stderr
 
 
+@pytest.mark.rule("OP-08")
 def test_no_core_file_is_left() -> None:
     """It would hold every secret and every token of the process."""
     program = (
@@ -175,6 +177,7 @@ def test_no_core_file_is_left() -> None:
     assert done.stdout == b"0\n"
 
 
+@pytest.mark.rule("OP-08")
 @pytest.mark.parametrize("module", ["bff", "bff.cli.worker"])
 def test_every_process_keeps_its_crashes_quiet(module: str, tmp_path: Path) -> None:
     """Whatever a command stumbles over: here over the module of settings itself."""

@@ -69,7 +69,7 @@ KINDS = sorted(
 )
 
 
-@pytest.mark.rule("TK-12")
+@pytest.mark.rule("OP-08")
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_a_field_that_may_hold_a_secret_is_not_shown(kind: type) -> None:
     """Or it is known not to hold one, and why."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules.document import DOCUMENT, document
+from tests.rules.document import DOCUMENT, MARKER, document
 from tests.rules.table import Row, the_table
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +41,14 @@ def test_the_document_is_made_from_the_table() -> None:
         named, guarding = set(LINKS.findall(line)), set(LINKS.findall(wanted))
         assert named <= guarding, f"run python -m tests.rules.document: {line}"
         assert bool(named) == bool(guarding), line
+
+
+def test_the_kinds_of_threat_name_rows_that_exist() -> None:
+    """In the part of the document that is written by hand."""
+    head = DOCUMENT.read_text().partition(MARKER)[0]
+    named = set(re.findall(r"\b(?:CK|SE|CS|AZ|TK|ID|LO|PX|SM|HD|OP)-\d\d\b", head))
+    assert len(named) > 30
+    assert not {name for name in named if name not in TABLE.rows or TABLE.rows[name].not_built}
 
 
 def test_the_log_sample_of_the_document_is_json() -> None:
