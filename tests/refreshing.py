@@ -33,6 +33,7 @@ class Process:
     sessions: Sessions
     ender: SessionEnder
     coordinator: RefreshCoordinator
+    metrics: Metrics
 
     async def log_in(self, op: RotatingOp, name: str) -> Session:
         """A session whose tokens come from a new grant of that name."""
@@ -81,7 +82,7 @@ async def a_process(
     try:
         await until(lambda: sessions.watching)
         await relying_party.check()
-        yield Process(sessions, ender, coordinator)
+        yield Process(sessions, ender, coordinator, metrics)
     finally:
         await coordinator.close(1)
         await ender.close(1)

@@ -15,7 +15,14 @@ from dataclasses import dataclass
 import structlog
 
 from bff.clock import Clock
-from bff.errors import GrantRejected, IdTokenInvalid, OpError, OpUnavailable, StoreUnavailable
+from bff.errors import (
+    ClientRejected,
+    GrantRejected,
+    IdTokenInvalid,
+    OpError,
+    OpUnavailable,
+    StoreUnavailable,
+)
 from bff.limits.limiter import Limiter
 from bff.model import Session
 from bff.observability.metrics import Metrics
@@ -252,7 +259,9 @@ class RefreshCoordinator:
         self._breaker.succeeded()
 
     def _note_failure(self, key: str, attempt: Attempt, error: OpError) -> None:
-        self._metrics.refreshed("failed")
+        self._metrics.refreshed(
+            "client_rejected" if isinstance(error, ClientRejected) else "failed"
+        )
         self._session_backoff.failed(key, retry_after=error.asked_seconds)
         self._breaker.failed(attempt, asked_seconds=error.asked_seconds)
         log.warning("refresh_failed", code=error.code, detail=error.log_detail, session=key[:16])

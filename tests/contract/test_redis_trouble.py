@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from redis.asyncio.connection import DefaultParser
 
 from bff.clock import ManualClock, SystemClock
 from bff.errors import StoreUnavailable
@@ -218,6 +219,11 @@ async def test_logins_of_one_moment_keep_their_order(redis_server: RedisServer) 
     left = [state for state in "edcba" if await store.take_login(state) is not None]
     await store.close()
     assert left == ["c", "b", "a"]
+
+
+def test_answers_are_read_by_hiredis() -> None:
+    """redis-py falls back silently to its own parser, which costs several times as much."""
+    assert DefaultParser.__name__ == "_AsyncHiredisParser"
 
 
 async def test_a_refused_password_is_not_repeated(own_redis: RedisServer) -> None:

@@ -296,6 +296,20 @@ async def test_who_waits_is_woken_by_news_and_not_by_a_clock(deployment: Deploym
     assert {answer.tokens.access_token for answer in answers} == {"at.a.1"}
 
 
+@pytest.mark.rule("TK-06")
+async def test_a_holder_that_died_is_succeeded(deployment: Deployment) -> None:
+    """It neither renews its lease nor gives it back, so nobody is woken by anything."""
+    settings = CoordinatorSettings(lease_seconds=0.9)
+    process = await deployment.process(settings=settings)
+    session = await process.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    assert await process.sessions.acquire_lease(session.key, ttl_seconds=0.9) is not None
+    async with asyncio.timeout(5):
+        found = await process.coordinator.refreshed(session)
+    assert found.tokens.access_token == "at.a.1"
+    assert deployment.op.count("token") == 1
+
+
 # --- the OP says no
 
 
@@ -413,6 +427,31 @@ async def test_an_outage_of_the_op_costs_few_calls_and_no_session(
         await process.coordinator.refreshed(sessions[0])  # the probe
         rest = [process.coordinator.refreshed(session) for session in sessions[1:]]
         assert {found.tokens.access_token[-1] for found in await asyncio.gather(*rest)} == {"1"}
+
+
+@pytest.mark.rule("TK-09")
+@pytest.mark.parametrize(
+    ("error", "status", "outcome"),
+    [("invalid_client", 401, "client_rejected"), ("server_error", 500, "failed")],
+)
+async def test_a_fault_of_the_operator_is_told_apart(
+    op: RotatingOp, clock: ManualClock, error: str, status: int, outcome: str
+) -> None:
+    """It is counted with the first refresh, long before the tokens in use run out."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(45)  # due, not expired
+        op.refuse = Answer({"error": error}, status=status)
+        process.coordinator.refresh_soon(session)
+
+        def counted() -> dict[str, float | None]:
+            name, registry = "bff_refreshes_total", process.metrics.registry
+            outcomes = ("client_rejected", "failed")
+            return {one: registry.get_sample_value(name, {"outcome": one}) or 0 for one in outcomes}
+
+        await until(lambda: counted()[outcome] == 1)
+        assert sum(value or 0 for value in counted().values()) == 1
+        assert await process.sessions.load_fresh(session.key) is not None
 
 
 @pytest.mark.rule("TK-09")

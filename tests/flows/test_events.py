@@ -8,14 +8,21 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from bff.clock import ManualClock
+from bff.endpoints.events import Events, EventSettings
+from bff.gate.forwarding import RequestIdentity
+from bff.gate.head import ScannedFields
+from bff.gate.outcome import Local
+from bff.gate.paths import parse_target
+from bff.gate.problem import OwnResponses
 from tests.browser import Browser
 from tests.flows.logins import log_in
 from tests.polling import until
 from tests.raw_upstream import Received, raw_upstream
 from tests.redis_server import RedisServer
-from tests.stack import Stack, running_stack
+from tests.stack import Stack, free_port, running_stack, serving
 
 
 class EventReader:
@@ -136,6 +143,43 @@ async def test_only_our_own_pages_may_listen(headers: dict[str, str], status: in
         await log_in(browser, stack)
         async with browser.stream("/bff/events", headers=headers, csrf=False) as response:
             assert response.status == status
+
+
+async def test_a_silent_stream_is_kept_open_by_comments() -> None:
+    """HTML standard, 9.2.7: proxies drop what is idle, and a browser that is gone is noticed."""
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        core = stack.gateway._core
+        [session] = await core.sessions.of_subject(stack.issuer, "alice")
+        often = Events(
+            core.sessions,
+            core.bonds,
+            core.coordinator,
+            core.refresh_policy,
+            core.clock,
+            OwnResponses(https=False),
+            EventSettings(heartbeat_seconds=0.05),
+        )
+        target, fields = parse_target(b"/bff/events"), ScannedFields({}, [])
+        identity = RequestIdentity("request", ())
+        local = Local("events", target, fields, identity, session.key, session)
+
+        async def answer_with_events(request: web.Request) -> web.StreamResponse:
+            return await often(request, local)
+
+        application = web.Application()
+        application.router.add_get("/", answer_with_events)
+        port = free_port()
+        async with (
+            serving(application, port),
+            aiohttp.ClientSession() as http,
+            http.get(f"http://127.0.0.1:{port}/") as answer,
+            asyncio.timeout(5),
+        ):
+            await answer.content.readuntil(b"event: session\n")
+            for _ in range(3):
+                await answer.content.readuntil(b"\n:\n\n")
+            often.stop()
 
 
 async def test_nobody_listens_without_a_session() -> None:

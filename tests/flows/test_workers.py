@@ -189,15 +189,26 @@ async def test_both_workers_answer_and_a_logout_at_one_is_effective_at_the_other
         logged_in(service) as (_, fields),
         AsyncExitStack() as stack,
     ):
-        first, second = (await a_line_to_each(stack, service)).values()
+        lines = await a_line_to_each(stack, service)
+        first, second = lines.values()
         for line in (first, second):  # both have it in their caches now
             assert await line.status("GET", f"{service.public_url}/api/me", fields) == 200
+        listener = (await a_line_to_each(stack, service))[second.worker]
+        listening = await stack.enter_async_context(
+            listener.http.get(
+                f"{service.public_url}/bff/events",
+                headers=fields | {"Sec-Fetch-Site": "same-origin"},
+            )
+        )
+        await listening.content.readuntil(b"event: session\n")
         assert await first.status("POST", f"{service.public_url}/bff/logout", fields) == 200
 
         async def is_ended() -> bool:
             return await second.status("GET", f"{service.public_url}/api/me", fields) == 401
 
         await until(is_ended, seconds=0.5, every=0.005)
+        async with asyncio.timeout(SLOW):
+            assert b'event: ended\ndata: {"reason": "logout"}\n' in await listening.content.read()
 
 
 async def test_metrics_are_those_of_all_workers_whoever_is_asked(
