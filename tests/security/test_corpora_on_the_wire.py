@@ -227,3 +227,31 @@ async def test_cookies_say_who_asks_or_nothing() -> None:
     assert len(api.upstream.received) == len(corpus_cookies.OURS)
     assert b"ookie" not in passed
     assert good.encode() not in passed
+
+
+# --- Via
+
+
+@pytest.mark.rule("PX-08")
+async def test_via_grows_by_our_name_and_a_request_of_our_own_is_a_loop() -> None:
+    """RFC 9110 section 7.6.3: what was there stays in order; our name anywhere in it is 508."""
+    async with an_api() as api, kept_connection(api.stack.ports.gateway) as connection:
+        calls = Calls(api, connection)
+        await calls.ask()
+        (ours,) = calls.field(b"via")
+        name = ours.removeprefix(b"1.1 ").decode()
+        kept = {
+            "Via: 1.1 edge": b"1.1 edge, " + ours,
+            "Via: 1.1 edge\r\nVia: 2 cdn (x)": b"1.1 edge, 2 cdn (x), " + ours,
+            f"Via: 1.1 {name}x": f"1.1 {name}x, ".encode() + ours,
+        }
+        for line, seen in kept.items():
+            assert (await calls.ask(line)).status == 200
+            assert calls.field(b"via") == [seen]
+        for line in (
+            f"Via: 1.1 {name}",
+            f"Via: 1.0 a, 1.1 {name}, 1.1 b",
+            f"Via: 1.1 a\r\nVia: 1.1 {name} (x)",
+            f"via:HTTP/1.1  {name}",
+        ):
+            assert (await calls.ask(line)).status == 508, line

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.polling import until
 from tests.scripted_op import ScriptedOp, signing_key
 from tests.security import misbehaviours
 from tests.security.misbehaviours import Misbehaviour
@@ -329,3 +330,22 @@ async def test_a_refresh_without_a_usable_answer_ends_no_session(
     behave(op)
     installation.clock.advance(600)
     assert (await visitor.get("/api/x")).status == 200
+
+
+@pytest.mark.rule("TK-14")
+@pytest.mark.rule("LO-01")
+@pytest.mark.parametrize("name", misbehaviours.NO_ANSWERS)
+async def test_a_logout_is_done_whatever_the_revocation_is_answered(
+    installation: ScriptedInstallation, name: str
+) -> None:
+    """RFC 7009 section 2.2: the session is over here, and the browser sent on, all the same."""
+    visitor, op = installation.visitor, installation.op
+    assert (await visitor.log_in()).status == 302
+    op.answers["revocation"], _ = misbehaviours.NO_ANSWERS[name]
+    user = json.loads((await visitor.get("/bff/user")).body)
+    reply = await visitor.get(user["bff"]["logout_url"])
+    assert reply.status == 303
+    assert location_of(reply).startswith(f"{op.issuer}/logout?")
+    await require_nobody(installation)
+    await until(lambda: op.count("revocation") > 0)
+    assert op.count("other") == 0

@@ -207,6 +207,19 @@ def test_only_our_host_is_served(hosts: Fields, code: str) -> None:
     assert refused(a_gate(a_session()).decide(head)) == code
 
 
+@pytest.mark.rule("SM-03")
+@pytest.mark.parametrize(
+    "codings",
+    [["gzip, chunked"], ["chunked, chunked"], ["chunked", "chunked"], ["identity"], [""], ["gzip"]],
+)
+def test_a_transfer_coding_other_than_chunked_is_refused(codings: list[str]) -> None:
+    """RFC 9112 section 6.1: whatever the parser in front of the gate lets through."""
+    gate = a_gate(a_session())
+    fields = [(b"Transfer-Encoding", coding.encode()) for coding in codings]
+    assert refused(ask(gate, b"/api/x", COOKIE, HEADER, *fields)) == "bad_request"
+    forwarded(ask(gate, b"/api/x", COOKIE, HEADER, (b"Transfer-Encoding", b" Chunked ")))
+
+
 @pytest.mark.rule("SM-05")
 def test_the_authority_of_an_absolute_target_wins_over_host() -> None:
     gate = a_gate(a_session())

@@ -83,6 +83,7 @@ def test_cors_fields_of_the_upstream_never_pass() -> None:
 
 
 @pytest.mark.rule("PX-07")
+@pytest.mark.rule("HD-04")
 def test_hop_by_hop_fields_and_banners_are_dropped() -> None:
     upstream = [
         (b"Connection", b"X-Hop"),
