@@ -122,8 +122,12 @@ async def site() -> AsyncIterator[Site]:
     api, echo, ports = Revoking(), EchoApi(), [free_port() for _ in range(3)]
     redis, op, clock = RedisServer(tcp=True), FaultyOp(), ManualClock()
     redis.command("ACL", "SETUSER", "bff", "on", f">{STORE_PASSWORD}", "~*", "&*", "+@all")
-    async with raw_upstream() as refusing, serving(echo.application(), ports[0]):
-        refusing.responder = api
+    async with (
+        raw_upstream() as refusing,
+        raw_upstream() as silent,
+        serving(echo.application(), ports[0]),
+    ):
+        refusing.responder, silent.answer = api, b""
         api.revoked.add(b"*")
         async with (
             running_stack(
@@ -141,7 +145,11 @@ websocket = true
 [[routes]]
 path = "/refusing/"
 upstream = "http://127.0.0.1:{refusing.port}/"
-timeout = "500ms"
+
+[[routes]]
+path = "/silent/"
+upstream = "http://127.0.0.1:{silent.port}/"
+timeout = "100ms"
 
 [[routes]]
 path = "/dead/"
@@ -178,6 +186,7 @@ async def apis_in_trouble(site: Site) -> None:
     assert (await site.fetch("GET", "/refusing/x?q=1")).status == 401
     assert (await site.fetch("POST", "/refusing/x")).status == 401
     assert (await site.fetch("GET", "/dead/x")).status == 502
+    assert (await site.fetch("GET", "/silent/x")).status == 504
     assert (await site.fetch("GET", "/api/nothing")).status == 404
 
 
