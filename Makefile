@@ -66,6 +66,11 @@ bench: .venv/dev.stamp bench/peers/express/node_modules/.package-lock.json ## Me
 lock: .venv/bin/python ## Pin the dependencies anew, by hash, into requirements*.lock
 	.ci/lock
 
+.PHONY: sbom
+sbom: .venv/bin/python ## Write the bill of materials, CycloneDX, to build/sbom.json
+	@mkdir -p build
+	$(BIN)/python .ci/sbom > build/sbom.json
+
 .PHONY: clean
 clean: ## Remove what the other targets made
 	rm -rf .venv build dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

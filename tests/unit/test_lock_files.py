@@ -1,6 +1,9 @@
 """The lock files: what is shipped and tested is pinned by hash, as pyproject.toml allows."""
 
+import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -55,3 +58,20 @@ def test_tests_run_with_the_versions_that_are_shipped() -> None:
 def test_no_lock_file_names_a_host(lock: str) -> None:
     """Where packages are fetched from is each machine's own business; the hash decides."""
     assert not re.search(r"://|--(index|extra-index|find-links|trusted)", (ROOT / lock).read_text())
+
+
+def test_the_bill_of_materials_is_that_of_the_lock_file() -> None:
+    """`make sbom`: each package once, with version, URL and a hash for each of its files."""
+    done = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "sbom"], capture_output=True, check=True, timeout=60
+    )
+    document = json.loads(done.stdout)
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.5")
+    listed = {canonicalize_name(one["name"]): one for one in document["components"]}
+    assert {name: one["version"] for name, one in listed.items()} == pinned("requirements.lock")
+    assert len(listed) == len(document["components"])
+    hashes = [found["content"] for one in listed.values() for found in one["hashes"]]
+    lock = (ROOT / "requirements.lock").read_text()
+    assert sorted(hashes) == sorted(re.findall(r"--hash=sha256:(\S+)", lock))
+    for name, one in listed.items():
+        assert one["purl"] == f"pkg:pypi/{name}@{one['version']}"
