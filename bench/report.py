@@ -53,6 +53,9 @@ of the ratios of {rounds} rounds.
 - The gateway is `bff serve` with the settings in
   [bench/peers/gateway.py](../bench/peers/gateway.py): one worker, and `session.cache_entries` above
   the number of sessions; everything else that matters here is a default.
+- It runs under the Python of its virtual environment. One that was built without profile-guided
+  optimisation takes 1.6 times as long for everything; `make clean` and
+  `make bench PYTHON=/usr/bin/python3` measure with that of the distribution.
 
 {missing}{sections}
 ## Do it again
