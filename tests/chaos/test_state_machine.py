@@ -28,7 +28,7 @@ from bff.errors import GrantRejected, OpError
 from bff.model import Session
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis_store import RedisStore
-from bff.sessions.store import SessionStore
+from bff.sessions.store import SessionStore, StoredRecord
 from tests.polling import until
 from tests.redis_server import RedisServer
 from tests.refreshing import POLICY, Process, a_process
@@ -73,6 +73,7 @@ class Lives(RuleBasedStateMachine):
         self._op = RotatingOp(self._clock)
         self._processes: list[Process] = []
         self._stacks: list[AsyncExitStack] = []
+        self._store: SessionStore | None = None
         self._all: list[Known] = []
         self._trouble_until = 0.0
 
@@ -114,6 +115,12 @@ class Lives(RuleBasedStateMachine):
     def log_out(self, known: Known, process: int) -> None:
         self._runner.run(self._processes[process].ender.end(known.session.key, "logout"))
         known.has_ended = True
+        self._runner.run(self._write_late(known, 1 - process))
+
+    @rule(known=known, process=PROCESSES)
+    def write_late(self, known: Known, process: int) -> None:
+        """By somebody who has read the session right after the login, and took long."""
+        self._runner.run(self._write_late(known, process))
 
     @rule(known=consumes(known), process=PROCESSES, by_sid=st.booleans())
     def log_out_by_the_op(self, known: Known, process: int, *, by_sid: bool) -> None:
@@ -158,6 +165,9 @@ class Lives(RuleBasedStateMachine):
     def the_store_has_what_the_op_has(self) -> None:
         for known in self._all:
             found = self._runner.run(self._in_store(known))
+            if known.has_ended:
+                raw = self._runner.run(self._raw(known))
+                assert raw is None, "a record came back"
             if not self._is_live(known):
                 assert found is None, "a session came back"
             elif not known.is_lost:
@@ -173,7 +183,7 @@ class Lives(RuleBasedStateMachine):
 
     async def _open(self) -> tuple[Process, AsyncExitStack]:
         stack = AsyncExitStack()
-        store = self._open_store(self._clock)
+        store = self._store = self._open_store(self._clock)
         return await stack.enter_async_context(a_process(store, self._op, self._clock)), stack
 
     def _is_live(self, known: Known) -> bool:
@@ -198,6 +208,17 @@ class Lives(RuleBasedStateMachine):
         session = known.session
         found = await self._processes[0].sessions.of_sid(session.issuer, session.sid or "")
         return found[0] if found else None
+
+    async def _raw(self, known: Known) -> StoredRecord | None:
+        """Past everything: also a record that no index names, or that a reader would refuse."""
+        assert self._store is not None
+        return await self._store.load(known.session.key)
+
+    async def _write_late(self, known: Known, process: int) -> None:
+        before = await self._raw(known)
+        written = await self._processes[process].sessions.replace(known.session)
+        if before is None or before.version != known.session.version:
+            assert written is None, "a late write was not refused"
 
     async def _refresh_all(self, known: Known, callers: list[tuple[int, int]]) -> None:
         before = self._op.rotations(known.name)
