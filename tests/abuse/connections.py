@@ -4,11 +4,20 @@ import asyncio
 
 from bff.proxy.listener import MOST_REFUSED
 from tests.abuse.crowd import AT_ONCE, CLOSED, RESET, crowd
-from tests.abuse.scenario import Outcome, Scale, Scenario, at_most, per_connection, rested
+from tests.abuse.scenario import (
+    Outcome,
+    Scale,
+    Scenario,
+    at_most,
+    per_connection,
+    per_reader,
+    rested,
+)
 from tests.abuse.site import LARGE_BYTES, Site
 from tests.raw_upstream import Received
 
 PATIENCE_SECONDS = 30.0
+CLOSE = "Connection: close\r\n"
 FORM = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n"
 FIELD = b"X-Y: z\r\n"
 HEAD = b"GET /api/x HTTP/1.1\r\nHost: x\r\n" + FIELD * 100
@@ -58,15 +67,15 @@ async def silent_connections(site: Site, scale: Scale) -> Outcome:
 
 async def stalled_readers(site: Site, scale: Scale) -> Outcome:
     """Of a large answer of the API, and of a large file of our own."""
-    count = scale.connections // 5
+    count = scale.readers
     outcome = Outcome(f"{count} readers that take nothing of {LARGE_BYTES >> 20} MiB and more")
     targets = ("/hostile/large", "/large.bin")
     site.upstream.responder = _pour
     async with crowd(site.port, count, deaf=True) as attackers:
         for number, wire in enumerate(attackers):
-            wire.send(f"GET {targets[number % 2]} HTTP/1.1\r\n{site.lines}\r\n".encode())
+            wire.send(f"GET {targets[number % 2]} HTTP/1.1\r\n{site.lines}{CLOSE}\r\n".encode())
         await rested(site)  # who takes nothing is not told, so it is the gateway that is asked
-        outcome.answers["cut off"] = count
+        outcome.answers["ended"] = count
     return outcome
 
 
@@ -111,6 +120,6 @@ SCENARIOS = [
     Scenario("slow heads", slow_heads, per_connection(16)),
     Scenario("slow bodies", slow_bodies, per_connection(64)),
     Scenario("silent connections", silent_connections, per_connection(16)),
-    Scenario("stalled readers", stalled_readers, per_connection(64)),
+    Scenario("stalled readers", stalled_readers, per_reader(512)),
     Scenario("connection flood", flood, at_most(200), fresh=False),
 ]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 
@@ -13,6 +14,7 @@ CLOSED = f"{End.CLOSED.value}, no answer"
 RESET = f"{End.RESET.value}, no answer"
 AT_ONCE = 100
 ROUND_SECONDS = 0.1
+SMALL_BYTES = 16_384
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
 
@@ -64,13 +66,13 @@ def statuses_of(received: bytes) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def crowd(port: int, count: int, *, deaf: bool = False) -> AsyncIterator[Crowd]:
-    """`count` connections, gone at the end of the block. `deaf`: they read nothing."""
-    loop = asyncio.get_running_loop()
+    """`count` connections, gone at the end of the block. `deaf`: they read nothing, and the kernel
+    takes little for them."""
     found = Crowd()
 
     async def one() -> None:
         try:
-            _, wire = await loop.create_connection(Wire, "127.0.0.1", port)
+            wire = await _connected(port, SMALL_BYTES if deaf else None)
         except ConnectionResetError:
             found.cut += 1
             return
@@ -85,6 +87,23 @@ async def crowd(port: int, count: int, *, deaf: bool = False) -> AsyncIterator[C
     finally:
         for wire in found:
             wire.abort()
+
+
+async def _connected(port: int, buffer_bytes: int | None) -> Wire:
+    loop = asyncio.get_running_loop()
+    sock = socket.socket()
+    try:
+        sock.setblocking(False)
+        if buffer_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+            # That of Ethernet: loopback's is so large that the kernel would hold megabytes.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1_460)
+        await loop.sock_connect(sock, ("127.0.0.1", port))
+        _, wire = await loop.create_connection(Wire, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    return wire
 
 
 def batches(count: int, most: int = AT_ONCE) -> Iterable[int]:

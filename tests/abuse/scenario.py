@@ -16,16 +16,18 @@ HONEST = 1  # connections that are nobody's fault
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is done. `connections` stay below `max_connections`."""
+    """How much is done. `connections` stay below `max_connections`; `readers` are those of them for
+    whom much is held."""
 
     connections: int
+    readers: int
     max_connections: int
     logins: int
     repeats: int
 
 
-SHORT = Scale(connections=150, max_connections=200, logins=1_000, repeats=1)
-LONG = Scale(connections=5_000, max_connections=6_000, logins=100_000, repeats=10)
+SHORT = Scale(connections=150, readers=30, max_connections=200, logins=1_000, repeats=1)
+LONG = Scale(connections=5_000, readers=500, max_connections=6_000, logins=100_000, repeats=10)
 
 
 @dataclass(slots=True)
@@ -139,6 +141,11 @@ def _judged(
 def per_connection(kib: float, spare_mib: float = 6.0) -> Callable[[Scale], float]:
     """A bound that grows with the connections."""
     return lambda scale: scale.connections * kib / 1024 + spare_mib
+
+
+def per_reader(kib: float, spare_mib: float = 6.0) -> Callable[[Scale], float]:
+    """One that grows with those who take nothing."""
+    return lambda scale: scale.readers * kib / 1024 + spare_mib
 
 
 def at_most(mib: float) -> Callable[[Scale], float]:

@@ -5,7 +5,7 @@ import asyncio
 from bff.endpoints.events import EventSettings
 from bff.proxy.websocket import accept_value
 from tests.abuse.crowd import Crowd, crowd
-from tests.abuse.scenario import Outcome, Scale, Scenario, per_connection
+from tests.abuse.scenario import Outcome, Scale, Scenario, per_connection, per_reader
 from tests.abuse.site import Site
 from tests.polling import until
 from tests.raw_upstream import Received, Responder
@@ -31,7 +31,7 @@ async def own_events(site: Site, scale: Scale) -> Outcome:
 
 async def websockets(site: Site, scale: Scale) -> Outcome:
     """Whose users take nothing: the API is held up, and in the end they are cut off."""
-    count = scale.connections // 5
+    count = scale.readers
     outcome = Outcome(f"{count} WebSockets whose user takes nothing")
     everybody_is_in = asyncio.Event()
     site.upstream.responder = _flooding_websocket(everybody_is_in)
@@ -40,7 +40,9 @@ async def websockets(site: Site, scale: Scale) -> Outcome:
         f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         f"Sec-WebSocket-Key: {KEY.decode()}\r\n\r\n"
     )
-    async with crowd(site.port, count) as sockets:
+    async with crowd(site.port, count, deaf=True) as sockets:
+        for wire in sockets:
+            wire.read_on()
         sockets.send(request.encode())
         await _until_answered(sockets)
         for wire in sockets:
@@ -93,6 +95,6 @@ async def _silent_stream(
 
 SCENARIOS = [
     Scenario("own event streams", own_events, per_connection(64)),
-    Scenario("stalled WebSockets", websockets, per_connection(512)),
+    Scenario("stalled WebSockets", websockets, per_reader(512)),
     Scenario("silent event streams", event_streams, per_connection(64)),
 ]

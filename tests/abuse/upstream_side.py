@@ -58,7 +58,7 @@ async def endless_heads(site: Site, scale: Scale) -> Outcome:
 
 async def gone_users(site: Site, scale: Scale) -> Outcome:
     """Who asks for a body without an end, and leaves."""
-    callers = scale.connections // 5
+    callers = scale.readers
     outcome = Outcome(f"endless bodies, to {callers} users who leave")
     site.upstream.responder = forever(b"HTTP/1.1 200 OK\r\n\r\n", bytes(SAME_BYTES))
     async with crowd(site.port, callers) as users:
