@@ -30,6 +30,7 @@ def test_an_unknown_table_or_route_key_is_a_problem(tmp_path: Path) -> None:
         "[]",
         '[""]',
         '["short"]',
+        '["Zk3vJ8qT5nY1cW7xB2mL9rD4sF6hG0p"]',  # as random as can be, and a byte too short
         '["00000000000000000000000000000000"]',
         '["abcdefghijklmnopqrstuvwxyz0123456789"]',
         '["changemechangemechangemechangeme"]',

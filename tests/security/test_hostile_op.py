@@ -25,7 +25,7 @@ from tests.security.scripted_installation import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-QUICK = 'timeout = "200ms"'
+QUICK = 'timeout = "1s"'
 
 
 def table(entries: dict[str, Misbehaviour]) -> list[object]:
@@ -39,17 +39,27 @@ async def shared() -> AsyncIterator[ScriptedInstallation]:
         yield running
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_with_userinfo() -> AsyncIterator[ScriptedInstallation]:
+    async with scripted_installation(f"userinfo = true\n{QUICK}") as running:
+        yield running
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def installation(shared: ScriptedInstallation) -> ScriptedInstallation:
     """Nobody is logged in, and the OP has been asked for nothing."""
-    behave(shared.op)
-    shared.clock.advance(3700)
-    await shared.end_all()
-    shared.visitor.cookies.clear()
-    shared.op.received.clear()
-    shared.op.refresh_token_number = 0
-    shared.upstream.received.clear()
+    await as_new(shared)
     return shared
+
+
+async def as_new(installation: ScriptedInstallation) -> None:
+    behave(installation.op)
+    installation.clock.advance(3700)
+    await installation.end_all()
+    installation.visitor.cookies.clear()
+    installation.op.received.clear()
+    installation.op.refresh_token_number = 0
+    installation.upstream.received.clear()
 
 
 def behave(op: ScriptedOp) -> None:
@@ -156,9 +166,11 @@ async def test_an_answer_of_the_token_endpoint_is_usable_or_refused(
 @pytest.mark.rule("ID-15")
 @pytest.mark.rule("ID-16")
 @pytest.mark.parametrize("wrong", table(misbehaviours.USERINFO))
-async def test_userinfo_is_about_the_same_user_or_there_is_no_session(wrong: Misbehaviour) -> None:
-    async with scripted_installation(f"userinfo = true\n{QUICK}") as installation:
-        await require_outcome(installation, wrong)
+async def test_userinfo_is_about_the_same_user_or_there_is_no_session(
+    shared_with_userinfo: ScriptedInstallation, wrong: Misbehaviour
+) -> None:
+    await as_new(shared_with_userinfo)
+    await require_outcome(shared_with_userinfo, wrong)
 
 
 # --- the authorization response
