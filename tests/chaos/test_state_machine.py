@@ -103,9 +103,14 @@ class Lives(RuleBasedStateMachine):
     @rule(known=known)
     def read(self, known: Known) -> None:
         """As a request does that needs no refresh: from the cache, or into it."""
-        for process in self._processes:
-            found = self._runner.run(process.sessions.load(known.session.key))
-            assert known.is_lost or (found is not None) == self._is_live(known)
+        self._runner.run(self._read_everywhere(known))
+
+    @rule(known=known, process=PROCESSES)
+    def refresh_what_all_hold(self, known: Known, process: int) -> None:
+        """The others have it in their caches and must be told."""
+        self._runner.run(self._read_everywhere(known))
+        self._clock.advance(61)
+        self._runner.run(self._refresh_all(known, [(process, 0)]))
 
     @rule(known=known, callers=CALLERS)
     def refresh(self, known: Known, callers: list[tuple[int, int]]) -> None:
@@ -208,6 +213,11 @@ class Lives(RuleBasedStateMachine):
         session = known.session
         found = await self._processes[0].sessions.of_sid(session.issuer, session.sid or "")
         return found[0] if found else None
+
+    async def _read_everywhere(self, known: Known) -> None:
+        for process in self._processes:
+            found = await process.sessions.load(known.session.key)
+            assert known.is_lost or (found is not None) == self._is_live(known)
 
     async def _raw(self, known: Known) -> StoredRecord | None:
         """Past everything: also a record that no index names, or that a reader would refuse."""
