@@ -8,6 +8,7 @@ from random import Random
 from tests.fuzz.mutation import mutated
 
 HUGE = 10**400
+MOST_COPIES = 20  # copies of copies of deep ones are large
 VALUES: tuple[object, ...] = (
     None, True, False, 0, 1, -1, 0.5, 1e18, -1e300, HUGE, 2**63, 10**18, "", "x", "0", "60", "-1",
     "6e1", "60.5", "true", "null", "NaN", " ", "a\0b", "a\r\nX: y", "\u2028", "\ud800", "\u00e4",
@@ -46,7 +47,7 @@ def _changed_once(random: Random, value: object, words: Sequence[object]) -> obj
         if kind < 0.2:
             return value[:at] + value[at + 1 :]
         if kind < 0.4:
-            return value + value[at : at + 1] * random.choice((1, 1, 200))
+            return value + value[at : at + 1] * random.choice((1, 1, MOST_COPIES))
         return [*value[:at], _changed_once(random, value[at], words), *value[at + 1 :]]
     return _other(random, value, words)
 
@@ -56,7 +57,7 @@ def _other(random: Random, value: object, words: Sequence[object]) -> object:
     if kind < 0.1:
         return [value] if random.random() < 0.7 else {"value": value}
     if kind < 0.15:
-        return _nested(random.choice((5, 31, 32, 33, 500)))
+        return _nested(random.choice((5, 31, 32, 33, 100)))
     if kind < 0.35 and isinstance(value, str):
         return mutated(random, value.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
     if kind < 0.5 and isinstance(value, int | float) and not isinstance(value, bool):
