@@ -21,6 +21,7 @@ from bff.sessions.beats import Beat
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis_client import RedisLimits
 from bff.sessions.redis_store import RedisStore
+from bff.sessions.store import Lease, StoredRecord
 from bff.tokens.calm import SETTLE_SECONDS
 from bff.tokens.coordinator import CoordinatorSettings
 from tests.polling import until
@@ -294,6 +295,43 @@ async def test_who_waits_is_woken_by_news_and_not_by_a_clock(deployment: Deploym
     answers = await asyncio.gather(task, *waiting)
     assert time.monotonic() - began < 1
     assert {answer.tokens.access_token for answer in answers} == {"at.a.1"}
+
+
+class StandingStill(MemoryStore):
+    """Reads wait while `moving` is clear; counts what was asked for a lease."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.moving = asyncio.Event()
+        self.moving.set()
+        self.leases_asked = 0
+
+    async def acquire_lease(self, name: str, *, ttl_seconds: float) -> Lease | None:
+        self.leases_asked += 1
+        return await super().acquire_lease(name, ttl_seconds=ttl_seconds)
+
+    async def load(self, key: str) -> StoredRecord | None:
+        await self.moving.wait()
+        return await super().load(key)
+
+
+@pytest.mark.rule("TK-06")
+async def test_nothing_is_spent_under_a_lease_that_may_have_lapsed(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    """Who has stood still for half of its life asks for another one first."""
+    store = StandingStill(clock)
+    settings = CoordinatorSettings(lease_seconds=0.4)
+    async with a_process(store, op, clock, settings=settings) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        store.moving.clear()
+        task = asyncio.create_task(process.coordinator.refreshed(session))
+        await until(lambda: store.leases_asked == 1)
+        await asyncio.wait([task], timeout=0.3)
+        store.moving.set()
+        assert (await task).tokens.access_token == "at.a.1"
+        assert (store.leases_asked, op.count("token")) == (2, 1)
 
 
 @pytest.mark.rule("TK-06")
