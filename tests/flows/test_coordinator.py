@@ -297,6 +297,18 @@ async def test_who_waits_is_woken_by_news_and_not_by_a_clock(deployment: Deploym
     assert {answer.tokens.access_token for answer in answers} == {"at.a.1"}
 
 
+@pytest.mark.rule("TK-06")
+async def test_who_comes_late_finds_that_it_is_done(deployment: Deployment) -> None:
+    """The lease is free by then, so the record is read again before anything is spent."""
+    first, second = await deployment.process(), await deployment.process()
+    session = await first.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    found = await first.coordinator.refreshed(session)
+    late = await second.coordinator.refreshed(session)
+    assert late.tokens == found.tokens
+    assert deployment.op.count("token") == 1
+
+
 class StandingStill(MemoryStore):
     """Reads wait while `moving` is clear; counts what was asked for a lease."""
 

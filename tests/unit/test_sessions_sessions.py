@@ -437,6 +437,25 @@ async def test_a_read_from_before_a_refresh_is_not_kept(
     assert sessions.cached("k") == written
 
 
+async def test_a_read_from_before_another_process_s_refresh_is_not_joined(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """Who asks after the news must not get what was read before it."""
+    created = await create(sessions, clock)
+    elsewhere = Sessions(store, Keyring([NEW]), clock, POLICY)
+    clock.advance(6)
+    store.hold_answers = asyncio.Event()
+    early = asyncio.create_task(sessions.load("k"))
+    await settle()
+    held, store.hold_answers = store.hold_answers, None
+    written = await elsewhere.replace(replace(created, tokens=tokens(clock, "2")))
+    late = asyncio.create_task(sessions.load("k"))
+    await settle()
+    held.set()
+    await early
+    assert await late == written
+
+
 async def test_an_unavailable_store_is_no_logout(
     sessions: Sessions, store: SlowStore, clock: ManualClock
 ) -> None:
