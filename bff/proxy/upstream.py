@@ -323,6 +323,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _fail(self, error: UpstreamError) -> None:
         receiver, self._receiver = self._receiver, None
+        self._fields = []  # of an endless head there are many
         self._close()
         if receiver is not None:
             receiver.answer_fails(error, unanswered=not self._has_answered)
