@@ -36,7 +36,7 @@ async def run_all(scenarios: Sequence[Scenario], scale: Scale) -> list[Row]:
     """Each with an installation of its own."""
     rows = []
     for scenario in scenarios:
-        async with a_site(scale.max_connections) as site:
+        async with a_site(scale.max_connections, scale.patience_seconds) as site:
             row = await run(scenario, site, scale)
         click.echo(f"{row.scenario}: {row.memory.in_mib()} MiB; {row.visits}", err=True)
         rows.append(row)

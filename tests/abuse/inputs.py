@@ -1,9 +1,11 @@
 """Inputs that are meant to be expensive to read: deep, many, large, colliding."""
 
+import itertools
 import json
 from base64 import urlsafe_b64encode
 from collections import Counter
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from tests.abuse.crowd import crowd
 from tests.abuse.scenario import Outcome, Scale, Scenario, at_most
@@ -11,6 +13,7 @@ from tests.abuse.site import Site
 
 PATIENCE_SECONDS = 20.0
 PARALLEL = 8
+_ADDRESSES = itertools.count(int(IPv4Address("10.128.0.0")))
 DEEP = b"[" * 20_000
 # Equal under a hash that is the product of 31 and what came before (RFC 8259 says nothing of it).
 COLLIDING = [f"{'Aa' * (n >> 1 & 1)}{'BB' * (n & 1)}{n:x}" for n in range(2_000)]
@@ -114,9 +117,15 @@ async def expensive_inputs(site: Site, scale: Scale) -> Outcome:
 async def _asked(site: Site, given: Input) -> Counter[str]:
     port = site.ports.admin if given.to_admin else site.port
     async with crowd(port, PARALLEL) as askers:
-        askers.send(given.request)
+        for wire in askers:
+            wire.send(given.request.replace(b"\r\n", _from_elsewhere(), 1))
         await askers.until_over(seconds=PATIENCE_SECONDS)
         return Counter({name.split(" ")[0]: n for name, n in askers.outcomes().items()})
+
+
+def _from_elsewhere() -> bytes:
+    """An address that no limit has seen yet."""
+    return f"\r\nX-Forwarded-For: {IPv4Address(next(_ADDRESSES))}\r\n".encode()
 
 
 def _get(name: str, target: str, lines: str, expected: str, *, to_admin: bool = False) -> Input:

@@ -32,13 +32,13 @@ more than the scenario allows.
 - **gateway MiB**: resident memory of the process before, at its peak (as the kernel keeps it), and
   after the last of the connections was gone. What the allocator keeps for the next time is in it.
 - **store keys**, **store MiB**: what Redis held before, at most (of ten looks a second), and after.
-- **worst wait**: of the honest user, who shares the machine with all the others. Where the row says
-  so the user kept a connection; everywhere else each call made a new one.
+- **worst wait**: of the honest user, who shares the machine with all the others. In the
+  connection flood the user kept a connection; everywhere else each call made a new one.
 
 How much memory to plan for: [operations](operations.md#memory-under-abuse).
 
-`server.head_timeout` and `body_timeout` were 1 s, `server.max_connections` was {max_connections},
-a route's `timeout` 1 s, `oidc.timeout` 2 s; everything else as it comes.
+`server.head_timeout`, `body_timeout` and the `timeout` of the routes were {patience_seconds} s,
+`server.max_connections` was {max_connections}, `oidc.timeout` 2 s; everything else as it comes.
 Measured on {day}: {machine}
 """
 
@@ -52,7 +52,11 @@ def table(rows: Sequence[Row]) -> str:
 def document(rows: Sequence[Row], scale: Scale, machine: str, day: date) -> str:
     """docs/abuse.md."""
     return TEXT.format(
-        table=table(rows), max_connections=scale.max_connections, day=day, machine=machine
+        table=table(rows),
+        max_connections=scale.max_connections,
+        patience_seconds=scale.patience_seconds,
+        day=day,
+        machine=machine,
     )
 
 

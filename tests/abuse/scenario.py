@@ -10,7 +10,7 @@ from tests.abuse.measures import MIB, Course, Held, StoreWatch
 from tests.abuse.site import Site
 from tests.polling import until
 
-SETTLE_SECONDS = 20.0
+SETTLE_SECONDS = 30.0
 HONEST = 1  # connections that are nobody's fault
 
 
@@ -24,10 +24,20 @@ class Scale:
     max_connections: int
     logins: int
     repeats: int
+    patience_seconds: int
 
 
-SHORT = Scale(connections=150, readers=30, max_connections=200, logins=1_000, repeats=1)
-LONG = Scale(connections=5_000, readers=500, max_connections=6_000, logins=100_000, repeats=10)
+SHORT = Scale(
+    connections=150, readers=30, max_connections=200, logins=1_000, repeats=1, patience_seconds=1
+)
+LONG = Scale(
+    connections=5_000,
+    readers=500,
+    max_connections=6_000,
+    logins=100_000,
+    repeats=10,
+    patience_seconds=5,
+)
 
 
 @dataclass(slots=True)

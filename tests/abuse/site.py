@@ -26,13 +26,8 @@ from tests.stack import Ports, free_port, gateway_toml
 REDIRECT = 302
 USER = "198.51.100.7"
 LARGE_BYTES = 16 * 2**20  # of a file that the gateway itself serves
-HEAD_SECONDS = 1
-BODY_SECONDS = 1
-SILENCE_SECONDS = 1
-SERVER = f"""
+SERVER = """
 trusted_proxies = ["127.0.0.1/32"]
-head_timeout = "{HEAD_SECONDS}s"
-body_timeout = "{BODY_SECONDS}s"
 keepalive_timeout = "60s"
 """
 
@@ -80,8 +75,11 @@ class Site:
     def held_keys(self) -> int:
         return held_by(self.store).keys
 
-    def write_config(self, max_connections: int, spa: Path) -> None:
-        server = f"{SERVER}max_connections = {max_connections}"
+    def write_config(self, max_connections: int, patience_seconds: int, spa: Path) -> None:
+        server = (
+            f'{SERVER}head_timeout = "{patience_seconds}s"\n'
+            f'body_timeout = "{patience_seconds}s"\nmax_connections = {max_connections}'
+        )
         store, extra = self.store.url, '[log]\nlevel = "warning"'
         spa_root = f'root = "{spa}"'
         toml = gateway_toml(
@@ -91,7 +89,8 @@ class Site:
             oidc='timeout = "2s"\nfrontchannel_logout = true',
             extra=extra,
             spa=spa_root,
-            routes=_route("/api/", self.ports.api) + _route("/hostile/", self.upstream.port),
+            routes=_route("/api/", self.ports.api, patience_seconds)
+            + _route("/hostile/", self.upstream.port, patience_seconds),
         )
         (self.directory / "bff.toml").write_text(toml)
 
@@ -187,19 +186,20 @@ class Site:
         )
 
 
-def _route(path: str, port: int) -> str:
+def _route(path: str, port: int, silence_seconds: int) -> str:
     return f"""
 [[routes]]
 path = "{path}"
 upstream = "http://127.0.0.1:{port}/"
-timeout = "{SILENCE_SECONDS}s"
+timeout = "{silence_seconds}s"
 websocket = true
 """
 
 
 @contextlib.asynccontextmanager
-async def a_site(max_connections: int) -> AsyncIterator[Site]:
-    """All of it, with an honest user who is logged in."""
+async def a_site(max_connections: int, patience_seconds: int) -> AsyncIterator[Site]:
+    """All of it, with an honest user who is logged in. `patience_seconds`: the timeouts of heads,
+    of bodies and of the APIs."""
     async with contextlib.AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bff-abuse-")))
         store = RedisServer()
@@ -213,7 +213,7 @@ async def a_site(max_connections: int) -> AsyncIterator[Site]:
         spa.mkdir()
         (spa / "index.html").write_text("<!doctype html>")
         (spa / "large.bin").write_bytes(bytes(LARGE_BYTES))
-        site.write_config(max_connections, spa)
+        site.write_config(max_connections, patience_seconds, spa)
         honest_api = RawUpstream(site.ports.api)
         await stack.enter_async_context(serving(site.upstream))
         server = await asyncio.wrap_future(site.aside.begin(_serve(honest_api)))

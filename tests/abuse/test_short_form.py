@@ -14,7 +14,7 @@ from tests.abuse.site import Site, a_site
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site() -> AsyncIterator[Site]:
     """One for all of them: each leaves it as it was."""
-    async with a_site(SHORT.max_connections) as found:
+    async with a_site(SHORT.max_connections, SHORT.patience_seconds) as found:
         yield found
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from tests.abuse.crowd import RESET, crowd
 from tests.abuse.op_side import bomb
-from tests.abuse.scenario import Outcome, Scale, Scenario, at_most
+from tests.abuse.scenario import Outcome, Scale, Scenario, at_most, per_reader
 from tests.abuse.site import Site
 from tests.polling import until
 from tests.raw_upstream import Received, Responder
@@ -101,6 +101,6 @@ def _call(site: Site, more: str = "") -> bytes:
 
 SCENARIOS = [
     Scenario("endless heads of an API", endless_heads, at_most(32)),
-    Scenario("endless bodies of an API", gone_users, at_most(64)),
+    Scenario("endless bodies of an API", gone_users, per_reader(512)),
     Scenario("bombs of an API", bombs, at_most(32)),
 ]
