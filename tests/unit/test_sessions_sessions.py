@@ -456,6 +456,26 @@ async def test_a_read_from_before_another_process_s_refresh_is_not_joined(
     assert await late == written
 
 
+async def test_what_is_known_to_have_ended_does_not_go_on_while_the_store_is_down(
+    store: SlowStore, clock: ManualClock
+) -> None:
+    """Not even where sessions may: who ended it, and when, does not matter."""
+    policy = SessionPolicy(idle_seconds=1800, absolute_seconds=43200, stale_seconds=600)
+    here, elsewhere = (Sessions(store, Keyring([NEW]), clock, policy) for _ in range(2))
+    await here.start()
+    for key in ("kept", "ended"):
+        await create(here, clock, key)
+        clock.advance(6)
+        assert await here.load(key) is not None
+    assert await elsewhere.end("ended", "logout") is not None
+    store.is_down = True
+    clock.advance(6)
+    assert await here.load("kept") is not None
+    with pytest.raises(StoreUnavailable):
+        await here.load("ended")
+    await here.close()
+
+
 async def test_an_unavailable_store_is_no_logout(
     sessions: Sessions, store: SlowStore, clock: ManualClock
 ) -> None:
