@@ -241,8 +241,10 @@ class UpstreamConnection(asyncio.Protocol):
             raise ValueError("no status of any class")
         self._interim = status < 200 and status != SWITCHING_PROTOCOLS
         if self._interim:
-            if _framing(self._fields)[1] or not _REASON.match(self._reason):
-                raise ValueError("an interim answer with a coding, or no text")
+            # RFC 9110 section 8.6: no length either, or llhttp hands on a body of no answer.
+            length, codings = _framing(self._fields)
+            if length or codings or not _REASON.match(self._reason):
+                raise ValueError("an interim answer with a body, or no text")
             return  # still unsettled: there must be an end of interim answers, too
         self._unsettled_bytes = 0
         length, codings = _framing(self._fields)
