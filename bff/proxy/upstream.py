@@ -346,5 +346,6 @@ def _framing(fields: list[Field]) -> tuple[int | None, list[bytes]]:
         if size == 14 and name.lower() == b"content-length":
             length = int(value)
         elif size == 17 and name.lower() == b"transfer-encoding":
-            codings += [coding.strip().lower() for coding in value.split(b",")]
+            # Spaces only: llhttp takes no coding with a tab beside it for chunked.
+            codings += [coding.strip(b" ").lower() for coding in value.split(b",")]
     return length, codings
