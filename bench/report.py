@@ -61,7 +61,7 @@ of the ratios of {rounds} rounds.
 ## Do it again
 
 ```sh
-make bench                                   # all of it, and this page: about half an hour
+make bench                                   # all of it, and this page: a quarter of an hour
 make bench BENCH_ARGS="--only transfers"     # one case; repeat --only for more
 make bench BENCH_ARGS="--quick"              # see that it works; the figures mean nothing
 make bench BENCH_ARGS="--report --write"     # this page, from what was measured before

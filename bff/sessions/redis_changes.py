@@ -14,6 +14,7 @@ from redis.asyncio.client import PubSub
 from bff.sessions.changes import CHANGED, ENDED, decode_change
 from bff.sessions.redis_client import FAILURES, RedisClient
 from bff.sessions.redis_pulse import Pulse
+from bff.sessions.redis_task import LastingTask
 from bff.sessions.store import StoreListener
 
 log = structlog.get_logger("bff.sessions")
@@ -22,7 +23,6 @@ log = structlog.get_logger("bff.sessions")
 HEALTH_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 0.5  # all processes should be back at about the same time
-CANCEL_AGAIN_SECONDS = 0.1
 
 
 class _Silent(TimeoutError):
@@ -45,16 +45,13 @@ class ChangeStream:
         self._pulse = pulse
         self._pulse_channel = pulse.channel.encode()
         self._watching = False
-        self._task: asyncio.Task[None] | None = None
+        self._task = LastingTask(self._run)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        self._task.start()
 
     async def close(self) -> None:
-        # More than once: redis-py may swallow a cancellation (see `RedisClient`).
-        while self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=CANCEL_AGAIN_SECONDS)
+        await self._task.close()
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS

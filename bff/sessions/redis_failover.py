@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from bff.sessions.redis_task import LastingTask
+
 log = structlog.get_logger("bff.sessions")
 
 LOOK_SECONDS = 0.5
@@ -25,16 +27,13 @@ class FailoverWatch:
         self._look = look
         self._on_failover = on_failover
         self.known: str | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task = LastingTask(self._run)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        self._task.start()
 
     async def close(self) -> None:
-        # More than once: redis-py may swallow a cancellation (see `RedisClient`).
-        while self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=LOOK_SECONDS)
+        await self._task.close()
 
     async def _run(self) -> None:
         while True:

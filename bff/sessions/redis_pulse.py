@@ -16,12 +16,12 @@ from bff.clock import Clock
 from bff.errors import StoreUnavailable
 from bff.sessions.beats import LEAVING, Beat, OwnBeats, decode_beat, encode_beat
 from bff.sessions.redis_client import RedisClient
+from bff.sessions.redis_task import LastingTask
 from bff.sessions.store import StoreListener
 
 log = structlog.get_logger("bff.sessions")
 
 EVERY_SECONDS = 1.0
-CANCEL_AGAIN_SECONDS = 0.1
 UNKNOWN = "-"
 
 
@@ -40,17 +40,14 @@ class Pulse:
         self._saved = True
         self._following = False
         self._due = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = LastingTask(self._run)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        self._task.start()
 
     async def close(self) -> None:
         """Take leave, so that nobody waits for us."""
-        # More than once: redis-py may swallow a cancellation (see `RedisClient`).
-        while self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=CANCEL_AGAIN_SECONDS)
+        await self._task.close()
         if self._following:
             with suppress(StoreUnavailable):
                 await self._send(LEAVING)
