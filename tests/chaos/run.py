@@ -24,6 +24,8 @@ async def run(installation: Installation, scenario: Scenario, scale: Scale) -> R
     try:
         faults = await strike_repeatedly(installation, scenario, scale)
         await _recovered(load, users)
+        if scenario.strike is None:
+            await _refreshed(installation, users, began)
     finally:
         await load.stop()
     seconds = time.time() - began
@@ -56,4 +58,16 @@ async def _recovered(load: Load, users: Sequence[User]) -> None:
         }
         if waiting and time.monotonic() > deadline:
             raise TimeoutError(f"{len(waiting)} users are not served again")
+        await asyncio.sleep(0.1)
+
+
+async def _refreshed(installation: Installation, users: Sequence[User], since: float) -> None:
+    """Until the OP has refreshed each user's tokens: how soon they are due, only it decides."""
+    waiting = {user.sub for user in users}
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while waiting:
+        refreshes, _ = await installation.op_ledger(since)
+        waiting -= {refresh.sub for refresh in refreshes}
+        if waiting and time.monotonic() > deadline:
+            raise TimeoutError(f"{len(waiting)} users' tokens are not refreshed")
         await asyncio.sleep(0.1)
