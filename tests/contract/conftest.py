@@ -10,6 +10,7 @@ import pytest
 from bff.clock import SystemClock
 from bff.sessions.beats import Beat
 from bff.sessions.memory import MemoryStore
+from bff.sessions.redis_client import RedisLimits
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.store import SessionStore, StoreListener
 from tests.redis_server import (  # noqa: F401 - fixtures of this folder
@@ -19,6 +20,9 @@ from tests.redis_server import (  # noqa: F401 - fixtures of this folder
     redis_server,
     sentinel_server,
 )
+
+# For whoever does not ask how long an answer may take: no machine is too busy for this.
+PATIENT = RedisLimits(timeout_seconds=20, connect_seconds=20, sentinel_seconds=20)
 
 
 @dataclass
@@ -75,7 +79,7 @@ class RedisEngine:
         self._stores: list[RedisStore] = []
 
     async def open(self, listener: StoreListener | None = None) -> SessionStore:
-        store = RedisStore(self._url, SystemClock(), prefix=self._prefix)
+        store = RedisStore(self._url, SystemClock(), prefix=self._prefix, limits=PATIENT)
         if listener is not None:
             store.watch(listener)
         self._stores.append(store)

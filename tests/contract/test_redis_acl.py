@@ -8,8 +8,8 @@ import pytest
 
 from bff.clock import SystemClock
 from bff.sessions.redis_store import RedisStore
-from tests.contract.conftest import Heard
-from tests.contract.eventually import eventually
+from tests.contract.conftest import PATIENT, Heard
+from tests.polling import until
 from tests.redis_server import RedisServer, cluster_server, sentinel_server
 
 OPERATIONS = Path(__file__).parent.parent.parent / "docs" / "operations.md"
@@ -43,11 +43,11 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 async def test_the_documented_rights_are_enough(url: str) -> None:
     clock, heard = SystemClock(), Heard()
-    store = RedisStore(url, clock)
+    store = RedisStore(url, clock, limits=PATIENT)
     store.watch(heard)
     try:
         await store.start()
-        await eventually(lambda: heard.watching == [True])
+        await until(lambda: heard.watching == [True])
         await store.ping()
         expires_at = clock.now() + 60
         await store.create("k", b"1", idle_seconds=30, expires_at=expires_at, indexes=["i"])
@@ -63,6 +63,6 @@ async def test_the_documented_rights_are_enough(url: str) -> None:
         assert await store.take_login("s") == b"3"
         assert await store.fill("x", seconds=1, size_seconds=5) == 0
         assert await store.delete("k", reason="test", indexes=["i"])
-        await eventually(lambda: len(heard.news) == 3)
+        await until(lambda: len(heard.news) == 3)
     finally:
         await store.close()

@@ -1,6 +1,7 @@
 """Refresh leases whose grant is lost on its way: no phantom keeps anybody waiting."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,13 +11,14 @@ import pytest
 from bff.clock import SystemClock
 from bff.errors import StoreUnavailable
 from bff.sessions.redis_client import RedisLimits
+from bff.sessions.redis_leases import FIRST_PAUSE_SECONDS
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.store import Lease
-from tests.contract.conftest import Heard
-from tests.contract.eventually import eventually
+from tests.contract.conftest import PATIENT, Heard
+from tests.polling import until
 from tests.redis_server import RedisServer
 
-LIMITS = RedisLimits(timeout_seconds=0.2, connect_seconds=0.2)
+LIMITS = RedisLimits(timeout_seconds=1, connect_seconds=1)
 LONG = 600.0
 
 
@@ -26,7 +28,7 @@ async def opened(server: RedisServer, prefix: str, heard: Heard) -> AsyncIterato
     store.watch(heard)
     await store.start()
     try:
-        await eventually(lambda: heard.watching == [True])
+        await until(lambda: heard.watching == [True])
         await require_scripts(store)
         yield store
     finally:
@@ -57,7 +59,7 @@ async def test_it_is_taken_back_and_others_are_told(own_redis: RedisServer) -> N
         opened(own_redis, prefix, heard) as second,
     ):
         await grant_lost(first, own_redis)
-        await eventually(lambda: ("changed", "key", None) in heard.news)
+        await until(lambda: ("changed", "key", None) in heard.news)
         assert await second.acquire_lease("key", ttl_seconds=LONG) is not None
 
 
@@ -72,7 +74,7 @@ async def test_who_asks_again_gets_the_grant_that_was_lost(own_redis: RedisServe
         held = [await acquire(first)]
         assert held[0] is not None
         assert await first.renew_lease(held[0], ttl_seconds=LONG)
-        await eventually(lambda: takes_long_enough(second))
+        await require_refused(second)
         assert await first.renew_lease(held[0], ttl_seconds=LONG), "taken back from its holder"
         await first.release_lease(held[0])
         assert await second.acquire_lease("key", ttl_seconds=LONG) is not None
@@ -88,15 +90,15 @@ async def acquire(store: RedisStore) -> Lease | None:
             return False
         return True
 
-    await eventually(is_answered)
+    await until(is_answered)
     return found[-1]
 
 
-async def takes_long_enough(store: RedisStore) -> bool:
-    """Asked a hundred times, which takes longer than a grant that is taken back would last."""
-    for _ in range(100):
+async def require_refused(store: RedisStore) -> None:
+    """Asked for longer than a grant that is taken back would last."""
+    ends_at = time.monotonic() + 5 * FIRST_PAUSE_SECONDS
+    while time.monotonic() < ends_at:
         assert await store.acquire_lease("key", ttl_seconds=LONG) is None
-    return True
 
 
 class LossyProxy:
@@ -135,7 +137,7 @@ async def test_a_try_that_is_repeated_is_one_try(own_redis: RedisServer) -> None
     one has been granted by then."""
     proxy = LossyProxy(own_redis)
     async with proxy.listening() as url:
-        store = RedisStore(url, SystemClock())
+        store = RedisStore(url, SystemClock(), limits=PATIENT)
         await require_scripts(store)
         proxy.lose_next = True
         assert await store.acquire_lease("key", ttl_seconds=LONG) is not None

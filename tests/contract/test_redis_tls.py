@@ -9,8 +9,8 @@ from bff.clock import SystemClock
 from bff.errors import StoreUnavailable
 from bff.sessions.redis_store import RedisStore
 from tests.certificates import self_signed
-from tests.contract.conftest import Heard
-from tests.contract.eventually import eventually
+from tests.contract.conftest import PATIENT, Heard
+from tests.polling import until
 from tests.redis_server import RedisServer, cluster_server, free_port
 
 
@@ -53,11 +53,12 @@ def url(request: pytest.FixtureRequest, tls: tuple[str, ...]) -> Iterator[str]:
 async def test_a_trusted_server_is_spoken_to(url: str, directory: Path) -> None:
     """Commands and the stream of changes go over TLS with the named authority."""
     heard = Heard()
-    store = RedisStore(f"{url}?ssl_ca_certs={directory / '127.0.0.1.crt'}", SystemClock())
+    trusted = f"{url}?ssl_ca_certs={directory / '127.0.0.1.crt'}"
+    store = RedisStore(trusted, SystemClock(), limits=PATIENT)
     store.watch(heard)
     await store.start()
     try:
-        await eventually(lambda: heard.watching == [True])
+        await until(lambda: heard.watching == [True])
         await store.ping()
     finally:
         await store.close()
@@ -67,7 +68,7 @@ async def test_a_trusted_server_is_spoken_to(url: str, directory: Path) -> None:
 async def test_an_unknown_server_is_refused(url: str, directory: Path, options: str) -> None:
     """Neither the system's authorities nor another one vouch for it (ASVS 12.3.2)."""
     self_signed(directory, "127.0.0.2")
-    store = RedisStore(url + options.format(directory), SystemClock())
+    store = RedisStore(url + options.format(directory), SystemClock(), limits=PATIENT)
     try:
         with pytest.raises(StoreUnavailable):
             await store.ping()

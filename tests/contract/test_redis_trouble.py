@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from redis.asyncio.connection import DefaultParser
@@ -15,10 +16,11 @@ from bff.errors import StoreUnavailable
 from bff.sessions.redis_client import RedisLimits
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.store import Lease, SessionStore
-from tests.contract.conftest import Heard
-from tests.contract.eventually import eventually
+from tests.contract.conftest import PATIENT, Heard
+from tests.polling import until
 from tests.redis_server import RedisServer, cluster_server, sentinel_server
 
+USUAL = RedisLimits()
 LEASE = Lease("key", 1)
 OPERATIONS: dict[str, Callable[[SessionStore], Awaitable[object]]] = {
     "ping": lambda s: s.ping(),
@@ -43,7 +45,7 @@ OPERATIONS: dict[str, Callable[[SessionStore], Awaitable[object]]] = {
 
 @asynccontextmanager
 async def opened(
-    url: str, heard: Heard | None = None, limits: RedisLimits | None = None
+    url: str, heard: Heard | None = None, limits: RedisLimits = PATIENT
 ) -> AsyncIterator[RedisStore]:
     store = RedisStore(url, SystemClock(), prefix=f"{uuid.uuid4().hex}:", limits=limits)
     store.watch(heard or Heard())
@@ -68,36 +70,45 @@ async def failure(operation: Awaitable[object]) -> StoreUnavailable:
     return caught.value
 
 
+async def connect_often(store: SessionStore) -> None:
+    """So that there are connections which are open when the server fails."""
+    await asyncio.gather(*(run(store) for run in OPERATIONS.values()), return_exceptions=True)
+
+
 async def require_all_unavailable(store: SessionStore) -> None:
-    began = time.monotonic()
-    failures = await asyncio.gather(*(failure(run(store)) for run in OPERATIONS.values()))
-    assert time.monotonic() - began < 3
-    for error in failures:
-        assert error.log_detail.isidentifier(), "nothing but the class of the error"
-        assert error.__cause__ is None
-        assert error.__suppress_context__
+    """Within 3 s. A busy machine may take longer once or twice, the store itself would always."""
+    took: list[float] = []
+    while min(took, default=3) >= 3:
+        assert len(took) < 3, took
+        began = time.monotonic()
+        failures = await asyncio.gather(*(failure(run(store)) for run in OPERATIONS.values()))
+        took.append(time.monotonic() - began)
+        for error in failures:
+            assert error.log_detail.isidentifier(), "nothing but the class of the error"
+            assert error.__cause__ is None
+            assert error.__suppress_context__
 
 
 @pytest.mark.rule("SE-10")
 async def test_a_stopped_server_is_reported_at_once(own_redis: RedisServer) -> None:
     """Every operation fails closed within 3 s, and works again when the server is back."""
-    async with opened(own_redis.url) as store:
+    async with opened(own_redis.url, limits=USUAL) as store:
         await store.ping()
         own_redis.stop()
         await require_all_unavailable(store)
         own_redis.start()
-        await eventually(lambda: answers(store))
+        await until(lambda: answers(store))
 
 
 @pytest.mark.rule("SE-10")
 async def test_a_hanging_server_is_reported_in_time(own_redis: RedisServer) -> None:
     """A server that accepts and never answers is no different."""
-    async with opened(own_redis.url) as store:
-        await asyncio.gather(*(run(store) for run in OPERATIONS.values()))
+    async with opened(own_redis.url, limits=USUAL) as store:
+        await connect_often(store)
         own_redis.pause()
         await require_all_unavailable(store)
         own_redis.resume()
-        await eventually(lambda: answers(store))
+        await until(lambda: answers(store))
 
 
 @pytest.mark.rule("SE-10")
@@ -105,12 +116,12 @@ async def test_a_hanging_cluster_is_reported_in_time() -> None:
     """The cluster client's own retries do not add up beyond the bound."""
     server = cluster_server()
     try:
-        async with opened(f"redis+cluster://127.0.0.1:{server.port}") as store:
-            await asyncio.gather(*(run(store) for run in OPERATIONS.values()))
+        async with opened(f"redis+cluster://127.0.0.1:{server.port}", limits=USUAL) as store:
+            await connect_often(store)
             server.pause()
             await require_all_unavailable(store)
             server.resume()
-            await eventually(lambda: answers(store))
+            await until(lambda: answers(store))
     finally:
         server.close()
 
@@ -123,53 +134,53 @@ async def test_starting_does_not_need_the_server(own_redis: RedisServer) -> None
         assert not await answers(store)
         assert heard.watching == []
         own_redis.start()
-        await eventually(lambda: heard.watching == [True])
+        await until(lambda: heard.watching == [True])
 
 
 async def test_a_restart_is_told_as_a_gap(own_redis: RedisServer) -> None:
     """Listeners learn that they may have missed changes, then that they are told again."""
     heard = Heard()
     async with opened(own_redis.url, heard) as store:
-        await eventually(lambda: heard.watching == [True])
+        await until(lambda: heard.watching == [True])
         own_redis.restart()
-        await eventually(lambda: heard.watching == [True, False, True])
+        await until(lambda: heard.watching == [True, False, True])
         await store.put_login("s", b"", browser_key="b", ttl_seconds=9, cap=1)
         await store.create("k", b"", idle_seconds=9, expires_at=time.time() + 9, indexes=())
         await store.delete("k", reason="logout")
-        await eventually(lambda: ("ended", "k", "logout") in heard.news)
+        await until(lambda: ("ended", "k", "logout") in heard.news)
 
 
 async def test_a_silent_subscription_is_a_gap(own_redis: RedisServer) -> None:
     """A connection that is open but dead is found out, without any traffic on it."""
     heard = Heard()
     async with opened(own_redis.url, heard):
-        await eventually(lambda: heard.watching == [True])
+        await until(lambda: heard.watching == [True])
         own_redis.pause()
-        await eventually(lambda: heard.watching == [True, False])
+        await until(lambda: heard.watching == [True, False])
         own_redis.resume()
-        await eventually(lambda: heard.watching == [True, False, True])
+        await until(lambda: heard.watching == [True, False, True])
 
 
 async def test_a_quiet_subscription_is_kept(redis_server: RedisServer) -> None:
     """Nobody writing is no reason to drop the cache."""
     heard = Heard()
     async with opened(redis_server.url, heard):
-        await eventually(lambda: heard.watching == [True])
+        await until(lambda: heard.watching == [True])
         with pytest.raises(TimeoutError):
-            await eventually(lambda: heard.watching != [True], within=2.5)
+            await until(lambda: heard.watching != [True], seconds=2.5)
 
 
 async def test_news_that_cannot_be_read_means_anything(redis_server: RedisServer) -> None:
     """A message of a later release makes listeners drop what they know, not ignore it."""
     heard = Heard()
     prefix = f"{uuid.uuid4().hex}:"
-    store = RedisStore(redis_server.url, SystemClock(), prefix=prefix)
+    store = RedisStore(redis_server.url, SystemClock(), prefix=prefix, limits=PATIENT)
     store.watch(heard)
     await store.start()
     try:
-        await eventually(lambda: heard.watching == [True])
+        await until(lambda: heard.watching == [True])
         redis_server.command("PUBLISH", f"{prefix}changes", "2 x key")
-        await eventually(lambda: heard.watching == [True, True])
+        await until(lambda: heard.watching == [True, True])
         assert heard.news == []
     finally:
         await store.close()
@@ -193,7 +204,7 @@ async def test_forgotten_scripts_are_sent_again(redis_server: RedisServer) -> No
 
 async def test_callers_wait_for_a_connection(own_redis: RedisServer) -> None:
     """A burst queues for the pool's few connections; it neither fails nor opens more."""
-    async with opened(own_redis.url, limits=RedisLimits(max_connections=2)) as store:
+    async with opened(own_redis.url, limits=replace(PATIENT, max_connections=2)) as store:
         await asyncio.gather(*(store.load(str(n)) for n in range(200)))
         clients = own_redis.command("CLIENT", "LIST", "TYPE", "normal")
         assert clients.count(b"cmd=evalsha") <= 2
@@ -204,7 +215,7 @@ async def test_fences_grow_over_a_loss_of_memory(own_redis: RedisServer) -> None
     async with opened(own_redis.url) as store:
         before = await store.acquire_lease("key", ttl_seconds=9)
         own_redis.restart()
-        await eventually(lambda: answers(store))
+        await until(lambda: answers(store))
         after = await store.acquire_lease("key", ttl_seconds=9)
     assert before is not None
     assert after is not None
@@ -213,7 +224,8 @@ async def test_fences_grow_over_a_loss_of_memory(own_redis: RedisServer) -> None
 
 async def test_logins_of_one_moment_keep_their_order(redis_server: RedisServer) -> None:
     """A burst of tabs within a millisecond: still the oldest one goes."""
-    store = RedisStore(redis_server.url, ManualClock(), prefix=f"{uuid.uuid4().hex}:")
+    prefix = f"{uuid.uuid4().hex}:"
+    store = RedisStore(redis_server.url, ManualClock(), prefix=prefix, limits=PATIENT)
     for state in "edcba":
         await store.put_login(state, b"", browser_key="b", ttl_seconds=60, cap=3)
     left = [state for state in "edcba" if await store.take_login(state) is not None]
@@ -249,7 +261,7 @@ async def test_a_cancelled_caller_ends(redis_server: RedisServer) -> None:
             for _ in range(random.randrange(12)):  # noqa: S311 - any moment will do
                 await asyncio.sleep(0)
             task.cancel()
-            await asyncio.wait([task], timeout=2)
+            await asyncio.wait([task], timeout=20)
             assert task.cancelled()
 
 
@@ -262,17 +274,24 @@ async def test_sentinel_fails_over() -> None:
     try:
 
         async def is_replicating() -> bool:
-            known = sentinel.command("SENTINEL", "REPLICAS", "main")
-            return b"master_link_status:up" in replica.command("INFO") and bool(known)
+            known = [
+                dict(zip(found[::2], found[1::2], strict=True))
+                for found in sentinel.command("SENTINEL", "REPLICAS", "main")
+            ]
+            # Before Sentinel has heard the replica itself it would find none to promote.
+            is_heard = any(
+                one[b"flags"] == b"slave" and one[b"info-refresh"] > b"0" for one in known
+            )
+            return b"master_link_status:up" in replica.command("INFO") and is_heard
 
-        await eventually(is_replicating, within=15)
+        await until(is_replicating)
         async with opened(f"redis+sentinel://127.0.0.1:{sentinel.port}/main", heard) as store:
-            await eventually(lambda: heard.watching == [True])
+            await until(lambda: heard.watching == [True])
             master.stop()
-            await eventually(lambda: heard.watching[-1] is False)
+            await until(lambda: heard.watching[-1] is False)
             sentinel.command("SENTINEL", "FAILOVER", "main")
-            await eventually(lambda: answers(store), within=15)
-            await eventually(lambda: heard.watching[-1], within=15)
+            await until(lambda: answers(store))
+            await until(lambda: heard.watching[-1])
     finally:
         for server in (sentinel, replica, master):
             server.close()

@@ -4,7 +4,7 @@ from bff.clock import SystemClock
 from bff.sessions.beats import LEAVING
 from bff.sessions.memory import MemoryStore
 from tests.contract.conftest import Engine, Heard
-from tests.contract.eventually import eventually
+from tests.polling import until
 
 
 async def test_its_own_beat_proves_the_stream(engine: Engine) -> None:
@@ -14,7 +14,7 @@ async def test_its_own_beat_proves_the_stream(engine: Engine) -> None:
     store = await engine.open(heard)
     if isinstance(store, MemoryStore):
         return
-    await eventually(lambda: len(heard.proven) >= 2)
+    await until(lambda: len(heard.proven) >= 2)
     first, second = heard.proven[:2]
     assert before <= first < second <= SystemClock().now()
     assert not heard.beats, "those of others only"
@@ -27,14 +27,14 @@ async def test_others_hear_what_it_says(engine: Engine) -> None:
     if isinstance(one, MemoryStore):
         return
     other = await engine.open(there)
-    await eventually(lambda: any(beat.saved for beat in here.beats))
+    await until(lambda: any(beat.saved for beat in here.beats))
     other.say_saved(saved=False)
-    await eventually(lambda: not here.beats[-1].saved)
+    await until(lambda: not here.beats[-1].saved)
     other.say_saved(saved=True)
-    await eventually(lambda: here.beats[-1].saved and here.beats[-1].heard > 1)
+    await until(lambda: here.beats[-1].saved and here.beats[-1].heard > 1)
     assert len({beat.process for beat in here.beats}) == 1
     await other.close()
-    await eventually(lambda: here.beats[-1].number == LEAVING)
+    await until(lambda: here.beats[-1].number == LEAVING)
 
 
 async def test_many_touches_in_one_go(engine: Engine) -> None:

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from bff.sessions.store import SessionStore
-from tests.contract.eventually import eventually
+from tests.polling import until
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ async def test_an_unfinished_login_expires(store: SessionStore, browser: str) ->
         await asyncio.sleep(0.15)
         return await store.take_login(browser + "1") is None
 
-    await eventually(is_gone, within=3)
+    await until(is_gone)
     assert await store.take_login(browser + "2") is not None
 
 

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from tests.contract.conftest import Engine, Heard
-from tests.contract.eventually import eventually
+from tests.polling import until
 
 
 @pytest.fixture
@@ -19,23 +19,23 @@ async def test_every_instance_hears_of_every_write(engine: Engine, key: str) -> 
     own, other = Heard(), Heard()
     store = await engine.open(own)
     await engine.open(other)
-    await eventually(lambda: own.watching[-1:] == other.watching[-1:] == [True])
+    await until(lambda: own.watching[-1:] == other.watching[-1:] == [True])
     await store.create(key, b"1", idle_seconds=60, expires_at=time.time() + 60, indexes=())
     await store.replace(key, b"2", expected_version=1)
     await store.touch(key, idle_seconds=61)
     await store.delete(key, reason="back-channel logout")
     news = [("changed", key, 2), ("ended", key, "back-channel logout")]
-    await eventually(lambda: own.news == other.news == news, within=2)
+    await until(lambda: own.news == other.news == news)
 
 
 async def test_what_did_not_happen_is_not_told(engine: Engine, key: str) -> None:
     """Refused writes publish nothing: nobody drops a good entry for them."""
     heard = Heard()
     store = await engine.open(heard)
-    await eventually(lambda: heard.watching[-1:] == [True])
+    await until(lambda: heard.watching[-1:] == [True])
     await store.create(key, b"1", idle_seconds=60, expires_at=time.time() + 60, indexes=())
     await store.replace(key, b"2", expected_version=7)
     await store.delete(key + "x", reason="logout")
     await store.replace(key, b"2", expected_version=1)
-    await eventually(lambda: bool(heard.news))
+    await until(lambda: bool(heard.news))
     assert heard.news == [("changed", key, 2)]

@@ -12,8 +12,8 @@ from bff.errors import StoreUnavailable
 from bff.sessions.memory import SCANNED_AT_ONCE, MemoryStore
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.store import SessionStore
-from tests.contract.conftest import Engine
-from tests.contract.eventually import eventually
+from tests.contract.conftest import PATIENT, Engine
+from tests.polling import until
 from tests.redis_server import RedisServer
 
 
@@ -72,7 +72,7 @@ async def test_an_expired_session_is_not_found(engine: Engine) -> None:
     async def is_gone() -> bool:
         return await scanned(store) == ["long"]
 
-    await eventually(is_gone, within=3)
+    await until(is_gone)
 
 
 async def test_a_scan_of_memory_lets_others_run() -> None:
@@ -99,7 +99,7 @@ async def test_a_store_that_is_down_is_told_in_the_middle_of_a_scan(
     own_redis: RedisServer,
 ) -> None:
     """Half of the sessions must not pass for all of them."""
-    store = RedisStore(own_redis.url, SystemClock())
+    store = RedisStore(own_redis.url, SystemClock(), limits=PATIENT)
     await store.start()
     try:
         for number in range(1500):
@@ -135,7 +135,8 @@ def two_nodes() -> Iterator[tuple[RedisServer, RedisServer]]:
 
 async def test_every_node_of_a_cluster_is_asked(two_nodes: tuple[RedisServer, RedisServer]) -> None:
     """A session lies on one node only."""
-    store = RedisStore(f"redis+cluster://127.0.0.1:{two_nodes[0].port}", SystemClock())
+    url = f"redis+cluster://127.0.0.1:{two_nodes[0].port}"
+    store = RedisStore(url, SystemClock(), limits=PATIENT)
     await store.start()
     try:
         keys = {uuid.uuid4().hex for _ in range(60)}

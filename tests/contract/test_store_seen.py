@@ -7,7 +7,7 @@ import pytest
 
 from bff.sessions.store import SessionStore
 from tests.contract.conftest import Engine
-from tests.contract.eventually import eventually
+from tests.polling import until
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def test_it_is_forgotten_after_its_time(store: SessionStore, key: str) -> 
     async def is_forgotten() -> bool:
         return not await store.is_remembered(key)
 
-    await eventually(is_forgotten)
+    await until(is_forgotten)
     assert await store.is_remembered(key + "x")
 
 
@@ -48,5 +48,5 @@ async def test_remembering_once_more_starts_the_time_anew(store: SessionStore, k
     async def is_forgotten() -> bool:
         return not await store.is_remembered(key + "x")
 
-    await eventually(is_forgotten)
+    await until(is_forgotten)
     assert await store.is_remembered(key)

@@ -14,7 +14,7 @@ from bff.sessions.memory import MemoryStore
 from bff.sessions.records import sid_index, subject_index
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import StoredRecord
-from tests.contract.eventually import eventually
+from tests.polling import until
 
 OLD = "an old secret of at least 32 bytes, or more"
 NEW = "a new secret of at least 32 bytes, or more"
@@ -535,7 +535,7 @@ async def test_activity_during_trouble_is_written_afterwards(
     active_at = clock.now()
     clock.advance(100)
     store.is_down = False
-    await eventually(lambda: store.touches == ["k"])
+    await until(lambda: store.touches == ["k"])
     assert store._records["k"].idle_expires_at == active_at + POLICY.idle_seconds
 
 

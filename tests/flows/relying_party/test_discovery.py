@@ -12,7 +12,7 @@ from bff.errors import (
 )
 from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty
-from tests.contract.eventually import eventually
+from tests.polling import until
 from tests.scripted_op import Answer, ScriptedOp
 
 
@@ -67,7 +67,7 @@ async def test_an_op_that_is_down_does_not_take_its_known_metadata_along(
     op.answers["discovery"] = Answer(status=503)
     clock.advance(3601)
     assert await rp.metadata() == known
-    await eventually(lambda: op.count("discovery") == 2)
+    await until(lambda: op.count("discovery") == 2)
     assert await rp.metadata() == known
 
 
@@ -89,7 +89,7 @@ async def test_closing_leaves_no_fetch_behind(
     op.answers[document] = Answer(hang=True)
     clock.advance(3601)
     await rp.check()
-    await eventually(lambda: op.count(document) == 2)
+    await until(lambda: op.count(document) == 2)
     await rp.close()
     assert [t for t in asyncio.all_tasks() if t.get_name().startswith("fetch ")] == []
 
@@ -113,7 +113,7 @@ async def test_a_caller_who_gives_up_does_not_spoil_the_fetch_for_the_others(
 ) -> None:
     gave_up = asyncio.create_task(rp.metadata())
     stayed = asyncio.create_task(rp.metadata())
-    await eventually(lambda: op.count("discovery") == 1)
+    await until(lambda: op.count("discovery") == 1)
     gave_up.cancel()
     assert (await stayed).issuer == op.issuer
     assert op.count("discovery") == 1
