@@ -34,6 +34,7 @@ from bff.proxy.deadline import Deadline
 from bff.proxy.exchange import Exchange
 from bff.proxy.messages import MAX_HEAD_BYTES, head_bytes
 from bff.proxy.shared import Shared
+from bff.proxy.turns import MUCH_BYTES, give_way
 
 MAX_FIELDS = 200
 MOST_AT_ONCE = 32  # requests of one browser that are begun in one turn of the event loop
@@ -113,6 +114,8 @@ class DownstreamConnection(asyncio.Protocol):
         self._arriving = None
 
     def data_received(self, data: bytes) -> None:
+        if len(data) > MUCH_BYTES:
+            give_way(self._transport, self._read_on)
         if self._is_deaf:
             if self._current is not None:
                 self._current.raw_data(data)
@@ -389,4 +392,8 @@ class DownstreamConnection(asyncio.Protocol):
         if pause:
             self._transport.pause_reading()
         else:
+            self._transport.resume_reading()
+
+    def _read_on(self) -> None:
+        if not self._paused and not self._transport.is_closing():
             self._transport.resume_reading()

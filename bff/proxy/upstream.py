@@ -18,6 +18,7 @@ from bff.gate.head import Field
 from bff.proxy.deadline import Deadline
 from bff.proxy.messages import MAX_HEAD_BYTES, head_bytes
 from bff.proxy.outbox import Outbox
+from bff.proxy.turns import MUCH_BYTES, give_way
 
 LEAST_STATUS = 100
 SWITCHING_PROTOCOLS = 101
@@ -99,6 +100,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.is_open = False
         self.is_full = False  # it takes no more of the request for now
+        self._is_paused = False  # the receiver takes no more of the answer for now
         self._is_tunnel = False
         self.served = 0  # how many requests it was used for
         self._head_only = False
@@ -143,10 +145,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._close()
 
     def pause_reading(self) -> None:
+        self._is_paused = True
         if self.is_open:
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
+        self._is_paused = False
         if self.is_open:
             self.transport.resume_reading()
             self._await_bytes()
@@ -170,6 +174,8 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is None:
             self._close()  # nobody asked
             return
+        if len(data) > MUCH_BYTES:
+            give_way(self.transport, self._read_on)
         if self._is_tunnel:
             receiver.tunnel_data(data)
             return
@@ -276,6 +282,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._complete = True
 
     # ---
+
+    def _read_on(self) -> None:
+        if self.is_open and not self._is_paused:
+            self.transport.resume_reading()
 
     def _is_unreadable(self, codings: list[bytes]) -> bool:
         # RFC 9112 sections 6.1, 6.3: a coding we don't know, or one in HTTP/1.0. llhttp lets any
