@@ -50,7 +50,7 @@ async def a_process(
     clock: Clock,
     *,
     settings: CoordinatorSettings | None = None,
-    timeout_seconds: float = 5.0,
+    timeout_seconds: float = 20.0,
 ) -> AsyncIterator[Process]:
     """Started and following the store's changes."""
     relying_party = RelyingParty(

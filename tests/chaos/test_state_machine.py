@@ -164,7 +164,7 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def nobody_reads_what_is_stale(self) -> None:
         """Once the news has arrived, which takes a moment between processes."""
-        self._runner.run(until(self._are_caches_right, seconds=2))
+        self._runner.run(until(self._are_caches_right))
 
     @invariant()
     def the_store_has_what_the_op_has(self) -> None:

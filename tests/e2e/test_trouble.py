@@ -38,7 +38,7 @@ async def try_again(page: Page) -> None:
         await action.evaluate("(button) => button.click()")
         return await banner.is_hidden()
 
-    await until(is_well, seconds=10, every=0.2)
+    await until(is_well, every=0.2)
 
 
 async def expect_still_alice(page: Page) -> None:
@@ -100,7 +100,7 @@ async def test_a_store_that_hangs_logs_nobody_out(
             await call_the_api(page)
             return "store_unavailable" in await problem.inner_text()
 
-        await until(is_told, seconds=10, every=0.5)
+        await until(is_told, every=0.5)
         await expect(problem).to_contain_text("This does not log you out")
     finally:
         installation.redis.resume()

@@ -23,7 +23,7 @@ class Api:
     def host(self) -> str:
         return self.stack.public_url.partition("://")[2]
 
-    async def raw(self, data: bytes, *, seconds: float = 5.0) -> bytes:
+    async def raw(self, data: bytes, *, seconds: float = 20.0) -> bytes:
         """Send bytes to the gateway on a connection of their own; everything it answers."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.stack.ports.gateway)
         writer.write(data)

@@ -123,7 +123,7 @@ class Behind:
             lines.append(f"Cookie: theme=dark; __Host-Http-bff={cookie}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
-    async def raw(self, data: bytes, *, seconds: float = 5.0) -> bytes:
+    async def raw(self, data: bytes, *, seconds: float = 20.0) -> bytes:
         """Send bytes to the proxy on a connection of their own; everything it answers."""
         port = int(self.origin.rpartition(":")[2])
         reader, writer = await asyncio.open_connection(

@@ -255,7 +255,7 @@ async def test_a_store_that_is_down_is_503_and_nobody_is_ended(own_redis: RedisS
         async def all_are_back() -> bool:
             return await statuses(laptop, phone, bob) == [200, 200, 200]
 
-        await until(all_are_back, seconds=20)
+        await until(all_are_back)
         assert await ended(stack, all="true") == 3
 
 

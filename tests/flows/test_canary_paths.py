@@ -258,7 +258,7 @@ async def without_a_store(site: Site) -> None:
         page = await site.fetch("GET", "/bff/user")
         return page.status == 503
 
-    await until(is_told, seconds=20)
+    await until(is_told)
     await site.fetch("GET", "/bff/login")
     await site.fetch("POST", "/bff/logout")
     await a_proxy_asks_in_vain(site)

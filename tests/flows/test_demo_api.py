@@ -383,7 +383,7 @@ async def test_echo_answers_while_it_reads(api: Caller) -> None:
 
     async def body() -> AsyncIterator[bytes]:
         yield b"first"
-        assert await asyncio.wait_for(back.get(), 5) == b"first"
+        assert await asyncio.wait_for(back.get(), 20) == b"first"
         yield b"second"
 
     async with api.http.post(f"{api.origin}/echo", data=body()) as response:
@@ -419,9 +419,9 @@ async def test_echo_aborts_past_its_limit() -> None:
         chunk = b"258\r\n" + b"x" * 600 + b"\r\n"
         head = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         writer.write(head + chunk)
-        received = await asyncio.wait_for(reader.readuntil(b"x" * 600), 5)
+        received = await asyncio.wait_for(reader.readuntil(b"x" * 600), 20)
         writer.write(chunk)
-        received += await asyncio.wait_for(reader.read(-1), 5)
+        received += await asyncio.wait_for(reader.read(-1), 20)
         writer.close()
         assert received.count(b"HTTP/1.1 ") == 1
         assert b"0\r\n\r\n" not in received
@@ -442,4 +442,4 @@ async def test_the_program_prints_its_address_when_it_is_ready() -> None:
             assert response.status == 401
     finally:
         program.terminate()
-        assert await asyncio.wait_for(program.wait(), 10) == 0
+        assert await asyncio.wait_for(program.wait(), 20) == 0

@@ -18,7 +18,7 @@ from tests.flows.logins import log_in
 from tests.flows.test_workers import installation, logged_in, served
 from tests.polling import until
 from tests.redis_server import RedisServer
-from tests.stack import Ports, Stack, free_port, gateway_toml, running_stack
+from tests.stack import BY_NEWS_ONLY, Ports, Stack, free_port, gateway_toml, running_stack
 
 TRUSTED = 'trusted_proxies = ["127.0.0.1/32"]'
 ROUTES = """
@@ -232,7 +232,7 @@ async def test_what_can_not_be_read_is_refused_in_our_words() -> None:
         for field in ("User-Agent: marker\r\nUser-Agent: marker", "No colon", "A : b"):
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(f"GET /bff/auth HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n".encode())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 answer = await reader.read()
             writer.close()
             assert status_of(answer) == 400, field
@@ -272,7 +272,7 @@ async def test_every_worker_answers_and_hears_of_a_logout(
     """One address for all of them, as for browsers; the banner names it."""
     ports, auth = Ports(free_port(), free_port(), free_port(), free_port()), free_port()
     server = f'workers = 2\nauth_listen = "127.0.0.1:{auth}"\n{TRUSTED}'
-    toml = gateway_toml(ports, store=own_redis.url, server=server)
+    toml = gateway_toml(ports, store=own_redis.url, server=server, session=BY_NEWS_ONLY)
     async with (
         installation(ports),
         served(ports, tmp_path, toml) as service,
@@ -298,7 +298,7 @@ async def test_every_worker_answers_and_hears_of_a_logout(
         async def is_ended() -> bool:
             return await statuses() == {401}
 
-        await until(is_ended, seconds=2)
+        await until(is_ended)
         service.process.terminate()
         output, _ = await service.process.communicate()
         assert f"auth      127.0.0.1:{auth}" in output.decode()

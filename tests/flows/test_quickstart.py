@@ -26,7 +26,7 @@ async def test_the_walk_works_as_printed() -> None:
         stderr=DEVNULL,
     )
     try:
-        await until(lambda: _answers(f"http://127.0.0.1:{admin}/readyz"), seconds=20, every=0.1)
+        await until(lambda: _answers(f"http://127.0.0.1:{admin}/readyz"), every=0.1)
         walk = await asyncio.create_subprocess_exec(
             *("bash", "-euo", "pipefail", "-c", script),
             stdout=PIPE,

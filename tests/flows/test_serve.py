@@ -41,7 +41,7 @@ async def a_served_gateway(ports: Ports, directory: Path, **toml: str) -> AsyncI
             sys.executable, "-m", "bff", "serve", "--config", str(config), stdout=PIPE, stderr=PIPE
         )
         try:
-            await until(lambda: _ready(ports), seconds=15, every=0.05)
+            await until(lambda: _ready(ports), seconds=60, every=0.05)
             yield process
         finally:
             if process.returncode is None:
@@ -70,8 +70,11 @@ def some_ports(api: int) -> Ports:
     return Ports(free_port(), free_port(), free_port(), api)
 
 
-async def test_a_stop_signal_lets_running_requests_finish_and_exits_0(tmp_path: Path) -> None:
+async def test_a_stop_signal_lets_running_requests_finish_and_exits_0(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No request is answered by half; new connections are refused meanwhile."""
+    monkeypatch.setenv("BFF_SERVER__SHUTDOWN_TIMEOUT", "60s")
     proceed = asyncio.Event()
 
     async def respond(
@@ -135,7 +138,7 @@ async def test_a_stop_does_not_wait_for_ever(
             async with browser.stream("/api/stream") as stream:
                 await stream.content.readany()
                 process.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(20):
                     assert await process.wait() == 0
 
 
@@ -208,7 +211,7 @@ async def test_a_gateway_whose_op_is_away_starts_and_is_not_ready(tmp_path: Path
             assert status == 503
             return bool(answer["checks"]["op"] == "op_unavailable")
 
-        await until(not_ready, seconds=15, every=0.05)
+        await until(not_ready, seconds=60, every=0.05)
         assert (await admin(ports, "/healthz"))[0] == 200
     finally:
         process.terminate()

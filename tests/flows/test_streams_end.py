@@ -123,19 +123,19 @@ async def streams_of(browser: Browser, stack: Stack, base: str = "") -> AsyncIte
 
 async def is_cut(answer: aiohttp.ClientResponse) -> None:
     """It breaks off: an end that looks like one would be taken for the whole."""
-    async with answer, asyncio.timeout(5):
+    async with answer, asyncio.timeout(20):
         with pytest.raises(aiohttp.ClientError):
             await answer.content.read()
 
 
 async def is_closed(socket: aiohttp.ClientWebSocketResponse, reason: str) -> None:
     async with socket:
-        message = await socket.receive(timeout=5)
+        message = await socket.receive(timeout=20)
     assert (message.type, message.data, message.extra) == (aiohttp.WSMsgType.CLOSE, 4401, reason)
 
 
 async def is_told(events: aiohttp.ClientResponse, reason: str) -> None:
-    async with events, asyncio.timeout(5):
+    async with events, asyncio.timeout(20):
         text = (await events.content.read()).decode()
     assert text.endswith(f"event: ended\ndata: {json.dumps({'reason': reason})}\n\n")
 

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,6 @@ QUICK = Patience(
     quick_deaths=3,
     first_pause_seconds=0.05,
     longest_pause_seconds=0.1,
-    stop_margin_seconds=0.5,
 )
 SLOW = 30.0
 
@@ -54,14 +54,16 @@ def settings() -> Settings:
 class Watched:
     """A supervisor whose workers run `program`."""
 
-    def __init__(self, settings: Settings, program: str, directory: Path) -> None:
+    def __init__(
+        self, settings: Settings, program: str, directory: Path, patience: Patience = QUICK
+    ) -> None:
         self._started = directory / "started"
         self.announced: list[tuple[Sequence[str], ...]] = []
         self.supervisor = Supervisor(
             settings,
             lambda *addresses: self.announced.append(addresses),
             command=(sys.executable, "-c", program, str(self._started)),
-            patience=QUICK,
+            patience=patience,
         )
 
     def alive(self) -> bool:
@@ -113,14 +115,15 @@ async def test_it_gives_up_when_all_of_them_keep_dying(settings: Settings, tmp_p
 async def test_one_that_does_not_stop_is_killed_and_that_is_told(
     settings: Settings, tmp_path: Path
 ) -> None:
-    watched = Watched(settings, IGNORES_STOP, tmp_path)
+    patience = replace(QUICK, stop_margin_seconds=0.5)
+    watched = Watched(settings, IGNORES_STOP, tmp_path, patience)
     running = asyncio.create_task(watched.supervisor.run())
     await until(lambda: bool(watched.announced), seconds=SLOW)
     began = time.monotonic()
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(SLOW):
         assert await running is False
-    assert time.monotonic() - began >= QUICK.stop_margin_seconds
+    assert time.monotonic() - began >= patience.stop_margin_seconds
     assert not watched.alive()
 
 

@@ -205,7 +205,7 @@ async def test_a_logout_closes_it_with_4401() -> None:
         await socket.send_str("hello")
         assert await socket.receive_str() == "hello"
         assert (await found.browser.fetch("POST", "/bff/logout")).status == 200
-        message = await socket.receive(timeout=3)
+        message = await socket.receive(timeout=20)
         assert (message.type, message.data, message.extra) == (
             aiohttp.WSMsgType.CLOSE, 4401, "logout",
         )  # fmt: skip
@@ -219,7 +219,7 @@ async def test_a_logout_in_the_middle_of_traffic_ends_it_without_a_broken_frame(
         await socket.send_str("flood")
         await socket.receive_bytes()
         await found.browser.fetch("POST", "/bff/logout")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (message := await socket.receive()).type is aiohttp.WSMsgType.BINARY:
                 assert message.data == b"x" * 60_000
         assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
@@ -233,7 +233,7 @@ async def test_it_ends_with_the_session_s_time() -> None:
     async with sockets(clock, session='idle_timeout = "10m"') as found:
         socket = await found.open()
         clock.advance(601)
-        message = await socket.receive(timeout=5)
+        message = await socket.receive(timeout=20)
         assert (message.data, message.extra) == (4401, "expired")
 
 
@@ -267,7 +267,7 @@ async def test_a_slow_reader_holds_the_api_back() -> None:
         socket._conn.transport.pause_reading()
         await socket.send_str("flood")
         before = -1
-        while before != found.api.flooded_bytes:  # until it no longer grows
+        while before != found.api.flooded_bytes or before == 0:  # until it no longer grows
             before = found.api.flooded_bytes
             await asyncio.sleep(0.3)
         assert 0 < before < 60_000_000
@@ -279,7 +279,7 @@ async def test_a_gateway_that_stops_says_so() -> None:
     async with sockets() as found:
         socket = await found.open()
         stopping = asyncio.create_task(found.stack.gateway.stop())
-        message = await socket.receive(timeout=3)
+        message = await socket.receive(timeout=20)
         assert (message.data, message.extra) == (1001, "going away")
         await socket.close()
         await stopping

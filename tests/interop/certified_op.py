@@ -181,7 +181,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         process.terminate()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await process.wait()
     except TimeoutError:
         process.kill()

@@ -213,12 +213,12 @@ async def test_an_upstream_that_takes_nothing_holds_the_browser_back() -> None:
         writer.write(OK)
 
     size = 60_000_000
-    server = 'body_timeout = "200ms"\nmax_body = "1GiB"'
+    server = 'body_timeout = "1s"\nmax_body = "1GiB"'
     async with the_gateway('timeout = "10s"', server) as gateway, wired(gateway.port) as wire:
         gateway.upstream.responder = wait
         wire.send(post(gateway, f"Content-Length: {size}") + b"x" * size)
         left, still = -1, 0
-        while still < 3:  # until it no longer shrinks, for longer than a body may be silent
+        while still < 15:  # until it no longer shrinks, for longer than a body may be silent
             still = still + 1 if left == wire.unsent_bytes else 0
             left = wire.unsent_bytes
             await asyncio.sleep(0.1)
@@ -251,7 +251,7 @@ async def test_an_upstream_learns_that_nobody_waits_any_more(gateway: Front, how
         wire.send(get(gateway))
         await wire.until_received(b"begun")
         getattr(wire, how)()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await gone.wait()
 
 

@@ -79,10 +79,11 @@ async def test_a_body_that_stops_is_408(gateway: Front, framing: str) -> None:
     await until(lambda: gateway.upstream.closed == 1)
 
 
-async def test_a_body_may_take_its_time_as_long_as_it_comes(gateway: Front) -> None:
-    async with wired(gateway.port) as wire:
+async def test_a_body_may_take_its_time_as_long_as_it_comes() -> None:
+    server = 'body_timeout = "2s"\nkeepalive_timeout = "1s"'
+    async with the_gateway("", server) as gateway, wired(gateway.port) as wire:
         wire.send(gateway.text("POST /api/x HTTP/1.1\r\n{ours}Content-Length: 8\r\n\r\n"))
-        await dripping(wire, b"in time!", every=0.1)
+        await dripping(wire, b"in time!", every=0.35)
         wire.send(gateway.text(PROBE))
         received = await wire.until_end()
     assert statuses(read_answers(received).messages) == [200, 200]
@@ -129,7 +130,7 @@ async def test_a_browser_may_take_its_time_as_long_as_it_takes_something() -> No
     with socket.socket() as browser:
         browser.setblocking(False)
         browser.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-        async with the_gateway('timeout = "300ms"', TIMES) as gateway:
+        async with the_gateway('timeout = "1500ms"', TIMES) as gateway:
             gateway.upstream.responder = pour
             await loop.sock_connect(browser, ("127.0.0.1", gateway.port))
             await loop.sock_sendall(browser, gateway.text("GET /api/x HTTP/1.1\r\n{ours}\r\n"))

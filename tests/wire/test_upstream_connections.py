@@ -115,18 +115,21 @@ async def test_a_body_that_is_not_kept_is_not_sent_again(gateway: Front) -> None
 
 @pytest.mark.rule("SM-07")
 async def test_bytes_on_an_idle_connection_are_nobodys_answer(gateway: Front) -> None:
+    answered = asyncio.Event()
+
     async def one_more(
         request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         gateway.upstream.responder = None
         writer.write(OK)
-        await asyncio.sleep(0.05)  # it has been answered, and the connection lies idle
+        await answered.wait()  # now the connection lies idle
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
         await reader.read()
         writer.close()
 
     gateway.upstream.responder = one_more
     assert (await ask(gateway)).body == b"ok"
+    answered.set()
     await until(lambda: gateway.upstream.closed == 1)
     assert (await ask(gateway)).body == b"ok"
     assert gateway.upstream.connections == 2
@@ -150,19 +153,21 @@ async def test_a_connection_the_upstream_closes_is_not_used_again(gateway: Front
 
 async def test_a_connection_that_was_closed_while_it_lay_idle_is_forgotten(gateway: Front) -> None:
     """Once that is known, nothing has to be tried on it, not even what must not happen twice."""
+    answered = asyncio.Event()
 
     async def leave(
         request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         gateway.upstream.responder = None
         writer.write(OK)
-        await asyncio.sleep(0.05)  # it has been answered, and the connection lies idle
+        await answered.wait()  # now the connection lies idle
         writer.write_eof()
         await reader.read()  # until the other side has closed it as well
         writer.close()
 
     gateway.upstream.responder = leave
     await ask(gateway)
+    answered.set()
     await until(lambda: gateway.upstream.closed == 1)
     assert (await ask(gateway, "POST", "x")).status == 200
     assert gateway.upstream.connections == 2

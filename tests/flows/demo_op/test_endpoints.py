@@ -151,4 +151,4 @@ async def test_the_program_prints_its_address_when_it_is_ready() -> None:
             assert (await response.json())["issuer"] == issuer
     finally:
         program.terminate()
-        assert await asyncio.wait_for(program.wait(), 10) == 0
+        assert await asyncio.wait_for(program.wait(), 20) == 0

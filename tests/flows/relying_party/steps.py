@@ -19,7 +19,7 @@ def settings_for(issuer: str, **changes: object) -> RelyingPartySettings:
         "redirect_uri": "https://app.example.test/bff/callback",
         "post_logout_redirect_uri": "https://app.example.test/",
         "scope": "openid profile",
-        "timeout_seconds": 2.0,
+        "timeout_seconds": 60.0,
         **changes,
     }
     return RelyingPartySettings(**values)  # type: ignore[arg-type]  # a table of settings

@@ -77,7 +77,7 @@ async def test_an_old_document_serves_while_a_new_one_is_on_its_way(
     known = await rp.metadata()
     op.answers["discovery"] = Answer(hang=True)
     clock.advance(3601)
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(20):
         assert await rp.metadata() == known
 
 
