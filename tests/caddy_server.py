@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.stack import free_port
+
 ROOT = Path(__file__).parents[1]
 CADDY = os.environ.get("CADDY") or shutil.which("caddy") or "/usr/bin/caddy"
 START_SECONDS = 20.0
@@ -36,13 +38,6 @@ class CaddyServer:
     def tls(self) -> ssl.SSLContext:
         """A client context that trusts this Caddy and nobody else."""
         return ssl.create_default_context(cafile=str(self.ca_root))
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

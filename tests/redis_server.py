@@ -3,6 +3,7 @@ free loopback port where the product needs one (Cluster, Sentinel). Nothing is k
 only processes started here are ever signalled, by their pid.
 """
 
+import contextlib
 import shutil
 import signal
 import socket
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.exceptions import RedisError
+
+from tests.stack import free_port
 
 START_SECONDS = 10.0
 
@@ -31,7 +34,7 @@ class RedisServer:
         self._directory = Path(tempfile.mkdtemp(prefix="bff-redis-"))
         self._options = options
         self._sentinel_of = sentinel_of
-        self.port = free_port() if tcp or sentinel_of else 0
+        self.port = free_port_for_redis() if tcp or sentinel_of else 0
         self._socket = self._directory / "redis.sock"
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -126,14 +129,15 @@ class RedisServer:
         self._process.send_signal(number)
 
 
-def free_port() -> int:
-    """A port nobody listens on now; low enough that a cluster bus (10000 above) fits as well."""
+def free_port_for_redis() -> int:
+    """A port for a server: as a node of a cluster it takes the one above by 10000 as well, which
+    must not be one that the system gives to outgoing connections either."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port < 55_000:
-            return port
+        port = free_port()
+        with socket.socket() as bus, contextlib.suppress(OSError):
+            bus.bind(("127.0.0.1", port + 10_000))
+            if port < 22_000:
+                return port
 
 
 def cluster_server(*options: str) -> RedisServer:

@@ -11,7 +11,7 @@ from bff.sessions.redis_store import RedisStore
 from tests.certificates import self_signed
 from tests.contract.conftest import PATIENT, Heard
 from tests.polling import until
-from tests.redis_server import RedisServer, cluster_server, free_port
+from tests.redis_server import RedisServer, cluster_server, free_port_for_redis
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def tls(directory: Path) -> tuple[str, ...]:
 @pytest.fixture(scope="module", params=["single", "cluster", "sentinel"])
 def url(request: pytest.FixtureRequest, tls: tuple[str, ...]) -> Iterator[str]:
     """Of a server that speaks TLS."""
-    port = free_port()
+    port = free_port_for_redis()
     if request.param == "cluster":
         servers = [cluster_server("--tls-cluster", "yes", "--tls-port", str(port), *tls)]
         yield f"rediss+cluster://127.0.0.1:{port}"
@@ -41,7 +41,7 @@ def url(request: pytest.FixtureRequest, tls: tuple[str, ...]) -> Iterator[str]:
     if request.param == "single":
         yield f"rediss://127.0.0.1:{port}/0"
     if request.param == "sentinel":
-        at = free_port()
+        at = free_port_for_redis()
         watched = f"sentinel monitor main 127.0.0.1 {port} 1\n"
         over_tls = ("--tls-port", str(at), "--tls-replication", "yes", *tls)
         servers.append(RedisServer(*over_tls, sentinel_of=watched))

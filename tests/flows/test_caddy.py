@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.caddy_client import connected, send
-from tests.caddy_server import CADDY, ROOT, CaddyServer, free_port, running_caddy
+from tests.caddy_server import CADDY, ROOT, CaddyServer, running_caddy
 from tests.recording_server import WAIT_SECONDS, Recorded, Recorder, running_recorder
+from tests.stack import free_port
 
 INDEX = "<!doctype html><title>spa</title>"
 FILES = {

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.caddy_client import send
-from tests.caddy_server import CaddyServer, free_port, running_caddy
+from tests.caddy_server import CaddyServer, running_caddy
 from tests.deployment import DEPLOY, ROOT, make_secrets
 from tests.recording_server import Recorder, running_recorder
+from tests.stack import free_port
 
 
 @pytest.fixture

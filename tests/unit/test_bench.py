@@ -24,14 +24,15 @@ STALL_SECONDS = 0.3
 
 @pytest.fixture
 def stalling_port() -> Iterator[int]:
-    """A server that answers nothing at first, and then everything at once."""
+    """A server that is asked, answers nothing at first, and then everything at once."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        began_at = time.monotonic()
+        asked_at: list[float] = []
 
         def answer(stream: socket.socket) -> None:
             with stream:
                 while stream.recv(65536):
-                    time.sleep(max(0.0, began_at + STALL_SECONDS - time.monotonic()))
+                    asked_at.append(time.monotonic())
+                    time.sleep(max(0.0, asked_at[0] + STALL_SECONDS - time.monotonic()))
                     stream.sendall(ANSWER)
 
         def accept() -> None:
