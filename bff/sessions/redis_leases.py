@@ -1,9 +1,10 @@
 """Refresh leases in Redis.
 
 A grant whose answer is lost would make everybody wait for a holder that does not know of it. Each
-try therefore carries a claim, kept with the grant: a try that is repeated, as redis-py does after a
-broken connection, gets its own grant again, and one that failed is taken back as soon as the server
-answers.
+try therefore carries a claim of its own, kept with the grant: a try that is repeated, as redis-py
+does after a broken connection, gets its own grant again, and one that failed is taken back as soon
+as the server answers. Who tries anew names the claims that failed, and a grant of theirs passes to
+the new one, which nothing that is still on its way can take back.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from bff.sessions.store import Lease
 
 FENCE_MEMORY_MS = 3_600_000
 UNANSWERED_ENTRIES = 10_000
+UNANSWERED_CLAIMS = 8  # of one name, the newest
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 0.5
 AT_ONCE = 16
@@ -30,7 +32,7 @@ class RedisLeases:
         self._client = client
         self._prefix = prefix
         self._channel = channel
-        self._unanswered: OrderedDict[str, str] = OrderedDict()
+        self._unanswered: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self._taking_back: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
@@ -43,13 +45,13 @@ class RedisLeases:
         return f"{self._prefix}l:{{{name}}}"
 
     async def acquire(self, name: str, *, ttl_seconds: float) -> Lease | None:
-        claim = self._unanswered.pop(name, None) or secrets.token_hex(8)
+        claims = (secrets.token_hex(8), *self._unanswered.pop(name, ())[: UNANSWERED_CLAIMS - 1])
         try:
             fence = await self._client.run(
-                scripts.ACQUIRE, self._keys(name), _ms(ttl_seconds), FENCE_MEMORY_MS, claim
+                scripts.ACQUIRE, self._keys(name), _ms(ttl_seconds), FENCE_MEMORY_MS, *claims
             )
         except (StoreUnavailable, asyncio.CancelledError):
-            self._take_back_later(name, claim)
+            self._take_back_later(name, claims)
             raise
         return Lease(name, int(fence)) if fence is not None else None
 
@@ -69,8 +71,8 @@ class RedisLeases:
     def _keys(self, name: str) -> list[str]:
         return [self.key_of(name), f"{self._prefix}f:{{{name}}}"]
 
-    def _take_back_later(self, name: str, claim: str) -> None:
-        self._unanswered[name] = claim
+    def _take_back_later(self, name: str, claims: tuple[str, ...]) -> None:
+        self._unanswered[name] = claims
         if len(self._unanswered) > UNANSWERED_ENTRIES:
             self._unanswered.popitem(last=False)
         if self._taking_back is None or self._taking_back.done():
@@ -84,18 +86,18 @@ class RedisLeases:
             done = await asyncio.gather(*(self._take_back(*item) for item in batch))
             pause = 0.0 if all(done) else min(max(pause, 0.05) * 2, LONGEST_PAUSE_SECONDS)
 
-    async def _take_back(self, name: str, claim: str) -> bool:
+    async def _take_back(self, name: str, claims: tuple[str, ...]) -> bool:
         try:
             # Once the server answers this, it has done what it was sent before; a command that it
             # found waiting after a pause may be done in any order with the next.
             await self._client.call("EXISTS", self.key_of(name))
             message = encode_change(Change(RELEASED, name))
             await self._client.run(
-                scripts.TAKE_BACK, self._keys(name), claim, self._channel, message
+                scripts.TAKE_BACK, self._keys(name), self._channel, message, *claims
             )
         except StoreUnavailable:
             return False
-        if self._unanswered.get(name) == claim:
+        if self._unanswered.get(name) == claims:
             del self._unanswered[name]
         return True
 

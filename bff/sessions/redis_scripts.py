@@ -72,14 +72,18 @@ end
 return 1
 """
 
-# KEYS: lease, fence counter; ARGV: lease TTL ms, counter TTL ms, claim. The counter is the last
-# fence granted and the claim it was granted to; who asks again under that claim is the holder.
-# The server's time is the floor of the counter, so that fences grow even when it was lost.
+# KEYS: lease, fence counter; ARGV: lease TTL ms, counter TTL ms, claim, former claims. The counter
+# is the last fence granted and the claim it was granted to; who asks again under that claim is the
+# holder, and who names it as a former one becomes so in its place. The server's time is the floor
+# of the counter, so that fences grow even when it was lost.
 ACQUIRE = """
 local last, claim = string.match(redis.call('get', KEYS[2]) or '0', '^(%d+):?(.*)$')
 local held = redis.call('get', KEYS[1])
 if held then
-  if held ~= last or claim ~= ARGV[3] then return false end
+  local is_own = false
+  for place = 3, #ARGV do is_own = is_own or claim == ARGV[place] end
+  if held ~= last or not is_own then return false end
+  redis.call('set', KEYS[2], held .. ':' .. ARGV[3], 'PX', ARGV[2])
   redis.call('pexpire', KEYS[1], ARGV[1])
   return held
 end
@@ -91,12 +95,14 @@ redis.call('set', KEYS[1], fence, 'PX', ARGV[1])
 return fence
 """
 
-# KEYS: lease, fence counter; ARGV: claim, channel, message.
+# KEYS: lease, fence counter; ARGV: channel, message, claims.
 TAKE_BACK = """
 local last, claim = string.match(redis.call('get', KEYS[2]) or '0', '^(%d+):?(.*)$')
-if claim ~= ARGV[1] or redis.call('get', KEYS[1]) ~= last then return 0 end
+local is_theirs = false
+for place = 3, #ARGV do is_theirs = is_theirs or claim == ARGV[place] end
+if not is_theirs or redis.call('get', KEYS[1]) ~= last then return 0 end
 redis.call('del', KEYS[1])
-redis.call('publish', ARGV[2], ARGV[3])
+redis.call('publish', ARGV[1], ARGV[2])
 return 1
 """
 

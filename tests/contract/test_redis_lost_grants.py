@@ -1,15 +1,17 @@
 """Refresh leases whose grant is lost on its way: no phantom keeps anybody waiting."""
 
 import asyncio
+import hashlib
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from bff.clock import SystemClock
 from bff.errors import StoreUnavailable
+from bff.sessions import redis_scripts as scripts
 from bff.sessions.redis_client import RedisLimits
 from bff.sessions.redis_leases import FIRST_PAUSE_SECONDS
 from bff.sessions.redis_store import RedisStore
@@ -102,11 +104,15 @@ async def require_refused(store: RedisStore) -> None:
 
 
 class LossyProxy:
-    """Between a store and its server; loses the next answer, with the connection, when told to."""
+    """Between a store and its server; loses the next answers, with their connections, when told to,
+    and holds back what contains `holds`, until told to `go_on`."""
 
     def __init__(self, server: RedisServer) -> None:
         self._path = server.url.removeprefix("unix://")
-        self.lose_next = False
+        self.lose = 0
+        self.holds = b""
+        self.held = asyncio.Event()
+        self.go_on = asyncio.Event()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[str]:
@@ -119,14 +125,17 @@ class LossyProxy:
         answers, commands = await asyncio.open_unix_connection(self._path)
         pump = asyncio.create_task(self._pump(answers, writer))
         while data := await reader.read(65_536):
+            if self.holds and self.holds in data:
+                self.held.set()
+                await self.go_on.wait()
             commands.write(data)
         commands.close()
         await pump
 
     async def _pump(self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await answers.read(65_536):
-            if self.lose_next:
-                self.lose_next = False
+            if self.lose:
+                self.lose -= 1
                 break
             writer.write(data)
         writer.close()
@@ -139,7 +148,30 @@ async def test_a_try_that_is_repeated_is_one_try(own_redis: RedisServer) -> None
     async with proxy.listening() as url:
         store = RedisStore(url, SystemClock(), limits=PATIENT)
         await require_scripts(store)
-        proxy.lose_next = True
+        proxy.lose = 1
         assert await store.acquire_lease("key", ttl_seconds=LONG) is not None
-        assert not proxy.lose_next
+        assert not proxy.lose
         await store.close()
+
+
+@pytest.mark.rule("TK-06")
+@pytest.mark.parametrize("command", ["EXISTS", "EVALSHA"])
+async def test_what_is_held_again_is_not_taken_back(own_redis: RedisServer, command: str) -> None:
+    """Who asks again just when the lost grant is being taken back, at either of two commands."""
+    proxy = LossyProxy(own_redis)
+    async with proxy.listening() as url, AsyncExitStack() as stack:
+        store = RedisStore(url, SystemClock(), limits=PATIENT)
+        stack.push_async_callback(store.close)
+        await require_scripts(store)
+        taking_back = hashlib.sha1(scripts.TAKE_BACK.encode(), usedforsecurity=False).hexdigest()
+        proxy.holds = {"EXISTS": b"EXISTS", "EVALSHA": taking_back.encode()}[command]
+        proxy.lose = 2  # redis-py tries twice
+        with pytest.raises(StoreUnavailable):
+            await store.acquire_lease("key", ttl_seconds=LONG)
+        await proxy.held.wait()
+        lease = await store.acquire_lease("key", ttl_seconds=LONG)
+        assert lease is not None
+        proxy.go_on.set()
+        ends_at = time.monotonic() + 5 * FIRST_PAUSE_SECONDS
+        while time.monotonic() < ends_at:
+            assert await store.renew_lease(lease, ttl_seconds=LONG)
