@@ -34,6 +34,9 @@ more than the scenario allows.
 - **store keys**, **store MiB**: what Redis held before, at most (of ten looks a second), and after.
 - **worst wait**: of the honest user, who shares the machine with all the others. In the
   connection flood the user kept a connection; everywhere else each call made a new one.
+  The longest waits are those of a call amid thousands of requests sent in the same instant (slow
+  bodies, own event streams: 5000 are one to two seconds of one process's time), or amid hundreds of
+  bodies that come as fast as memory is copied (endless bodies): the process is busy, not blocked.
 
 How much memory to plan for: [operations](operations.md#memory-under-abuse).
 
