@@ -55,13 +55,13 @@ class AdminSessions:
         self._clock = clock
         self._settings = settings
 
-    async def show(self, request: web.Request) -> web.Response:
+    async def show(self, request: web.BaseRequest) -> web.Response:
         """`GET`: those selected, the oldest first. Changes nothing."""
         selection = self._selection(request, TO_LIST)
         found = await self._selected(selection)
         return web.json_response({"sessions": [self._about(session) for session in found]})
 
-    async def end(self, request: web.Request) -> web.Response:
+    async def end(self, request: web.BaseRequest) -> web.Response:
         """`DELETE`: end those selected. A repetition finds nothing left and is no error."""
         selection = self._selection(request, TO_END)
         if selection.by is By.ALL:
@@ -71,7 +71,7 @@ class AdminSessions:
         log.warning("sessions_ended_by_admin", by=selection.by.value, ended=ended)
         return web.json_response({"ended": ended})
 
-    def _selection(self, request: web.Request, allowed: frozenset[By]) -> Selection:
+    def _selection(self, request: web.BaseRequest, allowed: frozenset[By]) -> Selection:
         require_no_browser(list(request.headers))
         require_own_host(request.headers.getall("Host", []), self._settings.own_name)
         return parse_selection(

@@ -10,17 +10,16 @@ from bff.admin.sessions import AdminSessions
 from bff.app import parts
 from bff.app.auth import forward_auth
 from bff.app.core import Core
+from bff.app.limited_server import LimitedServer
 from bff.app.listening import Listening, show_address
 from bff.app.public import PublicSide
 from bff.app.share import Share
 from bff.clock import Clock, SystemClock
 from bff.config.settings import Settings
-from bff.endpoints.auth_server import AuthServer
 from bff.errors import BffError
 from bff.observability.metrics import Metrics
 
-ADMIN_SHUTDOWN_SECONDS = 3.0
-AUTH_SHUTDOWN_SECONDS = 3.0
+SHUTDOWN_SECONDS = 3.0  # of the listeners for administrators and for proxies that ask
 FINISHING_SECONDS = 3.0
 
 
@@ -71,15 +70,10 @@ class Gateway:
         self._public.start()
         self._server = await self._share.public.serve(self._public.listener)
         self.public_addresses = [show_address(sock.getsockname()) for sock in self._server.sockets]
-        admin = web.AppRunner(
-            self._admin.application(),
-            access_log=None,
-            shutdown_timeout=ADMIN_SHUTDOWN_SECONDS,
-        )
+        admin = LimitedServer(self._admin, parts.admin_limits(self.settings), for_proxies=False)
         self.admin_addresses = await self._listen(admin, self._share.admin)
         if self._share.auth is not None:
-            server = AuthServer(self._auth, parts.auth_limits(self.settings))
-            auth = web.ServerRunner(server, shutdown_timeout=AUTH_SHUTDOWN_SECONDS)
+            auth = LimitedServer(self._auth, parts.auth_limits(self.settings), for_proxies=True)
             self.auth_addresses = await self._listen(auth, self._share.auth)
 
     async def stop(self) -> None:
@@ -98,7 +92,8 @@ class Gateway:
         with contextlib.suppress(BffError):
             await self._core.relying_party.check()
 
-    async def _listen(self, runner: web.BaseRunner, listening: Listening) -> list[str]:
+    async def _listen(self, server: LimitedServer, listening: Listening) -> list[str]:
+        runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
         self._runners.append(runner)
         await runner.setup()
         await listening.site(runner).start()

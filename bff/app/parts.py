@@ -5,11 +5,11 @@ import hashlib
 import ipaddress
 
 from bff.admin.sessions import AdminSessionSettings
+from bff.app.limited_server import ServerLimits
 from bff.app.listening import UNIX, host_and_port
 from bff.clock import Clock
 from bff.config.routes import RouteSettings
 from bff.config.settings import Settings
-from bff.endpoints.auth_server import AuthLimits
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.gate.csrf import CsrfGuard
 from bff.gate.decision import GateSettings
@@ -24,6 +24,8 @@ from bff.sessions.memory import MemoryStore
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.sessions import SessionPolicy
 from bff.sessions.store import SessionStore
+
+ADMIN_CONNECTIONS = 256
 
 
 def session_store(settings: Settings, clock: Clock) -> SessionStore:
@@ -188,10 +190,19 @@ def proxy_limits(settings: Settings) -> ProxyLimits:
     )
 
 
-def auth_limits(settings: Settings) -> AuthLimits:
+def auth_limits(settings: Settings) -> ServerLimits:
+    return _server_limits(settings, settings.server.max_connections)
+
+
+def admin_limits(settings: Settings) -> ServerLimits:
+    return _server_limits(settings, min(ADMIN_CONNECTIONS, settings.server.max_connections))
+
+
+def _server_limits(settings: Settings, max_connections: int) -> ServerLimits:
     server = settings.server
-    return AuthLimits(
+    return ServerLimits(
         head_seconds=server.head_timeout,
+        body_seconds=server.body_timeout,
         keepalive_seconds=server.keepalive_timeout,
-        max_connections=server.max_connections,
+        max_connections=max_connections,
     )

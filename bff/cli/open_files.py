@@ -11,7 +11,7 @@ import structlog
 
 # The browser's, and the API's or the two ends of a socket pair.
 PER_CONNECTION = 3
-BESIDES = 512  # the store, the OP, listeners, refusals on their way
+BESIDES = 1024  # the store, the OP, listeners, administrators, refusals on their way
 
 log = structlog.get_logger("bff.front")
 

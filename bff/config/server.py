@@ -71,13 +71,13 @@ class ServerSettings(Section):
         default="10s",
         validate_default=True,
         description="How long the head of a request may take to arrive; a slower one is answered "
-        "408. At `auth_listen` its connection is closed.",
+        "408. At `auth_listen` and `admin_listen` its connection is closed.",
     )
     body_timeout: Annotated[Duration, Between("100ms", "1h")] = Field(
         default="30s",
         validate_default=True,
-        description="The longest silence within a request body; past it the answer is 408. A "
-        "browser that takes nothing of an answer for this long is cut off.",
+        description="The longest silence within a request body; past it the answer is 408. Who "
+        "takes nothing of an answer for this long is cut off, at every listener.",
     )
     keepalive_timeout: Annotated[Duration, Between("1s", "1h")] = Field(
         default="75s",
@@ -88,7 +88,8 @@ class ServerSettings(Section):
     max_connections: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = Field(
         default=10_000,
         description="Connections one process serves at a time; further ones are answered 503. The "
-        "same number again at `auth_listen`, where further ones are closed.",
+        "same number again at `auth_listen`, and at most 256 at `admin_listen`, where further ones "
+        "are closed.",
     )
     shutdown_timeout: Annotated[Duration, Between("0s", "10m")] = Field(
         default="30s",

@@ -235,4 +235,4 @@ async def test_as_many_files_may_be_open_as_the_system_allows(tmp_path: Path) ->
     process.terminate()
     _, log = await process.communicate()
     assert (soft, hard) == (4096, 4096)
-    assert b'"allowed": 4096, "wanted": 30512, "event": "few_open_files"' in log
+    assert b'"allowed": 4096, "wanted": 31024, "event": "few_open_files"' in log

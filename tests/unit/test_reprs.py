@@ -47,6 +47,7 @@ SHOWN = {
     "RelyingPartySettings.send_id_token_hint": "a switch",
     "Route.forward_cookies": "names",
     "Route.token": "a kind",
+    "ServerLimits.body_seconds": "a number",
     "Session.tokens": "they hide themselves",
     "Shared.date": "the time",
     "Shared.own_fields": "of our own answers",

@@ -1,0 +1,170 @@
+"""The server of the listeners that aiohttp runs, for administrators and for proxies that ask: with
+our words for what its parser refuses, and with the limits it lacks. It knows nothing of what is
+asked.
+
+Those who are late or too many are cut off without a word: the peer is a program, which has words of
+its own for that.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+
+from aiohttp import web
+
+from bff.errors import BadRequest, BffError, InternalError
+
+# More than a browser may send to the public listener: the proxy adds fields of its own.
+MAX_FIELD_BYTES = 131_072
+PARSER_LIMITS = ("max_line_size", "max_field_size", "max_headers")
+LINGER_SECONDS = 2.0  # for what was written to be taken, or an unread body to end, before the end
+
+
+class Answers(Protocol):
+    """What is asked, and how a request that can't be read is answered."""
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse: ...
+
+    def refused(self, request: web.BaseRequest, error: BffError) -> web.Response: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """As those of the public listener: `head_seconds` for a whole head to arrive, `body_seconds`
+    for a piece of an answer to be taken, `keepalive_seconds` between two requests,
+    `max_connections` per process."""
+
+    head_seconds: float
+    body_seconds: float
+    keepalive_seconds: float
+    max_connections: int
+
+
+class _Connection(web.RequestHandler):
+    """`_head_timer` runs while a head is due, `_taking_timer` while nothing more can be written."""
+
+    __slots__ = ("_head_timer", "_is_asked", "_server", "_taking_timer")
+
+    def __init__(self, server: "LimitedServer", **options: Any) -> None:
+        super().__init__(server, **options)
+        self._server = server
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._taking_timer: asyncio.TimerHandle | None = None
+        self._is_asked = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._server.has_too_many:
+            self._cut()
+        else:
+            self._await_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._head_is_here()
+        self._is_taken()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._is_asked and self._head_timer is None and self.transport is not None:
+            self._await_head()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        seconds = self._server.limits.body_seconds
+        self._taking_timer = self._loop.call_later(seconds, self._cut)
+
+    def resume_writing(self) -> None:
+        self._is_taken()
+        super().resume_writing()
+
+    async def start(self) -> None:
+        await super().start()
+        self._cut_soon()
+
+    def force_close(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self._cut_soon()
+        super().force_close()
+
+    async def ask(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Have one request answered."""
+        self._head_is_here()
+        self._is_asked = True
+        try:
+            return await self._server.answers(request)
+        finally:
+            self._is_asked = False
+
+    def _await_head(self) -> None:
+        self._head_timer = self._loop.call_later(self._server.limits.head_seconds, self._cut)
+
+    def _head_is_here(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _is_taken(self) -> None:
+        if self._taking_timer is not None:
+            self._taking_timer.cancel()
+            self._taking_timer = None
+
+    def _cut(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _cut_soon(self) -> None:
+        """A connection that is closed stays until all that was written has been taken."""
+        if self.transport is not None:
+            self._loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer without repeating any of what was sent, here or in the log.
+
+        Raises:
+            ConnectionError: an answer has begun; the connection is cut instead.
+        """
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun")
+        self._head_is_here()
+        is_theirs = status < HTTPStatus.INTERNAL_SERVER_ERROR
+        error = BadRequest(type(exc).__name__) if is_theirs else InternalError()
+        response = self._server.answers.refused(request, error)
+        response.force_close()
+        return response
+
+
+class LimitedServer(web.Server):
+    """Made within the event loop. `for_proxies`: heads may be large, and a question is dropped when
+    who asked has hung up; what an administrator asked for is done."""
+
+    def __init__(self, answers: Answers, limits: ServerLimits, *, for_proxies: bool) -> None:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            return await cast("_Connection", request.protocol).ask(request)
+
+        options: dict[str, Any] = dict.fromkeys(PARSER_LIMITS, MAX_FIELD_BYTES)
+        super().__init__(
+            handle,
+            handler_cancellation=for_proxies,
+            access_log=None,
+            **(options if for_proxies else {}),  # else as small as aiohttp has them
+            lingering_time=LINGER_SECONDS,
+            keepalive_timeout=limits.keepalive_seconds,
+        )
+        self.answers = answers
+        self.limits = limits
+
+    @property
+    def has_too_many(self) -> bool:
+        """Whether there are more connections than there may be."""
+        return len(self._connections) > self.limits.max_connections
+
+    def __call__(self) -> _Connection:
+        return _Connection(self, loop=self._loop, **self._kwargs)
