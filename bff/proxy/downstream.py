@@ -186,7 +186,8 @@ class DownstreamConnection(asyncio.Protocol):
             self._shared,
             self,
             RequestHead(parser.get_method().decode(), self._target, self._fields, self._peer),
-            keep_alive=fault is None and parser.should_keep_alive(),
+            # RFC 9110 sections 7.8 and 9.3.6: after CONNECT or an upgrade comes no request.
+            keep_alive=fault is None and parser.should_keep_alive() and not parser.should_upgrade(),
             is_http10=version == "1.0",
             fault=fault,
         )
