@@ -1,3 +1,14 @@
 """What every test directory shares."""
 
+from hypothesis import HealthCheck, settings
+
 pytest_plugins = ["tests.rules.plugin"]
+
+# The same examples on every machine, however busy it is. New ones: `--hypothesis-profile=default`.
+settings.register_profile(
+    "the same everywhere",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("the same everywhere")

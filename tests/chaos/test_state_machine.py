@@ -289,7 +289,6 @@ def explore(open_store: Callable[[], OpenStore], *, examples: int) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

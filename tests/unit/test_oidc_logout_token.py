@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.errors import LogoutTokenInvalid
@@ -186,7 +186,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(changes=st.dictionaries(st.sampled_from(sorted({*CLAIMS, "nonce", "nbf"})), JSON))
 def test_whatever_the_claims_are_they_are_judged(changes: dict[str, object]) -> None:
     """Any JSON leads to a notice or to a named check, never to another exception."""

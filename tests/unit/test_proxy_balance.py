@@ -148,4 +148,4 @@ class Balancing(RuleBasedStateMachine):
 
 
 TestBalancing = Balancing.TestCase
-TestBalancing.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBalancing.settings = settings(max_examples=60, stateful_step_count=40)
