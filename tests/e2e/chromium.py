@@ -20,7 +20,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-DEADLINE_MS = 10_000.0
+DEADLINE_MS = 30_000.0
 
 
 @contextlib.asynccontextmanager

@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent / "op"
 CLIENT_SECRET = "interop-secret-0123456789+/=% interop"
 API_AUDIENCE = "urn:interop:api"
 START_SECONDS = 20.0
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 20.0
 
 Event = dict[str, Any]
 
@@ -73,7 +73,7 @@ class CertifiedOp:
         return [found for found in self.events if found["event"] in signs]
 
     async def wait_for(self, event: str, count: int = 1, **fields: object) -> list[Event]:
-        """Wait, for ten seconds at most, until that has happened `count` times."""
+        """Wait until that has happened `count` times."""
         await self._until(lambda: len(self.happened(event, **fields)) >= count)
         return self.happened(event, **fields)
 
