@@ -1,23 +1,49 @@
 """Sessions and login transactions as bytes, before sealing: compact JSON with a format number.
 
 What the store keeps beside the sealed bytes (key, version, idle expiry) is not in them. Fields a
-newer release added are ignored, fields an older one did not know get their defaults.
+newer release added are ignored, fields an older one did not know get their defaults. A field of
+another kind than the model says makes the record unreadable: nobody else would expect it there.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from types import MappingProxyType
-from typing import Any
+from types import MappingProxyType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from bff.model import LoginTransaction, Session, Tokens
 
 FORMAT = 1
 
+# As JSON has them. A moment may be written as an integer; a boolean is none of these.
+_JSON_KINDS: dict[type, frozenset[type]] = {
+    str: frozenset({str}),
+    int: frozenset({int}),
+    float: frozenset({int, float}),
+    tuple: frozenset({list}),
+    Mapping: frozenset({dict}),
+    Tokens: frozenset({dict}),
+}
+_MOST = 2**53  # numbers beyond this are no moments, and some of them fit no float
+
+
+def _kinds(model: type) -> dict[str, frozenset[type]]:
+    """The fields of a model, and the kinds of JSON that each may be."""
+    hints = get_type_hints(model)
+    return {field.name: _kinds_of(hints[field.name]) for field in fields(model)}
+
+
+def _kinds_of(hint: Any) -> frozenset[type]:
+    if isinstance(hint, UnionType):
+        kinds = [_kinds_of(one) for one in get_args(hint) if one is not type(None)]
+        return frozenset({type(None)}).union(*kinds)
+    return _JSON_KINDS[get_origin(hint) or hint]
+
+
 _BESIDE = frozenset({"key", "version", "idle_expires_at"})
-_TOKENS = tuple(f.name for f in fields(Tokens))
-_SESSION = tuple(f.name for f in fields(Session) if f.name not in _BESIDE)
-_LOGIN = tuple(f.name for f in fields(LoginTransaction))
+_TOKENS = _kinds(Tokens)
+_SESSION = {name: kinds for name, kinds in _kinds(Session).items() if name not in _BESIDE}
+_LOGIN = _kinds(LoginTransaction)
 
 
 class UnreadableRecord(ValueError):
@@ -41,10 +67,10 @@ def decode_session(plaintext: bytes, *, key: str, version: int, idle_expires_at:
     record = _load(plaintext)
     try:
         known = _known(record, _SESSION)
-        known["tokens"] = Tokens(**_known(record["tokens"], _TOKENS))
-        known["claims"] = MappingProxyType(dict(record.get("claims", {})))
+        known["tokens"] = Tokens(**_known(known["tokens"], _TOKENS))
+        known["claims"] = MappingProxyType(known.get("claims", {}))
         return Session(key=key, version=version, idle_expires_at=idle_expires_at, **known)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise UnreadableRecord(type(error).__name__) from None
 
 
@@ -62,9 +88,9 @@ def decode_login(plaintext: bytes) -> LoginTransaction:
     record = _load(plaintext)
     try:
         known = _known(record, _LOGIN)
-        known["acr_values"] = tuple(record.get("acr_values", ()))
+        known["acr_values"] = _texts(known.get("acr_values", ()))
         return LoginTransaction(**known)
-    except (AttributeError, TypeError) as error:
+    except TypeError as error:
         raise UnreadableRecord(type(error).__name__) from None
 
 
@@ -72,8 +98,21 @@ def _taken(value: object, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(value, name) for name in names}
 
 
-def _known(record: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: record[name] for name in names if name in record}
+def _known(record: dict[str, Any], kinds: Mapping[str, frozenset[type]]) -> dict[str, Any]:
+    known = {name: record[name] for name in kinds if name in record}
+    for name, value in known.items():
+        if type(value) not in kinds[name]:
+            raise TypeError(name)
+        if isinstance(value, int | float) and not -_MOST <= value <= _MOST:  # nor NaN
+            raise TypeError(name)
+    return known
+
+
+def _texts(values: Iterable[object]) -> tuple[str, ...]:
+    texts = tuple(value for value in values if isinstance(value, str))
+    if len(texts) != len(tuple(values)):
+        raise TypeError("acr_values")
+    return texts
 
 
 def _dump(record: dict[str, Any]) -> bytes:

@@ -17,6 +17,7 @@ from bff.sessions.codec import (
 
 texts = st.text(max_size=20)
 times = st.floats(min_value=0, max_value=2**40)
+seconds = st.integers(min_value=0, max_value=2**40)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
@@ -45,7 +46,7 @@ sessions = st.builds(
     tokens=tokens,
     claims=st.dictionaries(texts, json_values, max_size=4),
     acr=st.none() | texts,
-    auth_time=st.none() | st.integers(),
+    auth_time=st.none() | seconds,
     client=texts,
 )
 logins = st.builds(
@@ -58,7 +59,7 @@ logins = st.builds(
     created_at=times,
     prompt=st.none() | texts,
     acr_values=st.lists(texts, max_size=3).map(tuple),
-    max_age=st.none() | st.integers(),
+    max_age=st.none() | seconds,
     previous_session=st.none() | texts,
 )
 
@@ -156,6 +157,86 @@ def test_garbage_is_unreadable(plaintext: bytes) -> None:
         read(plaintext)
     with pytest.raises(UnreadableRecord):
         decode_login(plaintext)
+
+
+TEXT, NUMBER, WHOLE = "text", "number", "whole number"
+FIELDS: dict[str, set[str | None]] = {
+    "issuer": {TEXT},
+    "sub": {TEXT},
+    "sid": {TEXT, None},
+    "created_at": {NUMBER},
+    "expires_at": {NUMBER},
+    "acr": {TEXT, None},
+    "auth_time": {WHOLE, None},
+    "client": {TEXT},
+    "address": {TEXT},
+    "claims": {"object"},
+    "tokens": set(),
+    "tokens.access_token": {TEXT},
+    "tokens.obtained_at": {NUMBER},
+    "tokens.expires_at": {NUMBER},
+    "tokens.refresh_token": {TEXT, None},
+    "tokens.refresh_expires_at": {NUMBER, None},
+    "tokens.id_token": {TEXT, None},
+    "tokens.scope": {TEXT},
+}
+LOGIN_FIELDS: dict[str, set[str | None]] = {
+    "issuer": {TEXT},
+    "code_verifier": {TEXT},
+    "nonce": {TEXT},
+    "binder_hash": {TEXT},
+    "return_url": {TEXT},
+    "created_at": {NUMBER},
+    "prompt": {TEXT, None},
+    "acr_values": {"texts"},
+    "max_age": {WHOLE, None},
+    "previous_session": {TEXT, None},
+}
+strange = st.one_of(
+    json_values, st.just([7]), st.just(float("nan")), st.just(float("inf")), st.just(10**400)
+)
+
+
+def is_one_of(value: object, kinds: set[str | None]) -> bool:
+    """A second statement of what a field may be."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    found = {
+        TEXT: isinstance(value, str),
+        NUMBER: is_number and abs(value) <= 2**53,  # type: ignore[arg-type]
+        WHOLE: is_number and isinstance(value, int) and abs(value) <= 2**53,
+        "object": isinstance(value, dict),
+        "texts": isinstance(value, list) and all(isinstance(one, str) for one in value),
+        None: value is None,
+    }
+    return any(found[kind] for kind in kinds)
+
+
+@pytest.mark.rule("SE-09")
+@given(st.sampled_from(sorted(FIELDS)), strange)
+def test_a_session_with_a_field_of_another_kind_is_unreadable(name: str, value: object) -> None:
+    """Else it would be read as a session, and fail wherever the field is used."""
+    record = json.loads(FORMAT_1)
+    part, _, inner = name.rpartition(".")
+    (record[part] if part else record)[inner] = value
+    plaintext = json.dumps(record).encode()
+    if is_one_of(value, FIELDS[name]):
+        read(plaintext)
+    else:
+        with pytest.raises(UnreadableRecord):
+            read(plaintext)
+
+
+@pytest.mark.rule("SE-09")
+@given(logins, st.sampled_from(sorted(LOGIN_FIELDS)), strange)
+def test_a_login_with_a_field_of_another_kind_is_unreadable(
+    login: LoginTransaction, name: str, value: object
+) -> None:
+    plaintext = json.dumps(json.loads(encode_login(login)) | {name: value}).encode()
+    if is_one_of(value, LOGIN_FIELDS[name]):
+        decode_login(plaintext)
+    else:
+        with pytest.raises(UnreadableRecord):
+            decode_login(plaintext)
 
 
 def test_errors_do_not_repeat_the_record() -> None:
