@@ -130,7 +130,7 @@ class ProxyNotTrusted(DownstreamError):
 class TooManyStreams(DownstreamError):
     status = 429
     code = "too_many_streams"
-    title = "This session has too many event streams open."
+    title = "This session has too many streams open."
 
     def __init__(self, log_detail: str = "", *, retry_after: int | None = 5) -> None:
         super().__init__(log_detail, retry_after=retry_after)

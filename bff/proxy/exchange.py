@@ -20,6 +20,7 @@ from bff.errors import (
     BodyTooLarge,
     GrantRejected,
     InternalError,
+    TooManyStreams,
     UpstreamError,
     UpstreamMalformed,
     UpstreamTimeout,
@@ -38,6 +39,8 @@ from bff.proxy.upstream import AnswerHead, UpstreamConnection
 from bff.proxy.websocket import GOING_AWAY
 
 log = structlog.get_logger("bff.front")
+
+MOST_STREAMS = 512  # of a session, in one process: twice as many WebSockets as a browser opens
 
 # RFC 9110 section 9.2.2: doing it twice is as good as doing it once.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
@@ -119,8 +122,10 @@ class Exchange:
         if isinstance(decision, Wait):
             raise TypeError("a settled decision waits for nothing")
         self._trip = trip = self._shared.trip(decision, self.head)
-        if trip.websocket_key is not None and self._is_http10:
-            raise BadHandshake("HTTP/1.0")
+        if trip.websocket_key is not None:
+            if self._is_http10:
+                raise BadHandshake("HTTP/1.0")
+            self._require_room(trip)
         if trip.total_seconds:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(trip.total_seconds, self._on_total_timeout)
@@ -332,6 +337,11 @@ class Exchange:
             self._fail(UpstreamMalformed("101 that was not asked for"))
             return
         trip.answered()
+        try:
+            self._require_room(trip)  # others may have been under way as well
+        except TooManyStreams as error:
+            self._fail(error)
+            return
         self._shared.metrics.answered(trip.kind, head.status)
         fields = [*trip.answer_fields(head), *messages.UPGRADE]
         self._browser.write(messages.response_head(head.status, head.reason, fields))
@@ -342,6 +352,11 @@ class Exchange:
             self._let_go = self._shared.bonds.hold(trip.session, tunnel.end)
         if rest:
             tunnel.from_upstream(rest)
+
+    def _require_room(self, trip: Trip) -> None:
+        session = trip.session
+        if session is not None and self._shared.bonds.count(session.key) >= MOST_STREAMS:
+            raise TooManyStreams
 
     def tunnel_data(self, data: bytes) -> None:
         if self._tunnel is not None:
