@@ -19,7 +19,7 @@ from tests.stack import free_port
 
 ROOT = Path(__file__).parents[1]
 CADDY = os.environ.get("CADDY") or shutil.which("caddy") or "/usr/bin/caddy"
-START_SECONDS = 20.0
+START_SECONDS = 30.0
 
 
 @dataclass(frozen=True)

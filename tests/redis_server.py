@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from tests.stack import free_port
 
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 
 
 class RedisServer:

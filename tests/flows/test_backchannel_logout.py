@@ -180,7 +180,7 @@ async def test_refresh_tokens_are_revoked_unless_they_are_for_offline_access(sco
 async def test_a_logout_wins_over_a_refresh_under_way(scope: str) -> None:
     """The tokens that come back bring no session back, and are revoked: nobody will hold them."""
     clock = ManualClock()
-    op = {"token_delay_seconds": 0.3}
+    op = {"token_delay_seconds": 2}
     async with running_stack(clock=clock, op=op, scope=scope) as stack, Browser() as browser:
         await log_in(browser, stack)
         clock.advance(61)

@@ -16,7 +16,7 @@ from redis.retry import Retry
 
 from tests.deployment import DEPLOY, ROOT, make_secrets
 
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")

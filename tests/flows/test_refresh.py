@@ -96,7 +96,7 @@ async def test_rotation_goes_on_over_many_expiries() -> None:
 
 async def test_a_browser_that_hangs_up_does_not_stop_the_refresh() -> None:
     clock = ManualClock()
-    op = {"token_delay_seconds": 0.3}
+    op = {"token_delay_seconds": 1}
     async with running_stack(clock=clock, op=op) as stack, Browser() as browser:
         await log_in(browser, stack)
         clock.advance(61)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-ANSWERED_WITHIN_SECONDS = 5.0
+ANSWERED_WITHIN_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ async def serving(listening: Listening) -> AsyncIterator[list[str]]:
 
 def connects(address: str) -> bool:
     try:
-        socket.create_connection(host_and_port(address), timeout=1).close()
+        socket.create_connection(host_and_port(address), timeout=20).close()
     except ConnectionRefusedError:
         return False
     return True

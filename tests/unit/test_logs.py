@@ -237,7 +237,7 @@ def test_a_line_is_written_whole(unbuffered: str) -> None:
             check=True,
             timeout=60,
         )
-        reader.settimeout(1)
+        reader.settimeout(20)
         first = reader.recv(65536)
     assert first.endswith(b"\n")
     assert json.loads(first)["text"] == "x" * 1000

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.stack import free_port
 
 NGINX = os.environ.get("NGINX") or shutil.which("nginx") or "/usr/sbin/nginx"
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 
 CONFIG = """
 daemon off;
