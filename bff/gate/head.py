@@ -7,6 +7,8 @@ upstreams (WSGI, CGI, FastCGI) fold them: `X_Forwarded_User`, and to some `X.For
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import itemgetter
 
 Field = tuple[bytes, bytes]
 
@@ -107,30 +109,42 @@ _NONE: list[bytes] = []
 class FieldReader:
     """Sorts the fields of heads. `extra_names` (lower case) are read, and passed on as well.
 
-    Browsers send the same few names again and again, so a name once judged is remembered.
+    Their names alone say how fields are sorted, and browsers send the same names in the same order
+    again and again: so the plan for a list of names is remembered, as is what a name means.
     """
 
     def __init__(self, extra_names: Iterable[bytes] = ()) -> None:
         self._passed_too = _READ_AND_PASSED.union(extra_names)
         self._judged: dict[bytes, tuple[bool, bytes | None]] = {}
+        self._plans: dict[tuple[bytes, ...], _Plan] = {}
 
-    def scan(self, fields: Iterable[Field]) -> ScannedFields:
+    def scan(self, fields: Sequence[Field]) -> ScannedFields:
         """One pass over the fields of a head."""
-        read: dict[bytes, list[bytes]] = {}
-        passed: list[Field] = []
-        judged = self._judged
-        for item in fields:
-            is_passed, name = judged.get(item[0]) or self._judge(item[0])
-            if is_passed:
-                passed.append(item)
-            if name is not None:
-                if name in read:
-                    read[name].append(item[1])
-                else:
-                    read[name] = [item[1]]
+        names = tuple(map(_name_of, fields))
+        plan = self._plans.get(names) or self._plan(names)
+        read = {name: [fields[at][1]] for name, at in plan.read}
+        for name, at in plan.repeated:
+            read[name].append(fields[at][1])
+        passed = list(compress(fields, plan.passed))
         if b"connection" in read:
             passed = _without_named(passed, read[b"connection"])
         return ScannedFields(read, passed)
+
+    def _plan(self, names: tuple[bytes, ...]) -> "_Plan":
+        judged = [self._judged.get(name) or self._judge(name) for name in names]
+        read: dict[bytes, int] = {}
+        repeated: list[tuple[bytes, int]] = []
+        for at, (_, name) in enumerate(judged):
+            if name in read:
+                repeated.append((name, at))
+            elif name is not None:
+                read[name] = at
+        plan = _Plan([is_passed for is_passed, _ in judged], list(read.items()), repeated)
+        if len(names) <= _MOST_NAMES and all(name in self._judged for name in names):
+            if len(self._plans) >= _MOST_REMEMBERED:
+                self._plans.clear()
+            self._plans[names] = plan
+        return plan
 
     def _judge(self, raw: bytes) -> tuple[bool, bytes | None]:
         """Whether an upstream may see it, and the name under which it is read, if it is."""
@@ -150,11 +164,23 @@ class FieldReader:
 
 _MOST_REMEMBERED = 1024
 _LONGEST_REMEMBERED = 64
+_MOST_NAMES = 64
+_name_of = itemgetter(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which fields are passed on, and at which places those stand that are read: of each name the
+    first, then the others in order."""
+
+    passed: list[bool]
+    read: list[tuple[bytes, int]] = field(repr=False)
+    repeated: list[tuple[bytes, int]] = field(repr=False)
 
 
 def scan(fields: Iterable[Field], extra_names: Iterable[bytes] = ()) -> ScannedFields:
     """The fields of a single head."""
-    return FieldReader(extra_names).scan(fields)
+    return FieldReader(extra_names).scan(list(fields))
 
 
 def is_ours(name: bytes) -> bool:
@@ -176,12 +202,12 @@ def connection_options(values: Iterable[bytes]) -> set[bytes]:
     return {token.strip().lower() for value in values for token in value.split(b",")}
 
 
-_PLAIN_CONNECTIONS = ([b"keep-alive"], [b"close"], [b"Keep-Alive"])
+PLAIN_CONNECTIONS = ([b"keep-alive"], [b"close"], [b"Keep-Alive"])
 
 
 def _without_named(passed: list[Field], connection: list[bytes]) -> list[Field]:
     # A browser may not strip what describes the body; those stay whatever Connection says.
-    if connection in _PLAIN_CONNECTIONS:
+    if connection in PLAIN_CONNECTIONS:
         return passed
     named = connection_options(connection) - {b"content-length", b"content-type"}
     return [item for item in passed if item[0].lower() not in named]

@@ -21,6 +21,7 @@ from typing import Protocol, cast
 import httptools
 
 from bff.errors import (
+    BadFraming,
     BadRequest,
     BffError,
     HeadTooLarge,
@@ -32,7 +33,7 @@ from bff.gate.head import Field, RequestHead
 from bff.gate.paths import MAX_TARGET_BYTES
 from bff.proxy.deadline import Deadline
 from bff.proxy.exchange import Exchange
-from bff.proxy.messages import MAX_HEAD_BYTES, head_bytes
+from bff.proxy.messages import MAX_HEAD_BYTES, fields_into, head_bytes
 from bff.proxy.shared import Shared
 from bff.proxy.turns import MUCH_BYTES, give_way
 
@@ -65,6 +66,8 @@ class DownstreamConnection(asyncio.Protocol):
         self._deadline = Deadline(loop, self._on_deadline)
         self._taking: Deadline | None = None  # for who takes nothing of what was written
         self._untaken_bytes = 0
+        self._fields: list[Field] = []
+        self.on_header = fields_into(self._fields)
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._peer: str | None = None
@@ -72,8 +75,6 @@ class DownstreamConnection(asyncio.Protocol):
         self._waiting: deque[Exchange] = deque()
         self._arriving: Exchange | None = None  # the one whose body is being read
         self._target = b""
-        self._fields: list[Field] = []
-        self._codings: list[bytes] = []
         self._reading_head = False
         self._fed_bytes = 0
         self._is_fresh_read = False  # nothing of what was just read belonged to a message before
@@ -163,17 +164,10 @@ class DownstreamConnection(asyncio.Protocol):
         self._unsettled_bytes = 0 if self._is_fresh_read else -self._fed_bytes
         self._is_fresh_read = False
         self._target = b""
-        self._fields = []
-        self._codings = []
+        self._fields.clear()
 
     def on_url(self, target: bytes) -> None:
         self._target += target
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._reading_head:  # and not a trailer, which is dropped (RFC 9110 section 6.5.1)
-            self._fields.append((name, value))
-            if len(name) == 17 and name.lower() == b"transfer-encoding":
-                self._codings.append(value.strip().lower())
 
     def on_headers_complete(self) -> None:
         self._reading_head = self._head_is_timed = False
@@ -181,11 +175,13 @@ class DownstreamConnection(asyncio.Protocol):
             return  # it came along with what was the last one to be read
         parser = self._parser
         version = parser.get_http_version()
-        fault = self._head_fault(version)
+        fields = self._fields.copy()
+        self._fields.clear()  # trailers, which are dropped (RFC 9110 section 6.5.1), come next
+        fault = self._head_fault(version, fields)
         exchange = Exchange(
             self._shared,
             self,
-            RequestHead(parser.get_method().decode(), self._target, self._fields, self._peer),
+            RequestHead(parser.get_method().decode(), self._target, fields, self._peer),
             # RFC 9110 sections 7.8 and 9.3.6: after CONNECT or an upgrade comes no request.
             keep_alive=fault is None and parser.should_keep_alive() and not parser.should_upgrade(),
             is_http10=version == "1.0",
@@ -215,18 +211,17 @@ class DownstreamConnection(asyncio.Protocol):
             return BadRequest("no end of a chunk's extension or a trailer")
         return HeadTooLarge() if self._fields else TargetTooLong()
 
-    def _head_fault(self, version: str) -> BffError | None:
+    def _head_fault(self, version: str, fields: list[Field]) -> BffError | None:
         if version not in ("1.1", "1.0"):
             return BadRequest("not HTTP/1.1 or 1.0")
-        if self._codings and (self._codings != [b"chunked"] or version == "1.0"):
-            # RFC 9112 section 6.1. llhttp lets pass whatever ends in chunked, in any version.
-            return BadRequest("a transfer coding other than chunked, or in HTTP/1.0")
-        if len(self._fields) > MAX_FIELDS:
+        if version == "1.0" and any(name.lower() == b"transfer-encoding" for name, _ in fields):
+            return BadFraming("a transfer coding in HTTP/1.0")  # RFC 9112 section 6.1
+        if len(fields) > MAX_FIELDS:
             return HeadTooLarge()
         if max(self._unsettled_bytes, 0) + self._fed_bytes > MAX_TARGET_BYTES:  # else: no need
             if len(self._target) > MAX_TARGET_BYTES:
                 return TargetTooLong()
-            if head_bytes(self._fields) > MAX_HEAD_BYTES:
+            if head_bytes(fields) > MAX_HEAD_BYTES:
                 return HeadTooLarge()
         return None
 

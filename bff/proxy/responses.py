@@ -5,9 +5,12 @@ RFC 9110 section 7.6.1 (hop-by-hop), RFC 9111 sections 3 and 3.5 (caching of wha
 
 import functools
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from operator import itemgetter
 
-from bff.gate.head import HOP_BY_HOP, Field, connection_options
+from bff.gate.head import HOP_BY_HOP, PLAIN_CONNECTIONS, Field, connection_options
 
 # Ours, about the software behind us, or for the whole origin, which is not one API's: an answer
 # with Clear-Site-Data would log the user out, one with Report-To tell of requests to other APIs.
@@ -36,31 +39,41 @@ _SPECIAL = frozenset(
         b"cross-origin-resource-policy",
     }
 )
+_name_of = itemgetter(0)
 _NO_SNIFFING: Field = (b"X-Content-Type-Options", b"nosniff")
 _SAME_ORIGIN: Field = (b"Cross-Origin-Resource-Policy", b"same-origin")
 _NO_STORE: Field = (b"Cache-Control", b"no-store")
 _PRIVATE: Field = (b"Cache-Control", b"private")
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the names of an answer's fields say of them: which are passed on, and at which places
+    those stand whose value counts, by their name."""
+
+    kept: tuple[bool, ...]
+    special: tuple[tuple[bytes, int], ...] = field(repr=False)
+
+
 def response_fields(
-    upstream: Iterable[Field], *, used_session: bool, forward_cookies: Collection[bytes]
+    upstream: Sequence[Field], *, used_session: bool, forward_cookies: Collection[bytes]
 ) -> list[Field]:
     """The fields to send on, in order, with the cache rule applied.
 
     CORS fields are dropped: no other origin may read what a session opened. A Basic or Negotiate
     challenge is dropped, because a browser would answer it with a prompt of its own.
     """
-    kept: list[Field] = []
+    plan = _plan(tuple(map(_name_of, upstream)))
+    kept = list(compress(upstream, plan.kept))
     special: dict[bytes, list[bytes]] = {}
-    for item in upstream:
-        is_kept, name = _judge(item[0])
-        if name is not None:
-            special.setdefault(name, []).append(item[1])
-            is_kept = _may_pass(name, item[1], forward_cookies)
-        if is_kept:
-            kept.append(item)
-    if b"connection" in special:
-        named = _named(special[b"connection"])
+    for name, at in plan.special:
+        item = upstream[at]
+        special.setdefault(name, []).append(item[1])
+        if not _may_pass(name, item[1], forward_cookies):
+            kept.remove(item)
+    connection = special.get(b"connection")
+    if connection is not None and connection not in PLAIN_CONNECTIONS:
+        named = _named(connection)
         if named:
             kept = [item for item in kept if item[0].lower() not in named]
             special = {name: values for name, values in special.items() if name not in named}
@@ -73,13 +86,12 @@ def response_fields(
     return kept
 
 
-@functools.lru_cache(maxsize=256)  # upstreams send the same few names again and again
-def _judge(raw: bytes) -> tuple[bool, bytes | None]:
-    """Whether a field passes; its name in lower case if that takes a look at the value."""
-    name = raw.lower()
-    is_special = name in _SPECIAL
-    return name not in _NEVER and not name.startswith(b"access-control-"), (
-        name if is_special else None
+@functools.lru_cache(maxsize=256)  # an API sends the same names again and again
+def _plan(names: tuple[bytes, ...]) -> _Plan:
+    lower = [name.lower() for name in names]
+    return _Plan(
+        tuple(name not in _NEVER and not name.startswith(b"access-control-") for name in lower),
+        tuple((name, at) for at, name in enumerate(lower) if name in _SPECIAL),
     )
 
 
@@ -88,7 +100,7 @@ def _may_pass(name: bytes, value: bytes, forward_cookies: Collection[bytes]) -> 
         return value.partition(b"=")[0].strip(b" \t") in forward_cookies
     if name == b"www-authenticate":
         return value.lstrip().lower().startswith((b"bearer", b"dpop"))
-    return name != b"connection"
+    return True
 
 
 def _named(connection: list[bytes]) -> set[bytes]:

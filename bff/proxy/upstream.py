@@ -7,8 +7,10 @@ RFC 9112 sections 6.3 (where a body ends), 9.3 (persistence); RFC 9110 section 1
 """
 
 import asyncio
+import functools
 import re
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Protocol, cast
 
 import httptools
@@ -16,7 +18,7 @@ import httptools
 from bff.errors import UpstreamError, UpstreamMalformed, UpstreamUnreachable
 from bff.gate.head import Field
 from bff.proxy.deadline import Deadline
-from bff.proxy.messages import MAX_HEAD_BYTES, head_bytes
+from bff.proxy.messages import MAX_HEAD_BYTES, fields_into, head_bytes
 from bff.proxy.outbox import Outbox
 from bff.proxy.turns import MUCH_BYTES, give_way
 
@@ -95,6 +97,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._silence_seconds = silence_seconds
         self._idle_seconds = idle_seconds
         self._deadline = Deadline(loop, self._on_deadline)
+        self._fields: list[Field] = []
+        self.on_header = fields_into(self._fields)
         self._parser = httptools.HttpResponseParser(self)
         self._receiver: Receiver | None = None
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
@@ -109,7 +113,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._reason = b""
-        self._fields: list[Field] = []
+        self._fields.clear()
         self._head: AnswerHead | None = None
         self._unsettled_bytes = 0  # of a head, a chunk's extension or a trailer without an end yet
         self._has_answered = False
@@ -179,7 +183,6 @@ class UpstreamConnection(asyncio.Protocol):
         if self._is_tunnel:
             receiver.tunnel_data(data)
             return
-        self._await_bytes()
         self._has_answered = True
         self._unsettled_bytes += len(data)
         try:
@@ -197,6 +200,7 @@ class UpstreamConnection(asyncio.Protocol):
         elif self._unsettled_bytes > MAX_HEAD_BYTES:
             self._fail(UpstreamMalformed("no end of a head, a chunk's extension or a trailer"))
         elif self._receiver is receiver:
+            self._await_bytes()
             receiver.answer_read()
 
     def eof_received(self) -> None:
@@ -231,10 +235,6 @@ class UpstreamConnection(asyncio.Protocol):
     def on_status(self, reason: bytes) -> None:
         self._reason += reason
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head is None:  # and not a trailer, which is dropped (RFC 9110 section 6.5.1)
-            self._fields.append((name, value))
-
     def on_headers_complete(self) -> None:
         if self._complete:
             self._surplus = True
@@ -253,12 +253,13 @@ class UpstreamConnection(asyncio.Protocol):
                 raise ValueError("an interim answer with a body, or no text")
             return  # still unsettled: there must be an end of interim answers, too
         self._unsettled_bytes = 0
-        length, codings = _framing(self._fields)
+        fields = self._fields.copy()
+        self._fields.clear()  # trailers, which are dropped (RFC 9110 section 6.5.1), come next
+        length, codings = _framing(fields)
         has_body = not self._head_only and status not in BODILESS
         self._keep_alive = self._parser.should_keep_alive()
         self._until_close = has_body and length is None and not codings
-        self._head = AnswerHead(status, self._reason, self._fields, length, has_body)
-        self._fields = []
+        self._head = AnswerHead(status, self._reason, fields, length, has_body)
         if self._is_unreadable(codings) or not _REASON.match(self._reason):
             raise ValueError("framing that can't be passed on")
         if status == SWITCHING_PROTOCOLS and not self._parser.should_upgrade():
@@ -277,7 +278,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._interim:
-            self._reason, self._fields = b"", []
+            self._reason = b""
+            self._fields.clear()
         else:
             self._complete = True
 
@@ -335,7 +337,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _fail(self, error: UpstreamError) -> None:
         receiver, self._receiver = self._receiver, None
-        self._fields = []  # of an endless head there are many
+        self._fields.clear()  # of an endless head there are many
         self._close()
         if receiver is not None:
             receiver.answer_fails(error, unanswered=not self._has_answered)
@@ -351,11 +353,21 @@ def _framing(fields: list[Field]) -> tuple[int | None, list[bytes]]:
     """Content-Length, which llhttp has checked, and the transfer codings in lower case."""
     length: int | None = None
     codings: list[bytes] = []
-    for name, value in fields:
-        size = len(name)
-        if size == 14 and name.lower() == b"content-length":
+    for at in _framing_places(tuple(map(_name_of, fields))):
+        name, value = fields[at]
+        if len(name) == _LENGTH_SIZE:
             length = int(value)
-        elif size == 17 and name.lower() == b"transfer-encoding":
+        else:
             # Spaces only: llhttp takes no coding with a tab beside it for chunked.
             codings += [coding.strip(b" ").lower() for coding in value.split(b",")]
     return length, codings
+
+
+_LENGTH_SIZE = len(b"content-length")
+_FRAMING = (b"content-length", b"transfer-encoding")
+_name_of = itemgetter(0)
+
+
+@functools.lru_cache(maxsize=256)  # an API sends the same names again and again
+def _framing_places(names: tuple[bytes, ...]) -> tuple[int, ...]:
+    return tuple(at for at, name in enumerate(names) if name.lower() in _FRAMING)

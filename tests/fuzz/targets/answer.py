@@ -2,7 +2,7 @@
 and no cache that gives one user's answer to another. A case is one `name:value` a line."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
@@ -42,7 +42,7 @@ class Subject(Protocol):
     """As `response_fields`."""
 
     def __call__(
-        self, upstream: Iterable[Field], *, used_session: bool, forward_cookies: Collection[bytes]
+        self, upstream: Sequence[Field], *, used_session: bool, forward_cookies: Collection[bytes]
     ) -> list[Field]: ...
 
 
