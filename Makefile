@@ -59,8 +59,12 @@ fuzz: .venv/dev.stamp ## Feed everything that reads outside input with generated
 	$(BIN)/python -m tests.wire.mixup
 
 .PHONY: bench
-bench: .venv/dev.stamp bench/peers/express/node_modules/.package-lock.json ## Measure the gateway next to its peers, and write docs/performance.md (BENCH_ARGS="--quick")
+bench: .venv/dev.stamp $(BIN)/py-spy bench/peers/express/node_modules/.package-lock.json ## Measure the gateway next to its peers, and write docs/performance.md (BENCH_ARGS="--quick")
 	$(BIN)/python -m bench $(or $(BENCH_ARGS),--write)
+
+# Only its profile wants it; where it can't be had, the bench names it as missing.
+$(BIN)/py-spy: .venv/dev.stamp
+	-$(INSTALL) 'py-spy>=0.4'
 
 .PHONY: lock
 lock: .venv/bin/python ## Pin the dependencies anew, by hash, into requirements*.lock
