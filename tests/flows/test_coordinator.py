@@ -199,10 +199,12 @@ async def test_a_store_that_goes_back_in_time_is_told_again(deployment: Deployme
     before = deployment.redis.command("DUMP", key)
     deployment.clock.advance(61)
     await first.coordinator.refreshed(session)
+    watched: tuple[list[bool], list[bool]] = ([], [])
+    for process, seen in zip((first, second), watched, strict=True):
+        process.sessions.observe(on_watch=seen.append)
     deployment.redis.command("RESTORE", key, 100_000, before, "REPLACE")
     deployment.redis.command("CLIENT", "KILL", "TYPE", "pubsub")
-    await until(lambda: not first.sessions.watching)
-    await until(lambda: first.sessions.watching and second.sessions.watching)
+    await until(lambda: watched == ([False, True], [False, True]))
     deployment.clock.advance(61)
     refreshed = await second.coordinator.refreshed(session)
     assert refreshed.tokens.refresh_token == deployment.op.current["a"] == "rt.a.2"
