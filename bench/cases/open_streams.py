@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import os
+from collections.abc import Sequence
 
 from bench.browser_request import request_bytes
+from bench.live_sessions import create
 from bench.peers.all import installed
 from bench.peers.program import Running
 from bench.sampling import Bench, Found, running
@@ -16,6 +18,7 @@ TITLE = "Idle streams"
 AT_ONCE = 100
 KINDS = {"event stream": "/streams/api/events", "WebSocket": "/streams/api/socket"}
 WARM_UP = 50
+SESSIONS = 50  # a session may not have all the streams there are
 OPEN_SECONDS = 30.0
 IDLE_SECONDS = 2.0
 
@@ -23,20 +26,21 @@ IDLE_SECONDS = 2.0
 def run(bench: Bench) -> Found:
     """Each in a program that was started for it: memory once had is not given back."""
     found: Found = {}
+    cookies = create(bench.site, SESSIONS)
     for kind, path in KINDS.items():
         for program in installed():
             if not program.streams:
                 continue
-            with running(program, bench.site) as one:
-                taken = asyncio.run(_measure(one, path, bench.scale.streams))
+            with running(program, bench.site, logged_in=False) as one:
+                taken = asyncio.run(_measure(one, cookies, path, bench.scale.streams))
             found.setdefault(kind, {})[program.name] = {"title": program.title, **taken}
     return found
 
 
-async def _measure(one: Running, path: str, count: int) -> Found:
-    streams = await _open(one, path, WARM_UP)
+async def _measure(one: Running, cookies: Sequence[str], path: str, count: int) -> Found:
+    streams = await _open(one, cookies, path, WARM_UP)
     before = one.process.resident_bytes()
-    streams += await _open(one, path, count)
+    streams += await _open(one, cookies, path, count)
     grown = one.process.resident_bytes() - before
     cpu_seconds = one.process.cpu_seconds()
     await asyncio.sleep(IDLE_SECONDS)
@@ -51,14 +55,16 @@ async def _measure(one: Running, path: str, count: int) -> Found:
     }
 
 
-async def _open(one: Running, path: str, count: int) -> list[asyncio.StreamWriter]:
+async def _open(
+    one: Running, cookies: Sequence[str], path: str, count: int
+) -> list[asyncio.StreamWriter]:
     """Open so many, each until its first bytes have come through."""
     limit = asyncio.Semaphore(AT_ONCE)
 
-    async def open_one() -> asyncio.StreamWriter:
+    async def open_one(number: int) -> asyncio.StreamWriter:
         async with limit, asyncio.timeout(OPEN_SECONDS):
             reader, writer = await asyncio.open_connection("127.0.0.1", one.port, limit=4096)
-            writer.write(_request(one, path))
+            writer.write(_request(one, cookies[number % len(cookies)], path))
             head = await reader.readuntil(b"\r\n\r\n")
             if not head.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 101 ")):
                 raise RuntimeError(f"answered {head[:60]!r}")
@@ -67,18 +73,18 @@ async def _open(one: Running, path: str, count: int) -> list[asyncio.StreamWrite
             return writer
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(open_one()) for _ in range(count)]
+        tasks = [group.create_task(open_one(number)) for number in range(count)]
     return [task.result() for task in tasks]
 
 
-def _request(one: Running, path: str) -> bytes:
+def _request(one: Running, cookie: str, path: str) -> bytes:
     host = f"127.0.0.1:{one.port}"
     more = f"Origin: http://{host}\r\n"
     if path.endswith("/socket"):
         key = base64.b64encode(os.urandom(16)).decode()
         more += "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         more += f"Sec-WebSocket-Key: {key}\r\n"
-    return request_bytes(host, one.cookie, path=path, more=more)
+    return request_bytes(host, cookie if one.program.authenticates else "", path=path, more=more)
 
 
 def section(found: Found) -> str:
