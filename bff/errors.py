@@ -54,10 +54,6 @@ class BadRequest(DownstreamError):
     """The request head or a parameter is malformed."""
 
 
-class BadFraming(BadRequest):
-    """Nobody can tell for sure where its body ends, so nothing after it is read."""
-
-
 class AmbiguousPath(DownstreamError):
     code = "ambiguous_path"
     title = "The path has more than one possible reading."

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from bff.clock import Clock
 from bff.errors import (
-    BadFraming,
     BadRequest,
     BffError,
     LoopDetected,
@@ -256,7 +255,7 @@ def _require_known_framing(fields: ScannedFields) -> None:
     # RFC 9112 section 6.1: a parser may let more pass than the one coding we know.
     codings = fields.values(b"transfer-encoding")
     if codings and [coding.strip().lower() for coding in codings] != [b"chunked"]:
-        raise BadFraming("a transfer coding other than chunked")
+        raise BadRequest("a transfer coding other than chunked")
 
 
 def may_start_login(fields: ScannedFields) -> bool:

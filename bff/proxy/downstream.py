@@ -21,7 +21,6 @@ from typing import Protocol, cast
 import httptools
 
 from bff.errors import (
-    BadFraming,
     BadRequest,
     BffError,
     HeadTooLarge,
@@ -214,8 +213,10 @@ class DownstreamConnection(asyncio.Protocol):
     def _head_fault(self, version: str, fields: list[Field]) -> BffError | None:
         if version not in ("1.1", "1.0"):
             return BadRequest("not HTTP/1.1 or 1.0")
-        if version == "1.0" and any(name.lower() == b"transfer-encoding" for name, _ in fields):
-            return BadFraming("a transfer coding in HTTP/1.0")  # RFC 9112 section 6.1
+        codings = [value for name, value in fields if name.lower() == b"transfer-encoding"]
+        if codings and ([c.strip().lower() for c in codings] != [b"chunked"] or version == "1.0"):
+            # RFC 9112 section 6.1. llhttp lets pass whatever ends in chunked, in any version.
+            return BadRequest("a transfer coding other than chunked, or in HTTP/1.0")
         if len(fields) > MAX_FIELDS:
             return HeadTooLarge()
         if max(self._unsettled_bytes, 0) + self._fed_bytes > MAX_TARGET_BYTES:  # else: no need

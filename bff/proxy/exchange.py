@@ -15,7 +15,6 @@ from collections.abc import Callable, Coroutine
 import structlog
 
 from bff.errors import (
-    BadFraming,
     BadHandshake,
     BffError,
     BodyTooLarge,
@@ -374,8 +373,7 @@ class Exchange:
         """Answer in the gateway's own name."""
         request_id = request_id or secrets.token_hex(16)
         problem = self._shared.refusals.problem(error, self.head.fields, request_id, clear=clear)
-        may_go_on = self.body_complete and not isinstance(error, BadFraming)
-        self._keep_alive = self._keep_alive and may_go_on
+        self._keep_alive = self._keep_alive and self.body_complete
         self._answer.refuse(
             problem,
             self._shared.date(),

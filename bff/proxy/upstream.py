@@ -280,6 +280,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self._interim:
             self._reason = b""
             self._fields.clear()
+        elif self._fields and _framing_places(tuple(map(_name_of, self._fields))):
+            raise ValueError("a trailer that says where the body ends")  # too late: RFC 9110 6.5.1
         else:
             self._complete = True
 
