@@ -7,17 +7,16 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from tests.caddy_server import CaddyServer
-
-TIMEOUT_SECONDS = 10.0
+from tests.polling import HANG_SECONDS
 
 
 @contextmanager
 def connected(caddy: CaddyServer) -> Iterator[http.client.HTTPSConnection]:
     connection = http.client.HTTPSConnection(
-        "127.0.0.1", caddy.port, timeout=TIMEOUT_SECONDS, context=caddy.tls()
+        "127.0.0.1", caddy.port, timeout=HANG_SECONDS, context=caddy.tls()
     )
     # The name is "localhost", the address never in doubt.
-    raw = socket.create_connection(("127.0.0.1", caddy.port), timeout=TIMEOUT_SECONDS)
+    raw = socket.create_connection(("127.0.0.1", caddy.port), timeout=HANG_SECONDS)
     connection.sock = caddy.tls().wrap_socket(raw, server_hostname=caddy.host)
     with closing(connection):
         yield connection

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.polling import HANG_SECONDS
 from tests.stack import free_port
 
 ROOT = Path(__file__).parents[1]
 CADDY = os.environ.get("CADDY") or shutil.which("caddy") or "/usr/bin/caddy"
-START_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def running_caddy(
     ends. Name `ca_root` when the environment gives it a certificate (TLS) that is not its own.
 
     Raises:
-        RuntimeError: Caddy ended, or did not serve HTTPS within 20 seconds; with its log.
+        RuntimeError: Caddy ended, or did not serve HTTPS in time; with its log.
     """
     server = CaddyServer(
         host=host,
@@ -86,7 +86,7 @@ def running_caddy(
 
 
 def _wait_until_serving(process: "subprocess.Popen[bytes]", server: CaddyServer) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + HANG_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if _serves_https(server):
             return

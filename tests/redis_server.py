@@ -18,9 +18,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests.polling import HANG_SECONDS
 from tests.stack import free_port
-
-START_SECONDS = 30.0
 
 
 class RedisServer:
@@ -56,7 +55,7 @@ class RedisServer:
             stderr=subprocess.DEVNULL,
             cwd=self._directory,
         )
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + HANG_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail("redis-server did not start")
@@ -144,7 +143,7 @@ def cluster_server(*options: str) -> RedisServer:
     """A cluster of one node that serves all slots: it refuses steps across slots all the same."""
     server = RedisServer("--cluster-enabled", "yes", *options, tcp=True)
     server.command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + HANG_SECONDS
     while b"cluster_state:ok" not in server.command("CLUSTER", "INFO"):
         assert time.monotonic() < deadline, "the cluster did not form"
         time.sleep(0.01)

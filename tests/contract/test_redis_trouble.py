@@ -17,7 +17,7 @@ from bff.sessions.redis_client import RedisLimits
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.store import Lease, SessionStore
 from tests.contract.conftest import PATIENT, Heard
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.redis_server import RedisServer, cluster_server, sentinel_server
 
 USUAL = RedisLimits()
@@ -261,7 +261,7 @@ async def test_a_cancelled_caller_ends(redis_server: RedisServer) -> None:
             for _ in range(random.randrange(12)):  # noqa: S311 - any moment will do
                 await asyncio.sleep(0)
             task.cancel()
-            await asyncio.wait([task], timeout=20)
+            await asyncio.wait([task], timeout=HANG_SECONDS)
             assert task.cancelled()
 
 

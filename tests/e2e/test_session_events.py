@@ -175,7 +175,7 @@ async def test_refreshes_are_counted_as_they_happen(visitor: Visitor) -> None:
             counts = [await tab.get_by_test_id("refresh-count").inner_text() for tab in tabs]
             return all(int(count) >= at_least for count in counts)
 
-        await until(is_counted, seconds=60, every=0.2)
+        await until(is_counted, every=0.2)
 
     await until_counted(1)
     asked = len(await visitor.seen.own_exchanges("/bff/user"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.polling import HANG_SECONDS
 from tests.raw_upstream import RawUpstream, raw_upstream
 from tests.stack import Stack, running_stack
 
@@ -23,7 +24,7 @@ class Api:
     def host(self) -> str:
         return self.stack.public_url.partition("://")[2]
 
-    async def raw(self, data: bytes, *, seconds: float = 20.0) -> bytes:
+    async def raw(self, data: bytes, *, seconds: float = HANG_SECONDS) -> bytes:
         """Send bytes to the gateway on a connection of their own; everything it answers."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.stack.ports.gateway)
         writer.write(data)

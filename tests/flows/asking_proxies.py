@@ -19,6 +19,7 @@ from tests.browser import Browser
 from tests.caddy_server import running_caddy
 from tests.certificates import self_signed
 from tests.deployment import ROOT
+from tests.polling import HANG_SECONDS
 from tests.raw_upstream import RawUpstream, raw_upstream
 from tests.stack import (
     CLIENT_ID,
@@ -123,7 +124,7 @@ class Behind:
             lines.append(f"Cookie: theme=dark; __Host-Http-bff={cookie}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
-    async def raw(self, data: bytes, *, seconds: float = 20.0) -> bytes:
+    async def raw(self, data: bytes, *, seconds: float = HANG_SECONDS) -> bytes:
         """Send bytes to the proxy on a connection of their own; everything it answers."""
         port = int(self.origin.rpartition(":")[2])
         reader, writer = await asyncio.open_connection(

@@ -24,7 +24,7 @@ from tests.flows.op_logouts import (
     tell,
     token,
 )
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.redis_server import RedisServer
 from tests.stack import BY_NEWS_ONLY, running_stack
 
@@ -154,7 +154,7 @@ async def test_open_streams_of_the_session_end_too() -> None:
             assert events.status == 200
             await events.content.readuntil(b"\n\n")
             assert await tell(stack, token(stack, sub="alice")) == 200
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANG_SECONDS):
                 rest = await events.content.read()
         assert b"event: ended" in rest
         assert b"backchannel_logout" in rest
@@ -262,7 +262,7 @@ async def test_an_op_that_hangs_up_has_logged_out_all_the_same() -> None:
             f"POST {PATH} HTTP/1.1\r\nHost: localhost:{stack.ports.gateway}\r\n"
             f"Content-Type: {FORM}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
         )
-        await asyncio.wait_for(asked.wait(), 20)  # the gateway is busy with it
+        await asyncio.wait_for(asked.wait(), HANG_SECONDS)  # the gateway is busy with it
         writer.close()
         await writer.wait_closed()
         go_on.set()

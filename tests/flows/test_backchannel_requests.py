@@ -25,6 +25,7 @@ from tests.flows.op_logouts import (
     tell,
     token,
 )
+from tests.polling import HANG_SECONDS
 from tests.redis_server import RedisServer
 from tests.scripted_op import b64json, b64url
 from tests.stack import running_stack
@@ -95,7 +96,7 @@ async def test_a_body_that_does_not_say_its_length_is_bounded_too() -> None:
         for body, status in ((chunk * 5, b"413"), (chunk + b"no length\r\n", b"400")):
             reader, writer = await asyncio.open_connection(host, port)
             writer.write(head + body)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANG_SECONDS):
                 assert (await reader.readline()).split()[1] == status
             writer.close()
             await writer.wait_closed()

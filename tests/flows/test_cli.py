@@ -16,12 +16,12 @@ from bff import __version__
 from bff.config import load
 from bff.config.reference import reference
 from spa_demo.op import Client, OpSettings, build_op
+from tests.polling import HANG_SECONDS
 from tests.redis_server import RedisServer
 from tests.stack import free_port, serving, signing_keys
 from tests.unit.config_files import SECRET, Tables, toml, write
 
 VALID, FAILED, UNUSABLE = 0, 1, 2
-SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ async def bff(*arguments: str, cwd: Path, **variables: str) -> Result:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         out, err = await process.communicate()
     result = Result(process.returncode or 0, out.decode(), err.decode())
     assert "Traceback" not in result.err

@@ -23,7 +23,7 @@ from bff.sessions.redis_store import RedisStore
 from bff.sessions.store import Lease, StoredRecord
 from bff.tokens.calm import SETTLE_SECONDS
 from bff.tokens.coordinator import CoordinatorSettings
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.redis_server import RedisServer
 from tests.refreshing import Process, a_process
 from tests.rotating_op import INVALID_GRANT, RotatingOp
@@ -224,7 +224,7 @@ async def test_a_lease_whose_grant_was_lost_holds_nobody_up(deployment: Deployme
     with pytest.raises(StoreUnavailable):
         await first.coordinator.refreshed(session)
     deployment.redis.resume()
-    async with asyncio.timeout(20):  # not until the lease lapses
+    async with asyncio.timeout(HANG_SECONDS):  # not until the lease lapses
         await until_refreshed(second, session)
     assert deployment.op.count("token") == 2
 
@@ -290,7 +290,7 @@ async def test_who_waits_is_woken_by_news_and_not_by_a_clock(deployment: Deploym
     waiting = [asyncio.create_task(second.coordinator.refreshed(session)) for _ in range(10)]
     await asyncio.wait(waiting, timeout=0.3)
     deployment.op.deliver.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         answers = await asyncio.gather(task, *waiting)
     assert {answer.tokens.access_token for answer in answers} == {"at.a.1"}
 
@@ -353,7 +353,7 @@ async def test_a_holder_that_died_is_succeeded(deployment: Deployment) -> None:
     session = await process.log_in(deployment.op, "a")
     deployment.clock.advance(61)
     assert await process.sessions.acquire_lease(session.key, ttl_seconds=0.9) is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         found = await process.coordinator.refreshed(session)
     assert found.tokens.access_token == "at.a.1"
     assert deployment.op.count("token") == 1

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.browser import Browser
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.stack import Ports, free_port
 
 
@@ -24,7 +24,7 @@ async def a_demo(ports: Ports) -> AsyncIterator[str]:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             printed = b""
             while b"Ctrl-C" not in printed:
                 line = await process.stdout.readline()

@@ -21,6 +21,7 @@ from bff.clock import ManualClock
 from spa_demo.api import ApiSettings
 from spa_demo.op.keys import SigningKeys
 from tests.demo_servers import RunningOp, running_api, running_op
+from tests.polling import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 LEEWAY_SECONDS = 10
@@ -383,7 +384,7 @@ async def test_echo_answers_while_it_reads(api: Caller) -> None:
 
     async def body() -> AsyncIterator[bytes]:
         yield b"first"
-        assert await asyncio.wait_for(back.get(), 20) == b"first"
+        assert await asyncio.wait_for(back.get(), HANG_SECONDS) == b"first"
         yield b"second"
 
     async with api.http.post(f"{api.origin}/echo", data=body()) as response:
@@ -419,9 +420,9 @@ async def test_echo_aborts_past_its_limit() -> None:
         chunk = b"258\r\n" + b"x" * 600 + b"\r\n"
         head = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         writer.write(head + chunk)
-        received = await asyncio.wait_for(reader.readuntil(b"x" * 600), 20)
+        received = await asyncio.wait_for(reader.readuntil(b"x" * 600), HANG_SECONDS)
         writer.write(chunk)
-        received += await asyncio.wait_for(reader.read(-1), 20)
+        received += await asyncio.wait_for(reader.read(-1), HANG_SECONDS)
         writer.close()
         assert received.count(b"HTTP/1.1 ") == 1
         assert b"0\r\n\r\n" not in received
@@ -437,9 +438,9 @@ async def test_the_program_prints_its_address_when_it_is_ready() -> None:
     )
     try:
         assert program.stdout
-        line = (await asyncio.wait_for(program.stdout.readline(), 20)).decode()
+        line = (await asyncio.wait_for(program.stdout.readline(), HANG_SECONDS)).decode()
         async with aiohttp.ClientSession() as http, http.get(f"{line.split()[-1]}/me") as response:
             assert response.status == 401
     finally:
         program.terminate()
-        assert await asyncio.wait_for(program.wait(), 20) == 0
+        assert await asyncio.wait_for(program.wait(), HANG_SECONDS) == 0

@@ -15,8 +15,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
 from tests.deployment import DEPLOY, ROOT, make_secrets
-
-START_SECONDS = 30.0
+from tests.polling import HANG_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +103,7 @@ def connect(socket: str, user: str | None = None, password: str | None = None) -
 
 
 def wait_for_redis(process: "subprocess.Popen[bytes]", socket: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + HANG_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
             with connect(socket) as client:

@@ -19,7 +19,7 @@ from bff.gate.paths import parse_target
 from bff.gate.problem import OwnResponses
 from tests.browser import Browser
 from tests.flows.logins import log_in
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.raw_upstream import Received, raw_upstream
 from tests.redis_server import RedisServer
 from tests.stack import BY_NEWS_ONLY, Stack, free_port, running_stack, serving
@@ -46,7 +46,7 @@ class EventReader:
         raise EOFError
 
     async def is_at_end(self) -> bool:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             return await self.response.content.read() == b""
 
 
@@ -174,7 +174,7 @@ async def test_a_silent_stream_is_kept_open_by_comments() -> None:
             serving(application, port),
             aiohttp.ClientSession() as http,
             http.get(f"http://127.0.0.1:{port}/") as answer,
-            asyncio.timeout(20),
+            asyncio.timeout(HANG_SECONDS),
         ):
             await answer.content.readuntil(b"event: session\n")
             for _ in range(3):
@@ -252,9 +252,9 @@ async def test_a_stream_of_an_api_is_cut_when_the_session_ends() -> None:
                 assert await stream.content.readany() == b"data: 1\n\n"
                 await browser.fetch("POST", "/bff/logout")
                 with pytest.raises(aiohttp.ClientError):
-                    async with asyncio.timeout(20):
+                    async with asyncio.timeout(HANG_SECONDS):
                         await stream.content.read()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANG_SECONDS):
                 await gone.wait()
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bff.endpoints.form_body import read_form
 from bff.errors import BffError
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 
 START = b"POST / HTTP/1.1\r\nHost: x\r\n"
 TYPE = b"Content-Type: application/x-www-form-urlencoded\r\n"
@@ -47,7 +47,7 @@ async def port(refusals: list[str]) -> AsyncIterator[int]:
 async def answer(port: int, request: bytes) -> tuple[int, str]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         status = int((await reader.readline()).split()[1])
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].split()[0])

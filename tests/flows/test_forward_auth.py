@@ -16,7 +16,7 @@ from tests.browser import Browser
 from tests.flows.apis import status_of
 from tests.flows.logins import log_in
 from tests.flows.test_workers import installation, logged_in, served
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.redis_server import RedisServer
 from tests.stack import BY_NEWS_ONLY, Ports, Stack, free_port, gateway_toml, running_stack
 
@@ -232,7 +232,7 @@ async def test_what_can_not_be_read_is_refused_in_our_words() -> None:
         for field in ("User-Agent: marker\r\nUser-Agent: marker", "No colon", "A : b"):
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(f"GET /bff/auth HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n".encode())
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANG_SECONDS):
                 answer = await reader.read()
             writer.close()
             assert status_of(answer) == 400, field

@@ -10,7 +10,7 @@ import pytest
 from tests.browser import Browser
 from tests.flows.apis import an_api, status_of
 from tests.flows.logins import log_in
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.raw_upstream import Received, read_body
 from tests.stack import running_stack
 
@@ -248,7 +248,7 @@ async def test_a_browser_that_hangs_up_stops_the_upstream_call() -> None:
         writer.write(api.head("GET /api/x HTTP/1.1"))
         await until(lambda: len(api.upstream.received) == 1)
         writer.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             await gone.wait()
 
 

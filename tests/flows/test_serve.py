@@ -15,7 +15,7 @@ import pytest
 
 from spa_demo.op import Client, OpSettings, build_op
 from tests.browser import Browser
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.raw_upstream import Received, raw_upstream
 from tests.stack import (
     CLIENT_ID,
@@ -41,7 +41,7 @@ async def a_served_gateway(ports: Ports, directory: Path, **toml: str) -> AsyncI
             sys.executable, "-m", "bff", "serve", "--config", str(config), stdout=PIPE, stderr=PIPE
         )
         try:
-            await until(lambda: _ready(ports), seconds=60, every=0.05)
+            await until(lambda: _ready(ports), every=0.05)
             yield process
         finally:
             if process.returncode is None:
@@ -138,7 +138,7 @@ async def test_a_stop_does_not_wait_for_ever(
             async with browser.stream("/api/stream") as stream:
                 await stream.content.readany()
                 process.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(HANG_SECONDS):
                     assert await process.wait() == 0
 
 
@@ -211,7 +211,7 @@ async def test_a_gateway_whose_op_is_away_starts_and_is_not_ready(tmp_path: Path
             assert status == 503
             return bool(answer["checks"]["op"] == "op_unavailable")
 
-        await until(not_ready, seconds=60, every=0.05)
+        await until(not_ready, every=0.05)
         assert (await admin(ports, "/healthz"))[0] == 200
     finally:
         process.terminate()

@@ -15,7 +15,7 @@ from aiohttp import web
 from bff.clock import ManualClock
 from tests.browser import Browser
 from tests.flows.logins import log_in
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.redis_server import RedisServer
 from tests.stack import Stack, free_port, running_stack, serving
 
@@ -123,19 +123,19 @@ async def streams_of(browser: Browser, stack: Stack, base: str = "") -> AsyncIte
 
 async def is_cut(answer: aiohttp.ClientResponse) -> None:
     """It breaks off: an end that looks like one would be taken for the whole."""
-    async with answer, asyncio.timeout(20):
+    async with answer, asyncio.timeout(HANG_SECONDS):
         with pytest.raises(aiohttp.ClientError):
             await answer.content.read()
 
 
 async def is_closed(socket: aiohttp.ClientWebSocketResponse, reason: str) -> None:
     async with socket:
-        message = await socket.receive(timeout=20)
+        message = await socket.receive(timeout=HANG_SECONDS)
     assert (message.type, message.data, message.extra) == (aiohttp.WSMsgType.CLOSE, 4401, reason)
 
 
 async def is_told(events: aiohttp.ClientResponse, reason: str) -> None:
-    async with events, asyncio.timeout(20):
+    async with events, asyncio.timeout(HANG_SECONDS):
         text = (await events.content.read()).decode()
     assert text.endswith(f"event: ended\ndata: {json.dumps({'reason': reason})}\n\n")
 

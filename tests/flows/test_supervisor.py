@@ -14,7 +14,7 @@ import pytest
 
 from bff.app.supervisor import Patience, Supervisor
 from bff.config import Settings
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.stack import Ports, free_port, gateway_toml, settings_from
 
 QUICK = Patience(
@@ -23,7 +23,6 @@ QUICK = Patience(
     first_pause_seconds=0.05,
     longest_pause_seconds=0.1,
 )
-SLOW = 30.0
 
 # Each writes its number into the file ARGV[1] when it starts; the descriptor is the last argument.
 BEGIN = """
@@ -81,7 +80,7 @@ async def test_it_says_once_that_all_serve_and_stops_them_all(
 ) -> None:
     watched = Watched(settings, SERVES, tmp_path)
     running = asyncio.create_task(watched.supervisor.run())
-    await until(lambda: bool(watched.announced), seconds=SLOW)
+    await until(lambda: bool(watched.announced))
     assert sorted(start[:2] for start in watched.starts()) == [["1", "False"], ["2", "False"]]
     os.kill(os.getpid(), signal.SIGTERM)
     assert await running is True
@@ -94,7 +93,7 @@ async def test_one_that_dies_is_replaced_and_known_to_be_so(
 ) -> None:
     watched = Watched(settings, ONE_DIES_ONCE, tmp_path)
     running = asyncio.create_task(watched.supervisor.run())
-    await until(lambda: bool(watched.announced), seconds=SLOW)
+    await until(lambda: bool(watched.announced))
     starts = sorted(start[:2] for start in watched.starts())
     assert starts == [["1", "False"], ["2", "False"], ["2", "True"]]
     os.kill(os.getpid(), signal.SIGINT)
@@ -104,7 +103,7 @@ async def test_one_that_dies_is_replaced_and_known_to_be_so(
 async def test_it_gives_up_when_all_of_them_keep_dying(settings: Settings, tmp_path: Path) -> None:
     """Instead of burning the processor for ever; a service manager sees that it failed."""
     watched = Watched(settings, DIES, tmp_path)
-    async with asyncio.timeout(SLOW):
+    async with asyncio.timeout(HANG_SECONDS):
         assert await watched.supervisor.run() is False
     assert watched.announced == []
     numbers = [start[0] for start in watched.starts()]
@@ -118,10 +117,10 @@ async def test_one_that_does_not_stop_is_killed_and_that_is_told(
     patience = replace(QUICK, stop_margin_seconds=0.5)
     watched = Watched(settings, IGNORES_STOP, tmp_path, patience)
     running = asyncio.create_task(watched.supervisor.run())
-    await until(lambda: bool(watched.announced), seconds=SLOW)
+    await until(lambda: bool(watched.announced))
     began = time.monotonic()
     os.kill(os.getpid(), signal.SIGTERM)
-    async with asyncio.timeout(SLOW):
+    async with asyncio.timeout(HANG_SECONDS):
         assert await running is False
     assert time.monotonic() - began >= patience.stop_margin_seconds
     assert not watched.alive()
@@ -131,7 +130,7 @@ async def test_programs_that_can_not_be_started_are_deaths_as_well(settings: Set
     supervisor = Supervisor(
         settings, lambda *_: None, command=("/nonexistent/program",), patience=QUICK
     )
-    async with asyncio.timeout(SLOW):
+    async with asyncio.timeout(HANG_SECONDS):
         assert await supervisor.run() is False
 
 
@@ -147,11 +146,9 @@ async def test_a_stop_during_a_pause_does_not_wait_for_its_end(
     )
     running = asyncio.create_task(supervisor.run())
     started = tmp_path / "started"
-    await until(
-        lambda: started.exists() and len(started.read_text().splitlines()) == 4, seconds=SLOW
-    )
+    await until(lambda: started.exists() and len(started.read_text().splitlines()) == 4)
     os.kill(os.getpid(), signal.SIGTERM)
-    async with asyncio.timeout(SLOW):
+    async with asyncio.timeout(HANG_SECONDS):
         assert await running is True
 
 

@@ -15,7 +15,7 @@ from bff.clock import ManualClock
 from tests.browser import Browser
 from tests.flows.apis import an_api, status_of
 from tests.flows.logins import log_in
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.stack import Stack, free_port, running_stack, serving
 
 ROUTE = "websocket = true\nmax_concurrent = 3"
@@ -205,7 +205,7 @@ async def test_a_logout_closes_it_with_4401() -> None:
         await socket.send_str("hello")
         assert await socket.receive_str() == "hello"
         assert (await found.browser.fetch("POST", "/bff/logout")).status == 200
-        message = await socket.receive(timeout=20)
+        message = await socket.receive(timeout=HANG_SECONDS)
         assert (message.type, message.data, message.extra) == (
             aiohttp.WSMsgType.CLOSE, 4401, "logout",
         )  # fmt: skip
@@ -219,7 +219,7 @@ async def test_a_logout_in_the_middle_of_traffic_ends_it_without_a_broken_frame(
         await socket.send_str("flood")
         await socket.receive_bytes()
         await found.browser.fetch("POST", "/bff/logout")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             while (message := await socket.receive()).type is aiohttp.WSMsgType.BINARY:
                 assert message.data == b"x" * 60_000
         assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
@@ -233,7 +233,7 @@ async def test_it_ends_with_the_session_s_time() -> None:
     async with sockets(clock, session='idle_timeout = "10m"') as found:
         socket = await found.open()
         clock.advance(601)
-        message = await socket.receive(timeout=20)
+        message = await socket.receive(timeout=HANG_SECONDS)
         assert (message.data, message.extra) == (4401, "expired")
 
 
@@ -279,7 +279,7 @@ async def test_a_gateway_that_stops_says_so() -> None:
     async with sockets() as found:
         socket = await found.open()
         stopping = asyncio.create_task(found.stack.gateway.stop())
-        message = await socket.receive(timeout=20)
+        message = await socket.receive(timeout=HANG_SECONDS)
         assert (message.data, message.extra) == (1001, "going away")
         await socket.close()
         await stopping

@@ -20,7 +20,7 @@ from spa_demo.api.server import build_api
 from spa_demo.api.settings import ApiSettings
 from spa_demo.op import Client, OpSettings, build_op
 from tests.browser import Browser
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.raw_upstream import Received, raw_upstream
 from tests.redis_server import RedisServer
 from tests.stack import (
@@ -35,7 +35,6 @@ from tests.stack import (
 )
 
 ASKED = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/api/x"}
-SLOW = 40.0  # several interpreters start, on a machine that may be busy with other tests
 
 
 @dataclass(slots=True)
@@ -120,7 +119,7 @@ async def served(
     service = Service(process, ports, log)
     try:
         if until_ready:
-            async with asyncio.timeout(SLOW):
+            async with asyncio.timeout(HANG_SECONDS):
                 assert process.stdout is not None
                 assert (await process.stdout.readline()).startswith(b"bff "), log.read_text()
         yield service
@@ -158,7 +157,7 @@ async def a_line(stack: AsyncExitStack, service: Service) -> Line:
             line["worker"] for line in service.logged("refused") if line["request_id"] == request_id
         ]
 
-    await until(lambda: bool(told()), seconds=SLOW)
+    await until(lambda: bool(told()))
     return Line(http, told()[0])
 
 
@@ -208,7 +207,7 @@ async def test_both_workers_answer_and_a_logout_at_one_is_effective_at_the_other
             return await second.status("GET", f"{service.public_url}/api/me", fields) == 401
 
         await until(is_ended)
-        async with asyncio.timeout(SLOW):
+        async with asyncio.timeout(HANG_SECONDS):
             assert b'event: ended\ndata: {"reason": "logout"}\n' in await listening.content.read()
 
 
@@ -245,7 +244,7 @@ async def test_a_killed_worker_is_replaced_and_no_session_is_lost(
         victim = min(before)
         os.kill(victim, signal.SIGKILL)
         survived = 0
-        async with asyncio.timeout(SLOW):
+        async with asyncio.timeout(HANG_SECONDS):
             while len(service.worker_pids() - {victim}) < 2 or survived < 20:
                 async with aiohttp.ClientSession() as http:
                     try:
@@ -261,7 +260,7 @@ async def test_a_killed_worker_is_replaced_and_no_session_is_lost(
         async def is_counted() -> bool:
             return await service.metric("bff_worker_restarts_total") == 1
 
-        await until(is_counted, seconds=SLOW)
+        await until(is_counted)
         assert await service.metric(logins) == 1
         assert f"counter_{victim}.db" in service.metric_files()
         assert f"gauge_livemin_{victim}.db" not in service.metric_files()
@@ -292,7 +291,7 @@ async def test_a_stop_under_load_leaves_no_answer_half(
             logged_in(service) as (browser, _),
         ):
             calls = [asyncio.create_task(browser.fetch("GET", f"/api/{n}")) for n in range(40)]
-            await until(lambda: len(upstream.received) == 40, seconds=SLOW)
+            await until(lambda: len(upstream.received) == 40)
             service.process.send_signal(signal.SIGTERM)
 
             async def refuses() -> bool:
@@ -307,7 +306,7 @@ async def test_a_stop_under_load_leaves_no_answer_half(
             proceed.set()
             answers = await asyncio.gather(*calls)
             assert {(answer.status, answer.body) for answer in answers} == {(200, b"helloworld")}
-            async with asyncio.timeout(SLOW):
+            async with asyncio.timeout(HANG_SECONDS):
                 assert await service.process.wait() == 0
             assert service.logged("worker_died") == []
             assert "Traceback" not in service.log.read_text()
@@ -321,7 +320,7 @@ async def test_workers_do_not_outlive_a_killed_supervisor(
     async with two_workers(own_redis, tmp_path) as service:
         workers = service.worker_pids()
         service.process.kill()
-        await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), seconds=SLOW)
+        await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
         with pytest.raises(ConnectionError):
             await asyncio.open_connection("127.0.0.1", service.ports.gateway)
 
@@ -335,7 +334,7 @@ async def test_the_banner_comes_once_and_another_service_finds_the_address_taken
     async with two_workers(own_redis, tmp_path) as service:
         text = (tmp_path / "bff.toml").read_text()
         async with served(service.ports, other, text, until_ready=False) as second:
-            async with asyncio.timeout(SLOW):
+            async with asyncio.timeout(HANG_SECONDS):
                 assert await second.process.wait() == 3
             assert second.log.read_text().startswith("bff: can't listen: ")
         service.process.send_signal(signal.SIGINT)
@@ -368,5 +367,5 @@ async def test_unix_sockets_are_shared_by_workers(own_redis: RedisServer, tmp_pa
             ):
                 assert answer.status == status
         service.process.terminate()
-        async with asyncio.timeout(SLOW):
+        async with asyncio.timeout(HANG_SECONDS):
             assert await service.process.wait() == 0

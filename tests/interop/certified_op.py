@@ -17,12 +17,12 @@ import aiohttp
 import pytest
 from joserfc.jwk import KeySetSerialization
 
+from tests.polling import HANG_SECONDS
+
 FOLDER = Path(__file__).parent / "op"
 # Characters that `client_secret_basic` must form-encode (RFC 6749 section 2.3.1).
 CLIENT_SECRET = "interop-secret-0123456789+/=% interop"
 API_AUDIENCE = "urn:interop:api"
-START_SECONDS = 20.0
-PATIENCE_SECONDS = 20.0
 
 Event = dict[str, Any]
 
@@ -120,7 +120,7 @@ class CertifiedOp:
             assert answer.status == 204
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS), self._news:
+        async with asyncio.timeout(HANG_SECONDS), self._news:
             await self._news.wait_for(condition)
 
 
@@ -167,7 +167,7 @@ async def running_op(
 
 async def _started(op: CertifiedOp, reader: "asyncio.Task[None]", log: Path) -> None:
     ready = asyncio.create_task(op.wait_for("ready"))
-    await asyncio.wait({ready, reader}, timeout=START_SECONDS, return_when="FIRST_COMPLETED")
+    await asyncio.wait({ready, reader}, timeout=HANG_SECONDS, return_when="FIRST_COMPLETED")
     if not ready.done() or ready.exception() is not None:
         ready.cancel()
         raise RuntimeError(_why_not_started(log))
@@ -181,7 +181,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         process.terminate()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             await process.wait()
     except TimeoutError:
         process.kill()

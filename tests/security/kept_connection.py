@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-ANSWERED_WITHIN_SECONDS = 20.0
+from tests.polling import HANG_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class KeptConnection:
         reader, writer = self._streams
         writer.write(request)
         try:
-            async with asyncio.timeout(ANSWERED_WITHIN_SECONDS):
+            async with asyncio.timeout(HANG_SECONDS):
                 reply = await _read(reader, has_body=has_body)
                 if [value.lower() for value in reply.values(b"connection")] == [b"close"]:
                     assert await reader.read() == b"", "something follows the answer"

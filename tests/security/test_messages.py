@@ -12,6 +12,7 @@ import pytest
 
 from tests.flows.apis import Api, an_api, status_of
 from tests.flows.test_serve import a_served_gateway, some_ports
+from tests.polling import HANG_SECONDS
 from tests.raw_upstream import raw_upstream
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +167,7 @@ async def exchange(port: int, message: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(message)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             return await reader.read()
     finally:
         writer.close()

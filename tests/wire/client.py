@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import cast
 
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 
 
 class End(StrEnum):
@@ -83,11 +83,11 @@ class Wire(asyncio.Protocol):
     def read_on(self) -> None:
         self._transport.resume_reading()
 
-    async def until_received(self, data: bytes, *, seconds: float = 20.0) -> None:
+    async def until_received(self, data: bytes, *, seconds: float = HANG_SECONDS) -> None:
         """Return once these bytes have come."""
         await until(lambda: data in self.received, seconds=seconds, every=0.002)
 
-    async def until_end(self, *, seconds: float = 20.0) -> bytes:
+    async def until_end(self, *, seconds: float = HANG_SECONDS) -> bytes:
         """Everything, once the other side has ended the connection."""
         async with asyncio.timeout(seconds):
             await self._ended.wait()
@@ -105,7 +105,7 @@ async def wired(port: int) -> AsyncIterator[Wire]:
         wire.abort()
 
 
-async def everything(port: int, data: bytes, *, seconds: float = 20.0) -> tuple[bytes, End]:
+async def everything(port: int, data: bytes, *, seconds: float = HANG_SECONDS) -> tuple[bytes, End]:
     """Send on a connection of its own; all that comes until the other side ends it."""
     async with wired(port) as wire:
         wire.send(data)

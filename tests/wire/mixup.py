@@ -16,7 +16,7 @@ from random import Random
 
 import structlog
 
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.raw_upstream import RawUpstream, Received, Responder, raw_upstream, read_body
 from tests.wire.client import End, Wire, wired
 from tests.wire.reading import Answer, read_answers
@@ -24,7 +24,6 @@ from tests.wire.users import Users, a_gateway_for_users
 
 AT_A_TIME = 40
 MOST_REPEATS = 4000
-WAIT_SECONDS = 20.0
 
 
 @dataclass(slots=True)
@@ -112,7 +111,7 @@ async def _visit(gateway: Users, name: str, head: str, random: Random, tally: Ta
             tally.left += 1
         else:
             try:
-                await wire.until_end(seconds=WAIT_SECONDS)
+                await wire.until_end(seconds=HANG_SECONDS)
             except TimeoutError:
                 tally.findings.append(f"{name} waits for ever")
         _count(name, count, wire, tally)

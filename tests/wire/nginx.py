@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.polling import HANG_SECONDS
 from tests.stack import free_port
 
 NGINX = os.environ.get("NGINX") or shutil.which("nginx") or "/usr/sbin/nginx"
-START_SECONDS = 30.0
 
 CONFIG = """
 daemon off;
@@ -54,7 +54,7 @@ def running_nginx(folder: Path, upstream_port: int) -> Iterator[int]:
     """Serve /api/ from the upstream's /v1/ until the block ends; yields the port.
 
     Raises:
-        RuntimeError: nginx ended, or did not listen within 10 seconds; with its log.
+        RuntimeError: nginx ended, or did not listen in time; with its log.
     """
     port = free_port()
     config = CONFIG.replace("FOLDER", str(folder))
@@ -85,7 +85,7 @@ def nginx_with(folder: Path, config: str, port: int) -> Iterator[None]:
 
 
 def _wait_until_listening(process: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + HANG_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):
             return

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.raw_upstream import OK, Received, raw_upstream, read_body
 from tests.wire.client import End, Wire, everything, wired
 from tests.wire.fronts import PROBE, Front, the_gateway
@@ -251,7 +251,7 @@ async def test_an_upstream_learns_that_nobody_waits_any_more(gateway: Front, how
         wire.send(get(gateway))
         await wire.until_received(b"begun")
         getattr(wire, how)()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             await gone.wait()
 
 

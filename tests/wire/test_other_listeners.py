@@ -141,7 +141,7 @@ async def test_who_takes_no_answer_is_cut_off(impatient: Other, last: str) -> No
         for number, taker in enumerate(takers):
             count = impatient.fills // MOST * number
             taker.send(impatient.question * count + impatient.question.replace(b"\r\n\r\n", end))
-        await until(lambda: process.connections(impatient.port) == 0, seconds=15.0, every=0.05)
+        await until(lambda: process.connections(impatient.port) == 0, every=0.05)
 
 
 @pytest.mark.rule("HD-04")

@@ -37,7 +37,7 @@ async def test_a_session_has_no_more_websockets_than_that() -> None:
         handshake = gateway.text(HANDSHAKE)
         async with crowd(gateway.port, MOST_STREAMS + SURPLUS) as sockets:
             sockets.send(handshake)
-            await until(lambda: all(one.received for one in sockets), seconds=20.0)
+            await until(lambda: all(one.received for one in sockets))
             assert sockets.outcomes() == {"101": MOST_STREAMS, "429": SURPLUS}
             asked = gateway.upstream.connections
             async with wired(gateway.port) as one_more:

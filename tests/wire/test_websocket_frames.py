@@ -17,7 +17,7 @@ from random import Random
 import pytest
 from aiohttp import web
 
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.raw_upstream import RawUpstream, Received, raw_upstream
 from tests.stack import free_port, serving
 from tests.wire import frames
@@ -246,7 +246,7 @@ async def test_a_logout_at_any_moment_leaves_whole_frames_and_says_4401_between_
                 await until(partial(_has, wire, wanted), every=0.001)
                 await users.log_out(user)
                 received = (await wire.until_end()).partition(b"\r\n\r\n")[2]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANG_SECONDS):
                 await stream.ended.wait()
             told += _ends_well(received, sent)
     assert 10 <= told < 40  # not each time: within a frame there is no room for another
@@ -274,7 +274,7 @@ async def test_a_server_learns_that_the_browser_is_gone(how: str) -> None:
         async with opened(users, await users.log_in("alice")) as wire:
             await wire.until_received(b"hello")
             getattr(wire, how)()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANG_SECONDS):
                 await stream.ended.wait()
 
 

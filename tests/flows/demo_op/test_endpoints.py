@@ -11,6 +11,7 @@ from bff.clock import ManualClock
 from tests.browser import Browser
 from tests.demo_rp import DemoRp, running_rp
 from tests.demo_servers import API, CALLBACK, SETTINGS, SPA
+from tests.polling import HANG_SECONDS
 
 ROOT = Path(__file__).parents[3]
 
@@ -144,11 +145,11 @@ async def test_the_program_prints_its_address_when_it_is_ready() -> None:
     )
     try:
         assert program.stdout
-        line = (await asyncio.wait_for(program.stdout.readline(), 20)).decode()
+        line = (await asyncio.wait_for(program.stdout.readline(), HANG_SECONDS)).decode()
         issuer = line.split()[-1]
         url = f"{issuer}/.well-known/openid-configuration"
         async with aiohttp.ClientSession() as http, http.get(url) as response:
             assert (await response.json())["issuer"] == issuer
     finally:
         program.terminate()
-        assert await asyncio.wait_for(program.wait(), 20) == 0
+        assert await asyncio.wait_for(program.wait(), HANG_SECONDS) == 0

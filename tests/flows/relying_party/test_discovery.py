@@ -12,7 +12,7 @@ from bff.errors import (
 )
 from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.scripted_op import Answer, ScriptedOp
 
 
@@ -77,7 +77,7 @@ async def test_an_old_document_serves_while_a_new_one_is_on_its_way(
     known = await rp.metadata()
     op.answers["discovery"] = Answer(hang=True)
     clock.advance(3601)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         assert await rp.metadata() == known
 
 

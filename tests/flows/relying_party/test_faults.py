@@ -24,6 +24,7 @@ from bff.errors import (
 from bff.oidc.http import MAX_BODY_BYTES
 from bff.oidc.relying_party import RelyingParty
 from tests.flows.relying_party.steps import MakeRp, begin, settings_for
+from tests.polling import HANG_SECONDS
 from tests.scripted_op import Answer, ScriptedOp
 
 # --- hostile and broken answers ---------------------------------------------------------------
@@ -116,7 +117,7 @@ async def test_an_op_that_hangs_costs_the_timeout_and_no_more(
     await rp.start()
     op.answers["token"] = Answer(hang=True)
     transaction = await begin(rp, op)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         with pytest.raises(OpUnavailable, match="timeout"):
             await rp.redeem("c", transaction)
     assert op.count("token") == 1

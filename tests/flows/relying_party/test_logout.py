@@ -9,6 +9,7 @@ import pytest
 from bff.model import Tokens
 from bff.oidc.relying_party import RelyingParty
 from tests.flows.relying_party.steps import MakeRp
+from tests.polling import HANG_SECONDS
 from tests.scripted_op import CLIENT_ID, Answer, ScriptedOp
 
 
@@ -80,7 +81,7 @@ async def test_a_revocation_endpoint_that_hangs_has_a_limit(
     rp = make_rp(revocation_timeout_seconds=0.5)
     await rp.start()
     op.answers["revocation"] = Answer(hang=True)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         assert await rp.revoke(some_tokens()) is False
     assert op.count("revocation") <= 1  # for all that is tried
 
@@ -122,7 +123,7 @@ async def test_a_logout_does_not_wait_for_an_op_that_is_down(
     rp: RelyingParty, op: ScriptedOp, discovery: Answer
 ) -> None:
     op.answers["discovery"] = discovery
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         assert await rp.end_session_url(None, "st") is None
 
 
