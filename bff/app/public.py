@@ -7,6 +7,7 @@ from typing import Self
 from bff.app import parts
 from bff.app.admission import admission
 from bff.app.core import Core
+from bff.config.access_log import AccessLogSettings
 from bff.endpoints.backchannel_logout import BackchannelLogout
 from bff.endpoints.callback import Callback
 from bff.endpoints.events import Events, EventSettings
@@ -18,6 +19,7 @@ from bff.endpoints.sessions import OwnSessions
 from bff.endpoints.spa import Spa
 from bff.endpoints.user import User
 from bff.gate.problem import OwnResponses
+from bff.observability.access_log import AccessLog
 from bff.proxy.listener import Listener
 from bff.proxy.local import LocalPool
 from bff.proxy.messages import DateField
@@ -80,11 +82,18 @@ class PublicSide:
             own_fields=tuple(
                 (name.encode(), value.encode()) for name, value in own.transport_headers().items()
             ),
+            access_log=_access_log(settings.access_log),
         )
         return cls(Listener(shared), shared, events)
 
     def start(self) -> None:
-        """From here on connections can be made."""
+        """From here on connections can be made.
+
+        Raises:
+            OSError: the access log can't be written.
+        """
+        if self.shared.access_log is not None:
+            self.shared.access_log.open()
         self.shared.local.start()
 
     async def stop(self, seconds: float) -> None:
@@ -94,6 +103,19 @@ class PublicSide:
         await self.shared.local.close()
         for targets in self.shared.targets.values():
             targets.close()
+        if self.shared.access_log is not None:
+            self.shared.access_log.close()
+
+
+def _access_log(settings: AccessLogSettings) -> AccessLog | None:
+    if not settings.enabled:
+        return None
+    return AccessLog(
+        is_json=settings.format == "json",
+        file=settings.file,
+        address=settings.address,
+        with_path=settings.path,
+    )
 
 
 def _login_endpoints(core: Core) -> dict[str, Endpoint]:

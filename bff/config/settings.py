@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from bff.config.access_log import AccessLogSettings
 from bff.config.csrf import CsrfSettings
 from bff.config.limits import LimitSettings
 from bff.config.log import LogSettings
@@ -34,6 +35,9 @@ class Settings(Section):
         "Retry-After; no session ends of it.",
     )
     log: LogSettings = Field(default=LogSettings(), description="Logging, to standard error.")
+    access_log: AccessLogSettings = Field(
+        default=AccessLogSettings(), description="One line for each request of a browser."
+    )
 
     @property
     def cookie_name(self) -> str:

@@ -28,6 +28,7 @@ from bff.oidc.callback import AuthorizationResponse, process_callback, require_c
 from bff.oidc.identity import Identity
 from bff.oidc.relying_party import RelyingParty
 from bff.sessions.cookie import Binder, SessionCookie
+from bff.sessions.public_id import public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.transactions import Transactions
 from bff.tokens.claims import ClaimAllowList
@@ -148,7 +149,10 @@ class Callback:
         await self._keep_to_limit(session)
         self._metrics.login("ok")
         log.info(
-            "login_succeeded", sub=session.sub, session=session.key[:16], request_id=request_id
+            "login_succeeded",
+            sub=session.sub,
+            session=public_id(session.key),
+            request_id=request_id,
         )
         return new_id.value
 

@@ -36,7 +36,14 @@ class Refuse(Protocol):
     """How a request that failed is answered."""
 
     def __call__(
-        self, error: BffError, fields: Iterable[Field], request_id: str, *, clear: bool = False
+        self,
+        error: BffError,
+        fields: Iterable[Field],
+        request_id: str,
+        *,
+        method: str,
+        route: str,
+        clear: bool = False,
     ) -> Problem: ...
 
 
@@ -83,10 +90,17 @@ class ForwardAuth:
             raise NotFound
         if request.method not in METHODS:
             raise MethodNotAllowed(METHODS)
-        decision = await self._admission.admit(described_request(request.raw_headers, peer))
+        head = described_request(request.raw_headers, peer)
+        decision = await self._admission.admit(head)
         if isinstance(decision, Answer):
-            request_id = decision.identity.request_id
-            return self._refusal(request, decision.error, request_id, clear=decision.clear_cookie)
+            return self._problem(
+                request,
+                decision.error,
+                decision.identity.request_id,
+                method=head.method,
+                route=self._admission.route_of(head),
+                clear=decision.clear_cookie,
+            )
         if not isinstance(decision, Forward):
             raise TypeError("the gate of this listener knows of no own endpoints")
         self._metrics.answered("auth", MAY_PASS)
@@ -94,12 +108,22 @@ class ForwardAuth:
 
     def refused(self, request: web.BaseRequest, error: BffError) -> web.Response:
         """The answer to a request that the gate has not seen."""
-        return self._refusal(request, error, secrets.token_hex(16))
+        request_id = secrets.token_hex(16)
+        return self._problem(request, error, request_id, method=request.method, route=self._path)
 
-    def _refusal(
-        self, request: web.BaseRequest, error: BffError, request_id: str, *, clear: bool = False
+    def _problem(
+        self,
+        request: web.BaseRequest,
+        error: BffError,
+        request_id: str,
+        *,
+        method: str,
+        route: str,
+        clear: bool = False,
     ) -> web.Response:
-        problem = self._refuse(error, request.raw_headers, request_id, clear=clear)
+        problem = self._refuse(
+            error, request.raw_headers, request_id, method=method, route=route, clear=clear
+        )
         headers = {**problem.headers, **_SERVER}
         return web.Response(status=problem.status, headers=headers, body=problem.body)
 

@@ -17,6 +17,7 @@ from bff.gate.outcome import Local
 from bff.model import Session
 from bff.oidc.relying_party import RelyingParty
 from bff.sessions.cookie import LogoutSid
+from bff.sessions.public_id import public_id
 from bff.tokens.ending import SessionEnder
 
 log = structlog.get_logger("bff.audit")
@@ -60,7 +61,7 @@ class Logout:
             log.info(
                 "logout",
                 sub=ended.sub,
-                session=ended.key[:16],
+                session=public_id(ended.key),
                 request_id=local.identity.request_id,
             )
         return response

@@ -34,6 +34,10 @@ class Admission:
         self._client_tokens = client_tokens
         self._over_limit = over_limit
 
+    def route_of(self, head: RequestHead) -> str:
+        """As `Gate.route_of`, for logs."""
+        return self._gate.route_of(head)
+
     async def admit(self, head: RequestHead) -> Forward | Local | Answer:
         """The final decision. A forwarded request counts as activity of its session."""
         decision = self.decide(head)

@@ -96,6 +96,21 @@ class Gate:
         except BffError as error:
             return Answer(error, identity)
 
+    def route_of(self, head: RequestHead) -> str:
+        """Where a request leads, in words of the configuration and never of the request: a
+        route's prefix, the path of an own endpoint, or `spa`. Empty: nowhere."""
+        try:
+            path = parse_target(head.target).path
+        except BffError:
+            return ""
+        if self._settings.endpoints.owns(path):
+            rule = self._settings.endpoints.match(path)
+            return "" if rule is None else self._settings.endpoints.route_of(rule)
+        route = self._routes.match(path)
+        if route is not None:
+            return f"{route.prefix}/"
+        return self._settings.spa.name if self._settings.spa is not None else ""
+
     # --- the gateway's own endpoints
 
     def _decide_local(
@@ -122,7 +137,8 @@ class Gate:
             session = known.session if known is not None else self._cached(key)
             if session is None and known is None:
                 return Wait(Needs.SESSION, identity, key=key)
-        return Local(rule.name, target, fields, identity, key, session)
+        route = self._settings.endpoints.route_of(rule)
+        return Local(rule.name, route, target, fields, identity, key, session)
 
     # --- the API
 

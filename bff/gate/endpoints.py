@@ -49,9 +49,14 @@ class EndpointTable:
     def __init__(self, prefix: str, rules: Iterable[EndpointRule] = RULES) -> None:
         self._below = f"{prefix}/".encode()
         self._rules = {f"{prefix}/{rule.path or rule.name}".encode(): rule for rule in rules}
+        self._routes = {rule.name: path.decode() for path, rule in self._rules.items()}
 
     def owns(self, path: bytes) -> bool:
         return path.startswith(self._below)
+
+    def route_of(self, rule: EndpointRule) -> str:
+        """Where an endpoint is, with `*` for what differs; of one outside the prefix, its name."""
+        return self._routes.get(rule.name, rule.name)
 
     def match(self, path: bytes) -> EndpointRule | None:
         """The endpoint of a path that is ours, if there is one."""

@@ -49,9 +49,11 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """One of the gateway's own endpoints. `session_key` is set for a well-signed cookie."""
+    """One of the gateway's own endpoints; `route` is where it is. `session_key` is set for a
+    well-signed cookie."""
 
     endpoint: str
+    route: str
     target: Target
     fields: ScannedFields = field(repr=False)
     identity: RequestIdentity

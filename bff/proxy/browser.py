@@ -4,9 +4,11 @@ from typing import Protocol
 
 
 class Browser(Protocol):
-    """The connection a request came on. `is_stopping`: it serves no further request."""
+    """The connection a request came on."""
 
-    is_stopping: bool
+    @property
+    def is_stopping(self) -> bool:
+        """It serves no further request."""
 
     def write(self, data: bytes) -> None: ...
 

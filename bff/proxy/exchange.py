@@ -28,6 +28,7 @@ from bff.errors import (
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Wait
 from bff.proxy import messages
+from bff.proxy.access import BROWSER_GONE
 from bff.proxy.answer_writer import AnswerWriter
 from bff.proxy.browser import Browser
 from bff.proxy.renewal import UNAUTHORIZED, another_decision, speaks_of_the_token
@@ -51,8 +52,8 @@ class Exchange:
 
     __slots__ = (
         "_answer", "_browser", "_browser_full", "_is_held", "_is_http10", "_keep_alive", "_let_go",
-        "_over", "_renewed", "_retried", "_shared", "_started", "_task", "_timer", "_trip",
-        "_tunnel", "_upstream", "body", "body_complete", "fault", "head",
+        "_over", "_record", "_renewed", "_retried", "_shared", "_started", "_task", "_timer",
+        "_trip", "_tunnel", "_upstream", "body", "body_complete", "fault", "head",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +67,9 @@ class Exchange:
         fault: BffError | None,
     ) -> None:
         self._shared = shared
+        self._record = shared.access_record(browser, head)
+        if self._record is not None:
+            browser = self._record
         self._browser = browser
         self.head = head
         self.fault = fault
@@ -116,6 +120,8 @@ class Exchange:
         self._act(await self._shared.admission.settle(self.head, wait))
 
     def _act(self, decision: Decision) -> None:
+        if self._record is not None:
+            self._record.decided(decision)
         if isinstance(decision, Answer):
             self.refuse(decision.error, decision.identity.request_id, clear=decision.clear_cookie)
             return
@@ -159,6 +165,8 @@ class Exchange:
         body = self.body
         if body is None:
             body = self.body = RequestBody(self.head.fields)
+        if self._record is not None:
+            self._record.bytes_in += len(data)
         if self._over:
             return
         body.add(data)
@@ -188,6 +196,8 @@ class Exchange:
 
     def raw_data(self, data: bytes) -> None:
         """Bytes after a handshake."""
+        if self._record is not None:
+            self._record.bytes_in += len(data)
         if self._tunnel is not None:
             self._tunnel.from_browser(data)
         elif self._trip is not None and self._trip.websocket_key is not None:
@@ -202,6 +212,8 @@ class Exchange:
         body = self.body
         is_head = self.head.method == "HEAD"
         self._upstream = connection
+        if self._record is not None:
+            self._record.sent()
         if body is None:
             connection.begin(self, trip.head(connection, ()), head_only=is_head)
             connection.request_sent = True
@@ -225,6 +237,8 @@ class Exchange:
     def answer_begins(self, head: AnswerHead) -> None:
         trip = self._require_trip()
         trip.answered()
+        if self._record is not None:
+            self._record.answered()
         if not self.body_complete:
             self._keep_alive = False  # nobody waits for the rest of the body
         keep_alive = self._keep_alive and not self._browser.is_stopping
@@ -337,6 +351,8 @@ class Exchange:
             self._fail(UpstreamMalformed("101 that was not asked for"))
             return
         trip.answered()
+        if self._record is not None:
+            self._record.answered()
         try:
             self._require_room(trip)  # others may have been under way as well
         except TooManyStreams as error:
@@ -372,7 +388,16 @@ class Exchange:
     def refuse(self, error: BffError, request_id: str = "", *, clear: bool = False) -> None:
         """Answer in the gateway's own name."""
         request_id = request_id or secrets.token_hex(16)
-        problem = self._shared.refusals.problem(error, self.head.fields, request_id, clear=clear)
+        if self._record is not None:
+            self._record.refused(error.code, request_id)
+        problem = self._shared.refusals.problem(
+            error,
+            self.head.fields,
+            request_id,
+            method=self.head.method,
+            route=self._shared.admission.route_of(self.head),
+            clear=clear,
+        )
         self._keep_alive = self._keep_alive and self.body_complete
         self._answer.refuse(
             problem,
@@ -386,6 +411,8 @@ class Exchange:
         """The browser is gone: nobody waits any more."""
         self._over = True
         self._release()
+        if self._record is not None:
+            self._record.over(BROWSER_GONE)
 
     def _fail(self, error: BffError) -> None:
         if self._over:

@@ -29,7 +29,7 @@ class Endpoints(Protocol):
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse: ...
 
     def refused(
-        self, request: web.BaseRequest, error: BffError, request_id: str
+        self, request: web.BaseRequest, error: BffError, local: Local
     ) -> web.StreamResponse: ...
 
 
@@ -58,7 +58,7 @@ class _LocalConnection(web.RequestHandler):
             raise ConnectionError("an answer has begun")
         is_theirs = status < HTTPStatus.INTERNAL_SERVER_ERROR
         error: BffError = BadRequest(type(exc).__name__) if is_theirs else InternalError()
-        response = server.endpoints.refused(request, error, self.decision.identity.request_id)
+        response = server.endpoints.refused(request, error, self.decision)
         response.force_close()
         return response
 

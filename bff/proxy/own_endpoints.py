@@ -31,12 +31,12 @@ class OwnEndpoints:
         try:
             response = await self._endpoints[local.endpoint](request, local)
         except BffError as error:
-            return self.refused(request, error, request_id)
+            return self.refused(request, error, local)
         except Exception as error:  # whatever it is, it must fail closed and be seen
             if request.writer.output_size > 0:
                 raise  # an answer has begun: aborting is all that is left
             log.exception("unhandled", request_id=request_id, error=type(error).__name__)
-            return self.refused(request, InternalError(), request_id)
+            return self.refused(request, InternalError(), local)
         if not response.prepared:
             for name, value in self._own.headers().items():
                 response.headers.setdefault(name, value)
@@ -44,8 +44,14 @@ class OwnEndpoints:
         return response
 
     def refused(
-        self, request: web.BaseRequest, error: BffError, request_id: str
+        self, request: web.BaseRequest, error: BffError, local: Local
     ) -> web.StreamResponse:
         """The answer to a request that failed."""
-        problem = self._refusals.problem(error, request.raw_headers, request_id)
+        problem = self._refusals.problem(
+            error,
+            request.raw_headers,
+            local.identity.request_id,
+            method=request.method,
+            route=local.route,
+        )
         return web.Response(status=problem.status, headers=problem.headers, body=problem.body)

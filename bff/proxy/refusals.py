@@ -38,9 +38,17 @@ class Refusals:
         self._clear_cookie = clear_cookie
 
     def problem(
-        self, error: BffError, fields: Iterable[Field], request_id: str, *, clear: bool = False
+        self,
+        error: BffError,
+        fields: Iterable[Field],
+        request_id: str,
+        *,
+        method: str,
+        route: str,
+        clear: bool = False,
     ) -> Problem:
-        """The whole answer to a request with these fields. `clear`: take away a dead cookie."""
+        """The whole answer to a request with these fields. `clear`: take away a dead cookie.
+        `route` is empty where none is known."""
         log.log(
             _LEVELS[error.log_level],
             "refused",
@@ -48,6 +56,8 @@ class Refusals:
             status=error.status,
             source=error.source.value,
             detail=error.log_detail,
+            method=method,
+            route=route or None,
             request_id=request_id,
         )
         self._metrics.answered("refused", error.status, error.code)

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from bff.gate.admission import Admission
 from bff.gate.head import Field, RequestHead
 from bff.gate.outcome import Forward, Local
+from bff.observability.access_log import AccessLog
 from bff.observability.metrics import Metrics
+from bff.proxy.access import AccessRecord
+from bff.proxy.browser import Browser
 from bff.proxy.local import LocalPool
 from bff.proxy.messages import DateField
 from bff.proxy.outbox import Outbox
@@ -45,6 +48,13 @@ class Shared:
     date: DateField
     outbox: Outbox
     own_fields: tuple[Field, ...]
+    access_log: AccessLog | None = None
+
+    def access_record(self, browser: Browser, head: RequestHead) -> AccessRecord | None:
+        """What is to be written of a request; None: there is no access log."""
+        if self.access_log is None:
+            return None
+        return AccessRecord(self.access_log, browser, head, self.admission.route_of(head))
 
     def trip(self, decision: Forward | Local, head: RequestHead) -> Trip:
         """The way of a request that was decided."""

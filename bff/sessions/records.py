@@ -7,6 +7,7 @@ import structlog
 from bff.model import Session
 from bff.sessions.codec import UnreadableRecord, decode_session, encode_session
 from bff.sessions.keyring import Keyring
+from bff.sessions.public_id import public_id
 from bff.sessions.store import StoredRecord
 
 log = structlog.get_logger("bff.sessions")
@@ -30,7 +31,7 @@ class SealedSessions:
             return None
         plaintext = self._keyring.open(PURPOSE, key, stored.sealed)
         if plaintext is None:
-            log.warning("session_does_not_open", session=key[:16])
+            log.warning("session_does_not_open", session=public_id(key))
             return None
         try:
             return decode_session(
@@ -40,7 +41,7 @@ class SealedSessions:
                 idle_expires_at=stored.idle_expires_at,
             )
         except UnreadableRecord as error:
-            log.warning("session_unreadable", session=key[:16], detail=str(error))
+            log.warning("session_unreadable", session=public_id(key), detail=str(error))
             return None
 
 

@@ -28,6 +28,7 @@ from bff.model import Session
 from bff.observability.metrics import Metrics
 from bff.oidc.identity import Refreshed
 from bff.oidc.relying_party import RelyingParty
+from bff.sessions.public_id import public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
 from bff.tokens.backoff import Backoff
@@ -227,7 +228,9 @@ class RefreshCoordinator:
             # OIDC Core section 12.2: another identity came back. Nothing of it is used.
             self._note_answer(session.key)
             self._metrics.refreshed("identity_mismatch")
-            log.error("refresh_identity_mismatch", check=error.check, session=session.key[:16])
+            log.error(
+                "refresh_identity_mismatch", check=error.check, session=public_id(session.key)
+            )
             await self._ender.end(session, "identity_mismatch")
             raise GrantRejected("the refreshed ID token is not valid") from error
         except OpError as error:
@@ -249,7 +252,7 @@ class RefreshCoordinator:
         if ended is None:
             return await self._load(session.key)
         self._metrics.refreshed("rejected")
-        log.info("refresh_rejected", session=session.key[:16])
+        log.info("refresh_rejected", session=public_id(session.key))
         raise GrantRejected("invalid_grant")
 
     def _note_answer(self, key: str) -> None:
@@ -264,7 +267,9 @@ class RefreshCoordinator:
         )
         self._session_backoff.failed(key, retry_after=error.asked_seconds)
         self._breaker.failed(attempt, asked_seconds=error.asked_seconds)
-        log.warning("refresh_failed", code=error.code, detail=error.log_detail, session=key[:16])
+        log.warning(
+            "refresh_failed", code=error.code, detail=error.log_detail, session=public_id(key)
+        )
 
     def _updated(self, session: Session, refreshed: Refreshed) -> Session:
         return dataclasses.replace(

@@ -7,6 +7,7 @@ import structlog
 from bff.model import Session, Tokens
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_party import RelyingParty
+from bff.sessions.public_id import public_id
 from bff.sessions.sessions import Sessions
 
 log = structlog.get_logger("bff.tokens")
@@ -60,7 +61,7 @@ class SessionEnder:
         if ended is None:
             return None
         self._metrics.session_ended(reason)
-        log.info("session_ended", reason=reason, session=ended.key[:16])
+        log.info("session_ended", reason=reason, session=public_id(ended.key))
         if self._revoke and revoke:
             self._start_revocation(ended.tokens)
         return ended

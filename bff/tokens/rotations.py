@@ -22,6 +22,7 @@ import structlog
 from bff.clock import Clock
 from bff.errors import StoreUnavailable
 from bff.model import Session
+from bff.sessions.public_id import public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
 
@@ -102,7 +103,9 @@ class Rotations:
         _, known = self._written.get(loaded.key, (0.0, loaded))
         if not _is_older(loaded, known):
             return loaded
-        log.warning("rotation_restored", session=loaded.key[:16], found_version=loaded.version)
+        log.warning(
+            "rotation_restored", session=public_id(loaded.key), found_version=loaded.version
+        )
         again = dataclasses.replace(known, version=loaded.version)
         written = await self._sessions.replace(again)
         if written is not None:

@@ -162,7 +162,7 @@ async def test_a_silent_stream_is_kept_open_by_comments() -> None:
         )
         target, fields = parse_target(b"/bff/events"), ScannedFields({}, [])
         identity = RequestIdentity("request", ())
-        local = Local("events", target, fields, identity, session.key, session)
+        local = Local("events", "/bff/events", target, fields, identity, session.key, session)
 
         async def answer_with_events(request: web.Request) -> web.StreamResponse:
             return await often(request, local)

@@ -22,6 +22,7 @@ VALID: Tables = {
     "spa": {},
     "csrf": {},
     "log": {},
+    "access_log": {},
     "routes": {"path": '"/api/"', "upstream": '"http://127.0.0.1:9000/v1/"'},
 }
 
