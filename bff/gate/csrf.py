@@ -3,6 +3,10 @@ cross-origin script can set without a preflight, which is never granted.
 
 A missing layer is not a pass: in `same-origin` mode one of the first two must be there and right,
 and a state-changing request never goes without the header.
+
+`Origin: null` says nothing by itself: a browser sends it for a page that may not tell where it is
+(`Referrer-Policy: no-referrer`) as well as for a sandboxed frame of any site. Beside
+`Sec-Fetch-Site: same-origin`, which no script can write, it is the former (Fetch standard, 3.2).
 """
 
 from dataclasses import dataclass
@@ -16,6 +20,8 @@ from bff.errors import (
 )
 from bff.gate.head import ScannedFields
 from bff.gate.routes import SAFE_METHODS, CsrfMode
+
+_UNTOLD = b"null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class CsrfGuard:
                 return CrossSiteRequest()
         origins = fields.values(b"origin")
         for origin in origins:
-            if origin != self.origin:
+            if origin != self.origin and not (origin == _UNTOLD and sites):
                 return ForeignOrigin()
         if mode is CsrfMode.HEADER or method not in SAFE_METHODS:
             if fields.values(self.header_name) != [self.header_value]:
@@ -45,7 +51,11 @@ class CsrfGuard:
 
     def handshake_refusal(self, fields: ScannedFields) -> CsrfRefused | None:
         """The same for a WebSocket handshake, on which a script can set no header: Origin, which
-        every browser sends, must be there and ours (RFC 6455 section 10.2)."""
-        if not fields.values(b"origin"):
+        every browser sends, must be there and ours (RFC 6455 section 10.2). No referrer policy
+        changes it there, so that `null` can only be another origin's."""
+        origins = fields.values(b"origin")
+        if not origins:
             return OriginUnknown()
+        if _UNTOLD in origins:
+            return ForeignOrigin()
         return self.refusal(fields, "GET", CsrfMode.SAME_ORIGIN)

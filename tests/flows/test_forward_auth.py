@@ -114,6 +114,8 @@ async def test_a_request_that_may_pass_comes_with_what_the_proxy_copies() -> Non
         said = await asker.ask("/api/x", "POST", {"X-Request-ID": "one-of-the-proxy"})
         assert said.headers["X-Request-ID"] == "one-of-the-proxy"
         assert "Cookie" not in said.headers
+        untold = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
+        assert (await asker.ask("/api/x", "POST", untold)).status == 204
         said = await asker.ask("/api/public/x", cookie="none=1")
         assert (said.status, "Authorization" in said.headers) == (204, False)
         wide = f"wide=é; bff={asker.browser.cookies.get('bff')}"
@@ -178,6 +180,7 @@ REFUSED: list[tuple[str, dict[str, str], int, str]] = [
     ("no CSRF header", {"X-CSRF": ""}, 403, "csrf_header_missing"),
     ("another site", {"Sec-Fetch-Site": "same-site"}, 403, "csrf_cross_site"),
     ("another origin", {"Origin": "https://evil.example"}, 403, "csrf_foreign_origin"),
+    ("an origin that is not told", {"Origin": "null"}, 403, "csrf_foreign_origin"),
     ("another host", {"Host": "evil.example"}, 421, "misdirected_host"),
     ("another host, forwarded", {"X-Forwarded-Host": "evil.example"}, 421, "misdirected_host"),
     ("no such route", {"X-Forwarded-Uri": "/apix"}, 404, "not_found"),

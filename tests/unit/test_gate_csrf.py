@@ -49,13 +49,37 @@ def test_every_other_site_is_refused_even_with_the_header(
         b"https://app.example:444",
         b"https://app.example.evil",
         b"https://app.example/",
-        b"null",
+        b"NULL",
         b"",
     ],
 )
 @pytest.mark.parametrize("mode", list(CsrfMode))
 def test_every_other_origin_is_refused_even_with_the_header(origin: bytes, mode: CsrfMode) -> None:
     assert refusal([(b"Origin", origin), SAME, HEADER], "POST", mode) is ForeignOrigin
+
+
+@pytest.mark.rule("CS-03")
+@pytest.mark.parametrize("mode", list(CsrfMode))
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_a_null_origin_passes_beside_a_same_origin_site_only(mode: CsrfMode, method: str) -> None:
+    """Firefox and WebKit send it for `mode: "same-origin"` under `Referrer-Policy: no-referrer`."""
+    null = (b"Origin", b"null")
+    assert refusal([null, SAME, HEADER], method, mode) is None
+    assert refusal([null, HEADER], method, mode) is ForeignOrigin
+    for site in (b"none", b"same-site", b"cross-site", b""):
+        assert refusal([null, (b"Sec-Fetch-Site", site), HEADER], method, mode) is not None
+    assert refusal([null, SAME, (b"Origin", b"https://evil.example"), HEADER], method, mode)
+
+
+@pytest.mark.rule("CS-07")
+def test_a_handshake_of_a_null_origin_is_refused_whatever_its_site() -> None:
+    for fields in (
+        [(b"Origin", b"null"), SAME],
+        [(b"Origin", b"null")],
+        [OURS, (b"Origin", b"null"), SAME],
+    ):
+        assert isinstance(GUARD.handshake_refusal(scan(fields)), ForeignOrigin)
+    assert GUARD.handshake_refusal(scan([OURS, SAME])) is None
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
