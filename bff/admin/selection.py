@@ -33,6 +33,35 @@ class Selection:
     issuer: str
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of all sessions, by their ids: at most `limit`, those that come after `after`."""
+
+    limit: int
+    after: str
+
+
+ON_A_PAGE = 100
+MOST_ON_A_PAGE = 1000
+
+
+def parse_page(parameters: Collection[tuple[str, str]]) -> Page | None:
+    """The page that decoded query parameters name, if they select no sessions otherwise.
+
+    Raises:
+        BadRequest: a parameter is doubled or empty, or the limit none from 1 to 1000.
+    """
+    given = dict(parameters)
+    if given.keys() - {"limit", "after"}:
+        return None
+    if len(given) != len(parameters) or not all(given.values()):
+        raise BadRequest("a parameter is given twice or empty")
+    limit = given.get("limit", str(ON_A_PAGE))
+    if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:5]) <= MOST_ON_A_PAGE):
+        raise BadRequest(f"limit must be from 1 to {MOST_ON_A_PAGE}")
+    return Page(int(limit), given.get("after", ""))
+
+
 def parse_selection(
     parameters: Collection[tuple[str, str]], *, allowed: Collection[By], default_issuer: str
 ) -> Selection:

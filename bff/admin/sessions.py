@@ -5,14 +5,24 @@ as a session id.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import heapq
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
+from structlog.contextvars import bound_contextvars
 
 from bff.admin.browsers import require_no_browser, require_own_host
-from bff.admin.selection import TO_END, TO_LIST, By, Selection, parse_selection
+from bff.admin.selection import (
+    TO_END,
+    TO_LIST,
+    By,
+    Page,
+    Selection,
+    parse_page,
+    parse_selection,
+)
 from bff.clock import Clock
 from bff.model import Session
 from bff.sessions.public_id import public_id
@@ -24,6 +34,8 @@ log = structlog.get_logger("bff.audit")
 ENDED_BY_ADMIN = "admin"
 ENDED_AT_ONCE = 16
 PASSES_AT_MOST = 5
+ACTOR = "X-BFF-Actor"  # what a tool says of its user; the listener authenticates nobody
+LONGEST_ACTOR = 100
 
 Scan = Callable[[], AsyncIterator[tuple[str, ...]]]
 
@@ -56,24 +68,45 @@ class AdminSessions:
         self._settings = settings
 
     async def show(self, request: web.BaseRequest) -> web.Response:
-        """`GET`: those selected, the oldest first. Changes nothing."""
+        """`GET`: those selected, the oldest first; without a selector a page of all, by their ids,
+        and `after`, where the next one begins, if there is one. Changes nothing."""
+        self._require_administrator(request)
+        page = parse_page(list(request.query.items()))
+        if page is not None:
+            return await self._show_page(page)
         selection = self._selection(request, TO_LIST)
         found = await self._selected(selection)
         return web.json_response({"sessions": [self._about(session) for session in found]})
 
     async def end(self, request: web.BaseRequest) -> web.Response:
         """`DELETE`: end those selected. A repetition finds nothing left and is no error."""
+        self._require_administrator(request)
         selection = self._selection(request, TO_END)
-        if selection.by is By.ALL:
-            ended = await self._end_everybody()
-        else:
-            ended = await self._end(await self._selected(selection))
-        log.warning("sessions_ended_by_admin", by=selection.by.value, ended=ended)
+        with bound_contextvars(actor=actor_of(request)):  # in the line of each session as well
+            if selection.by is By.ALL:
+                ended = await self._end_everybody()
+            else:
+                ended = await self._end(await self._selected(selection))
+            log.warning("sessions_ended_by_admin", by=selection.by.value, ended=ended)
         return web.json_response({"ended": ended})
 
-    def _selection(self, request: web.BaseRequest, allowed: frozenset[By]) -> Selection:
+    async def _show_page(self, page: Page) -> web.Response:
+        """By their ids, for the store has no order, and ids stay what they are."""
+        keys: dict[str, str] = {}
+        async for batch in self._scan():
+            keys.update((public_id(key), key) for key in batch)
+            keys = {one: keys[one] for one in _next_ids(keys, page)}
+        ids = _next_ids(keys, page)
+        found = [await self._sessions.load_fresh(keys[one]) for one in ids[: page.limit]]
+        shown = [self._about(session) for session in found if session is not None]
+        after = {"after": ids[page.limit - 1]} if len(ids) > page.limit else {}
+        return web.json_response({"sessions": shown, **after})
+
+    def _require_administrator(self, request: web.BaseRequest) -> None:
         require_no_browser(list(request.headers))
         require_own_host(request.headers.getall("Host", []), self._settings.own_name)
+
+    def _selection(self, request: web.BaseRequest, allowed: frozenset[By]) -> Selection:
         return parse_selection(
             list(request.query.items()), allowed=allowed, default_issuer=self._settings.issuer
         )
@@ -138,3 +171,15 @@ class AdminSessions:
             return now
         last = session.idle_expires_at - self._settings.idle_seconds
         return min(now, max(session.created_at, last))
+
+
+def actor_of(request: web.BaseRequest) -> str:
+    """The administrator as the tool names them, and where the request comes from."""
+    named = request.headers.get(ACTOR, "")[:LONGEST_ACTOR] or "unnamed"
+    name = request.get_extra_info("peername")
+    return f"{named} at {name[0]}" if isinstance(name, tuple) else f"{named} at a Unix socket"
+
+
+def _next_ids(ids: Iterable[str], page: Page) -> list[str]:
+    """One more than fits on the page, so that it is known whether there is another."""
+    return heapq.nsmallest(page.limit + 1, (one for one in ids if one > page.after))

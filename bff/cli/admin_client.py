@@ -1,6 +1,7 @@
 """Asks the admin listener of a running gateway, as its configuration says where that is."""
 
 import asyncio
+import getpass
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from bff.admin.sessions import ACTOR
 from bff.app.listening import UNIX, host_and_port
+from bff.observability.reasons import reason_of
 
 CONNECT_SECONDS = 5.0
 # Ending everybody at a large installation takes a while.
@@ -40,7 +43,7 @@ async def ask_admin(
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
-            http.request(method, url, allow_redirects=False) as answer,
+            http.request(method, url, headers=_headers(), allow_redirects=False) as answer,
         ):
             return await _read(answer, address)
     except aiohttp.ClientConnectorError as error:
@@ -50,7 +53,16 @@ async def ask_admin(
             f"no gateway answers at {address} (server.admin_listen): {reason}; is it running?"
         ) from None
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise AdminFailed(f"{address} did not answer as asked: {type(error).__name__}") from None
+        raise AdminFailed(f"{address} did not answer as asked: {reason_of(error)}") from None
+
+
+def _headers() -> dict[str, str]:
+    """This machine's user, for the log of the gateway: of `sudo`, the one that called it."""
+    try:
+        user = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in many containers
+        user = f"uid {os.getuid()}"
+    return {ACTOR: user if user.isascii() and user.isprintable() else repr(user)}
 
 
 async def _read(answer: aiohttp.ClientResponse, address: str) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """What is allowed but deserves a second look: in the settings, and in what the OP offers. Pure."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from bff.cli.verdict import Mark, Verdict
+from bff.config.guessable import guessable_secrets, is_for_this_machine
+from bff.config.problems import dotted
 from bff.config.settings import Settings
 from bff.config.urls import is_loopback
 from bff.oidc.metadata import ProviderMetadata
@@ -13,9 +14,12 @@ from bff.sessions.redis_url import parse_redis_url
 def on_settings(settings: Settings) -> Iterator[Verdict]:
     """Warnings that need no question to anybody."""
     server, session = settings.server, settings.session
-    is_local = is_loopback(urlsplit(server.public_url).hostname or "")
+    is_local = is_for_this_machine(settings)
     if is_local:
         yield _warning("server", "public_url is loopback: only this machine can log in")
+        for fault in guessable_secrets(settings):
+            section, key = dotted(fault.path).split(".", 1)
+            yield _warning(section, f"{key} {fault.message}; refused unless public_url is loopback")
     if any(network.prefixlen == 0 for network in server.trusted_proxies):
         yield _warning("server", "trusted_proxies holds every address: anyone may forge theirs")
     if server.is_https and not server.trusted_proxies and not server.listen.startswith("unix:"):

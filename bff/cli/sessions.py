@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from bff.admin.selection import MOST_ON_A_PAGE, ON_A_PAGE
 from bff.cli.admin_client import AdminFailed, ask_admin_now
 from bff.cli.options import config_option
 from bff.config import Settings
@@ -39,18 +40,44 @@ def sessions() -> None:
 @by_sid
 @by_id
 @of_issuer
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MOST_ON_A_PAGE),
+    default=ON_A_PAGE,
+    show_default=True,
+    help="At most so many, where no user or session is named.",
+)
+@click.option("--after", help="Go on behind this id, where an earlier list was cut.")
 @as_json
-def list_sessions(settings: Settings, /, *, as_json: bool, **selectors: str | None) -> None:
-    """Show sessions: who, since when, from what program."""
-    parameters = _parameters(selectors)
+def list_sessions(
+    settings: Settings,
+    /,
+    *,
+    limit: int,
+    after: str | None,
+    as_json: bool,
+    **selectors: str | None,
+) -> None:
+    """Show sessions: who, since when, from what program. All of them, a page at a time, unless a
+    user or a session is named."""
+    if any(value is not None for value in selectors.values()):
+        if after is not None:
+            raise click.UsageError("--after goes with the list of all.")
+        parameters = _parameters(selectors)
+    else:
+        parameters = {"limit": str(limit), **({"after": after} if after else {})}
     answer = _ask(settings, "GET", parameters)
-    found = answer.get("sessions", [])
+    found, after = answer.get("sessions", []), answer.get("after")
     if as_json:
-        click.echo(json.dumps({"sessions": found}, indent=2).replace("\x7f", "\\u007f"))
+        rest = {} if after is None else {"after": after}
+        shown = json.dumps({"sessions": found, **rest}, indent=2)
+        click.echo(shown.replace("\x7f", "\\u007f"))
     elif found:
         click.echo(table([COLUMNS, *map(_row, found)]))
     else:
         click.echo("No session.")
+    if after is not None and not as_json:
+        click.echo(f"There are more: --after {printable(str(after))}", err=True)
 
 
 @sessions.command()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from bff.config.canonical import is_within
+from bff.config.guessable import guessable_secrets, is_for_this_machine
 from bff.config.problems import Fault
 from bff.config.routes import RouteSettings
 from bff.config.settings import Settings
@@ -74,6 +75,14 @@ def each_secret_has_one_purpose(settings: Settings) -> Iterator[Fault]:
         url = settings.session.store.get_secret_value()
         if not settings.session.is_in_memory and sealing & {*parse_redis_url(url).passwords}:
             yield Fault(("session", "store"), "has one of session.secrets as its password")
+
+
+def no_secret_is_guessable(settings: Settings) -> Iterator[Fault]:
+    is_local = False
+    with suppress(AttributeError):
+        is_local = is_for_this_machine(settings)
+    if not is_local:  # there, `bff check` and each start warn of it
+        yield from guessable_secrets(settings)
 
 
 def logout_returns_to_a_page(settings: Settings) -> Iterator[Fault]:
@@ -148,6 +157,7 @@ RULES: tuple[Callable[[Settings], Iterator[Fault]], ...] = (
     idle_within_absolute,
     cookie_name_fits_scheme,
     each_secret_has_one_purpose,
+    no_secret_is_guessable,
     logout_returns_to_a_page,
     one_source_of_pages,
     routes_are_distinct,

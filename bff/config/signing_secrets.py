@@ -35,10 +35,15 @@ def new_secret() -> str:
     return secrets.token_urlsafe(MIN_BYTES)
 
 
-def require_strong(secret: str) -> None:
-    """Raise ValueError, with the reason, for a secret that can be guessed."""
+def require_long(secret: str) -> None:
+    """Raise ValueError, with the reason, for a secret that is too short to make keys of."""
     if len(secret.encode()) < MIN_BYTES:
         raise ValueError(f"must have at least {MIN_BYTES} bytes; create one with `bff keygen`")
+
+
+def require_strong(secret: str) -> None:
+    """Raise ValueError, with the reason, for a secret that can be guessed."""
+    require_long(secret)
     if _is_guessable(secret):
         raise ValueError("looks guessable or like a placeholder; create one with `bff keygen`")
 

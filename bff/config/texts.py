@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, SecretStr, WithJsonSchema
 
-from bff.config.signing_secrets import require_strong, require_unguessed
+from bff.config.signing_secrets import require_long
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
@@ -57,14 +57,14 @@ def require_some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _require_unguessed_secret(secret: SecretStr) -> SecretStr:
+# Whether they can be guessed is judged together with `public_url`: see `bff.config.guessable`.
+def _require_given_secret(secret: SecretStr) -> SecretStr:
     require_text(secret.get_secret_value())
-    require_unguessed(secret.get_secret_value())
     return secret
 
 
-def _require_strong_secret(secret: SecretStr) -> SecretStr:
-    require_strong(secret.get_secret_value())
+def _require_long_secret(secret: SecretStr) -> SecretStr:
+    require_long(secret.get_secret_value())
     return secret
 
 
@@ -75,5 +75,5 @@ Token = Annotated[str, AfterValidator(require_token)]
 FieldValue = Annotated[str, AfterValidator(require_field_value)]
 Scope = Annotated[str, AfterValidator(require_scope)]
 CookieName = Annotated[str, AfterValidator(require_cookie_name)]
-GivenSecret = Annotated[SecretStr, AfterValidator(_require_unguessed_secret), _SECRET_SCHEMA]
-StrongSecret = Annotated[SecretStr, AfterValidator(_require_strong_secret), _SECRET_SCHEMA]
+GivenSecret = Annotated[SecretStr, AfterValidator(_require_given_secret), _SECRET_SCHEMA]
+StrongSecret = Annotated[SecretStr, AfterValidator(_require_long_secret), _SECRET_SCHEMA]

@@ -73,6 +73,36 @@ async def test_everybody_is_ended_in_one_command(tmp_path: Path) -> None:
         assert (again.code, again.out) == (DONE, "No session.\n")
 
 
+async def test_without_arguments_all_are_listed_a_page_at_a_time(tmp_path: Path) -> None:
+    """Each once, whatever the size of a page; what is left is said beside the table."""
+    async with logged_in(tmp_path):
+        everybody = await sessions(tmp_path, "list")
+        assert (everybody.code, everybody.err) == (DONE, "")
+        rows = everybody.out.splitlines()[1:]
+        assert sorted(row.split()[1] for row in rows) == ["alice", "bob"]
+        first = await sessions(tmp_path, "list", "--limit", "1")
+        after = first.out.splitlines()[1].split()[0]
+        assert first.err == f"There are more: --after {after}\n"
+        second = await sessions(tmp_path, "list", "--limit", "1", "--after", after, "--json")
+        assert second.err == ""
+        document = json.loads(second.out)
+        assert document.keys() == {"sessions"}
+        assert [after, document["sessions"][0]["id"]] == [row.split()[0] for row in rows]
+
+
+async def test_the_log_says_which_administrator_ended_a_session(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the line of the command and in that of each session."""
+    async with logged_in(tmp_path):
+        await bff("sessions", "revoke", "--sub", "alice", cwd=tmp_path, SUDO_USER="carol")
+    written = capsys.readouterr()
+    lines = (written.out + written.err).splitlines()
+    for event in ("sessions_ended_by_admin", "session_ended "):
+        [line] = [line for line in lines if event in line]
+        assert "carol at 127.0.0.1" in line
+
+
 async def test_programs_get_json(tmp_path: Path) -> None:
     async with logged_in(tmp_path):
         listed = json.loads((await sessions(tmp_path, "list", "--sub", "alice", "--json")).out)
@@ -85,7 +115,9 @@ async def test_programs_get_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("list",),
+        ("list", "--issuer", "https://op.example"),
+        ("list", "--limit", "0"),
+        ("list", "--sub", "alice", "--after", "x"),
         ("revoke",),
         ("list", "--all"),
         ("list", "--sub", ""),

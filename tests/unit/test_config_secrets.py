@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bff.config.guessable import guessable_secrets
+from bff.config.problems import dotted
 from bff.config.signing_secrets import MIN_BYTES, new_secret, require_strong, require_unguessed
-from tests.unit.config_files import SECRET, problems, toml
+from tests.unit.config_files import SECRET, loaded, problems, toml
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,6 +122,36 @@ def test_a_placeholder_is_refused_wherever_a_secret_belongs(tmp_path: Path, secr
         [problem] = problems(tmp_path, text)
         assert problem.key == key
         assert secret not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "public_url", ["http://localhost:8080", "http://127.0.0.1:8080", "https://[::1]"]
+)
+@pytest.mark.parametrize("secret", ["secret", "my-spa-client-secret", "a-secret-for-my-dev"])
+def test_on_loopback_a_placeholder_is_a_warning(
+    tmp_path: Path, secret: str, public_url: str
+) -> None:
+    """Where only one machine gets in, an example may be tried as it is; but it is said."""
+    changes = {
+        "server": {"public_url": f'"{public_url}"'},
+        "oidc": {"client_secret": f'"{secret}"'},
+        "session": {"secrets": '["my-super-secret-session-key-for-dev"]'},
+    }
+    settings = loaded(tmp_path, toml(changes))
+    warned = [dotted(fault.path) for fault in guessable_secrets(settings)]
+    assert warned == ["oidc.client_secret", "session.secrets[0]"]
+    changes["server"] = {}
+    assert [problem.key for problem in problems(tmp_path, toml(changes))] == warned
+
+
+def test_on_loopback_a_session_secret_is_long_all_the_same(tmp_path: Path) -> None:
+    """Keys are made of it."""
+    changes = {
+        "server": {"public_url": '"http://localhost:8080"'},
+        "session": {"secrets": '["secret"]'},
+    }
+    [problem] = problems(tmp_path, toml(changes))
+    assert problem.key == "session.secrets[0]"
 
 
 @pytest.mark.rule("OP-07")
