@@ -8,6 +8,8 @@ What an operator needs to know goes into `log_detail`, which is logged and never
 from enum import StrEnum
 from typing import ClassVar
 
+from bff.model import Tokens
+
 
 class Source(StrEnum):
     """Whose fault it is."""
@@ -275,7 +277,8 @@ class CodeRejected(LoginError):
 
 
 class IdTokenInvalid(LoginError):
-    """A check of OIDC Core section 3.1.3.7 failed. `check` names it, for the log and for tests."""
+    """A check of OIDC Core section 3.1.3.7 failed. `check` names it, for the log and for tests.
+    `tokens` are those that came with a refreshed ID token, to be revoked."""
 
     status = 502
     code = "id_token_invalid"
@@ -283,9 +286,10 @@ class IdTokenInvalid(LoginError):
     source = Source.OP
     log_level = "error"
 
-    def __init__(self, check: str, log_detail: str = "") -> None:
+    def __init__(self, check: str, log_detail: str = "", *, tokens: Tokens | None = None) -> None:
         super().__init__(f"{check}: {log_detail}" if log_detail else check)
         self.check = check
+        self.tokens = tokens
 
 
 class StepUpNotMet(LoginError):
@@ -327,6 +331,26 @@ class OpAnswerMalformed(OpError):
     title = "The login service sent an answer that cannot be used."
 
     def __init__(self, log_detail: str = "", *, retry_after: int | None = 5) -> None:
+        super().__init__(log_detail, retry_after=retry_after)
+
+
+class AccessTokenUnusable(OpAnswerMalformed):
+    """The answer to a refresh holds a new refresh token and no access token that can be used.
+    `tokens` are the old ones with that refresh token, which exists nowhere else."""
+
+    def __init__(self, log_detail: str, tokens: Tokens) -> None:
+        super().__init__(log_detail)
+        self.tokens = tokens
+
+
+class RefreshRefused(OpAnswerMalformed):
+    """A 4xx to a refresh whose error is none of those that RFC 6749 section 5.2 has for a dead
+    grant. Said once it may pass; an OP that says it again and again means the grant."""
+
+    code = "op_refresh_refused"
+    title = "The login service refuses to renew the session at the moment."
+
+    def __init__(self, log_detail: str = "", *, retry_after: int | None = 10) -> None:
         super().__init__(log_detail, retry_after=retry_after)
 
 

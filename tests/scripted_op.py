@@ -188,6 +188,10 @@ class ScriptedOp:
 
     def id_token(self, **changes: object) -> str:
         """Signed with the first key. A None removes a claim."""
+        return self.keys[0].sign(self.id_token_claims(**changes))
+
+    def id_token_claims(self, **changes: object) -> dict[str, object]:
+        """What an ID token says. A None removes a claim."""
         now = int(self.clock.now())
         claims: dict[str, object] = {
             "iss": self.issuer,
@@ -199,7 +203,7 @@ class ScriptedOp:
             **self.id_token_changes,
             **changes,
         }
-        return self.keys[0].sign({k: v for k, v in claims.items() if v is not None})
+        return {name: value for name, value in claims.items() if value is not None}
 
     def token_answer(self) -> Answer:
         self.refresh_token_number += 1

@@ -18,7 +18,7 @@ from yarl import URL
 from bff.clock import Clock
 from bff.errors import OpAnswerMalformed, OpUnavailable
 from bff.oidc.retry_after import retry_after_seconds
-from bff.oidc.strict_json import JsonRefused, parse_json
+from bff.oidc.strict_json import NOT_JSON, JsonRefused, parse_json
 
 MAX_BODY_BYTES = 1024 * 1024
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -30,7 +30,8 @@ GZIP = 31  # zlib's name for "gzip framing, largest window"
 
 @dataclass(frozen=True, slots=True)
 class OpAnswer:
-    """A complete answer below 500. `document` is None when the body is empty or not JSON."""
+    """A complete answer below 500. `document` is None when the body is empty, and `NOT_JSON` when
+    it is something else than JSON."""
 
     status: int
     document: object | None = field(default=None, repr=False)
@@ -175,7 +176,9 @@ def _decoded(name: str, response: aiohttp.ClientResponse, body: bytes, max_bytes
 
 
 def _parsed(body: bytes) -> object | None:
+    if not body:
+        return None
     try:
         return parse_json(body)
     except JsonRefused:
-        return None
+        return NOT_JSON

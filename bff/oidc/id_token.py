@@ -17,8 +17,8 @@ from bff.oidc.signed_jwt import VerifiedJwt
 MAX_LOGIN_AGE_SECONDS = 600
 ID_TOKEN_TYP: frozenset[str | None] = frozenset({None, "jwt"})  # RFC 8725 section 3.11
 
-# Checks that say "too old or too early", not "somebody else".
-TIME_CHECKS = frozenset({"exp", "nbf", "iat"})
+# Checks that say "of no use", not "somebody else".
+CHECKS_OF_USE = frozenset({"exp", "nbf", "iat", "sid", "acr", "auth_time"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ def verify_refreshed_id_token(
     """The user in the ID token of a refresh, who is the one of `session`.
 
     Raises:
-        IdTokenInvalid: a check in `TIME_CHECKS` means that the token is no use, any other that it
-            contradicts the session.
+        IdTokenInvalid: a check in `CHECKS_OF_USE` means that the token is no use, any other that
+            it contradicts the session.
     """
     require_same_end_user(jwt.claims, rules, session, nonce)
     _require("at_hash", _is_bound_to(access_token, jwt.claims, jwt.alg))

@@ -1,5 +1,8 @@
-"""The OP's keys over the wire: kept an hour, renewed once when a signature names a key we do not
-have (OIDC Core section 10.1.1), at most every ten seconds whatever arrives.
+"""The OP's keys over the wire: kept an hour, renewed once when a signature does not fit any of them
+(OIDC Core section 10.1.1), at most every ten seconds whatever arrives.
+
+Some OPs make a new key under the `kid` of the old one, so a bad signature of a known key is a
+reason to look again, as an unknown `kid` is.
 """
 
 from bff.clock import Clock
@@ -27,7 +30,7 @@ class KeySource:
         return await self._cached.get()
 
     async def verify(self, jwt: UnverifiedJwt) -> VerifiedJwt:
-        """Verify with the keys we have and, if the OP may have rotated them, once more.
+        """Verify with the keys we have and, where none of them fits, with those of today.
 
         Raises:
             JwtRefused: the signature is not one of the OP's.
@@ -35,10 +38,8 @@ class KeySource:
         """
         try:
             return verify_signature(jwt, await self._cached.get())
-        except JwtRefused as refused:
-            if not _may_be_rotation(refused, jwt):
-                raise
-        return verify_signature(jwt, await self._renewed())
+        except JwtRefused:
+            return verify_signature(jwt, await self._renewed())
 
     async def close(self) -> None:
         await self._cached.close()
@@ -55,8 +56,3 @@ class KeySource:
         metadata = await self._discovery.metadata()
         answer = await self._http.get("jwks", metadata.jwks_uri)
         return process_jwks(answer.status, answer.document)
-
-
-def _may_be_rotation(refused: JwtRefused, jwt: UnverifiedJwt) -> bool:
-    """An unknown `kid`, or none at all: then the key we tried may be the old one."""
-    return refused.check == "key_unknown" or jwt.kid is None

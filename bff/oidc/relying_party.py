@@ -10,7 +10,7 @@ from dataclasses import replace
 import structlog
 
 from bff.clock import Clock
-from bff.errors import GrantRejected, IssuerMismatch, OpError
+from bff.errors import GrantRejected, IdTokenInvalid, IssuerMismatch, OpError
 from bff.model import LoginTransaction, Session, Tokens
 from bff.oidc.authorization import AuthorizationRequest, LoginRequest, authorization_request
 from bff.oidc.callback import AuthorizationResponse, require_issuer
@@ -142,7 +142,8 @@ class RelyingParty:
 
         Raises:
             GrantRejected: the grant is dead: `invalid_grant`, no refresh token, or another OP's.
-            IdTokenInvalid: the new ID token contradicts the session.
+            IdTokenInvalid: the new ID token contradicts the session; its `tokens` came with it.
+            AccessTokenUnusable: only the new refresh token can be used.
             OpError: the session is untouched as far as anybody knows.
         """
         old = session.tokens
@@ -156,7 +157,10 @@ class RelyingParty:
         )
         if tokens.id_token == old.id_token:
             return unchanged
-        user = await self._id_tokens.refreshed(tokens, session)
+        try:
+            user = await self._id_tokens.refreshed(tokens, session)
+        except IdTokenInvalid as invalid:
+            raise IdTokenInvalid(invalid.check, tokens=tokens) from None
         if user is None:
             return unchanged
         # OIDC Core section 12.2: auth_time stays that of the login, whatever the OP writes.

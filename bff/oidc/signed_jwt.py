@@ -76,6 +76,16 @@ def parse_jwt(
     return UnverifiedJwt(alg, kid, claims, signing_input, signature)
 
 
+def stated_claims(text: str) -> Mapping[str, object] | None:
+    """What a JWT says that may be of any type and algorithm; None when that cannot be read. To
+    refuse by, never to accept."""
+    segments = text.split(".") if len(text) <= MAX_JWT_CHARS and text.isascii() else []
+    try:
+        return _json_object(_decoded(segments[1]), "payload") if len(segments) == 3 else None
+    except JwtRefused:
+        return None
+
+
 def verify_signature(jwt: UnverifiedJwt, keys: ProviderKeys) -> VerifiedJwt:
     """The claims as signed by the OP.
 

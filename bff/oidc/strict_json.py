@@ -9,6 +9,9 @@ import math
 
 MAX_DEPTH = 32
 
+# Stands for a document that was refused, where an empty one is None.
+NOT_JSON: object = object()
+
 
 class JsonRefused(ValueError):
     """Not JSON, or JSON with more than one possible reading. The text never quotes the input."""

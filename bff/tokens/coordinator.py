@@ -16,15 +16,17 @@ import structlog
 
 from bff.clock import Clock
 from bff.errors import (
+    AccessTokenUnusable,
     ClientRejected,
     GrantRejected,
     IdTokenInvalid,
     OpError,
     OpUnavailable,
+    RefreshRefused,
     StoreUnavailable,
 )
 from bff.limits.limiter import Limiter
-from bff.model import Session
+from bff.model import Session, Tokens
 from bff.observability.metrics import Metrics
 from bff.oidc.identity import Refreshed
 from bff.oidc.relying_party import RelyingParty
@@ -38,6 +40,7 @@ from bff.tokens.claims import ClaimAllowList
 from bff.tokens.due import RefreshPolicy
 from bff.tokens.ending import SessionEnder
 from bff.tokens.lease import ChangeWaiters, held
+from bff.tokens.refusals import SPACING_SECONDS, Refusals
 from bff.tokens.rotations import Rotations
 from bff.tokens.single_flight import SingleFlight
 
@@ -84,6 +87,7 @@ class RefreshCoordinator:
         self._flights: SingleFlight[Session] = SingleFlight()
         self._session_backoff = Backoff(clock)
         self._breaker = Breaker(clock)
+        self._refusals = Refusals(clock)
         self._waiters = ChangeWaiters()
         self._calm = Calm(self._waiters.wake_all)
         self._rotations = Rotations(sessions, clock)
@@ -155,6 +159,7 @@ class RefreshCoordinator:
 
     def _on_ended(self, key: str, _reason: str) -> None:
         self._session_backoff.succeeded(key)
+        self._refusals.forget(key)
         self._waiters.wake(key)
 
     def _pause_seconds(self, key: str) -> float:
@@ -231,17 +236,27 @@ class RefreshCoordinator:
             log.error(
                 "refresh_identity_mismatch", check=error.check, session=public_id(session.key)
             )
-            await self._ender.end(session, "identity_mismatch")
+            await self._ender.end(session, "identity_mismatch", rotated=error.tokens)
             raise GrantRejected("the refreshed ID token is not valid") from error
+        except RefreshRefused as error:
+            return await self._after_refusal(session, error)
+        except AccessTokenUnusable as error:
+            self._note_failure(session.key, attempt, error)
+            await self._keep(dataclasses.replace(session, tokens=error.tokens), lease)
+            raise
         except OpError as error:
             self._note_failure(session.key, attempt, error)
             raise
         self._note_answer(session.key)
-        written = await self._rotations.keep(self._updated(session, refreshed), lease)
-        if written is None:
-            await self._logout_won(session.key, refreshed)
-            raise GrantRejected("a logout came first")
+        written = await self._keep(self._updated(session, refreshed), lease)
         self._metrics.refreshed("ok", seconds=self._clock.now() - started)
+        return written
+
+    async def _keep(self, updated: Session, lease: Lease) -> Session:
+        written = await self._rotations.keep(updated, lease)
+        if written is None:
+            await self._logout_won(updated.key, updated.tokens)
+            raise GrantRejected("a logout came first")
         return written
 
     async def _after_rejection(self, session: Session) -> Session:
@@ -255,18 +270,35 @@ class RefreshCoordinator:
         log.info("refresh_rejected", session=public_id(session.key))
         raise GrantRejected("invalid_grant")
 
+    async def _after_refusal(self, session: Session, error: RefreshRefused) -> Session:
+        """The OP is there and has said no, but not that the grant is dead. While the access token
+        is good nothing is lost by asking again; after that, what is said for good ends the session.
+        """
+        is_final = self._refusals.is_final(session, error.log_detail)
+        if is_final and self._policy.is_expired(session.tokens, self._clock.now()):
+            self._note_answer(session.key)
+            return await self._after_rejection(session)
+        self._breaker.succeeded()
+        self._session_backoff.failed(session.key, retry_after=SPACING_SECONDS)
+        self._count_failure(session.key, error)
+        raise error
+
     def _note_answer(self, key: str) -> None:
         if self._breaker.is_open:
             self._session_backoff.clear()  # they failed with the OP, and it is back
         self._session_backoff.succeeded(key)
+        self._refusals.forget(key)
         self._breaker.succeeded()
 
     def _note_failure(self, key: str, attempt: Attempt, error: OpError) -> None:
+        self._session_backoff.failed(key, retry_after=error.asked_seconds)
+        self._breaker.failed(attempt, asked_seconds=error.asked_seconds)
+        self._count_failure(key, error)
+
+    def _count_failure(self, key: str, error: OpError) -> None:
         self._metrics.refreshed(
             "client_rejected" if isinstance(error, ClientRejected) else "failed"
         )
-        self._session_backoff.failed(key, retry_after=error.asked_seconds)
-        self._breaker.failed(attempt, asked_seconds=error.asked_seconds)
         log.warning(
             "refresh_failed", code=error.code, detail=error.log_detail, session=public_id(key)
         )
@@ -280,11 +312,11 @@ class RefreshCoordinator:
             auth_time=refreshed.auth_time,
         )
 
-    async def _logout_won(self, key: str, refreshed: Refreshed) -> None:
+    async def _logout_won(self, key: str, obtained: Tokens) -> None:
         # Not when a new login came first, or may have: at many OPs it lives on the same grant, and
         # a revocation of these tokens would end that as well.
         if self._sessions.end_reason(key) not in (None, "replaced"):
-            await self._relying_party.revoke(refreshed.tokens)
+            await self._relying_party.revoke(obtained)
 
 
 def _loop_time() -> float:

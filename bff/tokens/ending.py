@@ -46,10 +46,14 @@ class SessionEnder:
         reason: str,
         *,
         revoke: bool = True,
+        rotated: Tokens | None = None,
         only_version: int | None = None,
     ) -> Session | None:
         """End a session; the ended one is returned to exactly one caller. With `only_version` not
         if its record has been written meanwhile.
+
+        `rotated` are tokens that the OP has put in the place of the session's, which are spent:
+        they are revoked instead.
 
         `revoke=False` is for tokens that are dead already, and for a session that a new login has
         replaced: many OPs revoke the whole grant, which the new session lives on.
@@ -63,7 +67,7 @@ class SessionEnder:
         self._metrics.session_ended(reason)
         log.info("session_ended", reason=reason, session=public_id(ended.key))
         if self._revoke and revoke:
-            self._start_revocation(ended.tokens)
+            self._start_revocation(rotated or ended.tokens)
         return ended
 
     async def close(self, seconds: float) -> None:

@@ -86,6 +86,10 @@ async def refreshing(process: Process, session: Session, op: RotatingOp) -> asyn
     return task
 
 
+def revoked_at(op: RotatingOp) -> list[str]:
+    return [received.form["token"] for received in op.received if received.endpoint == "revocation"]
+
+
 async def stored(process: Process, session: Session) -> Session:
     found = await process.sessions.load_fresh(session.key)
     assert found is not None, "the session is gone"
@@ -404,6 +408,9 @@ async def test_somebody_else_s_identity_ends_the_session(deployment: Deployment)
         await process.coordinator.refreshed(session)
     assert await process.sessions.load_fresh(session.key) is None
     assert process.sessions.end_reason(session.key) == "identity_mismatch"
+    # The tokens that came with it are live at the OP, the session's own is spent.
+    await until(lambda: deployment.op.current["a"] in revoked_at(deployment.op))
+    assert deployment.op.current["a"] == "rt.a.1"
 
 
 @pytest.mark.rule("SE-06")
@@ -420,8 +427,7 @@ async def test_a_logout_during_a_refresh_wins_and_its_late_tokens_are_revoked(
     with pytest.raises(GrantRejected):
         await task
     assert await first.sessions.load_fresh(session.key) is None
-    revoked = [got.form["token"] for got in deployment.op.received if got.endpoint == "revocation"]
-    assert deployment.op.current["a"] in revoked
+    assert deployment.op.current["a"] in revoked_at(deployment.op)
 
 
 # --- the OP gives way
@@ -476,6 +482,152 @@ async def test_an_outage_of_the_op_costs_few_calls_and_no_session(
         await process.coordinator.refreshed(sessions[0])  # the probe
         rest = [process.coordinator.refreshed(session) for session in sessions[1:]]
         assert {found.tokens.access_token[-1] for found in await asyncio.gather(*rest)} == {"1"}
+
+
+# What OPs answer to a dead refresh token that is not `invalid_grant`.
+REFUSALS = {
+    "Dex": Answer({"error": "invalid_request", "error_description": "gone"}, status=400),
+    "a code of its own": Answer({"error": "session_expired"}, status=403),
+    "an error with 200": Answer({"error": "bad_refresh_token"}),
+    "no JSON": Answer(b"refresh token not found", status=400),
+}
+
+
+async def refusals(process: Process, session: Session, clock: ManualClock, seconds: int) -> int:
+    """How many seconds of asking again and again it takes until the session ends; `seconds` when
+    it does not."""
+    for passed in range(seconds):
+        try:
+            with pytest.raises(OpError):
+                await process.coordinator.refreshed(session)
+        except GrantRejected:
+            return passed
+        clock.advance(1)
+    return seconds
+
+
+@pytest.mark.rule("TK-08")
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_a_refusal_that_is_said_three_times_ends_the_session(
+    op: RotatingOp, clock: ManualClock, name: str
+) -> None:
+    """Once the access token has expired, and the three are ten seconds apart. A browser that asks
+    once a second costs three calls."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        op.refuse = REFUSALS[name]
+        assert 20 <= await refusals(process, session, clock, 60) <= 22
+        assert op.count("token") == 3
+        assert await process.sessions.load_fresh(session.key) is None
+        assert process.sessions.end_reason(session.key) == "grant_rejected"
+
+
+@pytest.mark.rule("TK-08")
+async def test_a_session_outlives_any_refusal_while_its_access_token_is_good(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    """The refusals count all the same: with the token the session is over at once."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(45)  # due, not expired: there is time for two of them
+        op.refuse = REFUSALS["Dex"]
+        assert await refusals(process, session, clock, 14) == 14
+        assert await process.sessions.load_fresh(session.key) is not None
+        clock.advance(10)
+        with pytest.raises(GrantRejected):
+            await process.coordinator.refreshed(session)
+        assert op.count("token") == 3
+
+
+PASSING: dict[str, list[Answer | None]] = {
+    "twice only": [REFUSALS["Dex"], REFUSALS["Dex"], None],
+    "a success between": [REFUSALS["Dex"], REFUSALS["Dex"], None, REFUSALS["Dex"], REFUSALS["Dex"]],
+    "two kinds": [REFUSALS["Dex"], REFUSALS["no JSON"]] * 5,
+    "of what stands before the OP": [Answer(b"<html>no such service</html>", status=404)] * 9,
+    "of a firewall": [Answer({"message": "Forbidden"}, status=403)] * 9,
+    "too early": [Answer({"error": "invalid_request"}, status=425)] * 9,
+    "of the client": [Answer({"error": "unauthorized_client"}, status=400)] * 9,
+    "trouble at the OP": [Answer({"error": "server_error"}, status=400)] * 9,
+}
+
+
+@pytest.mark.rule("TK-09")
+@pytest.mark.parametrize("name", PASSING)
+async def test_what_is_no_final_refusal_ends_no_session(
+    op: RotatingOp, clock: ManualClock, name: str
+) -> None:
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        for refuse in PASSING[name]:
+            clock.advance(61)
+            op.refuse = refuse
+            if refuse is None:
+                session = await process.coordinator.refreshed(session)
+            else:
+                assert await refusals(process, session, clock, 1) == 1
+        op.refuse = None
+        clock.advance(61)
+        await process.coordinator.refreshed(session)
+
+
+@pytest.mark.rule("TK-09")
+async def test_one_user_s_dead_grant_holds_up_no_other(op: RotatingOp, clock: ManualClock) -> None:
+    """An OP that refuses a refresh token is there: the circuit breaker is not for that."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        dead = [await process.log_in(op, f"dead{number}") for number in range(9)]
+        alive = await process.log_in(op, "alive")
+        clock.advance(61)
+        op.refuse = REFUSALS["Dex"]
+        for session in dead:
+            assert await refusals(process, session, clock, 1) == 1
+        op.refuse = None
+        assert (await process.coordinator.refreshed(alive)).tokens.access_token == "at.alive.1"
+
+
+UNUSABLE: dict[str, dict[str, object]] = {
+    "an access token with a space": {"access_token": "a b"},
+    "no access token": {"access_token": None},
+    "another token type": {"token_type": "DPoP"},
+}
+
+
+@pytest.mark.rule("TK-07")
+@pytest.mark.parametrize("name", UNUSABLE)
+async def test_an_answer_that_can_not_be_used_costs_no_rotated_token(
+    op: RotatingOp, clock: ManualClock, name: str
+) -> None:
+    """Its refresh token is stored, also when the store has to be waited for, and spent next."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        op.token_changes = UNUSABLE[name]
+        with pytest.raises(OpError):
+            await process.coordinator.refreshed(session)
+        kept = await stored(process, session)
+        assert (kept.tokens.access_token, kept.tokens.refresh_token) == ("at.a.0", "rt.a.1")
+        op.token_changes = {}
+        clock.advance(30)
+        found = await process.coordinator.refreshed(session)
+        assert (found.tokens.access_token, found.tokens.refresh_token) == ("at.a.2", "rt.a.2")
+        assert op.reused == []
+
+
+@pytest.mark.rule("TK-07")
+async def test_a_logout_during_such_a_refresh_revokes_the_rotated_token(
+    deployment: Deployment,
+) -> None:
+    first, second = await deployment.process(), await deployment.process()
+    session = await first.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    deployment.op.token_changes = {"access_token": None}
+    task = await refreshing(first, session, deployment.op)
+    await second.ender.end(session.key, "logout")
+    await until(lambda: first.sessions.end_reason(session.key) == "logout")
+    deployment.op.deliver.set()
+    with pytest.raises(GrantRejected):
+        await task
+    assert deployment.op.current["a"] in revoked_at(deployment.op)
 
 
 @pytest.mark.rule("TK-09")

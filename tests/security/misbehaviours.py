@@ -157,9 +157,9 @@ def altered(op: ScriptedOp) -> str:
     return f"{header}.{b64json(claims(op, sub='root'))}.{signature}"
 
 
-def of_alg(alg: str) -> Callable[[ScriptedOp], str]:
+def of_alg(alg: str, **changes: object) -> Callable[[ScriptedOp], str]:
     def make(op: ScriptedOp) -> str:
-        return f"{b64json({'alg': alg, 'kid': 'k1'})}.{b64json(claims(op))}."
+        return f"{b64json({'alg': alg, 'kid': 'k1'})}.{b64json(claims(op, **changes))}."
 
     return make
 
@@ -265,18 +265,21 @@ def signed_with(key: SigningKey, *published: SigningKey) -> Change:
     return change
 
 
-def rotated(op: ScriptedOp) -> None:
-    """New keys are published and used after ours were fetched."""
-    op.answers["jwks"] = [
-        Answer({"keys": [ONE.jwk()]}),
-        Answer({"keys": [signing_key(kid="k2", number=2).jwk()]}),
-    ]
-    op.keys = [signing_key(kid="k2", number=2)]
+def rotated(kid: str) -> Change:
+    """A new key is published and used after ours was fetched."""
+
+    def change(op: ScriptedOp) -> None:
+        new = signing_key(kid=kid, number=2)
+        op.answers["jwks"] = [Answer({"keys": [ONE.jwk()]}), Answer({"keys": [new.jwk()]})]
+        op.keys = [new]
+
+    return change
 
 
 KEYS = {
     "unknown": Misbehaviour(signed_with(signing_key(kid="k9", number=2), ONE), ID_TOKEN),
-    "rotated": Misbehaviour(rotated, WELCOME),
+    "rotated": Misbehaviour(rotated("k2"), WELCOME),
+    "rotated under the old name": Misbehaviour(rotated("k1"), WELCOME),
     "two of one name": Misbehaviour(signed_with(ONE, TWO, ONE), ID_TOKEN),
     "two of one name, of two types": Misbehaviour(
         signed_with(ONE, signing_key("ES256"), ONE), WELCOME
@@ -321,7 +324,9 @@ TOKEN = {
     "access token a number": Misbehaviour(token(access_token=7), MALFORMED),
     "access token of 16 KB": Misbehaviour(token(access_token="a" * 16_384), WELCOME),
     "access token of 80 KB": Misbehaviour(token(access_token="a" * 81_920), MALFORMED),
-    "refresh token with a space": Misbehaviour(token(refresh_token="a b"), MALFORMED),
+    "refresh token with a space": Misbehaviour(token(refresh_token="a b"), WELCOME),
+    "refresh token with a control": Misbehaviour(token(refresh_token="a\x00b"), MALFORMED),
+    "ID token with a space": Misbehaviour(token(id_token="a b"), MALFORMED),
     "refresh token of 16 KB": Misbehaviour(token(refresh_token="r" * 16_384), WELCOME),
     "no refresh token": Misbehaviour(token(refresh_token=None), WELCOME),
     "no ID token": Misbehaviour(token(id_token=None), ID_TOKEN),
@@ -334,6 +339,37 @@ TOKEN = {
         name: Misbehaviour(answer("token", given), expected)
         for name, (given, expected) in NO_ANSWERS.items()
     },
+}
+
+# Of a refresh. The refresh token is the next one, `rt-2`, unless it is what is wrong.
+REFRESH = {
+    "access token with a control": Misbehaviour(token(access_token="a\x00b"), MALFORMED),
+    "access token missing": Misbehaviour(token(access_token=None), MALFORMED),
+    "token type DPoP": Misbehaviour(token(token_type="DPoP"), MALFORMED),
+    "refresh token with a space": Misbehaviour(token(refresh_token=" a b "), (200, "")),
+    "ID token signed by another key": Misbehaviour(made(of_another_key), (200, "")),
+    "ID token not signed": Misbehaviour(made(of_alg("none")), (200, "")),
+    "ID token encrypted": Misbehaviour(made(lambda op: op.id_token() + ".a.b"), (200, "")),
+    "ID token with a space": Misbehaviour(token(id_token="a b"), (200, "")),
+    "ID token a number": Misbehaviour(token(id_token=7), (200, "")),
+    "ID token with an odd sid": Misbehaviour(id_token(sid=7), (200, "")),
+    "keys that can not be had": Misbehaviour(
+        lambda op: (signed_with(TWO)(op), answer("jwks", Answer(status=500))(op)), (200, "")
+    ),
+    "answered with 201": Misbehaviour(
+        lambda op: op.answers.update(token=lambda _: replace(op.token_answer(), status=201)),
+        MALFORMED,
+    ),
+}
+
+# What OPs answer to a refresh token that is no longer good.
+REFUSALS = {
+    "the specification": Answer({"error": "invalid_grant"}, status=400),
+    "Dex": Answer({"error": "invalid_request"}, status=400),
+    "Hydra": Answer({"error": "token_inactive"}, status=401),
+    "glewlwyd": Answer(b"", status=400),
+    "Auth0": Answer({"error": "unauthorized"}, status=403),
+    "text": Answer(b"unknown refresh token", status=400),
 }
 
 # `expires_in` -> seconds the access token is taken to live.

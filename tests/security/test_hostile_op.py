@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.polling import until
-from tests.scripted_op import ScriptedOp, signing_key
+from tests.scripted_op import Answer, ScriptedOp, signing_key
 from tests.security import misbehaviours
 from tests.security.misbehaviours import Misbehaviour
 from tests.security.scripted_installation import (
@@ -301,8 +301,10 @@ REFRESHED = {
     "for another client": misbehaviours.id_token(aud="other-client"),
     "of another login": misbehaviours.id_token(nonce="another"),
     "for another access token": misbehaviours.id_token(at_hash="wrong"),
-    "signed by another key": misbehaviours.made(misbehaviours.of_another_key),
-    "not signed": misbehaviours.made(misbehaviours.of_alg("none")),
+    "about another user, signed by another key": misbehaviours.made(
+        lambda op: signing_key(number=2).sign(misbehaviours.claims(op, sub="bob"))
+    ),
+    "about another user, not signed": misbehaviours.made(misbehaviours.of_alg("none", sub="bob")),
 }
 
 
@@ -322,6 +324,46 @@ async def test_a_refresh_that_contradicts_the_session_ends_it(
     assert (reply.status, code_of(reply)) == (401, "session_ended")
     assert op.count("token") == 2
     await require_nobody(installation)
+
+
+@pytest.mark.rule("TK-07")
+@pytest.mark.parametrize("wrong", table(misbehaviours.REFRESH))
+async def test_an_answer_to_a_refresh_costs_neither_session_nor_rotated_token(
+    installation: ScriptedInstallation, wrong: Misbehaviour
+) -> None:
+    """Whatever is wrong with it, its refresh token is the one that is spent next."""
+    visitor, op = installation.visitor, installation.op
+    assert (await visitor.log_in()).status == 302
+    wrong.change(op)
+    installation.clock.advance(61)
+    reply = await visitor.get("/api/x")
+    assert (reply.status, code_of(reply)) == wrong.expected
+    behave(op)
+    op.id_token_changes["nonce"] = None
+    installation.clock.advance(61)
+    assert (await visitor.get("/api/x")).status == 200
+    sent = [one.form["refresh_token"] for one in op.received if "refresh_token" in one.form]
+    assert sent == ["rt-1", op.token_changes.get("refresh_token", sent[-1])]
+    assert sent[-1] != "rt-1"
+
+
+@pytest.mark.rule("TK-08")
+@pytest.mark.parametrize("given", misbehaviours.REFUSALS.values(), ids=misbehaviours.REFUSALS)
+async def test_a_dead_refresh_token_ends_the_session_in_whatever_words_it_is_said(
+    installation: ScriptedInstallation, given: Answer
+) -> None:
+    """Of an OP that means it, and so says it again: half a minute after the access token's end."""
+    visitor, op = installation.visitor, installation.op
+    assert (await visitor.log_in()).status == 302
+    op.answers["token"] = given
+    installation.clock.advance(61)
+    answers = []
+    for _ in range(31):
+        answers.append(code_of(await visitor.get("/api/x")))
+        installation.clock.advance(1)
+    assert answers[-1] in ("session_ended", "not_authenticated")
+    assert op.count("token") <= 4
+    assert await installation.sessions() == []
 
 
 @pytest.mark.rule("TK-09")

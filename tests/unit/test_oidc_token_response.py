@@ -3,6 +3,7 @@
 import pytest
 
 from bff.errors import (
+    AccessTokenUnusable,
     BffError,
     ClientRejected,
     CodeRejected,
@@ -10,12 +11,24 @@ from bff.errors import (
     OpAnswerMalformed,
     OpError,
     OpUnavailable,
+    RefreshRefused,
 )
 from bff.model import Tokens
+from bff.oidc.strict_json import NOT_JSON
 from bff.oidc.token_response import MAX_TOKEN_CHARS, Grant, process_token_response
 
 NOW = 1_700_000_000.0
 ANSWER: dict[str, object] = {"access_token": "at", "token_type": "Bearer", "expires_in": 60}
+UNUSABLE: tuple[object, ...] = (
+    7,
+    ["at"],
+    {"at": 1},
+    "a\r\nX: y",
+    "a\x00",
+    "a\x7f",
+    "ä",
+    "x" * (MAX_TOKEN_CHARS + 1),
+)
 OLD = Tokens("old-at", NOW - 60, NOW, "old-rt", NOW + 500, "old.id.token", "openid")
 
 
@@ -74,18 +87,10 @@ def test_the_token_type_is_compared_without_case(token_type: str) -> None:
         *[
             (200, {**ANSWER, name: value})
             for name in ("access_token", "refresh_token", "id_token")
-            for value in (
-                7,
-                ["at"],
-                {"at": 1},
-                "a b",
-                "a\r\nX: y",
-                "a\x00",
-                "a\x7f",
-                "ä",
-                "x" * (MAX_TOKEN_CHARS + 1),
-            )
+            for value in UNUSABLE
         ],
+        (200, {**ANSWER, "access_token": "a b"}),
+        (200, {**ANSWER, "id_token": "a b"}),
         (200, {**ANSWER, "access_token": ""}),
         (200, {**ANSWER, "access_token": None}),
         (201, ANSWER),
@@ -151,6 +156,56 @@ def test_a_refresh_takes_what_the_op_replaces() -> None:
     assert tokens == Tokens("at", NOW, NOW + 60, "new-rt", None, "n.i.t", "openid less")
 
 
+@pytest.mark.rule("TK-07")
+@pytest.mark.parametrize("token", ["a b", " ", "~", '"\\', "rt-" + "x" * 16_384])
+@pytest.mark.parametrize("grant", [Grant.CODE, Grant.REFRESH])
+def test_any_refresh_token_that_the_grammar_allows_is_taken(token: str, grant: Grant) -> None:
+    """RFC 6749 appendix A.17: it goes back to the OP and nowhere else."""
+    previous = OLD if grant is Grant.REFRESH else None
+    assert process({**ANSWER, "refresh_token": token}, grant=grant, previous=previous) == Tokens(
+        "at", NOW, NOW + 60, token, None, "old.id.token" if previous else None, "openid"
+    )
+
+
+@pytest.mark.rule("TK-07")
+@pytest.mark.parametrize("status", [200, 201])
+@pytest.mark.parametrize(
+    "members",
+    [
+        *[{"access_token": value} for value in (*UNUSABLE, "a b", "", None)],
+        *[{"token_type": value} for value in ("DPoP", None, 7)],
+    ],
+)
+def test_a_rotated_refresh_token_outlives_an_access_token_that_can_not_be_used(
+    status: int, members: dict[str, object]
+) -> None:
+    """It exists nowhere else. It counts as newer than the one it replaces."""
+    document = {**ANSWER, "refresh_token": "new-rt", "refresh_expires_in": 900, **members}
+    with pytest.raises(AccessTokenUnusable) as caught:
+        process(document, status=status, grant=Grant.REFRESH, previous=OLD)
+    assert caught.value.tokens == Tokens(
+        "old-at", NOW, NOW, "new-rt", NOW + 900, "old.id.token", "openid"
+    )
+
+
+@pytest.mark.rule("TK-07")
+@pytest.mark.parametrize("status", [302, 400, 403])
+def test_an_error_brings_no_refresh_token(status: int) -> None:
+    with pytest.raises(OpAnswerMalformed) as caught:
+        process({"refresh_token": "rt"}, status=status, grant=Grant.REFRESH, previous=OLD)
+    assert not isinstance(caught.value, AccessTokenUnusable)
+
+
+@pytest.mark.rule("TK-07")
+@pytest.mark.parametrize("name", ["refresh_token", "id_token"])
+@pytest.mark.parametrize("value", UNUSABLE)
+def test_what_a_refresh_may_leave_out_costs_nothing_when_it_can_not_be_used(
+    name: str, value: object
+) -> None:
+    tokens = process({**ANSWER, name: value}, grant=Grant.REFRESH, previous=OLD)
+    assert tokens == Tokens("at", NOW, NOW + 60, "old-rt", NOW + 500, "old.id.token", "openid")
+
+
 @pytest.mark.rule("SE-05")
 @pytest.mark.parametrize(
     ("members", "expires_at"),
@@ -192,16 +247,28 @@ C, R, S = Grant.CODE, Grant.REFRESH, Grant.CLIENT
         (400, {"error": "invalid_client"}, R, ClientRejected),
         (400, {"error": "unauthorized_client"}, R, ClientRejected),
         (401, None, R, ClientRejected),
+        (401, NOT_JSON, R, ClientRejected),
+        (401, {"error": "token_inactive"}, R, RefreshRefused),
+        (401, {"error": "token_inactive"}, C, ClientRejected),
         (400, {"error": "temporarily_unavailable"}, R, OpUnavailable),
+        (400, {"error": "unsupported_grant_type"}, R, ClientRejected),
         (408, None, R, OpUnavailable),
+        (425, {"error": "invalid_request"}, R, OpUnavailable),
         (403, None, R, OpAnswerMalformed),
         (404, None, R, OpAnswerMalformed),
-        (400, {}, R, OpAnswerMalformed),
-        (400, [], R, OpAnswerMalformed),
-        (400, {"error": "invalid_request"}, R, OpAnswerMalformed),
-        (400, {"error": "Invalid_Grant"}, R, OpAnswerMalformed),
-        (400, {"error": ["invalid_grant"]}, R, OpAnswerMalformed),
-        (400, {"error_description": "invalid_grant"}, R, OpAnswerMalformed),
+        (404, NOT_JSON, R, OpAnswerMalformed),
+        (403, {"message": "Forbidden"}, R, OpAnswerMalformed),
+        (400, NOT_JSON, R, RefreshRefused),
+        (400, {}, R, RefreshRefused),
+        (400, [], R, RefreshRefused),
+        (400, {"error": "invalid_request"}, R, RefreshRefused),
+        (403, {"error": "access_denied"}, R, RefreshRefused),
+        (400, {"error": "Invalid_Grant"}, R, RefreshRefused),
+        (400, {"error": ["invalid_grant"]}, R, RefreshRefused),
+        (400, {"error_description": "invalid_grant"}, R, RefreshRefused),
+        (200, {"error": "bad_refresh_token"}, R, RefreshRefused),
+        (400, {"error": "invalid_request"}, C, OpAnswerMalformed),
+        (400, {"error": "invalid_request"}, S, OpAnswerMalformed),
         (302, {"error": "invalid_grant"}, R, OpAnswerMalformed),
     ],
 )

@@ -55,14 +55,46 @@ async def test_unknown_kids_cannot_drive_fetches(
 
 
 @pytest.mark.rule("ID-08")
-async def test_a_bad_signature_of_a_known_key_fetches_nothing(
+async def test_a_new_key_under_the_old_kid_is_followed_too(
     rp: RelyingParty, op: ScriptedOp
 ) -> None:
-    await rp.check()
+    """By a login and by a refresh; a bad signature is no proof while the keys are old."""
+    session = await log_in(rp, op)
     op.keys = [signing_key(number=2)]
+    assert (await rp.refresh(session)).claims is not None
+    assert (await log_in(rp, op)).sub == "alice"
+    assert op.count("jwks") == 2
+
+
+@pytest.mark.rule("ID-08")
+async def test_bad_signatures_of_a_known_key_can_not_drive_fetches(
+    rp: RelyingParty, op: ScriptedOp, clock: ManualClock
+) -> None:
+    await rp.check()
+    published = [key.jwk() for key in op.keys]
+    op.answers["jwks"] = Answer({"keys": published})
+    op.keys = [signing_key(number=2)]
+    for _ in range(30):
+        with pytest.raises(IdTokenInvalid, match="signature"):
+            await rp.redeem("c", await begin(rp, op))
+    assert op.count("jwks") == 2
+    clock.advance(10)
     with pytest.raises(IdTokenInvalid, match="signature"):
         await rp.redeem("c", await begin(rp, op))
-    assert op.count("jwks") == 1
+    assert op.count("jwks") == 3
+
+
+@pytest.mark.rule("ID-08")
+async def test_a_signature_is_not_judged_while_the_keys_can_not_be_had(
+    rp: RelyingParty, op: ScriptedOp
+) -> None:
+    """OP trouble for a login, and no matter for a refresh, which keeps what was rotated."""
+    session = await log_in(rp, op)
+    op.answers["jwks"] = Answer(status=500)
+    op.keys = [signing_key(number=2)]
+    assert (await rp.refresh(session)).tokens.refresh_token == "rt-2"
+    with pytest.raises(OpUnavailable):
+        await rp.redeem("c", await begin(rp, op))
 
 
 @pytest.mark.rule("ID-08")

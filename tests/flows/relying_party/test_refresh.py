@@ -1,5 +1,6 @@
 """Refreshing: only a dead grant is dead, and no rotated token is lost."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,11 +12,12 @@ from bff.errors import (
     IdTokenInvalid,
     OpAnswerMalformed,
     OpUnavailable,
+    RefreshRefused,
 )
 from bff.model import Session
 from bff.oidc.relying_party import RelyingParty
 from tests.flows.relying_party.steps import log_in
-from tests.scripted_op import CLIENT_ID, Answer, ScriptedOp, signing_key
+from tests.scripted_op import CLIENT_ID, Answer, ScriptedOp, b64json, signing_key
 
 
 @pytest.mark.rule("TK-07")
@@ -70,12 +72,55 @@ async def test_a_refreshed_id_token_that_contradicts_the_session_is_an_error(
     assert caught.value.check == check
 
 
-@pytest.mark.rule("TK-11")
-async def test_a_forged_refreshed_id_token_is_an_error(rp: RelyingParty, op: ScriptedOp) -> None:
+UNVERIFIABLE: dict[str, Callable[[ScriptedOp, dict[str, object]], str]] = {
+    "signed by another key": lambda _op, claims: signing_key(number=2).sign(claims),
+    "not signed": lambda _op, claims: f"{b64json({'alg': 'none'})}.{b64json(claims)}.",
+    "of an algorithm not configured": lambda _op, claims: signing_key("PS256").sign(claims),
+    "of another type": lambda op, claims: op.keys[0].sign(claims, typ="at+jwt"),
+    "critical extension": lambda op, claims: op.keys[0].sign(claims, crit=["x"], x=1),
+}
+UNREADABLE = ["no.token", "a.b.c.d.e", "a.!.c", f"e30.{'e30' * 30_000}.e30"]
+
+
+@pytest.mark.rule("TK-07")
+@pytest.mark.parametrize("name", UNVERIFIABLE)
+async def test_an_id_token_that_can_not_be_verified_costs_no_session(
+    rp: RelyingParty, op: ScriptedOp, name: str
+) -> None:
+    """A refresh may go without one (OIDC Core section 12.2). Nothing of it is used."""
     session = await log_in(rp, op)
-    op.keys = [signing_key(number=2)]
-    with pytest.raises(IdTokenInvalid, match="signature"):
+    unverifiable = UNVERIFIABLE[name](op, {**op.id_token_claims(), "email": "new@example.test"})
+    op.token_changes = {"id_token": unverifiable}
+    refreshed = await rp.refresh(session)
+    assert (refreshed.tokens.access_token, refreshed.tokens.refresh_token) == ("at-2", "rt-2")
+    assert refreshed.tokens.id_token == session.tokens.id_token
+    assert refreshed.claims is None
+
+
+@pytest.mark.rule("TK-11")
+@pytest.mark.parametrize("name", UNVERIFIABLE)
+async def test_an_id_token_that_names_somebody_else_needs_no_signature_to_be_an_error(
+    rp: RelyingParty, op: ScriptedOp, name: str
+) -> None:
+    session = await log_in(rp, op)
+    op.token_changes = {"id_token": UNVERIFIABLE[name](op, op.id_token_claims(sub="bob"))}
+    with pytest.raises(IdTokenInvalid, match="sub") as caught:
         await rp.refresh(session)
+    assert caught.value.tokens is not None
+    assert caught.value.tokens.refresh_token == "rt-2"  # to be revoked
+
+
+@pytest.mark.rule("TK-07")
+@pytest.mark.parametrize("text", UNREADABLE, ids=["two parts", "five parts", "not base64", "huge"])
+async def test_an_id_token_that_can_not_be_read_costs_no_session(
+    rp: RelyingParty, op: ScriptedOp, text: str
+) -> None:
+    """As when an OP begins to encrypt them."""
+    session = await log_in(rp, op)
+    op.token_changes = {"id_token": text}
+    refreshed = await rp.refresh(session)
+    assert (refreshed.tokens.access_token, refreshed.tokens.refresh_token) == ("at-2", "rt-2")
+    assert refreshed.tokens.id_token == session.tokens.id_token
 
 
 @pytest.mark.rule("TK-11")
@@ -105,6 +150,9 @@ async def test_a_nonce_may_be_absent_from_a_refreshed_id_token(
         (Answer({"keys": [signing_key().jwk()]}), {}),
         (None, {"exp": 1_600_000_000}),
         (None, {"iat": 1_800_000_000}),
+        (None, {"sid": 7}),
+        (None, {"acr": ["gold"]}),
+        (None, {"auth_time": "now"}),
     ],
 )
 async def test_a_refreshed_id_token_that_cannot_be_used_just_now_costs_no_session(
@@ -152,7 +200,8 @@ async def test_a_refresh_does_not_make_the_authentication_younger(
     [
         (Answer({"error": "invalid_grant"}, status=400), GrantRejected),
         (Answer(b"", status=400), GrantRejected),
-        (Answer(b"<html>", status=400), GrantRejected),
+        (Answer(b"<html>", status=400), RefreshRefused),
+        (Answer({"error": "invalid_request"}, status=400), RefreshRefused),
         (Answer({"error": "invalid_client"}, status=401), ClientRejected),
         (Answer({"error": "unauthorized_client"}, status=400), ClientRejected),
         (Answer(drop=True), OpUnavailable),

@@ -18,7 +18,7 @@ from bff.errors import (
     OpUnavailable,
 )
 from bff.model import Tokens
-from bff.oidc.strict_json import JsonRefused, parse_json
+from bff.oidc.strict_json import NOT_JSON, JsonRefused, parse_json
 from bff.oidc.token_response import MAX_TOKEN_CHARS, Grant, process_token_response
 from tests.fuzz.json_mutation import changed, deep, digits, many_members, read_again, text_of
 from tests.fuzz.mutation import garbage, mutated
@@ -117,11 +117,13 @@ class TokenAnswerTarget:
 
 
 def _parsed(body: bytes) -> object:
-    """As the client towards the OP reads a body: None is what is not JSON."""
+    """As the client towards the OP reads a body: None is an empty one."""
+    if not body:
+        return None
     try:
         document = parse_json(body)
     except JsonRefused:
-        return None
+        return NOT_JSON
     require(document == read_again(body), "the strict parser reads something else")
     return document
 
@@ -137,6 +139,12 @@ def _judge_refusal(error: BffError, status: int, document: object, grant: Grant)
         require(isinstance(error, REJECTED[grant]) == is_dead, "dead or not is judged wrongly")
 
 
+def _is_token(value: object, *, may_hold_spaces: bool) -> bool:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TOKEN_CHARS:
+        return False
+    return value.isascii() and value.isprintable() and (may_hold_spaces or " " not in value)
+
+
 def _judge_tokens(tokens: Tokens, document: Mapping[str, object], previous: Tokens | None) -> None:
     require(tokens.access_token == document.get("access_token"), "another access token")
     require(str(document.get("token_type")).lower() == "bearer", "not a bearer token")
@@ -145,10 +153,13 @@ def _judge_tokens(tokens: Tokens, document: Mapping[str, object], previous: Toke
         ("refresh_token", tokens.refresh_token, previous and previous.refresh_token),
         ("id_token", tokens.id_token, previous and previous.id_token),
     ):
-        require(token == (document.get(name) or old), f"another {name}")
-        if token is not None:
-            fits = token.isascii() and token.isprintable() and " " not in token
-            require(fits and 0 < len(token) <= MAX_TOKEN_CHARS, f"{name} fits no header")
+        given = document.get(name)
+        if _is_token(given, may_hold_spaces=name == "refresh_token"):
+            require(token == given, f"another {name}")
+        else:
+            may_be_left_out = given in (None, "") or previous is not None
+            require(may_be_left_out and token == old, f"{name} can't be used")
+    require(bool(tokens.access_token), "no access token")
     require(math.isfinite(tokens.expires_at), "never expires")
     require(0 < tokens.expires_at - NOW + 1 <= MONTH_SECONDS + 1, "expires at no sensible time")
     stated = document.get("expires_in")
