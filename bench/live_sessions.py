@@ -11,6 +11,7 @@ from bff.sessions.cookie import SessionCookie
 from bff.sessions.keyring import Keyring
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.sessions import SessionPolicy, Sessions
+from tests.record_owner import OWNER
 
 COOKIE_NAME = "bff"  # that of loopback http
 TOKEN_BYTES = 1024
@@ -27,7 +28,7 @@ async def _create(site: Site, count: int) -> list[str]:
     cookie = SessionCookie(COOKIE_NAME, [site.session_secret])
     policy = SessionPolicy(IDLE_SECONDS, ABSOLUTE_SECONDS, cache_entries=1)
     store = RedisStore(f"redis://127.0.0.1:{site.redis.port}/0", clock)
-    sessions = Sessions(store, Keyring([site.session_secret]), clock, policy)
+    sessions = Sessions(store, Keyring([site.session_secret], OWNER), clock, policy)
     await sessions.start()
     made: list[str] = []
 

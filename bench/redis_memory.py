@@ -15,6 +15,7 @@ from bff.model import Tokens
 from bff.sessions.keyring import Keyring
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.sessions import SessionPolicy, Sessions
+from tests.record_owner import OWNER
 from tests.redis_server import RedisServer
 
 SESSIONS = 5_000
@@ -27,7 +28,7 @@ async def bytes_per_session(token_bytes: int) -> float:
     clock = SystemClock()
     sessions = Sessions(
         RedisStore(server.url, clock),
-        Keyring([secrets.token_urlsafe(32)]),
+        Keyring([secrets.token_urlsafe(32)], OWNER),
         clock,
         SessionPolicy(idle_seconds=1800, absolute_seconds=43_200),
     )

@@ -19,6 +19,7 @@ from bff.tokens.coordinator import CoordinatorSettings, RefreshCoordinator
 from bff.tokens.due import RefreshPolicy
 from bff.tokens.ending import SessionEnder
 from tests.polling import until
+from tests.record_owner import OWNER
 from tests.rotating_op import RotatingOp
 from tests.scripted_op import CLIENT_ID, CLIENT_SECRET
 
@@ -64,7 +65,7 @@ async def a_process(
         clock,
     )
     metrics = Metrics()
-    sessions = Sessions(store, Keyring([SECRET]), clock, POLICY)
+    sessions = Sessions(store, Keyring([SECRET], OWNER), clock, POLICY)
     ender = SessionEnder(sessions, relying_party, metrics)
     coordinator = RefreshCoordinator(
         relying_party,

@@ -161,6 +161,7 @@ def gateway_toml(
     ports: Ports,
     *,
     store: str = "memory://",
+    secret: str = SESSION_SECRET,
     scope: str = SCOPE,
     session: str = "",
     oidc: str = "",
@@ -191,7 +192,7 @@ scope = "{scope}"
 {oidc}
 [session]
 store = "{store}"
-secrets = ["{SESSION_SECRET}"]
+secrets = ["{secret}"]
 {session}
 [user]
 claims = ["name", "email"]
@@ -206,6 +207,7 @@ claims = ["name", "email"]
 async def running_stack(
     *,
     store: str = "memory://",
+    secret: str = SESSION_SECRET,
     clock: Clock | None = None,
     access_token_seconds: int = 60,
     scope: str = SCOPE,
@@ -243,6 +245,7 @@ async def running_stack(
     toml = gateway_toml(
         ports,
         store=store,
+        secret=secret,
         scope=scope,
         session=session,
         oidc=oidc,

@@ -79,16 +79,19 @@ class AdminSessions:
         return web.json_response({"sessions": [self._about(session) for session in found]})
 
     async def end(self, request: web.BaseRequest) -> web.Response:
-        """`DELETE`: end those selected. A repetition finds nothing left and is no error."""
+        """`DELETE`: end those selected. A repetition finds nothing left and is no error. `foreign`
+        is how many records were selected that others made; they are left alone."""
         self._require_administrator(request)
         selection = self._selection(request, TO_END)
+        by = selection.by.value
         with bound_contextvars(actor=actor_of(request)):  # in the line of each session as well
             if selection.by is By.ALL:
-                ended = await self._end_everybody()
+                ended, foreign = await self._end_everybody()
             else:
-                ended = await self._end(await self._selected(selection))
-            log.warning("sessions_ended_by_admin", by=selection.by.value, ended=ended)
-        return web.json_response({"ended": ended})
+                foreign = await self._sessions.foreign_among(await self._keys(selection))
+                ended, _ = await self._end(await self._selected(selection))
+            log.warning("sessions_ended_by_admin", by=by, ended=ended, foreign=foreign)
+        return web.json_response({"ended": ended, "foreign": foreign})
 
     async def _show_page(self, page: Page) -> web.Response:
         """By their ids, for the store has no order, and ids stay what they are."""
@@ -116,39 +119,48 @@ class AdminSessions:
             return await self._sessions.of_subject(selection.issuer, selection.value)
         if selection.by is By.SID:
             return await self._sessions.of_sid(selection.issuer, selection.value)
-        session = await self._by_public_id(selection.value)
-        return [session] if session is not None else []
+        loaded = [await self._sessions.load_fresh(key) for key in await self._keys(selection)]
+        return [session for session in loaded if session is not None]
 
-    async def _by_public_id(self, wanted: str) -> Session | None:
+    async def _keys(self, selection: Selection) -> tuple[str, ...]:
+        """Where the store may hold what is selected, whoever made it."""
+        if selection.by is By.SUB:
+            return await self._sessions.keys_of_subject(selection.issuer, selection.value)
+        if selection.by is By.SID:
+            return await self._sessions.keys_of_sid(selection.issuer, selection.value)
         # No index: it would cost every login something, and this is a rare question.
         async for keys in self._scan():
             for key in keys:
-                if public_id(key) == wanted:
-                    return await self._sessions.load_fresh(key)
-        return None
+                if public_id(key) == selection.value:
+                    return (key,)
+        return ()
 
-    async def _end_everybody(self) -> int:
-        """Again until a pass finds nobody: a store that fails over in the middle of one forgets
-        where it was."""
-        total = 0
+    async def _end_everybody(self) -> tuple[int, int]:
+        """How many were ended, and how many foreign records the last pass found. Again until a pass
+        finds nothing: a store that fails over in the middle of one forgets where it was."""
+        total = foreign = 0
         for _ in range(PASSES_AT_MOST):
-            ended = 0
+            ended = foreign = 0
             async for keys in self._scan():
-                ended += await self._end(keys)
+                counts = await self._end(keys)
+                ended, foreign = ended + counts[0], foreign + counts[1]
             total += ended
             if ended == 0:
                 break
-        return total
+        return total, foreign
 
-    async def _end(self, chosen: Sequence[Session | str]) -> int:
-        ended = 0
+    async def _end(self, chosen: Sequence[Session | str]) -> tuple[int, int]:
+        """How many of them were ended, and how many are foreign."""
+        ended = foreign = 0
         for start in range(0, len(chosen), ENDED_AT_ONCE):
             batch = chosen[start : start + ENDED_AT_ONCE]
             results = await asyncio.gather(
                 *(self._ender.end(session, ENDED_BY_ADMIN) for session in batch)
             )
             ended += sum(result is not None for result in results)
-        return ended
+            left = [key for key, result in zip(batch, results, strict=True) if result is None]
+            foreign += await self._sessions.foreign_among(k for k in left if isinstance(k, str))
+        return ended, foreign
 
     def _about(self, session: Session) -> dict[str, object]:
         kept = {"address": session.address} if session.address else {}

@@ -64,7 +64,8 @@ class Core:
     def build(cls, settings: Settings, clock: Clock, metrics: Metrics) -> Self:
         """Nothing is opened yet."""
         secrets = [secret.get_secret_value() for secret in settings.session.secrets]
-        keyring = Keyring(secrets)
+        owner = parts.record_owner(settings)
+        keyring = Keyring(secrets, owner)
         store = parts.session_store(settings, clock)
         sessions = Sessions(store, keyring, clock, parts.session_policy(settings))
         sessions.observe(on_watch=metrics.store_watching)
@@ -74,7 +75,7 @@ class Core:
         )
         claims = ClaimAllowList(settings.user.claims)
         policy = RefreshPolicy(settings.session.refresh_before)
-        limits = Limits.build(settings, store, clock, metrics)
+        limits = Limits.build(settings, store, owner, clock, metrics)
         return cls(
             settings=settings,
             clock=clock,
@@ -99,7 +100,7 @@ class Core:
             relying_party=relying_party,
             ender=ender,
             op_logout=OpLogout(
-                relying_party, sessions, ender, SeenLogoutTokens(store, clock), metrics
+                relying_party, sessions, ender, SeenLogoutTokens(store, owner, clock), metrics
             ),
             claims=claims,
             bonds=SessionBonds(sessions, clock),

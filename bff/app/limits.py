@@ -9,7 +9,27 @@ from bff.limits.calls import CallLimit
 from bff.limits.limiter import Limiter
 from bff.limits.rate import Rate
 from bff.observability.metrics import Metrics
+from bff.sessions.keyring import RecordOwner
 from bff.sessions.store import SessionStore
+
+
+class OwnBuckets:
+    """The buckets of one client: gateways of others on the same store count by themselves. The
+    store sees a digest of each name, not the address or session that is in it."""
+
+    def __init__(self, store: SessionStore, owner: RecordOwner) -> None:
+        self._store = store
+        self._owner = owner
+
+    async def fill(
+        self, key: str, *, seconds: float, size_seconds: float, to_the_brim: bool = False
+    ) -> float:
+        return await self._store.fill(
+            self._owner.name_for_client("bucket", key),
+            seconds=seconds,
+            size_seconds=size_seconds,
+            to_the_brim=to_the_brim,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +43,21 @@ class Limits:
     calls: CallLimit | None
 
     @classmethod
-    def build(cls, settings: Settings, store: SessionStore, clock: Clock, metrics: Metrics) -> Self:
+    def build(
+        cls,
+        settings: Settings,
+        store: SessionStore,
+        owner: RecordOwner,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self:
         """Nothing is opened: they work on the store's connections."""
         limits = settings.limits
+        buckets = OwnBuckets(store, owner)
         strict = limits.when_store_down == "refuse"
 
         def limiter(kind: str, rate: Rate | None) -> Limiter:
-            return Limiter(kind, rate, store, clock, metrics, strict=strict)
+            return Limiter(kind, rate, buckets, clock, metrics, strict=strict)
 
         return cls(
             logins=limiter("login", limits.logins),
@@ -37,7 +65,7 @@ class Limits:
             failed_logout_tokens=limiter("failed_logout_token", limits.failed_logout_tokens),
             refreshes=limiter("refresh", limits.refreshes),
             calls=(
-                CallLimit(limits.api_calls, store, clock, metrics)
+                CallLimit(limits.api_calls, buckets, clock, metrics)
                 if limits.api_calls is not None
                 else None
             ),

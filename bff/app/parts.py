@@ -20,6 +20,7 @@ from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.proxy.shared import ProxyLimits
+from bff.sessions.keyring import RecordOwner
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.sessions import SessionPolicy
@@ -32,7 +33,13 @@ def session_store(settings: Settings, clock: Clock) -> SessionStore:
     """The engine that `session.store` names; nothing is opened yet."""
     if settings.session.is_in_memory:
         return MemoryStore(clock)
-    return RedisStore(settings.session.store.get_secret_value(), clock)
+    session = settings.session
+    return RedisStore(session.store.get_secret_value(), clock, namespace=session.namespace)
+
+
+def record_owner(settings: Settings) -> RecordOwner:
+    """To whom everything in the store belongs."""
+    return RecordOwner(settings.oidc.issuer, settings.oidc.client_id)
 
 
 def relying_party(settings: Settings, clock: Clock) -> RelyingParty:

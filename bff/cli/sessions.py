@@ -93,11 +93,15 @@ def revoke(
 ) -> None:
     """End sessions: their users have to log in again."""
     parameters = _parameters({**selectors, "all": "true" if everybody else None})
-    ended = _ask(settings, "DELETE", parameters).get("ended", 0)
+    answer = _ask(settings, "DELETE", parameters)
+    ended, foreign = answer.get("ended", 0), answer.get("foreign", 0)
     if as_json:
-        click.echo(json.dumps({"ended": ended}))
-    else:
-        click.echo(f"{ended} session{'s'[: ended != 1]} ended.")
+        click.echo(json.dumps({"ended": ended, "foreign": foreign}))
+        return
+    click.echo(f"{ended} session{'s'[: ended != 1]} ended.")
+    if foreign:
+        records = f"{foreign} record{'s'[: foreign != 1]}"
+        click.echo(f"{records} of another gateway, client or secret left alone.")
 
 
 def _parameters(selectors: Mapping[str, str | None]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, SecretStr, StrictBool, StrictInt, Wi
 from bff.config.files import FilePath
 from bff.config.quantities import Between, Duration
 from bff.config.section import Section
-from bff.config.texts import SOME, CookieName, StrongSecret
+from bff.config.texts import SOME, CookieName, Namespace, StrongSecret
 from bff.sessions.redis_url import KINDS, parse_redis_url
 
 IN_MEMORY = "memory://"
@@ -54,6 +54,12 @@ class SessionSettings(Section):
         default=None,
         description="A file that holds the store's URL, for one with a password.",
         examples=["/run/secrets/redis_url"],
+    )
+    namespace: Namespace = Field(
+        default="bff",
+        description="What all keys and channels in Redis begin with, and a colon. Gateways that "
+        "share a Redis but not their sessions need one each; replicas of one gateway the same.",
+        examples=["shop"],
     )
     secrets: Annotated[tuple[StrongSecret, ...], SOME, AfterValidator(require_distinct)] = Field(
         description="Secrets of at least 32 bytes each. The first signs cookies and seals "

@@ -9,6 +9,7 @@ from bff.config.signing_secrets import require_long
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
+_NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -50,6 +51,13 @@ def require_cookie_name(value: str) -> str:
     return value
 
 
+def require_namespace(value: str) -> str:
+    """No colon, which ends it, and nothing that means something in a pattern or a cluster's key."""
+    if not _NAMESPACE.fullmatch(value):
+        raise ValueError('must be letters, digits, ".", "-" and "_" only, at most 64')
+    return value
+
+
 def require_some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """At least one value."""
     if not values:
@@ -74,6 +82,7 @@ NonEmpty = Annotated[str, AfterValidator(require_text)]
 Token = Annotated[str, AfterValidator(require_token)]
 FieldValue = Annotated[str, AfterValidator(require_field_value)]
 Scope = Annotated[str, AfterValidator(require_scope)]
+Namespace = Annotated[str, AfterValidator(require_namespace)]
 CookieName = Annotated[str, AfterValidator(require_cookie_name)]
 GivenSecret = Annotated[SecretStr, AfterValidator(_require_given_secret), _SECRET_SCHEMA]
 StrongSecret = Annotated[SecretStr, AfterValidator(_require_long_secret), _SECRET_SCHEMA]

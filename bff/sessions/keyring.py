@@ -2,20 +2,24 @@
 (RFC 5869), one per secret and purpose.
 
 An envelope is `version (1) | key id (8) | nonce (12) | ciphertext and tag`. Version, key id,
-purpose and store key are associated data: a record moved to another key, or used for another
-purpose, does not open. Never tells why something did not open. Nonces are random: a secret should
-be replaced before it has sealed 2**32 records (SP 800-38D section 8.3).
+purpose, owner and store key are associated data: a record that was moved to another key, used for
+another purpose, or made for another client of an OP, does not open. The key id is derived from the
+secret and the owner, so that the records of others are known for what they are without trying.
+Never tells why something did not open. Nonces are random: a secret should be replaced before it has
+sealed 2**32 records (SP 800-38D section 8.3).
 """
 
+import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-VERSION = b"\x01"
+VERSION = b"\x02"
 KEY_ID_BYTES = 8
 NONCE_BYTES = 12
 TAG_BYTES = 16
@@ -26,16 +30,39 @@ _CIPHERTEXT_AT = _NONCE_AT + NONCE_BYTES
 _SALT = b"bff.keyring.1"
 
 
+@dataclass(frozen=True, slots=True)
+class RecordOwner:
+    """Who makes records: a client at an OP (`issuer` and `client_id`), and the frontend it serves.
+
+    Also derives the names under which the owner keeps what is not found by a random id, so that two
+    owners never meet in one place of a store. A name is 64 hexadecimal digits.
+    """
+
+    issuer: str
+    client_id: str
+    frontend: str = "default"
+
+    def name_for_client(self, *parts: str) -> str:
+        """The same in all frontends of the client."""
+        return _name("client", self.issuer, self.client_id, *parts)
+
+    def name_for_frontend(self, *parts: str) -> str:
+        """Of this frontend only."""
+        return _name("frontend", self.issuer, self.client_id, self.frontend, *parts)
+
+
 class Keyring:
     """`secrets`: newest first, at least 32 bytes each; the first seals, all open."""
 
-    def __init__(self, secrets: Sequence[str]) -> None:
+    def __init__(self, secrets: Sequence[str], owner: RecordOwner) -> None:
         if not secrets:
             raise ValueError("at least one secret is needed")
         self._secrets = [secret.encode() for secret in secrets]
         if min(map(len, self._secrets)) < MIN_SECRET_BYTES:
             raise ValueError(f"a secret needs at least {MIN_SECRET_BYTES} bytes")
-        self._key_ids = [_derive(s, b"key-id", KEY_ID_BYTES) for s in self._secrets]
+        self.owner = owner
+        self._owner = bytes.fromhex(owner.name_for_frontend("record"))
+        self._key_ids = [_derive(s, b"key-id:" + self._owner, KEY_ID_BYTES) for s in self._secrets]
         self._ciphers: dict[str, dict[bytes, AESGCM]] = {}
 
     def seal(self, purpose: str, store_key: str, plaintext: bytes) -> bytes:
@@ -43,7 +70,8 @@ class Keyring:
         head = VERSION + self._key_ids[0]
         nonce = os.urandom(NONCE_BYTES)
         cipher = self._for_purpose(purpose)[self._key_ids[0]]
-        return head + nonce + cipher.encrypt(nonce, plaintext, _bound_to(head, purpose, store_key))
+        bound_to = self._bound_to(head, purpose, store_key)
+        return head + nonce + cipher.encrypt(nonce, plaintext, bound_to)
 
     def open(self, purpose: str, store_key: str, sealed: bytes) -> bytes | None:
         """The plaintext; None when it was not sealed by us for exactly this place. Never raises."""
@@ -55,10 +83,15 @@ class Keyring:
         nonce, ciphertext = sealed[_NONCE_AT:_CIPHERTEXT_AT], sealed[_CIPHERTEXT_AT:]
         try:
             return cipher.decrypt(
-                nonce, ciphertext, _bound_to(sealed[:_NONCE_AT], purpose, store_key)
+                nonce, ciphertext, self._bound_to(sealed[:_NONCE_AT], purpose, store_key)
             )
         except InvalidTag:
             return None
+
+    def is_own(self, sealed: bytes) -> bool:
+        """Whether it says that this owner sealed it, with a secret that is still listed. Only
+        `open` proves that."""
+        return sealed[:1] == VERSION and sealed[1:_NONCE_AT] in self._key_ids
 
     def _for_purpose(self, purpose: str) -> dict[bytes, AESGCM]:
         ciphers = self._ciphers.get(purpose)
@@ -71,11 +104,20 @@ class Keyring:
             self._ciphers[purpose] = ciphers
         return ciphers
 
+    def _bound_to(self, head: bytes, purpose: str, store_key: str) -> bytes:
+        name = purpose.encode()
+        length = len(name).to_bytes(2, "big")
+        return b"%b%b%b%b%b" % (head, self._owner, length, name, store_key.encode())
+
 
 def _derive(secret: bytes, info: bytes, length: int) -> bytes:
     return HKDF(algorithm=SHA256(), length=length, salt=_SALT, info=info).derive(secret)
 
 
-def _bound_to(head: bytes, purpose: str, store_key: str) -> bytes:
-    name = purpose.encode()
-    return b"%b%b%b%b" % (head, len(name).to_bytes(2, "big"), name, store_key.encode())
+def _name(*parts: str) -> str:
+    """Length-prefixed, so that no two lists of parts can meet in one name."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(4, "big") + data)
+    return digest.hexdigest()

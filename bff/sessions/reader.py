@@ -74,7 +74,7 @@ class SessionReader:
         """As the store has it now, leaving the cache alone."""
         stored = await self._store.load(key)
         reason = self._observers.end_reason(key)
-        if stored is not None and reason is not None:
+        if stored is not None and reason is not None and not self._records.is_foreign(stored):
             # The store went back in time, as Redis does in a failover that loses its last writes.
             with suppress(StoreUnavailable):
                 await self._store.delete(key, reason=reason)

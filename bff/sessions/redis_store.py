@@ -1,9 +1,9 @@
 """Sessions in Redis or Valkey: for several workers and replicas.
 
-Keys, all under one prefix (`bff:`): `s:{key}` a session, `l:{key}` its refresh lease, `f:{key}` the
-lease's fence counter (one slot, by their hash tag); `i:index` the sessions of an index, by absolute
-expiry; `t:state` a login transaction, `b:browser` those of one browser; `r:key` what has been seen;
-`q:key` a bucket.
+Keys, all in the namespace (`bff:` by default): `s:{key}` a session, `l:{key}` its refresh lease,
+`f:{key}` the lease's fence counter (one slot, by their hash tag); `i:index` the sessions of an
+index, by absolute expiry; `t:state` a login transaction, `b:browser` those of one browser; `r:key`
+what has been seen; `q:key` a bucket. Channels: `changes` and `beats`.
 What spans slots is done in steps that may be repeated, in an order that leaves at worst an entry
 pointing nowhere.
 """
@@ -25,7 +25,8 @@ from bff.sessions.store import Lease, StoredRecord, StoreListener
 
 
 class RedisStore:
-    """A `SessionStore`; see there for the rules. `url` is as `parse_redis_url` reads it."""
+    """A `SessionStore`; see there for the rules. `url` is as `parse_redis_url` reads it. All keys
+    and channels begin with `namespace` and a colon; it holds no colon, nor any of `*?[]{}\\`."""
 
     gather_seconds = 0.1
 
@@ -35,11 +36,11 @@ class RedisStore:
         clock: Clock,
         *,
         limits: RedisLimits | None = None,
-        prefix: str = "bff:",
+        namespace: str = "bff",
     ) -> None:
         self._client = RedisClient(parse_redis_url(url), limits or RedisLimits())
         self._clock = clock
-        self._prefix = prefix
+        self._prefix = prefix = f"{namespace}:"
         self._channel = f"{prefix}changes"
         self._leases = RedisLeases(self._client, prefix=prefix, channel=self._channel)
         self._listeners: list[StoreListener] = []

@@ -54,6 +54,7 @@ class Sessions:
         self._policy = policy
         self._touch_every_seconds = policy.touch_every_seconds
         self._records = SealedSessions(keyring)
+        self._owner = keyring.owner
         self._observers = Observers()
         cache = SessionCache(entries=policy.cache_entries, seconds=policy.cache_seconds)
         last_known = LastKnown(clock, seconds=policy.stale_seconds, entries=policy.cache_entries)
@@ -135,13 +136,29 @@ class Sessions:
 
     async def of_subject(self, issuer: str, sub: str) -> list[Session]:
         """The live sessions of a user, oldest first. Raises `StoreUnavailable`."""
-        found = await self._load_all(await self._store.members(subject_index(issuer, sub)))
+        found = await self._load_all(await self.keys_of_subject(issuer, sub))
         return [s for s in found if (s.issuer, s.sub) == (issuer, sub)]
 
     async def of_sid(self, issuer: str, sid: str) -> list[Session]:
         """The live sessions of one session at the OP, oldest first. Raises `StoreUnavailable`."""
-        found = await self._load_all(await self._store.members(sid_index(issuer, sid)))
+        found = await self._load_all(await self.keys_of_sid(issuer, sid))
         return [s for s in found if (s.issuer, s.sid) == (issuer, sid)]
+
+    async def keys_of_subject(self, issuer: str, sub: str) -> tuple[str, ...]:
+        """Where to look for a user's sessions; some may be gone or foreign. Raises
+        `StoreUnavailable`."""
+        return await self._store.members(subject_index(self._owner, issuer, sub))
+
+    async def keys_of_sid(self, issuer: str, sid: str) -> tuple[str, ...]:
+        """Where to look for those of one session at the OP; some may be gone or foreign. Raises
+        `StoreUnavailable`."""
+        return await self._store.members(sid_index(self._owner, issuer, sid))
+
+    async def foreign_among(self, keys: Iterable[str]) -> int:
+        """How many of these are records of others: of another gateway, made for another client, or
+        sealed with a secret that is not listed. Raises `StoreUnavailable`."""
+        stored = [await self._store.load(key) for key in keys]
+        return sum(record is not None and self._records.is_foreign(record) for record in stored)
 
     # --- writing
 
@@ -189,7 +206,7 @@ class Sessions:
                 idle_seconds=self._policy.idle_seconds,
                 # The hard limit: `session.expires_at` may yet follow the refresh token's up to it.
                 expires_at=now + self._policy.absolute_seconds,
-                indexes=indexes_of(session),
+                indexes=indexes_of(self._owner, session),
             )
             write.outcome = session
         return session
@@ -229,7 +246,8 @@ class Sessions:
     async def end(
         self, session_or_key: Session | str, reason: str, *, only_version: int | None = None
     ) -> Session | None:
-        """Delete a session. It is returned, as it last was, to exactly one of several callers.
+        """Delete a session. It is returned, as it last was, to exactly one of several callers. A
+        record that is foreign is left alone.
 
         With `only_version` it is left alone, and None returned, when it has been written since.
 
@@ -241,8 +259,11 @@ class Sessions:
             key, known = session_or_key.key, session_or_key
         else:
             key = session_or_key
-            known = self._records.open(key, await self._store.load(key))
-        indexes = indexes_of(known) if known is not None else ()
+            stored = await self._store.load(key)
+            if stored is not None and self._records.is_foreign(stored):
+                return None
+            known = self._records.open(key, stored)
+        indexes = indexes_of(self._owner, known) if known is not None else ()
         try:
             deleted = await self._store.delete(
                 key, reason=reason, indexes=indexes, expected_version=only_version

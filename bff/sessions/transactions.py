@@ -1,10 +1,8 @@
 """Login transactions: what `/bff/login` leaves for the callback. Sealed, single use, short-lived.
 
-Keyed by the SHA-256 of `state`, so that the store never holds a usable one (RFC 6749 section 10.12,
-RFC 9700 section 4.7).
+Keyed by a SHA-256 of `state` and the owner, so that the store never holds a usable one (RFC 6749
+section 10.12, RFC 9700 section 4.7) and no other client's gateway can take it.
 """
-
-import hashlib
 
 import structlog
 
@@ -38,7 +36,7 @@ class Transactions:
 
     async def put(self, state: str, transaction: LoginTransaction) -> None:
         """Keep a transaction. Raises `StoreUnavailable`."""
-        state_key = _state_key(state)
+        state_key = self._state_key(state)
         await self._store.put_login(
             state_key,
             self._keyring.seal(PURPOSE, state_key, encode_login(transaction)),
@@ -49,7 +47,7 @@ class Transactions:
 
     async def take(self, state: str) -> LoginTransaction | None:
         """The transaction, once; None when unknown, used or too old. Raises `StoreUnavailable`."""
-        state_key = _state_key(state)
+        state_key = self._state_key(state)
         sealed = await self._store.take_login(state_key)
         if sealed is None:
             return None
@@ -65,6 +63,5 @@ class Transactions:
         is_open = self._clock.now() < transaction.created_at + self._ttl_seconds
         return transaction if is_open else None
 
-
-def _state_key(state: str) -> str:
-    return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()
+    def _state_key(self, state: str) -> str:
+        return self._keyring.owner.name_for_frontend("login", state)

@@ -310,8 +310,8 @@ def test_lives_of_sessions_in_memory() -> None:
 
 @pytest.mark.rule("TK-07")
 def test_lives_of_sessions_in_redis(redis_server: RedisServer) -> None:
-    def one_prefix_for_all() -> OpenStore:
-        prefix = f"{uuid.uuid4().hex}:"
-        return lambda clock: RedisStore(redis_server.url, clock, prefix=prefix)
+    def one_namespace_for_all() -> OpenStore:
+        namespace = uuid.uuid4().hex
+        return lambda clock: RedisStore(redis_server.url, clock, namespace=namespace)
 
-    explore(one_prefix_for_all, examples=25)
+    explore(one_namespace_for_all, examples=25)

@@ -75,11 +75,11 @@ class MemoryEngine:
 class RedisEngine:
     def __init__(self, url: str) -> None:
         self._url = url
-        self._prefix = f"{uuid.uuid4().hex}:"
+        self._namespace = uuid.uuid4().hex
         self._stores: list[RedisStore] = []
 
     async def open(self, listener: StoreListener | None = None) -> SessionStore:
-        store = RedisStore(self._url, SystemClock(), prefix=self._prefix, limits=PATIENT)
+        store = RedisStore(self._url, SystemClock(), namespace=self._namespace, limits=PATIENT)
         if listener is not None:
             store.watch(listener)
         self._stores.append(store)

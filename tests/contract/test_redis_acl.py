@@ -18,11 +18,17 @@ USER, IN_A_CLUSTER, AT_A_SENTINEL = (
 )
 
 
+@pytest.fixture(params=["bff", "shop"])
+def namespace(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
 @pytest.fixture(params=["single", "cluster", "sentinel"])
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, namespace: str) -> Iterator[str]:
     """Of a server that has the documented user, and lets nobody else in but the tests."""
     servers = [cluster_server() if request.param == "cluster" else RedisServer(tcp=True)]
-    servers[0].command(*USER)
+    servers[0].command(*(part.replace("bff:", f"{namespace}:") for part in USER))
     at = f"bff:password@127.0.0.1:{servers[0].port}"
     if request.param == "cluster":
         servers[0].command(*IN_A_CLUSTER)
@@ -41,9 +47,9 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
         server.close()
 
 
-async def test_the_documented_rights_are_enough(url: str) -> None:
+async def test_the_documented_rights_are_enough(url: str, namespace: str) -> None:
     clock, heard = SystemClock(), Heard()
-    store = RedisStore(url, clock, limits=PATIENT)
+    store = RedisStore(url, clock, namespace=namespace, limits=PATIENT)
     store.watch(heard)
     try:
         await store.start()

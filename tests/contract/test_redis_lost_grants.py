@@ -25,8 +25,8 @@ LONG = 600.0
 
 
 @asynccontextmanager
-async def opened(server: RedisServer, prefix: str, heard: Heard) -> AsyncIterator[RedisStore]:
-    store = RedisStore(server.url, SystemClock(), prefix=prefix, limits=LIMITS)
+async def opened(server: RedisServer, namespace: str, heard: Heard) -> AsyncIterator[RedisStore]:
+    store = RedisStore(server.url, SystemClock(), namespace=namespace, limits=LIMITS)
     store.watch(heard)
     await store.start()
     try:
@@ -54,11 +54,11 @@ async def grant_lost(store: RedisStore, server: RedisServer) -> None:
 
 async def test_it_is_taken_back_and_others_are_told(own_redis: RedisServer) -> None:
     """Long before it would lapse, and without anybody asking for it again."""
-    prefix = f"{uuid.uuid4().hex}:"
+    namespace = uuid.uuid4().hex
     heard = Heard()
     async with (
-        opened(own_redis, prefix, Heard()) as first,
-        opened(own_redis, prefix, heard) as second,
+        opened(own_redis, namespace, Heard()) as first,
+        opened(own_redis, namespace, heard) as second,
     ):
         await grant_lost(first, own_redis)
         await until(lambda: ("changed", "key", None) in heard.news)
@@ -67,10 +67,10 @@ async def test_it_is_taken_back_and_others_are_told(own_redis: RedisServer) -> N
 
 async def test_who_asks_again_gets_the_grant_that_was_lost(own_redis: RedisServer) -> None:
     """And holds it as any other: it can be renewed, nobody else gets it, it can be given back."""
-    prefix = f"{uuid.uuid4().hex}:"
+    namespace = uuid.uuid4().hex
     async with (
-        opened(own_redis, prefix, Heard()) as first,
-        opened(own_redis, prefix, Heard()) as second,
+        opened(own_redis, namespace, Heard()) as first,
+        opened(own_redis, namespace, Heard()) as second,
     ):
         await grant_lost(first, own_redis)
         held = [await acquire(first)]

@@ -47,7 +47,7 @@ OPERATIONS: dict[str, Callable[[SessionStore], Awaitable[object]]] = {
 async def opened(
     url: str, heard: Heard | None = None, limits: RedisLimits = PATIENT
 ) -> AsyncIterator[RedisStore]:
-    store = RedisStore(url, SystemClock(), prefix=f"{uuid.uuid4().hex}:", limits=limits)
+    store = RedisStore(url, SystemClock(), namespace=uuid.uuid4().hex, limits=limits)
     store.watch(heard or Heard())
     await store.start()
     try:
@@ -173,13 +173,13 @@ async def test_a_quiet_subscription_is_kept(redis_server: RedisServer) -> None:
 async def test_news_that_cannot_be_read_means_anything(redis_server: RedisServer) -> None:
     """A message of a later release makes listeners drop what they know, not ignore it."""
     heard = Heard()
-    prefix = f"{uuid.uuid4().hex}:"
-    store = RedisStore(redis_server.url, SystemClock(), prefix=prefix, limits=PATIENT)
+    namespace = uuid.uuid4().hex
+    store = RedisStore(redis_server.url, SystemClock(), namespace=namespace, limits=PATIENT)
     store.watch(heard)
     await store.start()
     try:
         await until(lambda: heard.watching == [True])
-        redis_server.command("PUBLISH", f"{prefix}changes", "2 x key")
+        redis_server.command("PUBLISH", f"{namespace}:changes", "2 x key")
         await until(lambda: heard.watching == [True, True])
         assert heard.news == []
     finally:
@@ -224,8 +224,8 @@ async def test_fences_grow_over_a_loss_of_memory(own_redis: RedisServer) -> None
 
 async def test_logins_of_one_moment_keep_their_order(redis_server: RedisServer) -> None:
     """A burst of tabs within a millisecond: still the oldest one goes."""
-    prefix = f"{uuid.uuid4().hex}:"
-    store = RedisStore(redis_server.url, ManualClock(), prefix=prefix, limits=PATIENT)
+    namespace = uuid.uuid4().hex
+    store = RedisStore(redis_server.url, ManualClock(), namespace=namespace, limits=PATIENT)
     for state in "edcba":
         await store.put_login(state, b"", browser_key="b", ttl_seconds=60, cap=3)
     left = [state for state in "edcba" if await store.take_login(state) is not None]

@@ -18,6 +18,7 @@ from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.transactions import Transactions
 from tests.contract.conftest import PATIENT
 from tests.polling import until
+from tests.record_owner import OWNER
 from tests.redis_server import RedisServer
 
 SECRET = "a secret of at least 32 bytes, or some more"
@@ -30,15 +31,15 @@ class Gateways:
 
     def __init__(self, server: RedisServer) -> None:
         self.server = server
-        self._prefix = f"{uuid.uuid4().hex}:"
+        self._namespace = uuid.uuid4().hex
         self._opened: list[Sessions] = []
 
     def store(self, url: str = "") -> RedisStore:
         url = url or self.server.url
-        return RedisStore(url, SystemClock(), prefix=self._prefix, limits=PATIENT)
+        return RedisStore(url, SystemClock(), namespace=self._namespace, limits=PATIENT)
 
     async def open(self) -> Sessions:
-        sessions = Sessions(self.store(), Keyring([SECRET]), SystemClock(), POLICY)
+        sessions = Sessions(self.store(), Keyring([SECRET], OWNER), SystemClock(), POLICY)
         await sessions.start()
         self._opened.append(sessions)
         await until(lambda: sessions.watching)
@@ -50,7 +51,7 @@ class Gateways:
             "ACL", "SETUSER", "deaf", "on", ">pw", "~*", "&*", "+@all", "-subscribe"
         )
         url = self.server.url.replace("unix://", "unix://deaf:pw@")
-        sessions = Sessions(self.store(url), Keyring([SECRET]), SystemClock(), POLICY)
+        sessions = Sessions(self.store(url), Keyring([SECRET], OWNER), SystemClock(), POLICY)
         await sessions.start()
         self._opened.append(sessions)
         return sessions
@@ -193,7 +194,7 @@ async def test_redis_learns_nothing_of_use(gateways: Gateways) -> None:
     await here.acquire_lease(created.key, ttl_seconds=60)
     store = gateways.store()
     login = LoginTransaction(OP, "verifier", "nonce", "0f" * 32, "/deep/link", time.time())
-    await Transactions(store, Keyring([SECRET]), SystemClock()).put("the-state", login)
+    await Transactions(store, Keyring([SECRET], OWNER), SystemClock()).put("the-state", login)
     await store.close()
     everything = gateways.server.everything()
     kinds = {name.split(b":")[1] for name in gateways.server.command("KEYS", "*")}

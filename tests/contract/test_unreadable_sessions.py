@@ -10,14 +10,16 @@ import pytest
 from bff.clock import SystemClock
 from bff.model import Session, Tokens
 from bff.sessions.codec import encode_session
-from bff.sessions.keyring import Keyring
+from bff.sessions.keyring import Keyring, RecordOwner
 from bff.sessions.records import PURPOSE, SealedSessions, sid_index, subject_index
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import SessionStore
+from tests.polling import until
+from tests.record_owner import OWNER
 
 SECRET = "a secret of at least 32 bytes, or some more"
 OP = "https://op.example"
-KEYRING = Keyring([SECRET])
+KEYRING = Keyring([SECRET], OWNER)
 STRANGE = [
     {"sub": 7},
     {"expires_at": "2030-01-01"},
@@ -25,6 +27,12 @@ STRANGE = [
     {"claims": ["name"]},
     {"tokens": None},
     {"tokens": {"access_token": 1, "obtained_at": 0, "expires_at": 0}},
+]
+
+
+FOREIGN = [
+    Keyring([SECRET], RecordOwner(OWNER.issuer, "another")),
+    Keyring(["another secret of at least 32 bytes, or more"], OWNER),
 ]
 
 
@@ -45,7 +53,7 @@ async def left_behind(store: SessionStore, change: dict[str, object]) -> str:
         KEYRING.seal(PURPOSE, key, json.dumps(record).encode()),
         idle_seconds=600,
         expires_at=now + 3600,
-        indexes=(subject_index(OP, "alice"), sid_index(OP, "sid")),
+        indexes=(subject_index(OWNER, OP, "alice"), sid_index(OWNER, OP, "sid")),
     )
     return key
 
@@ -63,6 +71,33 @@ async def test_what_is_no_session_is_nobodys_and_stays(
     stored = await store.load(key)
     assert stored is not None
     assert SealedSessions(KEYRING).open(key, stored) is None
+
+
+@pytest.mark.rule("SE-09")
+@pytest.mark.parametrize("keyring", FOREIGN)
+async def test_what_another_has_made_is_left_alone(
+    store: SessionStore, sessions: Sessions, keyring: Keyring
+) -> None:
+    """Also where it is known to have ended, and the store then went back in time."""
+    elsewhere = Sessions(store, keyring, SystemClock(), SessionPolicy(600, 3600))
+    key, now = uuid.uuid4().hex, time.time()
+    made = await elsewhere.create(
+        key, issuer=OP, sub="alice", sid="sid", tokens=Tokens("at", now, now + 300)
+    )
+    assert await sessions.foreign_among([key, "there is none"]) == 1
+    assert await elsewhere.foreign_among([key]) == 0
+    assert await sessions.load(key) is None
+    assert await sessions.end(key, "admin") is None
+    assert await sessions.of_subject(OP, "alice") == []
+    assert await sessions.of_sid(OP, "sid") == []
+    assert await elsewhere.load(key) is not None
+    stored = await store.load(key)
+    assert stored is not None
+    assert await elsewhere.end(made, "logout") is not None
+    await until(lambda: sessions.end_reason(key) == "logout")
+    await store.create(key, stored.sealed, idle_seconds=600, expires_at=now + 3600, indexes=())
+    assert await sessions.load(key) is None
+    assert await store.load(key) is not None
 
 
 @pytest.mark.parametrize("change", STRANGE)

@@ -43,7 +43,7 @@ async def listed(stack: Stack, **parameters: str) -> list[dict[str, Any]]:
 async def ended(stack: Stack, **parameters: str) -> int:
     status, document, _ = await ask(stack, "DELETE", parameters)
     assert status == 200
-    assert document.keys() == {"ended"}
+    assert document.keys() == {"ended", "foreign"}
     number: int = document["ended"]
     return number
 

@@ -109,7 +109,7 @@ async def test_programs_get_json(tmp_path: Path) -> None:
         [one] = listed["sessions"]
         assert one["sub"] == "alice"
         by_sid = await sessions(tmp_path, "revoke", "--sid", one["sid"], "--json")
-        assert json.loads(by_sid.out) == {"ended": 1}
+        assert json.loads(by_sid.out) == {"ended": 1, "foreign": 0}
 
 
 @pytest.mark.parametrize(

@@ -42,17 +42,17 @@ class Deployment:
     op: RotatingOp
     clock: ManualClock
     stack: AsyncExitStack
-    prefix: str = dataclasses.field(default_factory=lambda: f"{uuid.uuid4().hex}:")
+    namespace: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
 
     async def process(self, user: str = "", **options: object) -> Process:
         url = self.redis.url.replace("unix://", f"unix://{user}:pw@") if user else self.redis.url
-        store = RedisStore(url, self.clock, prefix=self.prefix, limits=QUICK)
+        store = RedisStore(url, self.clock, namespace=self.namespace, limits=QUICK)
         opened = a_process(store, self.op, self.clock, **options)  # type: ignore[arg-type]
         return await self.stack.enter_async_context(opened)
 
     def drop_lease(self, session: Session) -> None:
         """As it lapses for a process that stood still for too long."""
-        assert self.redis.command("DEL", f"{self.prefix}l:{{{session.key}}}") == 1
+        assert self.redis.command("DEL", f"{self.namespace}:l:{{{session.key}}}") == 1
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ async def test_whoever_may_hold_newer_tokens_is_waited_for(deployment: Deploymen
     second.sessions.observe(on_beat=heard.append)
     await until(lambda: bool(heard))
     session = await first.log_in(deployment.op, "a")
-    key = f"{deployment.prefix}s:{{{session.key}}}"
+    key = f"{deployment.namespace}:s:{{{session.key}}}"
     before = redis.command("DUMP", key)
     deployment.clock.advance(61)
     await first.coordinator.refreshed(session)
@@ -199,7 +199,7 @@ async def test_a_store_that_goes_back_in_time_is_told_again(deployment: Deployme
     wrote it knows better, and the next one to refresh finds the newest token."""
     first, second = await deployment.process(), await deployment.process()
     session = await first.log_in(deployment.op, "a")
-    key = f"{deployment.prefix}s:{{{session.key}}}"
+    key = f"{deployment.namespace}:s:{{{session.key}}}"
     before = deployment.redis.command("DUMP", key)
     deployment.clock.advance(61)
     await first.coordinator.refreshed(session)

@@ -20,6 +20,7 @@ from bff.sessions.memory import MemoryStore
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.tokens.ending import REVOCATIONS_AT_ONCE, REVOCATIONS_WAITING, SessionEnder
 from tests.polling import until
+from tests.record_owner import OWNER
 from tests.stack import free_port, serving
 
 MANY = 3 * REVOCATIONS_AT_ONCE
@@ -84,7 +85,7 @@ async def many_sessions(
     relying_party = RelyingParty(settings, CLOCK)
     policy = SessionPolicy(idle_seconds=600, absolute_seconds=600)
     store = MemoryStore(CLOCK)
-    sessions = Sessions(store, Keyring(["s" * 32]), CLOCK, policy)
+    sessions = Sessions(store, Keyring(["s" * 32], OWNER), CLOCK, policy)
     ender = SessionEnder(sessions, relying_party, metrics, revocations_waiting=waiting)
     now = CLOCK.now()
     async with serving(op.application, port):
@@ -147,6 +148,6 @@ async def test_everybody_is_ended_even_when_a_pass_over_the_store_forgets_some()
             aiohttp.ClientSession() as http,
             http.delete(f"http://127.0.0.1:{port}/sessions?all=true") as answer,
         ):
-            assert await answer.json() == {"ended": MANY}
+            assert await answer.json() == {"ended": MANY, "foreign": 0}
         assert await there.sessions.of_subject("i", "s") == []
         assert passes == 4  # the last finds nobody

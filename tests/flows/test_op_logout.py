@@ -22,6 +22,7 @@ from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import SessionStore
 from bff.tokens.ending import SessionEnder
 from bff.tokens.op_logout import OpLogout
+from tests.record_owner import OWNER
 from tests.redis_server import RedisServer
 from tests.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
 
@@ -69,10 +70,10 @@ async def running_parts(store: SessionStore, clock: ManualClock) -> AsyncIterato
         redirect_uri="https://app.example.test/bff/callback",
     )
     relying_party = RelyingParty(settings, clock)
-    sessions = Sessions(store, Keyring(["k" * 32]), clock, SessionPolicy(1800, 3600))
+    sessions = Sessions(store, Keyring(["k" * 32], OWNER), clock, SessionPolicy(1800, 3600))
     metrics = Metrics()
     ender = SessionEnder(sessions, relying_party, metrics)
-    seen = SeenLogoutTokens(store, clock)
+    seen = SeenLogoutTokens(store, OWNER, clock)
     op_logout = OpLogout(relying_party, sessions, ender, seen, metrics)
     await sessions.start()
     await relying_party.start()

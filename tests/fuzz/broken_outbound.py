@@ -25,6 +25,7 @@ from bff.sessions.codec import UnreadableRecord, decode_session
 from bff.sessions.keyring import Keyring
 from tests.fuzz.jwts import ALGS, KEYS
 from tests.fuzz.targets import id_token, logout_token, metadata, sealed
+from tests.record_owner import OWNER
 
 ANY_TYPE = frozenset({None, "jwt", "logout+jwt"})
 
@@ -56,7 +57,7 @@ def looks_for_words(
 
 def opens_anywhere(key: str, envelope: bytes) -> Session | None:
     for place in (key, sealed.KEY):
-        plaintext = Keyring([sealed.NEW, sealed.OLD]).open("session", place, envelope)
+        plaintext = Keyring([sealed.NEW, sealed.OLD], OWNER).open("session", place, envelope)
         if plaintext is not None:
             with contextlib.suppress(UnreadableRecord):
                 return decode_session(plaintext, key=key, version=3, idle_expires_at=sealed.NOW)

@@ -3,8 +3,10 @@
 import pytest
 
 from bff.clock import ManualClock
+from bff.sessions.keyring import RecordOwner
 from bff.sessions.memory import MemoryStore
 from bff.sessions.seen import MARGIN_SECONDS, SeenLogoutTokens
+from tests.record_owner import OWNER
 
 ISSUER = "https://op.example.test"
 
@@ -16,7 +18,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def seen(clock: ManualClock) -> SeenLogoutTokens:
-    return SeenLogoutTokens(MemoryStore(clock), clock)
+    return SeenLogoutTokens(MemoryStore(clock), OWNER, clock)
 
 
 async def test_a_token_is_its_issuer_and_its_jti(seen: SeenLogoutTokens) -> None:
@@ -27,6 +29,18 @@ async def test_a_token_is_its_issuer_and_its_jti(seen: SeenLogoutTokens) -> None
     assert not await seen.has(f"{ISSUER}a", "")
     assert not await seen.has(ISSUER[:-1], "ta")
     assert not await seen.has("https://other.example.test", "a")
+
+
+async def test_a_token_for_two_clients_does_its_work_at_each(clock: ManualClock) -> None:
+    """One that names both in `aud` is no replay at the second; another frontend of a client is not
+    another client."""
+    store, owner = MemoryStore(clock), RecordOwner(ISSUER, "one")
+    await SeenLogoutTokens(store, owner, clock).add(ISSUER, "a", expires_at=2e9)
+    for other, is_seen in (
+        (RecordOwner(ISSUER, "two"), False),
+        (RecordOwner(ISSUER, "one", "shop"), True),
+    ):
+        assert await SeenLogoutTokens(store, other, clock).has(ISSUER, "a") is is_seen
 
 
 async def test_it_is_known_until_the_slowest_clock_calls_it_too_old(

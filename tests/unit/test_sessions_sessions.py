@@ -15,6 +15,7 @@ from bff.sessions.records import sid_index, subject_index
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import StoredRecord
 from tests.polling import until
+from tests.record_owner import OWNER
 
 OLD = "an old secret of at least 32 bytes, or more"
 NEW = "a new secret of at least 32 bytes, or more"
@@ -62,7 +63,7 @@ def store(clock: ManualClock) -> SlowStore:
 
 @pytest.fixture
 async def sessions(store: SlowStore, clock: ManualClock) -> AsyncIterator[Sessions]:
-    opened = Sessions(store, Keyring([NEW]), clock, POLICY)
+    opened = Sessions(store, Keyring([NEW], OWNER), clock, POLICY)
     await opened.start()
     yield opened
     await opened.close()
@@ -288,17 +289,21 @@ async def test_an_index_is_not_believed(
 ) -> None:
     """Who can write to the store can't have a user's sessions ended or listed as another's."""
     await create(sessions, clock)
-    store._indexes[subject_index(OP, "bob")] = {"k": None}
-    store._indexes[sid_index(OP, "s2")] = {"k": None}
+    store._indexes[subject_index(OWNER, OP, "bob")] = {"k": None}
+    store._indexes[sid_index(OWNER, OP, "s2")] = {"k": None}
     assert await sessions.of_subject(OP, "bob") == []
     assert await sessions.of_sid(OP, "s2") == []
 
 
 def test_no_two_users_share_an_index() -> None:
     """Where issuer ends and subject begins is part of the name, and so is the kind."""
-    names = {subject_index("ab", "c"), subject_index("a", "bc"), sid_index("ab", "c")}
+    names = {
+        subject_index(OWNER, "ab", "c"),
+        subject_index(OWNER, "a", "bc"),
+        sid_index(OWNER, "ab", "c"),
+    }
     assert len(names) == 3
-    assert subject_index("ab", "c") in names
+    assert subject_index(OWNER, "ab", "c") in names
 
 
 # --- what can't be opened
@@ -329,12 +334,12 @@ async def test_secrets_rotate_without_logging_anybody_out(
     the second, and is still there should the old secret come back."""
 
     async def load(secrets: list[str], key: str) -> Session | None:
-        return await Sessions(store, Keyring(secrets), clock, POLICY).load_fresh(key)
+        return await Sessions(store, Keyring(secrets, OWNER), clock, POLICY).load_fresh(key)
 
-    before = Sessions(store, Keyring([OLD]), clock, POLICY)
+    before = Sessions(store, Keyring([OLD], OWNER), clock, POLICY)
     quiet = await create(before, clock, "quiet")
     refreshed = await create(before, clock, "refreshed")
-    rotating = Sessions(store, Keyring([NEW, OLD]), clock, POLICY)
+    rotating = Sessions(store, Keyring([NEW, OLD], OWNER), clock, POLICY)
     assert await load([NEW, OLD], "quiet") == quiet
     assert await rotating.replace(refreshed) is not None
     assert await load([NEW], "quiet") is None
@@ -347,7 +352,7 @@ async def test_an_unreadable_record_is_none_and_can_be_ended(
 ) -> None:
     """Sealed by us but of no known form: fails closed, and a logout still removes it."""
     await create(sessions, clock)
-    store._records["k"].sealed = Keyring([NEW]).seal("session", "k", b'{"format":1}')
+    store._records["k"].sealed = Keyring([NEW], OWNER).seal("session", "k", b'{"format":1}')
     assert await sessions.load_fresh("k") is None
     assert await sessions.end("k", "logout") is None
     assert "k" not in store._records
@@ -442,7 +447,7 @@ async def test_a_read_from_before_another_process_s_refresh_is_not_joined(
 ) -> None:
     """Who asks after the news must not get what was read before it."""
     created = await create(sessions, clock)
-    elsewhere = Sessions(store, Keyring([NEW]), clock, POLICY)
+    elsewhere = Sessions(store, Keyring([NEW], OWNER), clock, POLICY)
     clock.advance(6)
     store.hold_answers = asyncio.Event()
     early = asyncio.create_task(sessions.load("k"))
@@ -461,7 +466,7 @@ async def test_what_is_known_to_have_ended_does_not_go_on_while_the_store_is_dow
 ) -> None:
     """Not even where sessions may: who ended it, and when, does not matter."""
     policy = SessionPolicy(idle_seconds=1800, absolute_seconds=43200, stale_seconds=600)
-    here, elsewhere = (Sessions(store, Keyring([NEW]), clock, policy) for _ in range(2))
+    here, elsewhere = (Sessions(store, Keyring([NEW], OWNER), clock, policy) for _ in range(2))
     await here.start()
     for key in ("kept", "ended"):
         await create(here, clock, key)
@@ -513,7 +518,9 @@ async def test_activity_is_written_when_it_matters(
 
 async def test_activity_moves_the_cached_expiry_at_once(clock: ManualClock) -> None:
     """`idle_expires_in` of the next answer is right, before the store knows."""
-    sessions = Sessions(MemoryStore(clock), Keyring([NEW]), clock, replace(POLICY, idle_seconds=60))
+    sessions = Sessions(
+        MemoryStore(clock), Keyring([NEW], OWNER), clock, replace(POLICY, idle_seconds=60)
+    )
     await sessions.start()
     created = await create(sessions, clock)
     clock.advance(4)
@@ -541,7 +548,7 @@ async def test_activity_during_trouble_is_written_afterwards(
 
 async def test_activity_is_not_lost_at_shutdown(store: SlowStore, clock: ManualClock) -> None:
     """What was noted is written before the store is closed."""
-    closing = Sessions(store, Keyring([NEW]), clock, POLICY)
+    closing = Sessions(store, Keyring([NEW], OWNER), clock, POLICY)
     await closing.start()
     created = await create(closing, clock)
     clock.advance(1000)

@@ -7,6 +7,7 @@ from bff.model import LoginTransaction
 from bff.sessions.keyring import Keyring
 from bff.sessions.memory import MemoryStore
 from bff.sessions.transactions import Transactions
+from tests.record_owner import OWNER
 
 OLD = "an old secret of at least 32 bytes, or more"
 NEW = "a new secret of at least 32 bytes, or more"
@@ -23,7 +24,7 @@ def store(clock: ManualClock) -> MemoryStore:
 
 
 def transactions(store: MemoryStore, clock: ManualClock, *secrets: str) -> Transactions:
-    return Transactions(store, Keyring(secrets or [NEW]), clock, ttl_seconds=600, cap=2)
+    return Transactions(store, Keyring(secrets or [NEW], OWNER), clock, ttl_seconds=600, cap=2)
 
 
 def login(clock: ManualClock, verifier: str = "verifier") -> LoginTransaction:
@@ -68,7 +69,7 @@ async def test_an_old_transaction_is_none(store: MemoryStore, clock: ManualClock
     """Ten minutes, by our clock, whatever the store still has."""
     logins = transactions(store, clock)
     await logins.put("state", login(clock))
-    long_lived = Transactions(store, Keyring([NEW]), clock, ttl_seconds=9999)
+    long_lived = Transactions(store, Keyring([NEW], OWNER), clock, ttl_seconds=9999)
     await long_lived.put("other", login(clock))
     clock.advance(600)
     assert await logins.take("state") is None
@@ -111,5 +112,5 @@ async def test_an_unreadable_transaction_is_none(store: MemoryStore, clock: Manu
     logins = transactions(store, clock)
     await logins.put("state", login(clock))
     [(state_key, kept)] = store._logins.items()
-    kept.sealed = Keyring([NEW]).seal("login", state_key, b'{"format":1}')
+    kept.sealed = Keyring([NEW], OWNER).seal("login", state_key, b'{"format":1}')
     assert await logins.take("state") is None

@@ -6,6 +6,7 @@ key on a line, and the sealed bytes.
 
 import json
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from random import Random
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,6 +19,7 @@ from bff.sessions.keyring import Keyring
 from tests.fuzz.json_mutation import HUGE, changed, text_of
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import Finding, require
+from tests.record_owner import OWNER
 
 NEW, OLD = "a new secret, at least 32 bytes of it", "an old secret, at least 32 bytes of it"
 FOREIGN = "a secret of another installation, 32+"
@@ -48,6 +50,11 @@ WORDS: tuple[object, ...] = (
     [["a", "b"]],
 )
 
+# Of the words "frontend" and "record", with the owner between them, each behind its length.
+OWNER_DIGEST = sha256(
+    b"\0\0\0\x08frontend\0\0\0\x12https://op.example\0\0\0\3spa\0\0\0\7default\0\0\0\6record"
+).digest()
+
 Subject = Callable[[str, bytes], Session | None]
 
 
@@ -57,21 +64,22 @@ def derived(secret: str, info: bytes, length: int) -> bytes:
 
 
 CIPHERS = {secret: AESGCM(derived(secret, b"seal:session", 32)) for secret in (NEW, OLD, FOREIGN)}
-KEY_IDS = {secret: derived(secret, b"key-id", 8) for secret in CIPHERS}
+VERSION = b"\x02"
+KEY_IDS = {secret: derived(secret, b"key-id:" + OWNER_DIGEST, 8) for secret in CIPHERS}
 
 
 def sealed(random: Random, secret: str, key: str, plaintext: bytes, purpose: bytes) -> bytes:
-    head, nonce = b"\x01" + KEY_IDS[secret], random.randbytes(12)
-    bound = head + len(purpose).to_bytes(2) + purpose + key.encode()
+    head, nonce = VERSION + KEY_IDS[secret], random.randbytes(12)
+    bound = head + OWNER_DIGEST + len(purpose).to_bytes(2) + purpose + key.encode()
     return head + nonce + CIPHERS[secret].encrypt(nonce, plaintext, bound)
 
 
 def opened(key: str, envelope: bytes) -> bytes | None:
     """The plaintext of what was sealed for exactly this place with one of our secrets."""
     for secret in (NEW, OLD):
-        head = b"\x01" + KEY_IDS[secret]
+        head = VERSION + KEY_IDS[secret]
         if envelope.startswith(head) and len(envelope) >= len(head) + 28:
-            bound = head + b"\0\7session" + key.encode("latin-1")
+            bound = head + OWNER_DIGEST + b"\0\7session" + key.encode("latin-1")
             try:
                 return CIPHERS[secret].decrypt(envelope[9:21], envelope[21:], bound)
             except Exception:  # noqa: BLE001 - whatever it is, it does not open
@@ -83,7 +91,7 @@ class _Store:
     """The real parts, in the order in which a record goes through them."""
 
     def __init__(self) -> None:
-        self._keyring = Keyring([NEW, OLD])
+        self._keyring = Keyring([NEW, OLD], OWNER)
 
     def __call__(self, key: str, envelope: bytes) -> Session | None:
         plaintext = self._keyring.open("session", key, envelope)
@@ -143,7 +151,7 @@ class SealedTarget:
         return {
             "depth": lambda size: holding(b"[" * size),
             "digits": lambda size: holding(b'{"format":' + b"1" * size + b"}"),
-            "bytes": lambda size: KEY.encode() + b"\n\x01" + b"\0" * size,
+            "bytes": lambda size: KEY.encode() + b"\n" + VERSION + b"\0" * size,
         }
 
 
