@@ -61,7 +61,7 @@ def relying_party(settings: Settings, clock: Clock) -> RelyingParty:
             userinfo=oidc.userinfo,
             send_id_token_hint=oidc.send_id_token_hint,
             backchannel_logout_session_required=oidc.backchannel_logout_session_required,
-            allow_untyped_logout_tokens=oidc.allow_untyped_logout_tokens,
+            allow_logout_tokens_without_exp=oidc.allow_logout_tokens_without_exp,
             leeway_seconds=oidc.leeway,
             timeout_seconds=oidc.timeout,
             ca_file=str(oidc.ca_file) if oidc.ca_file else None,

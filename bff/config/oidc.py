@@ -134,10 +134,10 @@ class OidcSettings(Section):
         description="Whether a logout token must name a session (sid), as the client setting of "
         "this name at the OP promises.",
     )
-    allow_untyped_logout_tokens: StrictBool = Field(
+    allow_logout_tokens_without_exp: StrictBool = Field(
         default=False,
-        description='A relaxation: accepts logout tokens whose typ is absent or "JWT" instead of '
-        '"logout+jwt", and those without exp. For an OP that sends no others.',
+        description="A relaxation: accepts logout tokens without exp, for five minutes after "
+        "their iat. For an OP that sends no others.",
     )
     frontchannel_logout: StrictBool = Field(
         default=False,

@@ -70,7 +70,7 @@ class RelyingParty:
         logout_rules = LogoutTokenRules(
             rules,
             session_required=settings.backchannel_logout_session_required,
-            allow_untyped=settings.allow_untyped_logout_tokens,
+            allow_without_exp=settings.allow_logout_tokens_without_exp,
         )
         self._logout_tokens = LogoutTokenVerifier(self._keys, logout_rules, clock)
 

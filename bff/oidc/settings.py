@@ -21,9 +21,8 @@ class RelyingPartySettings:
 
     `authorization_params` are defaults for the authorization request (an `audience`, a `prompt`);
     `end_session_params` go to the end-session endpoint. `trusted_audiences` may stand beside us in
-    `aud`. `allow_untyped_logout_tokens` accepts logout tokens whose `typ` is absent or `JWT`, also
-    without `exp`. Plain http is for loopback; `allow_insecure_http` lifts that for a closed
-    network.
+    `aud`. `allow_logout_tokens_without_exp` accepts what an older OP sends. Plain http is for
+    loopback; `allow_insecure_http` lifts that for a closed network.
 
     The answer to a refresh is waited for longer than any other: it may hold the only copy of a
     rotated token, and an OP that hung for a while will have spent the old one.
@@ -46,7 +45,7 @@ class RelyingPartySettings:
     userinfo: bool = False
     send_id_token_hint: bool = True
     backchannel_logout_session_required: bool = False
-    allow_untyped_logout_tokens: bool = False
+    allow_logout_tokens_without_exp: bool = False
     leeway_seconds: float = 30.0
     timeout_seconds: float = 10.0
     refresh_timeout_seconds: float = 60.0

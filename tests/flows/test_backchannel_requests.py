@@ -131,7 +131,7 @@ async def test_an_invalid_token_is_400_and_ends_nothing() -> None:
             token(stack, sub="alice", events={LOGOUT_EVENT: "yes"}),
             token(stack, sub="alice", nonce="n"),
             token(stack, sub="alice", typ="at+jwt"),
-            token(stack, sub="alice", typ="JWT"),
+            token(stack, sub="alice", typ="JWT", exp=None),
             token(stack),
         ]
         for sent in invalid:
@@ -140,8 +140,16 @@ async def test_an_invalid_token_is_400_and_ends_nothing() -> None:
 
 
 @pytest.mark.rule("LO-09")
-async def test_an_op_without_typ_and_exp_needs_a_setting() -> None:
-    relaxed = "allow_untyped_logout_tokens = true"
+async def test_an_op_that_does_not_type_its_tokens_needs_no_setting() -> None:
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        assert await tell(stack, token(stack, sub="alice", typ="JWT")) == 200
+        assert not await is_logged_in(browser, stack)
+
+
+@pytest.mark.rule("LO-09")
+async def test_an_op_without_exp_needs_a_setting() -> None:
+    relaxed = "allow_logout_tokens_without_exp = true"
     async with running_stack(oidc=relaxed) as stack, Browser() as browser:
         await log_in(browser, stack)
         assert await tell(stack, token(stack, sub="alice", typ="at+jwt")) == 400

@@ -189,8 +189,8 @@ def overlooks(claim: str, value: object) -> Callable[[str], EndUser]:
     return login
 
 
-def takes_an_id_token(text: str) -> LogoutNotice:
-    jwt = verified_claims(text, KEYS, algs=ALGS, accept_typ=ANY_TYPE)
+def takes_an_access_token(text: str) -> LogoutNotice:
+    jwt = verified_claims(text, KEYS, algs=ALGS, accept_typ=ANY_TYPE | {"at+jwt"})
     return verify_logout_claims(jwt.claims, logout_token.RULES, logout_token.NOW)
 
 

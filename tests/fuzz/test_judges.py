@@ -35,7 +35,7 @@ from tests.fuzz.broken_outbound import (
     opens_anywhere,
     overlooks,
     passes_every_cookie,
-    takes_an_id_token,
+    takes_an_access_token,
     tells_what_it_read,
     trusts_everybody,
     verifies_no_signature,
@@ -102,7 +102,7 @@ BROKEN: list[Target] = [
         IdTokenTarget(overlooks(claim, id_token.CLAIMS[claim]))
         for claim in ("iss", "aud", "nonce", "exp", "iat", "sub")
     ),
-    LogoutTokenTarget(takes_an_id_token),
+    LogoutTokenTarget(takes_an_access_token),
     LogoutTokenTarget(believes_without_signature),
     LogoutTokenTarget(does_not_mind_a_nonce),
     RetryAfterTarget(waits_as_told),

@@ -23,7 +23,7 @@ ISSUER = "https://op.example.test"
 RULES = LogoutTokenRules(
     IdTokenRules(issuer=ISSUER, client_id="spa", algs=frozenset({"RS256"}), leeway_seconds=30.0)
 )
-RELAXED = replace(RULES, allow_untyped=True)
+RELAXED = replace(RULES, allow_without_exp=True)
 CLAIMS: dict[str, object] = {
     "iss": ISSUER,
     "aud": "spa",

@@ -42,7 +42,7 @@ SHOWN = {
     "ProxyLimits.body_seconds": "a number",
     "ProxyLimits.max_body_bytes": "a number",
     "Refreshed.tokens": "they hide themselves",
-    "RelyingPartySettings.allow_untyped_logout_tokens": "a switch",
+    "RelyingPartySettings.allow_logout_tokens_without_exp": "a switch",
     "RelyingPartySettings.id_token_algs": "names",
     "RelyingPartySettings.send_id_token_hint": "a switch",
     "Route.forward_cookies": "names",

@@ -66,7 +66,7 @@ class LogoutTokenTarget:
         self._subject = subject
 
     def case(self, random: Random) -> bytes:
-        typ = "logout+jwt" if random.random() < 0.95 else "JWT"
+        typ = "logout+jwt" if random.random() < 0.6 else random.choice(("JWT", "at+jwt"))
         return a_jwt(random, {**CLAIMS, **random.choice(RARE)}, WORDS, typ)
 
     def judge(self, case: bytes) -> bool:
@@ -98,9 +98,9 @@ class LogoutTokenTarget:
 
 def _require_type(case: bytes) -> None:
     header = read_again(decoded(case.partition(b".")[0]))
-    typ = header.get("typ") if isinstance(header, dict) else None
-    plain = str(typ).lower()
-    require(plain in {"logout+jwt", "application/logout+jwt"}, "not typed as a logout token")
+    typ = header.get("typ") if isinstance(header, dict) else 7
+    plain = typ.lower().removeprefix("application/") if isinstance(typ, str) else typ
+    require(plain in {"logout+jwt", "jwt", None}, "typed as something else")
 
 
 def _judge_claims(claims: Mapping[str, object]) -> None:
