@@ -199,9 +199,17 @@ class OriginUnknown(CsrfRefused):
 
 
 class NavigationRequired(DownstreamError):
+    """What changes a login or a session at a GET, and is no navigation of the user's. `endpoint` is
+    the one that was asked, with `query`: the page says them once more, in a form."""
+
     status = 403
     code = "navigation_required"
-    title = "To log in, please start from the application itself."
+    title = "Please confirm that you want to go on."
+
+    def __init__(self, endpoint: str, query: bytes) -> None:
+        super().__init__(endpoint)
+        self.endpoint = endpoint
+        self.query = query
 
 
 class LogoutTokenInvalid(DownstreamError):

@@ -12,9 +12,10 @@ from bff.endpoints.backchannel_logout import BackchannelLogout
 from bff.endpoints.callback import Callback
 from bff.endpoints.events import Events, EventSettings
 from bff.endpoints.frontchannel_logout import FrontchannelLogout
-from bff.endpoints.login import Login, Resume, ReturnRules
+from bff.endpoints.login import Login, Resume
 from bff.endpoints.logout import Logout
 from bff.endpoints.pages import Pages
+from bff.endpoints.return_url import ReturnRules
 from bff.endpoints.sessions import OwnSessions
 from bff.endpoints.spa import Spa
 from bff.endpoints.user import User
@@ -54,7 +55,7 @@ class PublicSide:
         )
         routes = parts.route_table(settings)
         login_path = f"{settings.server.prefix}/login"
-        pages = Pages(login_path=login_path, resume_path=f"{settings.server.prefix}/resume")
+        pages = Pages(ReturnRules(settings.server.public_url, settings.server.prefix))
         refusals = Refusals(
             pages.error,
             own,

@@ -1,14 +1,13 @@
-"""`GET /bff/login`: start a login transaction and send the browser to the OP.
+"""`GET, POST /bff/login`: start a login transaction and send the browser to the OP.
 
 OIDC Core section 3.1.2.1; the parameters a browser may set are the ones listed here and no others.
 """
-
-from dataclasses import dataclass
 
 from aiohttp import web
 
 from bff.clock import Clock
 from bff.endpoints.browser_cookies import BrowserCookies
+from bff.endpoints.form_body import read_form
 from bff.endpoints.parameters import (
     acr_values_of,
     login_hint_of,
@@ -17,8 +16,9 @@ from bff.endpoints.parameters import (
     prompt_of,
     ui_locales_of,
 )
-from bff.endpoints.return_url import safe_return_url
+from bff.endpoints.return_url import ReturnRules
 from bff.gate.outcome import Local
+from bff.gate.paths import MAX_TARGET_BYTES
 from bff.limits.addresses import client_of
 from bff.limits.limiter import Limiter
 from bff.model import LoginTransaction
@@ -28,17 +28,15 @@ from bff.sessions.cookie import Binder, NewId
 from bff.sessions.transactions import Transactions
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnRules:
-    """What counts as this application when a browser asks to be sent back somewhere."""
-
-    public_origin: str
-    own_prefix: str
-
-    def safe(self, offered: str | None) -> str:
-        return safe_return_url(
-            offered, public_origin=self.public_origin, own_prefix=self.own_prefix
-        )
+def login_request_of(parameters: dict[str, str]) -> LoginRequest:
+    """What a browser may ask of the OP. Raises: BadRequest."""
+    return LoginRequest(
+        prompt=prompt_of(parameters),
+        login_hint=login_hint_of(parameters),
+        acr_values=acr_values_of(parameters),
+        max_age=max_age_of(parameters),
+        ui_locales=ui_locales_of(parameters),
+    )
 
 
 class Login:
@@ -65,17 +63,13 @@ class Login:
         self._clock = clock
         self._limiter = limiter
 
-    async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
-        parameters = parse_parameters(local.target.query or b"")
-        wanted = LoginRequest(
-            prompt=prompt_of(parameters),
-            login_hint=login_hint_of(parameters),
-            acr_values=acr_values_of(parameters),
-            max_age=max_age_of(parameters),
-            ui_locales=ui_locales_of(parameters),
-        )
-        offered = parameters.get("returnUrl") or parameters.get("return_to")
-        return await self.start(local, wanted, self._return_rules.safe(offered))
+    async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
+        if local.by_form:
+            parameters = await read_form(request, max_bytes=MAX_TARGET_BYTES)
+        else:
+            parameters = parse_parameters(local.target.query or b"")
+        wanted = login_request_of(parameters)
+        return await self.start(local, wanted, self._return_rules.offered_in(parameters))
 
     async def start(
         self, local: Local, wanted: LoginRequest, return_url: str
@@ -103,7 +97,9 @@ class Login:
             previous_session=local.session_key,
         )
         await self._transactions.put(outgoing.state, transaction)
-        response = web.Response(status=302, headers={"Location": outgoing.url})
+        # RFC 9700 section 4.12: after a form only 303 makes sure of a GET.
+        status = 303 if local.by_form else 302
+        response = web.Response(status=status, headers={"Location": outgoing.url})
         response.headers.add("Set-Cookie", self._cookies.set_binder(binder.value))
         return response
 

@@ -10,10 +10,12 @@ import structlog
 from aiohttp import web
 
 from bff.endpoints.browser_cookies import BrowserCookies
+from bff.endpoints.form_body import read_form
 from bff.endpoints.parameters import parse_parameters
 from bff.errors import LogoutNotConfirmed
-from bff.gate.head import is_navigation
+from bff.gate.fetch_metadata import is_navigation
 from bff.gate.outcome import Local
+from bff.gate.paths import MAX_TARGET_BYTES
 from bff.model import Session
 from bff.oidc.relying_party import RelyingParty
 from bff.sessions.cookie import LogoutSid
@@ -24,7 +26,8 @@ log = structlog.get_logger("bff.audit")
 
 
 class Logout:
-    """GET wants the session-bound `sid` of `logout_url`; POST has passed the CSRF guard."""
+    """GET and a form want the session-bound `sid` of `logout_url`; any other POST has passed the
+    whole CSRF guard."""
 
     def __init__(
         self,
@@ -43,13 +46,14 @@ class Logout:
 
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         key = local.session_key
-        if request.method == "GET" and key is not None:
-            sid = parse_parameters(local.target.query or b"").get("sid", "")
+        is_fetch = request.method == "POST" and not local.by_form
+        if not is_fetch and key is not None:
+            sid = (await _parameters(request, local)).get("sid", "")
             if not self._logout_sid.matches(key, sid):
                 raise LogoutNotConfirmed
         ended = await self._ender.end(key, "logout") if key is not None else None
         location = await self._location(ended, with_hint=is_navigation(local.fields))
-        if request.method == "POST":
+        if is_fetch:
             response = web.json_response({"redirect": location})
         else:
             response = web.Response(status=303, headers={"Location": location})
@@ -74,3 +78,9 @@ class Logout:
         hint = ended.tokens.id_token if with_hint else None
         url = await self._relying_party.end_session_url(hint, secrets.token_urlsafe(16))
         return url or self._post_logout_path
+
+
+async def _parameters(request: web.BaseRequest, local: Local) -> dict[str, str]:
+    if local.by_form:
+        return await read_form(request, max_bytes=MAX_TARGET_BYTES)
+    return parse_parameters(local.target.query or b"")

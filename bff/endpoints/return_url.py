@@ -3,6 +3,9 @@
 RFC 9700 section 4.11.1: no open redirector.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from bff.errors import BffError
 from bff.gate.paths import parse_target
 
@@ -31,3 +34,20 @@ def safe_return_url(offered: str | None, *, public_origin: str, own_prefix: str)
     if (target.path + b"/").startswith(f"{own_prefix}/".encode()):
         return HOME
     return before + mark + fragment
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnRules:
+    """What counts as this application when a browser asks to be sent back somewhere."""
+
+    public_origin: str
+    own_prefix: str
+
+    def safe(self, offered: str | None) -> str:
+        return safe_return_url(
+            offered, public_origin=self.public_origin, own_prefix=self.own_prefix
+        )
+
+    def offered_in(self, parameters: Mapping[str, str]) -> str:
+        """The return URL among a login's parameters, made safe."""
+        return self.safe(parameters.get("returnUrl") or parameters.get("return_to"))

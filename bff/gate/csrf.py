@@ -18,6 +18,7 @@ from bff.errors import (
     ForeignOrigin,
     OriginUnknown,
 )
+from bff.gate.fetch_metadata import is_typed
 from bff.gate.head import ScannedFields
 from bff.gate.routes import SAFE_METHODS, CsrfMode
 
@@ -34,20 +35,25 @@ class CsrfGuard:
 
     def refusal(self, fields: ScannedFields, method: str, mode: CsrfMode) -> CsrfRefused | None:
         """Why the request is refused, or None when it may pass."""
-        sites = fields.values(b"sec-fetch-site")
-        for site in sites:
-            if site != b"same-origin":
-                return CrossSiteRequest()
-        origins = fields.values(b"origin")
-        for origin in origins:
-            if origin != self.origin and not (origin == _UNTOLD and sites):
-                return ForeignOrigin()
-        if mode is CsrfMode.HEADER or method not in SAFE_METHODS:
+        is_reading = mode is CsrfMode.SAME_ORIGIN and method in SAFE_METHODS
+        if not (is_reading and is_typed(fields)):  # what the user typed, no page has begun
+            foreign = self._foreign_initiator(fields)
+            if foreign is not None:
+                return foreign
+        if not is_reading:
             if fields.values(self.header_name) != [self.header_value]:
                 return CsrfHeaderMissing()
-        elif not sites and not origins:
+        elif not _names_initiator(fields):
             return OriginUnknown()
         return None
+
+    def form_refusal(self, fields: ScannedFields) -> CsrfRefused | None:
+        """The same for a form of our own pages, which can carry no header. It is for endpoints that
+        change nothing of a session, or ask the form for a proof."""
+        foreign = self._foreign_initiator(fields)
+        if foreign is None and not _names_initiator(fields):
+            return OriginUnknown()
+        return foreign
 
     def handshake_refusal(self, fields: ScannedFields) -> CsrfRefused | None:
         """The same for a WebSocket handshake, on which a script can set no header: Origin, which
@@ -59,3 +65,17 @@ class CsrfGuard:
         if _UNTOLD in origins:
             return ForeignOrigin()
         return self.refusal(fields, "GET", CsrfMode.SAME_ORIGIN)
+
+    def _foreign_initiator(self, fields: ScannedFields) -> CsrfRefused | None:
+        sites = fields.values(b"sec-fetch-site")
+        for site in sites:
+            if site != b"same-origin":
+                return CrossSiteRequest()
+        for origin in fields.values(b"origin"):
+            if origin != self.origin and not (origin == _UNTOLD and sites):
+                return ForeignOrigin()
+        return None
+
+
+def _names_initiator(fields: ScannedFields) -> bool:
+    return bool(fields.values(b"sec-fetch-site") or fields.values(b"origin"))

@@ -16,7 +16,6 @@ from bff.errors import (
     LoopDetected,
     MethodNotAllowed,
     MisdirectedHost,
-    NavigationRequired,
     NotAuthenticated,
     NotFound,
     UpgradeNotSupported,
@@ -24,10 +23,11 @@ from bff.errors import (
 from bff.gate import cookies
 from bff.gate.cookies import Cookie
 from bff.gate.csrf import CsrfGuard
-from bff.gate.endpoints import EndpointRule, EndpointTable, Guard
+from bff.gate.endpoints import EndpointRule, EndpointTable
 from bff.gate.forwarding import Forwarding, RequestIdentity
 from bff.gate.handshake import is_websocket_upgrade, require_handshake
 from bff.gate.head import FieldReader, RequestHead, ScannedFields
+from bff.gate.initiator import raise_refusal, require_initiator
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.gate.paths import Target, is_authority, parse_target
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind
@@ -124,13 +124,7 @@ class Gate:
     ) -> Decision:
         if head.method not in rule.guards:
             raise MethodNotAllowed(tuple(rule.guards))
-        guard = rule.guards[head.method]
-        if guard is Guard.CSRF:
-            self._require_guard(fields, head.method, CsrfMode.HEADER)
-        elif guard is Guard.SAME_ORIGIN:
-            self._require_guard(fields, head.method, CsrfMode.SAME_ORIGIN)
-        elif guard is Guard.NAVIGATION and not may_start_login(fields):
-            raise NavigationRequired
+        by_form = require_initiator(rule, self._guard, head.method, target.query, fields)
         key = self._session_key(fields) if rule.wants_session else None
         session = None
         if key is not None:
@@ -138,7 +132,7 @@ class Gate:
             if session is None and known is None:
                 return Wait(Needs.SESSION, identity, key=key)
         route = self._settings.endpoints.route_of(rule)
-        return Local(rule.name, route, target, fields, identity, key, session)
+        return Local(rule.name, route, target, fields, identity, key, session, by_form)
 
     # --- the API
 
@@ -154,9 +148,7 @@ class Gate:
         websocket_key = self._require_forwardable(route, head.method, fields)
         session: Session | None = None
         if websocket_key is not None:
-            refusal = self._guard.handshake_refusal(fields)
-            if refusal is not None:
-                raise refusal
+            raise_refusal(self._guard.handshake_refusal(fields))
         if route.needs_session:
             key = self._session_key(fields)
             if key is None:
@@ -246,9 +238,7 @@ class Gate:
             raise MisdirectedHost
 
     def _require_guard(self, fields: ScannedFields, method: str, mode: CsrfMode) -> None:
-        refusal = self._guard.refusal(fields, method, mode)
-        if refusal is not None:
-            raise refusal
+        raise_refusal(self._guard.refusal(fields, method, mode))
 
     def _session_key(self, fields: ScannedFields) -> str | None:
         value = cookies.find(fields.values(b"cookie"), self._settings.session_cookie)
@@ -272,15 +262,3 @@ def _require_known_framing(fields: ScannedFields) -> None:
     codings = fields.values(b"transfer-encoding")
     if codings and [coding.strip().lower() for coding in codings] != [b"chunked"]:
         raise BadRequest("a transfer coding other than chunked")
-
-
-def may_start_login(fields: ScannedFields) -> bool:
-    """Whether this is a top-level navigation of our own pages or of the user's address bar.
-
-    A browser that sends no Fetch Metadata is let through: `state` and the binder still hold.
-    """
-    return (
-        all(site in (b"same-origin", b"none") for site in fields.values(b"sec-fetch-site"))
-        and all(mode == b"navigate" for mode in fields.values(b"sec-fetch-mode"))
-        and all(dest == b"document" for dest in fields.values(b"sec-fetch-dest"))
-    )

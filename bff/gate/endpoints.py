@@ -8,10 +8,14 @@ from enum import Enum, auto
 class Guard(Enum):
     """What a request must show before an own endpoint sees it."""
 
-    NONE = auto()  # the endpoint checks a proof of its own: state, sid, a logout token
+    NONE = auto()  # nothing, or a proof that no browser carries: a logout token
+    PROOF = auto()  # a proof that the endpoint checks (state, sid); never by a prefetch
+    PAGE = auto()  # the same, by a top-level navigation, whichever site has begun it
+    NAVIGATION = auto()  # a top-level navigation that no other site has begun
+    FORM = auto()  # a form of our own pages
     CSRF = auto()  # all three layers of the CSRF guard
+    CSRF_OR_FORM = auto()  # the same, or a form of our own pages with a proof in it
     SAME_ORIGIN = auto()  # without the header, which an EventSource can't send
-    NAVIGATION = auto()  # a top-level navigation that no other site has started
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +32,19 @@ class EndpointRule:
 
 
 RULES = (
-    EndpointRule("login", {"GET": Guard.NAVIGATION}),
-    EndpointRule("callback", {"GET": Guard.NONE}, wants_session=False),
+    EndpointRule("login", {"GET": Guard.NAVIGATION, "POST": Guard.FORM}),
+    EndpointRule("callback", {"GET": Guard.PROOF}, wants_session=False),
     EndpointRule("resume", {"GET": Guard.NAVIGATION}),
     EndpointRule("user", {"GET": Guard.CSRF}),
-    EndpointRule("logout", {"GET": Guard.NONE, "POST": Guard.CSRF}),
+    EndpointRule("logout", {"GET": Guard.PAGE, "POST": Guard.CSRF_OR_FORM}),
     EndpointRule("backchannel-logout", {"POST": Guard.NONE}, wants_session=False),
     EndpointRule("events", {"GET": Guard.SAME_ORIGIN}),
     EndpointRule("sessions", {"GET": Guard.CSRF, "DELETE": Guard.CSRF}),
     EndpointRule("session", {"DELETE": Guard.CSRF}, path="sessions/*"),
 )
 
-FRONTCHANNEL_RULE = EndpointRule("frontchannel-logout", {"GET": Guard.NONE}, wants_session=False)
+# The OP's page loads it in a frame, or as an image.
+FRONTCHANNEL_RULE = EndpointRule("frontchannel-logout", {"GET": Guard.PROOF}, wants_session=False)
 SPA_RULE = EndpointRule("spa", {"GET": Guard.NONE, "HEAD": Guard.NONE}, wants_session=False)
 
 

@@ -60,14 +60,19 @@ _READ_AND_PASSED = frozenset(
         b"accept",
         b"access-control-request-method",
         b"content-length",
+        b"content-type",
         b"origin",
+        b"purpose",
         b"sec-fetch-dest",
         b"sec-fetch-mode",
         b"sec-fetch-site",
         b"sec-fetch-user",
+        b"sec-purpose",
         b"sec-websocket-key",
         b"sec-websocket-version",
         b"user-agent",
+        b"x-moz",
+        b"x-purpose",
     }
 )
 _TAKEN = HOP_BY_HOP | OURS
@@ -187,14 +192,6 @@ def is_ours(name: bytes) -> bool:
     """Whether a field name, in whatever spelling, is one that only the gateway may set."""
     folded = name.lower().translate(_FOLDED)
     return folded in _TAKEN or folded.startswith(OUR_FAMILIES)
-
-
-def is_navigation(fields: ScannedFields) -> bool:
-    """Whether a person is looking at the answer: by Fetch Metadata, else by Accept."""
-    modes = fields.values(b"sec-fetch-mode")
-    if modes:
-        return modes == [b"navigate"]
-    return any(value.startswith(b"text/html") for value in fields.values(b"accept"))
 
 
 def connection_options(values: Iterable[bytes]) -> set[bytes]:

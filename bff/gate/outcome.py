@@ -50,7 +50,7 @@ class Forward:
 @dataclass(frozen=True, slots=True)
 class Local:
     """One of the gateway's own endpoints; `route` is where it is. `session_key` is set for a
-    well-signed cookie."""
+    well-signed cookie. `by_form`: it is a form of our own pages, without anti-forgery header."""
 
     endpoint: str
     route: str
@@ -59,6 +59,7 @@ class Local:
     identity: RequestIdentity
     session_key: str | None
     session: Session | None
+    by_form: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from bff.errors import BffError
-from bff.gate.head import Field, is_navigation, scan
+from bff.errors import BffError, NavigationRequired
+from bff.gate.fetch_metadata import accepts_page, is_navigation
+from bff.gate.head import Field, scan
 from bff.gate.problem import OwnResponses, Problem, problem_for
 from bff.observability.metrics import Metrics
 
@@ -61,7 +62,12 @@ class Refusals:
             request_id=request_id,
         )
         self._metrics.answered("refused", error.status, error.code)
-        if is_navigation(scan(fields)):
+        scanned = scan(fields)
+        # A navigation that a service worker has passed on may look like a fetch, but for Accept.
+        is_for_a_person = is_navigation(scanned) or (
+            isinstance(error, NavigationRequired) and accepts_page(scanned)
+        )
+        if is_for_a_person:
             found = self._error_page(error, request_id)
         else:
             found = problem_for(error, request_id=request_id, login_url=self._login_url)

@@ -115,13 +115,15 @@ async def test_the_id_token_hint_can_be_left_out() -> None:
         assert f"client_id={CLIENT_ID}" in sent_to
 
 
-async def test_a_fetch_of_the_logout_url_gets_no_id_token_either() -> None:
+@pytest.mark.rule("CS-06")
+async def test_a_fetch_of_the_logout_url_gets_nothing_and_ends_nothing() -> None:
     async with running_stack() as stack, Browser() as browser:
         await log_in(browser, stack)
         url = (await browser.fetch("GET", "/bff/user")).json()["bff"]["logout_url"]
         answer = await browser.fetch("GET", url)
-        assert answer.status == 303
-        assert "id_token_hint" not in (answer.location or "")
+        assert (answer.status, answer.location) == (403, None)
+        assert answer.json()["code"] == "navigation_required"
+        assert (await browser.fetch("GET", "/bff/user")).status == 200
 
 
 async def test_revocation_can_be_left_to_the_op() -> None:

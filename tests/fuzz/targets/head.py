@@ -55,7 +55,7 @@ VALUES = [
 READ = [
     "Accept", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User",
     "Content-Length", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "User-Agent", "X-CSRF",
-    "Access-Control-Request-Method",
+    "Access-Control-Request-Method", "Content-Type", "Sec-Purpose", "Purpose", "X-Purpose", "X-Moz",
 ]  # fmt: skip
 FIELD_NAMES = [*NAMES, *PASSED, *READ * 3, "Connection", "Cookie", "Host", "X-A", "X-Forwarded-For"]
 WORDS = [b":", b"\n", b"_", b"-", b".", b",", b" ", b"bff=", b"\nHost:", b"\nX-CSRF:", *VALUES]
@@ -204,11 +204,17 @@ def _judge_request(head: RequestHead, decision: Forward) -> None:
     reading = head.method in {"GET", "HEAD"}
     if decision.route.token is TokenKind.USER or not reading:
         sites, origins = _values(fields, b"sec-fetch-site"), _values(fields, b"origin")
-        require(all(site == b"same-origin" for site in sites), "a cross-site request")
-        require(all(origin == ORIGIN for origin in origins), "from another origin")
+        is_guarded_by_origin = decision.route.csrf is CsrfMode.SAME_ORIGIN and reading
+        typed = is_guarded_by_origin and not origins
+        typed = typed and _values(fields, b"sec-fetch-mode") == [b"navigate"]
+        allowed = [[], [b"none"]] if typed else [[]]
+        is_ours = all(site == b"same-origin" for site in sites)
+        require(is_ours or sites in allowed, "a cross-site request")
+        own = {ORIGIN, b"null"} if sites else {ORIGIN}
+        require(all(origin in own for origin in origins), "from another origin")
         has_header = _values(fields, b"x-csrf") == [b"1"]
-        is_same_origin = bool(sites or origins) and decision.route.csrf is CsrfMode.SAME_ORIGIN
-        require(has_header or (is_same_origin and reading), "without the CSRF header")
+        is_known = bool(sites or origins) and is_guarded_by_origin
+        require(has_header or is_known, "without the CSRF header")
     prefix = decision.route.prefix.encode()
     whole = prefix + decision.path_and_query
     kept = decision.path_and_query if not decision.route.strip_prefix else whole
