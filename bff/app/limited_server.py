@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 
 from bff.errors import BadRequest, BffError, InternalError
+from bff.observability.reasons import complaint_of
 
 # More than a browser may send to the public listener: the proxy adds fields of its own.
 MAX_FIELD_BYTES = 131_072
@@ -135,7 +136,7 @@ class _Connection(web.RequestHandler):
             raise ConnectionError("an answer has begun")
         self._head_is_here()
         is_theirs = status < HTTPStatus.INTERNAL_SERVER_ERROR
-        error = BadRequest(type(exc).__name__) if is_theirs else InternalError()
+        error = BadRequest(complaint_of(exc)) if is_theirs else InternalError()
         response = self._server.answers.refused(request, error)
         response.force_close()
         return response

@@ -19,6 +19,7 @@ from bff.app.share import Assignment, Share
 from bff.app.worker_process import WORKER_COMMAND, WorkerProcess
 from bff.config.settings import Settings
 from bff.observability.metrics import forget_worker
+from bff.observability.reasons import reason_of
 
 log = structlog.get_logger("bff.app")
 
@@ -123,7 +124,7 @@ class Supervisor:
         try:
             worker = await WorkerProcess.start(self._command, assignment)
         except OSError as error:
-            log.error("worker_not_started", worker=seat.number, error=type(error).__name__)
+            log.error("worker_not_started", worker=seat.number, reason=reason_of(error))
             return
         seat.worker = worker
         try:

@@ -7,6 +7,7 @@ password, or what the other side has sent.
 import asyncio
 import errno
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -42,6 +43,8 @@ _OS: Mapping[int, str] = {
     errno.EMFILE: "this process has too many files open",
 }
 
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
 
 def reason_of(error: BaseException, *, ca_setting: str = "") -> str:
     """The words. `ca_setting` names what an authority that is not trusted is configured with."""
@@ -74,6 +77,8 @@ def _words(error: BaseException, ca_setting: str) -> str:
         return "it hung up without an answer"
     if isinstance(error, OSError) and error.errno is not None:
         return _OS.get(error.errno) or os.strerror(error.errno).lower()
+    if isinstance(error, ConnectionError):
+        return "the connection was cut"
     return ""
 
 
@@ -90,3 +95,11 @@ def _tls_words(error: ssl.SSLError, ca_setting: str) -> str:
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return "it hung up during the TLS handshake: it may be a port for plain connections"
     return "the TLS handshake failed"
+
+
+def complaint_of(error: BaseException | None) -> str:
+    """What an HTTP parser (httptools, aiohttp) did not like: `invalid method`, `line too long`.
+    Only the names of its error classes say so, and its texts repeat what was sent."""
+    name = type(error).__name__ if error is not None else ""
+    words = _CAPITAL.sub(" ", name.removeprefix("HttpParser").removesuffix("Error"))
+    return words.strip().lower() or "no HTTP"

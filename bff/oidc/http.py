@@ -17,6 +17,7 @@ from yarl import URL
 
 from bff.clock import Clock
 from bff.errors import OpAnswerMalformed, OpUnavailable
+from bff.observability.reasons import reason_of
 from bff.oidc.retry_after import retry_after_seconds
 from bff.oidc.strict_json import NOT_JSON, JsonRefused, parse_json
 
@@ -25,6 +26,7 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 # Below the 5 s after which node and uvicorn drop an idle connection: a POST that meets one being
 # closed is a refresh token whose fate nobody knows.
 KEEPALIVE_SECONDS = 2.0
+CA_SETTING = "oidc.ca_file"
 GZIP = 31  # zlib's name for "gzip framing, largest window"
 
 
@@ -136,7 +138,7 @@ class OpHttp:
             raise OpUnavailable(f"{name}: timeout") from None
         except (aiohttp.ClientError, OSError) as error:
             # `from None`: these carry the request with its Authorization header.
-            raise OpUnavailable(f"{name}: {type(error).__name__}") from None
+            raise OpUnavailable(f"{name}: {reason_of(error, ca_setting=CA_SETTING)}") from None
 
     def _require_available(self, name: str, response: aiohttp.ClientResponse) -> None:
         if response.status >= 500 or response.status == 429:

@@ -202,5 +202,6 @@ class RelyingParty:
                 static=self._settings.end_session_params,
             )
         except (OpError, TimeoutError) as error:
-            log.warning("end_session_skipped", reason=type(error).__name__)
+            reason = error.log_detail if isinstance(error, OpError) else "no metadata in time"
+            log.warning("end_session_skipped", reason=reason)
             return None

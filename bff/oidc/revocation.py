@@ -44,7 +44,7 @@ class Revocation:
                     )
                 confirmed.append(await self._revoke(endpoint, tokens.access_token, "access_token"))
         except (OpError, TimeoutError) as error:
-            log.warning("revocation_failed", reason=type(error).__name__)
+            log.warning("revocation_failed", reason=_reason(error))
         return bool(confirmed) and confirmed[0]
 
     async def _revoke(self, endpoint: str, token: str, hint: str) -> bool:
@@ -65,3 +65,7 @@ class Revocation:
             say = log.debug if error == "unsupported_token_type" else log.warning
             say("revocation_refused", hint=hint, status=answer.status, error=error)
         return answer.status == 200
+
+
+def _reason(error: OpError | TimeoutError) -> str:
+    return error.log_detail if isinstance(error, OpError) else "no answer in time"

@@ -30,6 +30,7 @@ from bff.errors import (
 )
 from bff.gate.head import Field, RequestHead
 from bff.gate.paths import MAX_TARGET_BYTES
+from bff.observability.reasons import complaint_of
 from bff.proxy.deadline import Deadline
 from bff.proxy.exchange import Exchange
 from bff.proxy.messages import MAX_HEAD_BYTES, fields_into, head_bytes
@@ -130,7 +131,7 @@ class DownstreamConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if self._is_deaf:
                 return
-            self._give_up(BadRequest(type(error).__name__))
+            self._give_up(BadRequest(complaint_of(error)))
         if self._reading_head or self._arriving is not None:
             self._unsettled_bytes += len(data)
             if self._unsettled_bytes > MAX_HEAD_BYTES:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from bff.errors import BadRequest, BffError, InternalError
 from bff.gate.outcome import Local
+from bff.observability.reasons import complaint_of
 from bff.proxy.idle import IdleConnections
 from bff.proxy.messages import MAX_HEAD_BYTES
 from bff.proxy.outbox import Outbox
@@ -57,7 +58,7 @@ class _LocalConnection(web.RequestHandler):
         if request.writer.output_size > 0 or not isinstance(server, LocalServer):
             raise ConnectionError("an answer has begun")
         is_theirs = status < HTTPStatus.INTERNAL_SERVER_ERROR
-        error: BffError = BadRequest(type(exc).__name__) if is_theirs else InternalError()
+        error: BffError = BadRequest(complaint_of(exc)) if is_theirs else InternalError()
         response = server.endpoints.refused(request, error, self.decision)
         response.force_close()
         return response

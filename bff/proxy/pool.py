@@ -7,12 +7,14 @@ from urllib.parse import urlsplit
 
 from bff.errors import UpstreamTimeout, UpstreamUnreachable
 from bff.gate.routes import Route, Upstream
+from bff.observability.reasons import reason_of
 from bff.proxy.idle import IdleConnections
 from bff.proxy.outbox import Outbox
 from bff.proxy.upstream import UpstreamConnection
 
 # Less than the five seconds that common servers (Node.js, uvicorn) keep an idle connection.
 IDLE_SECONDS = 4.0
+CA_SETTING = "ca_file of the route"
 MOST_IDLE = 512
 
 
@@ -76,5 +78,5 @@ class UpstreamPool(IdleConnections):
         except TimeoutError:
             raise UpstreamTimeout("connect") from None
         except (OSError, UnicodeError) as error:  # UnicodeError: no host name that could exist
-            raise UpstreamUnreachable(type(error).__name__) from error
+            raise UpstreamUnreachable(reason_of(error, ca_setting=CA_SETTING)) from error
         return connection

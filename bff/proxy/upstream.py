@@ -17,6 +17,7 @@ import httptools
 
 from bff.errors import UpstreamError, UpstreamMalformed, UpstreamUnreachable
 from bff.gate.head import Field
+from bff.observability.reasons import complaint_of, reason_of
 from bff.proxy.deadline import Deadline
 from bff.proxy.messages import MAX_HEAD_BYTES, fields_into, head_bytes
 from bff.proxy.outbox import Outbox
@@ -192,7 +193,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         except httptools.HttpParserError as error:
             if not self._complete:
-                self._fail(UpstreamMalformed(type(error).__name__))
+                self._fail(UpstreamMalformed(complaint_of(error)))
                 return
             self._surplus = True
         if self._complete:
@@ -211,7 +212,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
         if self._receiver is not None:
-            self._fail(UpstreamUnreachable(type(exc).__name__ if exc else "closed"))
+            self._fail(UpstreamUnreachable(reason_of(exc) if exc else "it hung up"))
         self._deadline.close()
         self._home.forget(self)
 

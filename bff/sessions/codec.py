@@ -70,8 +70,8 @@ def decode_session(plaintext: bytes, *, key: str, version: int, idle_expires_at:
         known["tokens"] = Tokens(**_known(known["tokens"], _TOKENS))
         known["claims"] = MappingProxyType(known.get("claims", {}))
         return Session(key=key, version=version, idle_expires_at=idle_expires_at, **known)
-    except (KeyError, TypeError) as error:
-        raise UnreadableRecord(type(error).__name__) from None
+    except (KeyError, TypeError):
+        raise UnreadableRecord("a field is missing or of another kind") from None
 
 
 def encode_login(transaction: LoginTransaction) -> bytes:
@@ -90,8 +90,8 @@ def decode_login(plaintext: bytes) -> LoginTransaction:
         known = _known(record, _LOGIN)
         known["acr_values"] = _texts(known.get("acr_values", ()))
         return LoginTransaction(**known)
-    except TypeError as error:
-        raise UnreadableRecord(type(error).__name__) from None
+    except TypeError:
+        raise UnreadableRecord("a field is missing or of another kind") from None
 
 
 def _taken(value: object, names: Iterable[str]) -> dict[str, Any]:

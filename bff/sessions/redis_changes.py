@@ -60,7 +60,7 @@ class ChangeStream:
                 await self._subscribe()
             except FAILURES as error:
                 if self._watching:
-                    log.warning("changes_lost", detail=type(error).__name__)
+                    log.warning("changes_lost", detail=self._client.reason(error))
                     pause = FIRST_PAUSE_SECONDS
             except Exception:  # no fault may leave listeners believing that they are told
                 log.exception("changes_failed")

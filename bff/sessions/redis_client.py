@@ -1,7 +1,7 @@
 """Connections to Redis: one server, a Unix socket, Sentinel or Cluster, all through redis-py.
 
 Owns every timeout and the number of connections, and turns each failure into `StoreUnavailable`
-with nothing but the class of the error: texts of redis-py may repeat what was sent.
+with words of ours for it: texts of redis-py may repeat what was sent.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from bff.errors import StoreUnavailable
 from bff.sessions.redis_failover import FailoverWatch
+from bff.sessions.redis_reasons import redis_reason
 from bff.sessions.redis_sentinel import NewestSentinel
 from bff.sessions.redis_url import RedisUrl
 
@@ -135,6 +136,10 @@ class RedisClient:
             self._subscriber = self._connect(NO_RETRY)
         return self._subscriber
 
+    def reason(self, error: BaseException) -> str:
+        """One of `FAILURES` in words for an operator."""
+        return redis_reason(error, self._url)
+
     async def close(self) -> None:
         """Close all connections; one that can't be closed in time is left to the system."""
         await self._watch.close()
@@ -199,21 +204,13 @@ class RedisClient:
                 yield
         except FAILURES as error:
             # No cause either: a server's error may repeat arguments, a log may print causes.
-            raise StoreUnavailable(_class_of(error)) from None
+            raise StoreUnavailable(self.reason(error)) from None
         except CLOSED_UNDER_IT as error:
             log.warning("redis_client_confused", detail=type(error).__name__)
-            raise StoreUnavailable(type(error).__name__) from None
+            raise StoreUnavailable("the connection was closed under a command") from None
         # redis-py sends under `asyncio.wait_for`, which on Python 3.11 may swallow a cancellation.
         if _cancel_requests() > cancels:
             raise asyncio.CancelledError
-
-
-def _class_of(error: BaseException) -> str:
-    """Of the first cause: redis-py wraps a refused password in a ConnectionError. That of a timeout
-    is how asyncio makes one."""
-    while error.__cause__ is not None and not isinstance(error, TimeoutError):
-        error = error.__cause__
-    return type(error).__name__
 
 
 def _cancel_requests() -> int:

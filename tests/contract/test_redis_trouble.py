@@ -42,6 +42,14 @@ OPERATIONS: dict[str, Callable[[SessionStore], Awaitable[object]]] = {
     "is_remembered": lambda s: s.is_remembered("key"),
 }
 
+OUR_WORDS = (  # for an operator: nothing that redis-py says, for that may repeat what was sent
+    "connection refused: nothing listens there",
+    "no answer in time",
+    "the connection was c",
+    "there is no such socket",
+    "the cluster does not serve all of its slots",
+)
+
 
 @asynccontextmanager
 async def opened(
@@ -84,7 +92,7 @@ async def require_all_unavailable(store: SessionStore) -> None:
         failures = await asyncio.gather(*(failure(run(store)) for run in OPERATIONS.values()))
         took.append(time.monotonic() - began)
         for error in failures:
-            assert error.log_detail.isidentifier(), "nothing but the class of the error"
+            assert error.log_detail.startswith(OUR_WORDS), error.log_detail
             assert error.__cause__ is None
             assert error.__suppress_context__
 
@@ -244,8 +252,8 @@ async def test_a_refused_password_is_not_repeated(own_redis: RedisServer) -> Non
     url = own_redis.url.replace("unix://", "unix://someone:wrong-password@")
     async with opened(url) as store:
         error = await failure(store.ping())
-    assert "wrong" not in f"{error!r} {error} {error.log_detail} {store!r}"
-    assert error.log_detail == "AuthenticationError"
+    assert "wrong-password" not in f"{error!r} {error} {error.log_detail} {store!r}"
+    assert error.log_detail.startswith("the user name or password in session.store is wrong")
 
 
 async def test_a_cancelled_caller_ends(redis_server: RedisServer) -> None:
