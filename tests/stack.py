@@ -28,7 +28,7 @@ from spa_demo.op.keys import SigningKeys
 CLIENT_ID = "spa"
 CLIENT_SECRET = "client-secret-canary-0123456789"
 SESSION_SECRET = "Zk3vJ8qT5nY1cW7xB2mL9rD4sF6hG0pA"
-SCOPE = "openid profile email offline_access api:read api:write"
+SCOPE = "openid profile email api:read api:write"
 
 # For tests of news between processes: by itself a cache would not notice for longer than they wait.
 BY_NEWS_ONLY = 'cache_max_age = "60s"'

@@ -53,8 +53,15 @@ def on_provider(settings: Settings, metadata: ProviderMetadata) -> Iterator[Verd
         yield _warning("OP", "no end_session_endpoint: a logout ends the session here only")
     # Of no other scope: an OP need not list all that it knows (Discovery section 3).
     listed, asked = metadata.scopes_supported, settings.oidc.scope.split()
-    if listed is not None and "offline_access" in asked and "offline_access" not in listed:
-        yield _warning("OP", "does not list the scope offline_access, which oidc.scope asks for")
+    if listed is not None and "offline_access" in asked:
+        if "offline_access" in listed:
+            yield _warning(
+                "OP",
+                "oidc.scope asks for offline_access: leave it out unless the OP gives no refresh "
+                "token without it, or sessions outlive the user's logout at the OP",
+            )
+        else:
+            yield _warning("OP", "does not list the scope offline_access that oidc.scope asks for")
     if not metadata.sends_response_issuer:
         yield _warning("OP", "does not name itself in its answers (RFC 9207)")
 

@@ -85,7 +85,7 @@ def _settings(
             "issuer": issuer,
             "client_id": CLIENT_ID,
             "client_secret": client_secret,
-            "scope": "openid profile email offline_access api:read api:write",
+            "scope": "openid profile email api:read api:write",
         },
         "session": {"store": "memory://", "secrets": [secrets.token_urlsafe(32)]},
         "user": {"claims": ["name", "email"]},

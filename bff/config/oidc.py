@@ -84,9 +84,10 @@ class OidcSettings(Section):
         description="How the gateway authenticates at the OP's token and revocation endpoints.",
     )
     scope: Annotated[Scope, AfterValidator(require_openid)] = Field(
-        default="openid profile offline_access",
-        description='Scopes to ask for, "openid" among them. Most OPs give a refresh token for '
-        '"offline_access" only; some refuse that scope.',
+        default="openid profile email",
+        description='Scopes to ask for, "openid" among them. Add "offline_access" for an OP that '
+        "gives no refresh token without it: the log then says no_refresh_token. At an OP that does "
+        "(Keycloak), it makes sessions that outlive the user's logout there.",
     )
     id_token_algs: Annotated[tuple[SigningAlg, ...], SOME] = Field(
         default=("RS256",),

@@ -73,6 +73,7 @@ class RelyingParty:
             allow_without_exp=settings.allow_logout_tokens_without_exp,
         )
         self._logout_tokens = LogoutTokenVerifier(self._keys, logout_rules, clock)
+        self._has_told_of_no_refresh_token = False
 
     async def start(self) -> None:
         """Open the client session. Nothing is fetched, so a gateway starts while its OP is down."""
@@ -128,6 +129,8 @@ class RelyingParty:
             scope=self._settings.scope,
         )
         user = await self._id_tokens.login(tokens, transaction)
+        if tokens.refresh_token is None:
+            self._tell_of_no_refresh_token()
         claims = user.claims
         if self._settings.userinfo:
             metadata = await self._discovery.metadata()
@@ -166,6 +169,12 @@ class RelyingParty:
         # OIDC Core section 12.2: auth_time stays that of the login, whatever the OP writes.
         auth_time = user.auth_time if session.auth_time is None else session.auth_time
         return Refreshed(tokens, user.claims, user.acr or session.acr, auth_time)
+
+    def _tell_of_no_refresh_token(self) -> None:
+        """Once: it is the same with every login, and the operator's to change."""
+        if not self._has_told_of_no_refresh_token:
+            self._has_told_of_no_refresh_token = True
+            log.warning("no_refresh_token", scope=self._settings.scope)
 
     async def client_credentials(self, scope: str) -> Tokens:
         """Tokens of the gateway's own (RFC 6749 section 4.4). Raises: OpError."""

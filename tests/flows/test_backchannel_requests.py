@@ -3,16 +3,12 @@
 import asyncio
 import io
 import json
-from collections.abc import Iterator
-from contextlib import redirect_stderr
 from urllib.parse import urlencode
 
 import aiohttp
 import pytest
-import structlog
 
 from bff.clock import ManualClock
-from bff.observability import logs
 from bff.oidc.logout_token import LOGOUT_EVENT, MAX_AGE_SECONDS
 from tests.browser import Browser
 from tests.flows.logins import log_in
@@ -29,6 +25,7 @@ from tests.polling import HANG_SECONDS
 from tests.redis_server import RedisServer
 from tests.scripted_op import b64json, b64url
 from tests.stack import running_stack
+from tests.written_log import written_log
 
 # --- the request
 
@@ -251,31 +248,21 @@ async def test_a_thousand_worthless_tokens_cost_the_op_nothing() -> None:
 # --- what the operator sees
 
 
-@pytest.fixture
-def output() -> Iterator[io.StringIO]:
-    out = io.StringIO()
-    with redirect_stderr(out):
-        logs.configure(level="debug", log_format="json")
-        structlog.configure(cache_logger_on_first_use=False)  # the next test writes elsewhere
-        yield out
-    structlog.reset_defaults()
-
-
 @pytest.mark.rule("OP-01")
-async def test_results_are_logged_and_counted_without_the_token(output: io.StringIO) -> None:
-    async with running_stack() as stack, Browser() as browser, Browser() as second:
-        await log_in(browser, stack)
-        await log_in(second, stack)
-        used = token(stack, sub="alice")
-        sent = [used, used, token(stack, sub="alice"), token(stack, sub="alice", nonce="n")]
-        assert [await tell(stack, one) for one in sent] == [200, 400, 200, 400]
-        async with (
-            aiohttp.ClientSession() as http,
-            http.get(f"{stack.admin_url}/metrics") as answer,
-        ):
-            metrics = await answer.text()
-    lines = [json.loads(line) for line in output.getvalue().splitlines()]
-    told = [line for line in lines if line["event"] == "backchannel_logout"]
+async def test_results_are_logged_and_counted_without_the_token() -> None:
+    with written_log("debug") as log:
+        async with running_stack() as stack, Browser() as browser, Browser() as second:
+            await log_in(browser, stack)
+            await log_in(second, stack)
+            used = token(stack, sub="alice")
+            sent = [used, used, token(stack, sub="alice"), token(stack, sub="alice", nonce="n")]
+            assert [await tell(stack, one) for one in sent] == [200, 400, 200, 400]
+            async with (
+                aiohttp.ClientSession() as http,
+                http.get(f"{stack.admin_url}/metrics") as answer,
+            ):
+                metrics = await answer.text()
+    told = log.of("backchannel_logout")
     assert [line["outcome"] for line in told] == [
         "ended",
         "logout_token_invalid",
@@ -291,4 +278,4 @@ async def test_results_are_logged_and_counted_without_the_token(output: io.Strin
     assert 'bff_sessions_ended_total{reason="backchannel_logout"} 2.0' in metrics
     for one in sent:
         for part in one.split("."):
-            assert part not in output.getvalue()
+            assert part not in log.text

@@ -253,11 +253,23 @@ async def test_check_refuses_an_op_that_lacks_the_client_authentication(tmp_path
 async def test_check_warns_of_what_the_op_lacks(tmp_path: Path) -> None:
     """A login works without these, so the exit code stays 0."""
     async with small_op(scopes_supported=["openid", "profile"]) as issuer:
-        result = await bff("check", "--config", str(config(tmp_path, issuer)), cwd=tmp_path)
+        path = config(tmp_path, issuer, scope='"openid offline_access"')
+        result = await bff("check", "--config", str(path), cwd=tmp_path)
     assert result.code == VALID
     warnings = "\n".join(line for line in result.out.splitlines() if line.startswith("! OP"))
     for lacking in ("revocation_endpoint", "end_session_endpoint", "RFC 9207", "offline_access"):
         assert lacking in warnings
+
+
+async def test_check_speaks_up_about_offline_access(tmp_path: Path) -> None:
+    """Where it is asked for: at many OPs it makes a session that outlives the one there."""
+    async with small_op(scopes_supported=["openid", "offline_access"]) as issuer:
+        asking = config(tmp_path, issuer, scope='"openid offline_access"')
+        warned = await bff("check", "--config", str(asking), cwd=tmp_path)
+        quiet = await bff("check", "--config", str(config(tmp_path, issuer)), cwd=tmp_path)
+    assert warned.code == quiet.code == VALID
+    assert "offline_access" in warned.out
+    assert "offline_access" not in quiet.out
 
 
 async def test_check_fails_when_the_op_has_no_userinfo_that_is_asked_for(tmp_path: Path) -> None:

@@ -19,6 +19,22 @@ from bff.oidc.callback import AuthorizationResponse
 from bff.oidc.relying_party import RelyingParty
 from tests.flows.relying_party.steps import MakeRp, begin, log_in, settings_for
 from tests.scripted_op import CLIENT_ID, CLIENT_SECRET, Answer, ScriptedOp, b64json
+from tests.written_log import written_log
+
+
+async def test_a_login_without_a_refresh_token_is_told_of_once(
+    rp: RelyingParty, op: ScriptedOp
+) -> None:
+    """By default offline_access is not asked for, and some OPs give one for that scope only: then
+    sessions end with their first access token, which an operator must be able to explain."""
+    with written_log() as log:
+        await log_in(rp, op)
+        assert log.of("no_refresh_token") == []
+        op.token_changes = {"refresh_token": None}
+        await log_in(rp, op)
+        await log_in(rp, op)
+        assert [entry["scope"] for entry in log.of("no_refresh_token")] == ["openid profile"]
+
 
 # --- the login --------------------------------------------------------------------------------
 
