@@ -2,6 +2,10 @@
 
 OpenID Connect RP-Initiated Logout 1.0; RFC 7009 for the tokens. The local end comes first and does
 not depend on the OP.
+
+A logout is what the user wants, whether or not there is still a session here: one that has timed
+out has left the user logged in at the OP. Its cookie with the `sid` made for it proves the wish or,
+without a cookie, that a page of ours began the request; a link on another site proves nothing.
 """
 
 import secrets
@@ -13,7 +17,7 @@ from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.form_body import read_form
 from bff.endpoints.parameters import parse_parameters
 from bff.errors import LogoutNotConfirmed
-from bff.gate.fetch_metadata import is_navigation
+from bff.gate.fetch_metadata import is_begun_here, is_navigation
 from bff.gate.outcome import Local
 from bff.gate.paths import MAX_TARGET_BYTES
 from bff.model import Session
@@ -52,7 +56,10 @@ class Logout:
             if not self._logout_sid.matches(key, sid):
                 raise LogoutNotConfirmed
         ended = await self._ender.end(key, "logout") if key is not None else None
-        location = await self._location(ended, with_hint=is_navigation(local.fields))
+        if key is not None or request.method == "POST" or is_begun_here(local.fields):
+            location = await self._location(ended, with_hint=is_navigation(local.fields))
+        else:
+            location = self._post_logout_path
         if is_fetch:
             response = web.json_response({"redirect": location})
         else:
@@ -73,9 +80,7 @@ class Logout:
     async def _location(self, ended: Session | None, *, with_hint: bool) -> str:
         """The OP's logout page. The hint is an ID token: it goes into the Location of a
         navigation, which no script can read, and never into an answer to a fetch."""
-        if ended is None:
-            return self._post_logout_path
-        hint = ended.tokens.id_token if with_hint else None
+        hint = ended.tokens.id_token if ended is not None and with_hint else None
         url = await self._relying_party.end_session_url(hint, secrets.token_urlsafe(16))
         return url or self._post_logout_path
 

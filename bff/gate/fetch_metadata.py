@@ -59,6 +59,11 @@ def is_own_navigation(fields: ScannedFields) -> bool:
     )
 
 
+def is_begun_here(fields: ScannedFields) -> bool:
+    """Whether the browser says that a page of ours began this: not typed, and no other site's."""
+    return fields.values(b"sec-fetch-site") == _OWN
+
+
 def is_typed(fields: ScannedFields) -> bool:
     """Whether the user entered the URL, or opened a bookmark: no page of any site can do this."""
     return (

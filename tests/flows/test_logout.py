@@ -4,10 +4,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from bff.clock import ManualClock
 from tests.browser import Browser
 from tests.flows.logins import log_in
 from tests.polling import until
-from tests.stack import CLIENT_ID, running_stack
+from tests.stack import CLIENT_ID, Stack, running_stack
 
 
 @pytest.mark.rule("LO-02")
@@ -95,15 +96,63 @@ async def test_a_post_without_the_header_does_not_log_out() -> None:
         assert (await browser.fetch("GET", "/bff/user")).status == 200
 
 
+def require_the_op_is_asked(stack: Stack, url: str) -> None:
+    """Without a session there is no ID token to send along."""
+    sent = dict(parse_qsl(urlsplit(url).query))
+    assert url.startswith(f"{stack.issuer}/")
+    assert sent["client_id"] == CLIENT_ID
+    assert sent["post_logout_redirect_uri"] == f"{stack.public_url}/"
+    assert "id_token_hint" not in sent
+
+
 async def test_logging_out_twice_is_no_error() -> None:
+    """With a cookie that is worth nothing any more, and with none: the OP is asked all the same."""
     async with running_stack() as stack, Browser() as browser:
         await log_in(browser, stack)
         old = browser.cookies.get("bff")
         await browser.fetch("POST", "/bff/logout")
         again = await browser.fetch("POST", "/bff/logout", headers={"Cookie": f"bff={old}"})
-        assert (again.status, again.json()) == (200, {"redirect": "/"})
+        assert again.status == 200
+        require_the_op_is_asked(stack, again.json()["redirect"])
         without = await browser.fetch("POST", "/bff/logout")
-        assert (without.status, without.json()) == (200, {"redirect": "/"})
+        assert without.status == 200
+        require_the_op_is_asked(stack, without.json()["redirect"])
+
+
+@pytest.mark.rule("LO-02")
+async def test_a_logout_after_the_session_timed_out_goes_on_to_the_op() -> None:
+    """The user wants to be logged out, and at the OP still is not: the next one at this machine
+    would be let in without a question."""
+    clock = ManualClock()
+    idle = 'idle_timeout = "10m"'
+    async with running_stack(clock=clock, session=idle) as stack, Browser() as browser:
+        await log_in(browser, stack)
+        url = (await browser.fetch("GET", "/bff/user")).json()["bff"]["logout_url"]
+        clock.advance(601)
+        refused = await browser.click("/bff/logout?sid=wrong", follow=False)
+        assert refused.status == 403
+        answer = await browser.click(url, follow=False)
+        assert answer.status == 303
+        require_the_op_is_asked(stack, answer.location or "")
+        assert browser.cookies.get("bff") is None
+        again = await browser.click(url, follow=False)  # now without a cookie, by a page of ours
+        require_the_op_is_asked(stack, again.location or "")
+
+
+@pytest.mark.rule("CS-06")
+@pytest.mark.parametrize("initiator", [None, "https://evil.example"])
+async def test_without_a_cookie_only_a_page_of_ours_sends_on_to_the_op(
+    initiator: str | None,
+) -> None:
+    """A cross-site link never carries the cookie, so it must not be taken for a session that is
+    over; what is typed may be a link of a mail."""
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        browser.cookies.clear()
+        answer = await browser.navigate(
+            f"{stack.public_url}/bff/logout", initiator=initiator, follow=False
+        )
+        assert (answer.status, answer.location) == (303, "/")
 
 
 async def test_the_id_token_hint_can_be_left_out() -> None:
