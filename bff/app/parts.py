@@ -16,7 +16,7 @@ from bff.gate.decision import GateSettings
 from bff.gate.endpoints import FRONTCHANNEL_RULE, RULES, SPA_RULE, EndpointTable
 from bff.gate.forwarding import Forwarding
 from bff.gate.peers import TrustedProxies
-from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
+from bff.gate.routes import CsrfMode, Route, RouteTable, Spelling, TokenKind, Upstream
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.proxy.shared import ProxyLimits
@@ -170,6 +170,7 @@ def _route(route: RouteSettings) -> Route:
         retry_unauthorized=route.retry_unauthorized,
         websocket=route.websocket,
         forward_cookies=frozenset(name.encode() for name in route.forward_cookies),
+        allow_in_path=frozenset(route.allow_in_path),
         ca_file=str(route.ca_file) if route.ca_file else None,
     )
 
@@ -183,6 +184,7 @@ def _dev_server_route(origin: Upstream) -> Route:
         strip_prefix=False,
         csrf=CsrfMode.SAME_ORIGIN,
         websocket=True,  # its hot reload
+        allow_in_path=frozenset(Spelling),  # what is not the app's page is its own file
     )
 
 

@@ -17,7 +17,7 @@ from bff.config.quantities import Between, Duration
 from bff.config.section import Section
 from bff.config.texts import SOME, Scope, Token, require_token
 from bff.config.urls import URL_SCHEMA, UpstreamUrl
-from bff.gate.routes import Balance, CsrfMode, TokenKind, Upstream
+from bff.gate.routes import Balance, CsrfMode, Spelling, TokenKind, Upstream
 
 
 def require_method(method: str) -> str:
@@ -130,6 +130,14 @@ class RouteSettings(Section):
         description="Names of the cookies that pass, in both directions. The gateway's own never "
         "do.",
         examples=[["locale"]],
+    )
+    allow_in_path: tuple[Spelling, ...] = Field(
+        default=(),
+        description="Spellings that pass in a path although servers read them in several ways: "
+        "`%2F`, `%25`, `%5C`, `;` (and `%3B`), `//`, and `escapes` (of letters, digits and -._~). "
+        "They are forwarded as they were sent; a path that some reading leads out of the route is "
+        "refused all the same.",
+        examples=[["%2F"]],
     )
     ca_file: CaFile | None = Field(
         default=None,

@@ -6,34 +6,38 @@ RFC 9700 section 4.11.1: no open redirector.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bff.errors import BffError
-from bff.gate.paths import parse_target
+from bff.gate.paths import doubt_of, is_query
+from bff.gate.spellings import is_page, readings
 
 HOME = "/"
 MAX_LENGTH = 2048
 
 
 def safe_return_url(offered: str | None, *, public_origin: str, own_prefix: str) -> str:
-    """The offered return URL if it is a canonical path of this application, else `/`.
+    """The offered return URL if it is a page's path on this origin, else `/`.
 
-    A URL of our own origin counts as its path; a fragment is kept. Our own endpoints are no place
-    to return to.
+    A URL of our own origin counts as its path; a query and a fragment are kept. Our own endpoints
+    are no place to return to. A path that starts with `//`, or has a second reading, comes back as
+    an absolute URL of our origin, so that it can't be read as another host's.
     """
     if not offered or len(offered) > MAX_LENGTH or not offered.isascii():
         return HOME
     path = (
         offered.removeprefix(public_origin) if offered.startswith(f"{public_origin}/") else offered
     )
-    before, mark, fragment = path.partition("#")
-    if not before.startswith("/") or not all(0x20 < ord(char) < 0x7F for char in fragment):
+    before, _, fragment = path.partition("#")
+    raw, _, query = before.encode().partition(b"?")
+    if (
+        not raw.startswith(b"/")
+        or not is_page(raw)
+        or not is_query(query)
+        or not is_query(fragment.encode())
+    ):
         return HOME
-    try:
-        target = parse_target(before.encode())
-    except BffError:
+    prefix = f"{own_prefix}/".encode()
+    if any((reading + b"/").startswith(prefix) for reading in readings(raw)):
         return HOME
-    if (target.path + b"/").startswith(f"{own_prefix}/".encode()):
-        return HOME
-    return before + mark + fragment
+    return f"{public_origin}{path}" if doubt_of(raw) else path
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bff.clock import Clock
 from bff.errors import (
+    AmbiguousPath,
     BadRequest,
     BffError,
     LoopDetected,
@@ -29,8 +30,9 @@ from bff.gate.handshake import is_websocket_upgrade, require_handshake
 from bff.gate.head import FieldReader, RequestHead, ScannedFields
 from bff.gate.initiator import raise_refusal, require_initiator
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
-from bff.gate.paths import Target, is_authority, parse_target
+from bff.gate.paths import Target, is_authority, read_target
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind
+from bff.gate.spellings import require_within
 from bff.model import Session, Tokens
 from bff.tokens.due import RefreshPolicy
 
@@ -76,15 +78,17 @@ class Gate:
         fields = self._reader.scan(head.fields)
         identity = self._forwarding.identify(head.peer, fields)
         try:
-            target = parse_target(head.target)
+            target = read_target(head.target)
             _require_known_framing(fields)
             self._require_our_host(target, fields, head.peer)
+            route = self._routes.match(target.path)
+            if target.doubt:
+                self._require_one_place(target, route)
             if self._settings.endpoints.owns(target.path):
                 rule = self._settings.endpoints.match(target.path)
                 if rule is None:
                     raise NotFound  # our prefix is ours: neither a route nor the SPA answers there
                 return self._decide_local(rule, target, head, fields, identity, known)
-            route = self._routes.match(target.path)
             if route is not None:
                 return self._decide_forward(route, target, head, fields, identity, known)
             if self._settings.spa is not None:
@@ -100,7 +104,7 @@ class Gate:
         """Where a request leads, in words of the configuration and never of the request: a
         route's prefix, the path of an own endpoint, or `spa`. Empty: nowhere."""
         try:
-            path = parse_target(head.target).path
+            path = read_target(head.target).path
         except BffError:
             return ""
         if self._settings.endpoints.owns(path):
@@ -224,6 +228,12 @@ class Gate:
         )
 
     # --- the rules both share
+
+    def _require_one_place(self, target: Target, route: Route | None) -> None:
+        endpoints = self._settings.endpoints
+        if endpoints.owns(target.path) or (route is None and self._settings.spa is None):
+            raise AmbiguousPath(target.doubt)
+        require_within(target, route, self._routes, endpoints.owns)
 
     def _require_our_host(self, target: Target, fields: ScannedFields, peer: str | None) -> None:
         # RFC 9112 section 3.2: exactly one valid Host; an absolute-form authority wins over it.

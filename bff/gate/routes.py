@@ -26,6 +26,17 @@ class CsrfMode(StrEnum):
     SAME_ORIGIN = "same-origin"
 
 
+class Spelling(StrEnum):
+    """What has a second reading in a path, and what a route may let through all the same."""
+
+    SLASH = "%2F"
+    PERCENT = "%25"
+    BACKSLASH = "%5C"
+    PARAMETERS = ";"  # and its encoded form
+    EMPTY = "//"
+    ESCAPES = "escapes"  # of letters, digits and -._~, which need none
+
+
 class Balance(StrEnum):
     """How requests are spread over the upstreams of a route."""
 
@@ -52,6 +63,7 @@ class Route:
     `timeout_seconds` is the longest silence between bytes, `total_timeout_seconds` the longest a
     whole exchange may take, `max_concurrent` how many there may be at a time; 0 is no limit.
     `scope` is asked for with a client token; `anonymous` lets callers without a session use one.
+    `allow_in_path` are the spellings with a second reading that are forwarded as they were sent.
     """
 
     prefix: str
@@ -70,11 +82,19 @@ class Route:
     retry_unauthorized: bool = True
     websocket: bool = False
     forward_cookies: frozenset[bytes] = frozenset()
+    allow_in_path: frozenset[Spelling] = frozenset()
     ca_file: str | None = None
 
     def rest_of(self, path: bytes) -> bytes:
         """The part of a matched path that is appended to the upstream's base path."""
         return path[len(self.prefix) :] if self.strip_prefix else path
+
+    @property
+    def cuts_path(self) -> bool:
+        """Whether what an upstream gets of a path may begin where the prefix has ended."""
+        return (
+            bool(self.prefix) and self.strip_prefix and not all(u.base_path for u in self.upstreams)
+        )
 
     @property
     def needs_session(self) -> bool:

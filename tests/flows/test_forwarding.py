@@ -493,3 +493,31 @@ async def _say_nothing(
 ) -> None:
     await reader.read()
     writer.close()
+
+
+@pytest.mark.rule("PX-02")
+@pytest.mark.rule("PX-03")
+async def test_a_route_forwards_the_spellings_that_it_allows_as_they_were_sent() -> None:
+    """GitLab's project paths, npm's scoped packages, a key of an object store, OData's keys."""
+    allowed = 'allow_in_path = ["%2F", "//", ";", "%25", "%5C", "escapes"]'
+    paths = (
+        "/projects/group%2Fproject",
+        "/@scope%2fname",
+        "/o/photos%2F2024%2f1.jpg",
+        "/bucket//key//",
+        "/x;v=1/50%25/%7Euser/a%5Cb",
+    )
+    refused = ("/..%2Fadmin", "/a/..;/b", "/%2e%2e/x", "/a%5C..%5Cb", "/%252e%252e/x", "/%zz")
+    async with an_api(allowed) as api:
+        for path in paths:
+            answer = await api.raw(api.head(f"GET /api{path}?q=%2f HTTP/1.1"))
+            assert status_of(answer) == 200, path
+            received = api.upstream.received[-1].request_line
+            assert received == f"GET /v1{path}?q=%2f HTTP/1.1".encode()
+        for path in refused:
+            assert status_of(await api.raw(api.head(f"GET /api{path} HTTP/1.1"))) == 400, path
+        assert len(api.upstream.received) == len(paths)
+    async with an_api() as api:
+        for path in paths:
+            assert status_of(await api.raw(api.head(f"GET /api{path} HTTP/1.1"))) == 400, path
+        assert api.upstream.received == []

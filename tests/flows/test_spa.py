@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from tests.browser import Browser
+from tests.flows.logins import log_in
 from tests.raw_upstream import raw_upstream
 from tests.stack import running_stack
 
@@ -28,10 +30,30 @@ async def an_app(root: Path) -> AsyncIterator[Browser]:
         yield browser
 
 
-@pytest.mark.parametrize("path", ["/", "/session", "/items/7?x=1", "/assets", "/a/b/c"])
+# The address bar shows such paths, and the router of an application reads them.
+PAGES = [
+    "/heroes;id=15",
+    "/files/a%2Fb",
+    "/files/a%5Cb",
+    "/x/50%25",
+    "/x/50%",
+    "/a/%7Euser",
+    "//x",
+    "/x//y/",
+    "/users/john.doe",
+    "/v/1.2.3",
+    "/files/.profile",
+    "/x/a|b^c",
+]
+
+
+NO_ROUTE = ("/x/50%", "/x/a|b^c")  # forwarded nowhere, to a development server neither
+
+
+@pytest.mark.parametrize("path", ["/", "/session", "/items/7?x=1", "/assets", "/a/b/c", *PAGES])
 async def test_paths_that_are_no_file_are_the_application(tmp_path: Path, path: str) -> None:
     async with an_app(tmp_path) as browser:
-        page = await browser.navigate(path)
+        page = await browser.navigate(browser.origin + path)
         assert page.status == 200
         assert "<title>app</title>" in page.text
         assert page.headers["Content-Type"].startswith("text/html")
@@ -69,11 +91,75 @@ async def test_dotfiles_links_to_the_outside_and_missing_files_are_404(
 
 
 @pytest.mark.rule("PX-02")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/%61pi/x",
+        "//api/x",
+        "/api;x/y",
+        "/ap%69%2Fx",
+        "/%2561pi/x",
+        "/api%2Fx",
+        "/%62ff/user",
+        "//bff/user",
+        "/bff/us%65r",
+        "/bff//user",
+    ],
+)
+async def test_what_might_be_a_path_of_an_api_or_of_ours_is_no_page(
+    tmp_path: Path, path: str
+) -> None:
+    async with an_app(tmp_path) as browser:
+        page = await browser.navigate(browser.origin + path)
+        assert page.status == 400
+        assert "ambiguous_path" in page.text
+
+
+@pytest.mark.rule("PX-02")
+@pytest.mark.parametrize(
+    "path",
+    ["/x/%2e%2e/y", "/x/..%2Fy", "/x/..%255Cy", "/x/..;a/y", "/x/%00", "/x/%0a", "/%c0%af/x"],
+)
+async def test_what_no_address_bar_shows_is_no_page(tmp_path: Path, path: str) -> None:
+    async with an_app(tmp_path) as browser:
+        assert (await browser.navigate(browser.origin + path)).status == 400
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_login_returns_to_the_page_it_was_started_from(tmp_path: Path, path: str) -> None:
+    """With the app's files served here, by a development server, or by something in front."""
+    root = tmp_path / "dist"
+    root.mkdir()
+    (root / "index.html").write_text("<!doctype html><title>app</title>")
+    async with running_stack(spa=f'root = "{root}"') as stack, Browser() as browser:
+        end = await log_in(browser, stack, to=quote(f"{path}?a=%2F#b", safe=""))
+        assert end.url == f"{stack.public_url}{path}?a=%2F"
+        assert "<title>app</title>" in end.text
+        assert (await browser.fetch("GET", "/bff/user")).status == 200
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path not in NO_ROUTE])
+async def test_a_development_server_gets_every_path_of_a_page(path: str) -> None:
+    async with raw_upstream() as server:
+        spa = f'dev_server = "http://127.0.0.1:{server.port}"'
+        async with running_stack(spa=spa) as stack, Browser() as browser:
+            page = await browser.navigate(stack.public_url + path)
+            assert (page.status, page.body) == (200, b"ok")
+            assert server.received[0].request_line == f"GET {path} HTTP/1.1".encode()
+
+
+@pytest.mark.rule("PX-02")
 @pytest.mark.parametrize("path", ["/..%2foutside.txt", "/%2e%2e/outside.txt", "//etc/passwd"])
 async def test_no_path_leads_out_of_the_root(tmp_path: Path, path: str) -> None:
     async with an_app(tmp_path) as browser:
-        page = await browser.fetch("GET", f"{browser.origin}{path}")
-        assert page.status == 400
+        for page in (
+            await browser.fetch("GET", f"{browser.origin}{path}"),
+            await browser.navigate(f"{browser.origin}{path}"),
+        ):
+            assert page.status in (200, 400, 404)
+            assert (page.status == 200) == ("<title>app</title>" in page.text)
+            assert "outside" not in page.text
+            assert "root:" not in page.text
 
 
 @pytest.mark.rule("PX-04")

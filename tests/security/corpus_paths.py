@@ -72,6 +72,9 @@ REFUSED = {
     "unicode": UNICODE,
 }
 
+# Of these no reading is a path of `/api` or `/bff`, so that they may be pages of an application.
+PAGES = [b"//", b"//evil.example/", b"//@evil.example/"]
+
 # Neither origin-form nor absolute-form (RFC 9112 section 3.2), or an authority that is none.
 NO_TARGET = [
     b"", b"*", b"api/x", b"?x", b"evil:443", b"ftp://evil/", b"file:///etc/passwd", b"http:///x",

@@ -5,8 +5,9 @@
 
 from itertools import product
 
+# Read as a path they are a page of ours, and it is said in full where it is.
 SCHEME_RELATIVE = [
-    "//evil", "///evil", "////evil", "//evil/", "//evil/%2f..", "//evil%2f..", "//evil@app.example",
+    "//evil", "///evil", "////evil", "//evil/", "//evil@app.example",
     "//app.example@evil", "//app.example.evil", "//app.example:80@evil", "//app.example/",
     "//evil?x=/app.example", "//evil#app.example", "//[::1]/", "//0x7f000001/", "//2130706433/",
 ]  # fmt: skip
@@ -18,16 +19,15 @@ MIXED_SLASHES = [
 ]
 
 ENCODED = [
-    "/%2fevil", "/%2Fevil", "/%2f/evil", "/%5cevil", "/%5Cevil", "/%5c%5cevil", "/%09/evil",
+    "/%09/evil",
     "/%0a/evil", "/%0d/evil", "/%0d%0aLocation:%20//evil", "/%0d%0aSet-Cookie:x=y", "/%00/evil",
-    "/%252fevil", "/%252f/evil", "/%255cevil", "%2f%2fevil", "%2f/evil", "/%c0%af/../evil",
-    "/%2e%2e/evil", "/%2e%2e//evil", "/x/%2e%2e/%2e%2e//evil", "/%68ttp://evil",
-    "/%7f", "/%3b/evil",
+    "%2f%2fevil", "%2f/evil", "/%c0%af/../evil", "/%c0%af/evil",
+    "/%2e%2e/evil", "/%2e%2e//evil", "/x/%2e%2e/%2e%2e//evil", "/x/%2E/y", "/.%2e/x", "/%7f",
 ]  # fmt: skip
 
 DOT_SEGMENTS = [
     "/..//evil", "/.//evil", "/./evil", "/../evil", "/x/..//evil", "/x/../..//evil", "/.", "/..",
-    "/..;//evil", "/;//evil", "/x//evil", "/.\\evil", "/..\\evil", "/x/./y",
+    "/..;//evil", "//evil/%2f..", "//evil%2f..", "/.\\evil", "/..\\evil", "/x/./y",
 ]  # fmt: skip
 
 SCHEMES = [
@@ -78,13 +78,13 @@ OUR_ENDPOINTS = [
     "/bff", "/bff/", "/bff/login", "/bff/logout", "/bff/logout?sid=x",
     "/bff/callback?code=c&state=s",
     "/bff/login?returnUrl=//evil", "/bff#x", "/bff?x", "https://app.example/bff/logout", "/bff/x#y",
-    "/bff//logout", "/b%66f/logout", "/bff/%6cogout", "/x/../bff/logout",
+    "/bff//logout", "/b%66f/logout", "/bff/%6cogout", "/x/../bff/logout", "//bff/logout",
+    "/bff%2Flogout", "/%2562ff/logout", "/bff;x/logout", "/x/..%2Fbff/logout", "/bff%5Clogout",
 ]  # fmt: skip
 
 FRAGMENTS = ["/x#a\nb", "/x#a b", "/x#\u2028", "/x#\x7f", "/x#\x00"]
 
 GO_HOME = {
-    "scheme-relative": SCHEME_RELATIVE,
     "mixed slashes": MIXED_SLASHES,
     "encoded": ENCODED,
     "dot segments": DOT_SEGMENTS,
@@ -97,6 +97,16 @@ GO_HOME = {
     "our own endpoints": OUR_ENDPOINTS,
     "fragments": FRAGMENTS,
 }
+
+# Pages that an application may have, with a second reading.
+DOUBTFUL = [
+    "/%2fevil", "/%2Fevil", "/%2f/evil", "/%5cevil", "/%5Cevil", "/%5c%5cevil", "/%252fevil",
+    "/%252f/evil", "/%255cevil", "/%68ttp://evil", "/%3b/evil", "/;//evil", "/x//evil", "/x//",
+    "/heroes;id=15", "/files/a%2Fb?x=1#y", "/x/50%25", "/x/50%", "/a/%7Euser", "/x/a|b^c", "//x",
+]  # fmt: skip
+
+# Said as absolute URLs of the application, which no reading takes elsewhere.
+SAID_IN_FULL = {url: f"https://app.example{url}" for url in SCHEME_RELATIVE + DOUBTFUL}
 
 KEPT = {
     "/items": "/items",
@@ -115,4 +125,6 @@ KEPT = {
     "/https://evil".replace("//", "/"): "/https:/evil",
     "https://app.example/": "/",
     "https://app.example/items?x=1#y": "/items?x=1#y",
+    "https://app.example//evil": "https://app.example//evil",
+    **SAID_IN_FULL,
 }

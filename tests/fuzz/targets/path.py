@@ -2,7 +2,7 @@
 
 The readings are those of servers in the field: percent-decoded once and twice, `+` as a space,
 backslashes as slashes, parameters cut off at `;`, text cut off at NUL, overlong UTF-8, and dot
-segments removed.
+segments removed. Where routes allow spellings with a second reading, each reading is still theirs.
 """
 
 import posixpath
@@ -12,8 +12,9 @@ from random import Random
 from urllib.parse import unquote_to_bytes
 
 from bff.errors import AmbiguousPath, BadRequest, TargetTooLong
-from bff.gate.paths import MAX_TARGET_BYTES, Target, parse_target
-from bff.gate.routes import Route, RouteTable, Upstream
+from bff.gate.paths import MAX_TARGET_BYTES, Target, parse_target, read_target
+from bff.gate.routes import Route, RouteTable, Spelling, Upstream
+from bff.gate.spellings import require_within
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require
 
@@ -39,6 +40,16 @@ WORDS = [b"/", b"//", b"/./", b"/../", b"http://", b"?", *SEGMENTS]
 _UPSTREAM = Upstream("http", "127.0.0.1:9000")
 PREFIXES = ("", "/api", "/api/admin", "/admin", "/public", "/~", "/index.html")
 ROUTES = RouteTable([Route(prefix, (_UPSTREAM,)) for prefix in PREFIXES])
+# Some allow every spelling; what they guard lies beside and below them.
+ALLOWING = RouteTable(
+    [
+        Route("/api", (_UPSTREAM,), allow_in_path=frozenset(Spelling)),
+        Route("/public", (_UPSTREAM,), allow_in_path=frozenset(Spelling)),
+        Route("/api/admin", (_UPSTREAM,)),
+        Route("/admin", (_UPSTREAM,)),
+        Route("/x", (_UPSTREAM,)),
+    ]
+)
 
 
 # Encodings of ASCII in two to six bytes, which UTF-8 forbids and lenient decoders read.
@@ -70,7 +81,9 @@ class PathTarget:
     def judge(self, case: bytes) -> bool:
         try:
             target = self._subject(case)
-        except (BadRequest, AmbiguousPath, TargetTooLong):
+        except AmbiguousPath:
+            return _judge_allowed(case)
+        except (BadRequest, TargetTooLong):
             return False
         require(len(case) <= MAX_TARGET_BYTES, "longer than any target may be")
         origin_form = case if case.startswith(b"/") else after_authority(case)
@@ -93,6 +106,26 @@ class PathTarget:
             "query": lambda size: b"/?" + b"a=b&" * (size // 4),
             "authority": lambda size: b"http://" + b"a." * (size // 2) + b"/",
         }
+
+
+def _judge_allowed(case: bytes) -> bool:
+    """What a route with every spelling allowed lets through stays its own in every reading."""
+    try:
+        target = read_target(case)
+        route = ALLOWING.match(target.path)
+        if route is None:
+            return False
+        require_within(target, route, ALLOWING, lambda path: path.startswith(b"/bff/"))
+    except (BadRequest, AmbiguousPath):
+        return False
+    for reading in readings(target.path):
+        for read in (reading, re.sub(rb"/+", b"/", reading)):
+            segments = {segment.partition(b";")[0] for segment in read.split(b"/")}
+            require(segments.isdisjoint({b".", b".."}), f"read as {read!r} it has a dot segment")
+            require(not any(byte < 0x20 or byte == 0x7F for byte in read), "a control byte")
+        require(ALLOWING.match(read) is route, f"read as {read!r} it has another route")
+        require(not read.startswith(b"/bff/"), f"read as {read!r} it is ours")
+    return True
 
 
 def after_authority(case: bytes) -> bytes:

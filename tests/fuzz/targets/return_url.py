@@ -53,15 +53,19 @@ class ReturnUrlTarget:
     def judge(self, case: bytes) -> bool:
         offered = case.decode("utf-8", "surrogateescape")
         found = self._subject(offered, public_origin=ORIGIN, own_prefix=OWN)
-        require(found.startswith("/") and found.isascii(), "not a path")
-        require(len(found) <= MAX_LENGTH and not set(found) & {"\r", "\n", "\0"}, "no header value")
-        scheme, authority, path = as_a_browser(found)
+        path = found.removeprefix(ORIGIN)
+        require(path.startswith("/") and found.isascii(), "not a path")
+        require(not found.startswith("//"), "another host's, if it is read as a reference")
+        require(len(path) <= MAX_LENGTH and not set(found) & {"\r", "\n", "\0"}, "no header value")
+        scheme, authority, where = as_a_browser(found)
         require((scheme, authority) == ("https", "app.example"), f"leads to {scheme}://{authority}")
         require(URL(ORIGIN).join(URL(found)).origin() == URL(ORIGIN), "leads away, says yarl")
-        require(not is_ours(path), "leads to an endpoint of ours")
+        require(not is_ours(where), "leads to an endpoint of ours")
         if found == HOME:
             return False
-        require(found == offered.removeprefix(ORIGIN), "is not what was offered")
+        require(
+            found.removeprefix(ORIGIN) == offered.removeprefix(ORIGIN), "is not what was offered"
+        )
         return True
 
     def families(self) -> Mapping[str, Callable[[int], bytes]]:
