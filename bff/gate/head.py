@@ -123,6 +123,10 @@ class FieldReader:
         self._judged: dict[bytes, tuple[bool, bytes | None]] = {}
         self._plans: dict[tuple[bytes, ...], _Plan] = {}
 
+    def __len__(self) -> int:
+        """How many names, and lists of names, are remembered."""
+        return len(self._judged) + len(self._plans)
+
     def scan(self, fields: Sequence[Field]) -> ScannedFields:
         """One pass over the fields of a head."""
         names = tuple(map(_name_of, fields))

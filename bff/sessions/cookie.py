@@ -51,6 +51,10 @@ class SessionCookie:
         # What verified before, by digest: a signature costs more than the rest of the decision.
         self._verified: OrderedDict[bytes, str] = OrderedDict()
 
+    def __len__(self) -> int:
+        """How many values are remembered as verified."""
+        return len(self._verified)
+
     def issue(self) -> NewId:
         """A new session id of 256 random bits."""
         session_id = token_urlsafe(ID_BYTES)

@@ -76,6 +76,10 @@ class ChangeWaiters:
             if not waiting:
                 self._armed.pop(key, None)
 
+    def __len__(self) -> int:
+        """For how many sessions there are waiters."""
+        return len(self._armed)
+
     def wake(self, key: str) -> None:
         for change in self._armed.get(key, ()):
             change.ring()

@@ -1,8 +1,10 @@
 """Which of a browser's fields an upstream may see (RFC 9110 section 7.6.1, RFC 9700 4.13)."""
 
+from itertools import permutations
+
 import pytest
 
-from bff.gate.head import is_ours, scan
+from bff.gate.head import FieldReader, is_ours, scan
 
 KEPT = [
     (b"Accept", b"*/*"),
@@ -97,3 +99,18 @@ def test_a_repeated_field_has_no_single_value() -> None:
     assert scanned.values(b"origin") == [b"a", b"b"]
     assert scanned.single(b"sec-fetch-site") == b"x"
     assert scanned.single(b"absent") is None
+
+
+def test_what_is_remembered_of_names_is_bounded() -> None:
+    """Heads with ever new names, and with ever new orders of a few, cost no memory in the end; what
+    is not remembered is sorted all the same."""
+    reader = FieldReader()
+    for number in range(10_000):
+        fields = [(b"X-%d" % number, b"1"), (b"Cookie", b"a"), (b"Accept", b"*/*")]
+        assert reader.scan(fields).passed == [fields[0], fields[2]]
+    assert len(reader) <= 2 * 1024
+    reader = FieldReader()
+    names = [b"Accept", b"Origin", b"Cookie", b"Referer", b"Priority", b"DNT", b"Pragma", b"Host"]
+    for order in permutations(names):
+        assert (b"Cookie", b"1") not in reader.scan([(name, b"1") for name in order]).passed
+    assert len(reader) <= len(names) + 1024

@@ -73,6 +73,49 @@ def test_no_changed_bit_verifies() -> None:
     assert cookie.key_of(value) is not None
 
 
+BASE64 = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+
+
+def spellings(text: str) -> list[str]:
+    """The others that decode to the same 32 bytes: the last of 43 characters holds four bits."""
+    first = BASE64.index(text[-1]) // 4 * 4
+    others = [text[:-1] + last for last in BASE64[first : first + 4] if last != text[-1]]
+    assert all(
+        base64.urlsafe_b64decode(o + "=") == base64.urlsafe_b64decode(text + "=") for o in others
+    )
+    return others
+
+
+@pytest.mark.rule("SE-01")
+def test_no_second_spelling_verifies() -> None:
+    """There is one value for each session and each logout link: neither a log that looks for one
+    nor a list of revoked ones can be passed by another."""
+    new, sids, binder = cookie.issue(), LogoutSid([NEW, OLD]), Binder([NEW])
+    session_id, _, signature = new.value.partition(".")
+    bound = binder.issue().value
+    for other in spellings(signature):
+        assert cookie.key_of(f"{session_id}.{other}") is None
+    for other in spellings(session_id):
+        assert cookie.key_of(f"{other}.{signature}") is None
+    for other in spellings(bound.partition(".")[2]):
+        assert binder.key_of(f"{bound.partition('.')[0]}.{other}") is None
+    for other in spellings(sids.sid_for(new.key)):
+        assert not sids.matches(new.key, other)
+    assert cookie.key_of(new.value) == new.key
+
+
+def test_what_verified_is_remembered_within_bounds() -> None:
+    """The oldest is forgotten, and verified again when it comes."""
+    bounded = SessionCookie(HOST, [NEW], entries=3)
+    issued = [bounded.issue() for _ in range(10)]
+    for _ in range(2):
+        for new in issued:
+            assert bounded.key_of(new.value) == new.key
+            assert len(bounded) <= 3
+    assert bounded.key_of("forged") is None
+    assert len(bounded) == 3
+
+
 @pytest.mark.rule("SE-03")
 @given(st.text() | st.text(alphabet=string.ascii_letters + "*:._-=\r\n\0", max_size=100))
 def test_garbage_is_no_session(value: str) -> None:

@@ -1,0 +1,147 @@
+"""Refreshes at the edges of what a coordinator decides: who came first, what has run out meanwhile,
+and when an OP that was away counts as back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bff.clock import ManualClock
+from bff.errors import GrantRejected, OpError, OpUnavailable
+from bff.model import Session
+from tests.polling import until
+from tests.refreshing import Process, a_process
+from tests.rotating_op import RotatingOp
+from tests.scripted_op import Answer
+from tests.scripted_store import ScriptedStore
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def store(clock: ManualClock) -> ScriptedStore:
+    return ScriptedStore(clock)
+
+
+@pytest.fixture
+async def op(clock: ManualClock) -> AsyncIterator[RotatingOp]:
+    provider = RotatingOp(clock)
+    await provider.start()
+    yield provider
+    provider.deliver.set()
+    await provider.close()
+
+
+@pytest.fixture
+async def process(
+    store: ScriptedStore, op: RotatingOp, clock: ManualClock
+) -> AsyncIterator[Process]:
+    async with a_process(store, op, clock) as opened:
+        yield opened
+
+
+async def under_way(process: Process, session: Session, op: RotatingOp) -> asyncio.Task[Session]:
+    """A refresh that has reached the OP, where it has rotated; the answer is held back."""
+    before = op.count("token")
+    op.deliver.clear()
+    task = asyncio.create_task(process.coordinator.refreshed(session))
+    await until(lambda: op.count("token") == before + 1)
+    return task
+
+
+@pytest.mark.rule("TK-14")
+@pytest.mark.parametrize(
+    ("reason", "is_revoked"),
+    [("logout", True), ("admin", True), ("replaced", False), (None, False)],
+)
+async def test_late_tokens_are_revoked_unless_a_new_login_may_live_on_them(
+    process: Process,
+    store: ScriptedStore,
+    op: RotatingOp,
+    clock: ManualClock,
+    reason: str | None,
+    is_revoked: bool,
+) -> None:
+    """At many OPs the session of a new login has the same grant: a revocation would end it. None:
+    the record is gone and nothing was told, as after a login that another process served."""
+    session = await process.log_in(op, "a")
+    clock.advance(61)
+    task = await under_way(process, session, op)
+    if reason is None:
+        del store._records[session.key]
+    else:
+        await process.ender.end(session.key, reason, revoke=False)
+    op.deliver.set()
+    with pytest.raises(GrantRejected):
+        await task
+    await process.ender.close(20)
+    revoked = [it.form["token"] for it in op.received if it.endpoint == "revocation"]
+    assert (op.current["a"] in revoked) is is_revoked
+
+
+@pytest.mark.rule("TK-02")
+async def test_no_expired_token_goes_out(
+    process: Process, store: ScriptedStore, op: RotatingOp, clock: ManualClock
+) -> None:
+    """What was fresh when the OP answered has run out by the time the store has it: it is refreshed
+    once more before a request is forwarded with it."""
+    session = await process.log_in(op, "a")
+    clock.advance(61)
+    calls, answer = store.calls["replace"], store.hold("replace")
+    task = asyncio.create_task(process.coordinator.refreshed(session))
+    await until(lambda: store.calls["replace"] == calls + 1)
+    clock.advance(61)
+    answer.set()
+    found = await task
+    assert found.tokens.access_token == "at.a.2"
+    assert clock.now() < found.tokens.expires_at
+
+
+@pytest.mark.rule("TK-09")
+async def test_an_op_that_is_back_is_back_for_everybody(
+    process: Process, op: RotatingOp, clock: ManualClock
+) -> None:
+    """The session that has failed most has to wait longest. The first that is answered shows that
+    the outage is over, and the wait of the others with it."""
+    unlucky, lucky = await process.log_in(op, "unlucky"), await process.log_in(op, "lucky")
+    clock.advance(61)
+    op.refuse = Answer({"error": "server_error"}, status=500)
+    for _ in range(4):
+        with pytest.raises(OpError):
+            await process.coordinator.refreshed(unlucky)
+        clock.advance(6)
+    with pytest.raises(OpError):  # the fifth opens the breaker
+        await process.coordinator.refreshed(unlucky)
+    op.refuse = None
+    clock.advance(1)  # the breaker lets one through by now
+    calls = op.count("token")
+    with pytest.raises(OpUnavailable):  # it still has its own wait, of 4 s at least
+        await process.coordinator.refreshed(unlucky)
+    assert op.count("token") == calls
+    await process.coordinator.refreshed(lucky)
+    assert (await process.coordinator.refreshed(unlucky)).tokens.access_token == "at.unlucky.1"
+
+
+@pytest.mark.rule("TK-09")
+async def test_one_sessions_success_does_not_end_the_wait_of_others(
+    process: Process, op: RotatingOp, clock: ManualClock
+) -> None:
+    """While the OP has been there all the time, a failure is that session's own."""
+    failing, other = await process.log_in(op, "failing"), await process.log_in(op, "other")
+    clock.advance(61)
+    op.refuse = Answer({"error": "server_error"}, status=500)
+    for _ in range(3):
+        with pytest.raises(OpError):
+            await process.coordinator.refreshed(failing)
+        clock.advance(2)
+    with pytest.raises(OpError):
+        await process.coordinator.refreshed(failing)
+    op.refuse = None
+    await process.coordinator.refreshed(other)
+    calls = op.count("token")
+    with pytest.raises(OpUnavailable):
+        await process.coordinator.refreshed(failing)
+    assert op.count("token") == calls

@@ -1,0 +1,120 @@
+"""Activity reaches the store, whatever happens on the way: a lost touch logs out an active user."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bff.clock import ManualClock
+from bff.errors import StoreUnavailable
+from bff.sessions.touches import AT_ONCE, Touches
+from tests.polling import until
+from tests.scripted_store import ScriptedStore
+
+IDLE_SECONDS = 1800.0
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def store(clock: ManualClock) -> ScriptedStore:
+    return ScriptedStore(clock)
+
+
+@pytest.fixture
+def gone() -> list[str]:
+    return []
+
+
+@pytest.fixture
+async def touches(
+    store: ScriptedStore, clock: ManualClock, gone: list[str]
+) -> AsyncIterator[Touches]:
+    opened = Touches(store, clock, IDLE_SECONDS, gone.append)
+    opened.start()
+    yield opened
+    await opened.close()
+
+
+async def create(store: ScriptedStore, clock: ManualClock, key: str) -> None:
+    expires_at = clock.now() + 43_200
+    await store.create(key, b"", idle_seconds=IDLE_SECONDS, expires_at=expires_at, indexes=())
+
+
+async def idle_end(store: ScriptedStore, key: str) -> float:
+    record = await store.load(key)
+    assert record is not None
+    return record.idle_expires_at
+
+
+@pytest.mark.rule("SE-04")
+@pytest.mark.parametrize("fault", [StoreUnavailable("away"), RuntimeError("a fault of ours")])
+async def test_the_worker_outlives_a_failure(
+    store: ScriptedStore, clock: ManualClock, touches: Touches, fault: Exception
+) -> None:
+    """Also one that nobody has foreseen: without the worker all users would idle out. What failed
+    is written with the time at which it happened."""
+    await create(store, clock, "k")
+    clock.advance(60)
+    active_at = clock.now()
+    store.faults["touch_all"] = [fault]
+    touches.add("k", active_at)
+    await until(lambda: not store.faults["touch_all"])
+    clock.advance(5)
+    await until(lambda: store.calls["touch_all"] == 2)
+    assert await idle_end(store, "k") == active_at + IDLE_SECONDS
+    clock.advance(60)
+    touches.add("k", clock.now())
+    await until(lambda: store.calls["touch_all"] == 3)
+    assert await idle_end(store, "k") == clock.now() + IDLE_SECONDS
+
+
+async def test_what_is_gone_is_told_and_not_tried_again(
+    store: ScriptedStore, clock: ManualClock, touches: Touches, gone: list[str]
+) -> None:
+    await create(store, clock, "there")
+    touches.add("gone", clock.now())
+    touches.add("there", clock.now())
+    await until(lambda: gone == ["gone"])
+    touches.add("there", clock.now())
+    await until(lambda: store.calls["touch_all"] == 2)
+    assert gone == ["gone"]
+
+
+async def test_activity_too_old_to_matter_is_dropped(
+    store: ScriptedStore, clock: ManualClock, touches: Touches
+) -> None:
+    """After a long outage: such a touch would shorten nothing, but must not be asked for either."""
+    store.faults["touch_all"] = [StoreUnavailable("away")]
+    touches.add("old", clock.now())
+    await until(lambda: not store.faults["touch_all"])
+    clock.advance(IDLE_SECONDS)
+    await create(store, clock, "new")
+    touches.add("new", clock.now())
+    await until(lambda: store.calls["touch_all"] == 2)
+    assert await store.load("old") is None
+
+
+async def test_many_are_written_in_batches(
+    store: ScriptedStore, clock: ManualClock, touches: Touches
+) -> None:
+    """Each with one call, and none is forgotten."""
+    keys = [str(number) for number in range(2 * AT_ONCE + 1)]
+    for key in keys:
+        await create(store, clock, key)
+    clock.advance(60)
+    for key in keys:
+        touches.add(key, clock.now())
+    await until(lambda: store.calls["touch_all"] == 3)
+    assert {await idle_end(store, key) for key in keys} == {clock.now() + IDLE_SECONDS}
+
+
+async def test_closing_writes_what_is_left(store: ScriptedStore, clock: ManualClock) -> None:
+    closing = Touches(store, clock, IDLE_SECONDS, lambda _: None)
+    await create(store, clock, "k")
+    clock.advance(60)
+    closing.add("k", clock.now())
+    await closing.close()
+    assert await idle_end(store, "k") == clock.now() + IDLE_SECONDS

@@ -1,0 +1,92 @@
+"""A lease is held for as long as the work takes; waiters are woken, and forgotten."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bff.clock import ManualClock
+from bff.errors import StoreUnavailable
+from bff.sessions.keyring import Keyring
+from bff.sessions.sessions import SessionPolicy, Sessions
+from bff.tokens.lease import ChangeWaiters, held
+from tests.polling import HANG_SECONDS, until
+from tests.record_owner import OWNER
+from tests.scripted_store import ScriptedStore
+
+SECRET = "a secret of at least 32 bytes, or some more"
+
+
+@pytest.fixture
+def store() -> ScriptedStore:
+    return ScriptedStore(ManualClock())
+
+
+@pytest.fixture
+async def sessions(store: ScriptedStore) -> AsyncIterator[Sessions]:
+    policy = SessionPolicy(1800, 3600)
+    opened = Sessions(store, Keyring([SECRET], OWNER), ManualClock(), policy)
+    await opened.start()
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.rule("TK-06")
+async def test_a_lease_is_renewed_although_the_store_fails_now_and_then(
+    sessions: Sessions, store: ScriptedStore
+) -> None:
+    """One failure is not the end of the renewals: an OP may take longer than a lease."""
+    store.faults["renew_lease"] = [StoreUnavailable("away"), StoreUnavailable("away")]
+    lease = await sessions.acquire_lease("k", ttl_seconds=6)
+    assert lease is not None
+    async with held(sessions, lease, 0.03):
+        await until(lambda: store.calls["renew_lease"] >= 4)
+    assert await sessions.acquire_lease("k", ttl_seconds=6) is not None  # it was given back
+
+
+async def test_a_lost_lease_does_not_stop_the_work(
+    sessions: Sessions, store: ScriptedStore
+) -> None:
+    """It is not renewed any more, and not taken from its new holder at the end."""
+    lease = await sessions.acquire_lease("k", ttl_seconds=6)
+    assert lease is not None
+    await sessions.release_lease(lease)
+    another = await sessions.acquire_lease("k", ttl_seconds=6)
+    assert another is not None
+    async with held(sessions, lease, 0.03):
+        await until(lambda: store.calls["renew_lease"] == 1)
+    assert await sessions.renew_lease(another, ttl_seconds=6)
+
+
+async def test_work_that_fails_gives_the_lease_back(sessions: Sessions) -> None:
+    lease = await sessions.acquire_lease("k", ttl_seconds=6)
+    assert lease is not None
+    with pytest.raises(ZeroDivisionError):
+        async with held(sessions, lease, 6):
+            raise ZeroDivisionError
+    assert await sessions.acquire_lease("k", ttl_seconds=6) is not None
+
+
+async def test_a_waiter_hears_of_its_own_session_only() -> None:
+    waiters = ChangeWaiters()
+    with waiters.armed("a") as first, waiters.armed("a") as second, waiters.armed("b") as other:
+        waiters.wake("a")
+        waiters.wake("nobody waits for this one")
+        async with asyncio.timeout(HANG_SECONDS):
+            await asyncio.gather(first.wait(3600), second.wait(3600))
+        heard = asyncio.create_task(other.wait(3600))
+        await asyncio.sleep(0)
+        assert not heard.done()
+        waiters.wake_all()
+        async with asyncio.timeout(HANG_SECONDS):
+            await heard
+
+
+async def test_waiting_leaves_nothing_behind() -> None:
+    """However many sessions are waited for over the weeks of a process."""
+    waiters = ChangeWaiters()
+    with waiters.armed("a"), waiters.armed("b"):
+        with waiters.armed("a"):
+            assert len(waiters) == 2
+        assert len(waiters) == 2
+    assert len(waiters) == 0

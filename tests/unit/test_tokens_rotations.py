@@ -1,0 +1,227 @@
+"""What was rotated is kept, and told again to a store that has forgotten it; nothing else is."""
+
+import dataclasses
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bff.clock import ManualClock
+from bff.errors import StoreUnavailable
+from bff.model import Session, Tokens
+from bff.sessions.keyring import Keyring
+from bff.sessions.sessions import SessionPolicy, Sessions
+from bff.tokens.rotations import Rotations
+from tests.polling import until
+from tests.record_owner import OWNER
+from tests.scripted_store import ScriptedStore
+
+SECRET = "a secret of at least 32 bytes, or some more"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def store(clock: ManualClock) -> ScriptedStore:
+    return ScriptedStore(clock)
+
+
+@pytest.fixture
+async def sessions(store: ScriptedStore, clock: ManualClock) -> AsyncIterator[Sessions]:
+    opened = Sessions(store, Keyring([SECRET], OWNER), clock, SessionPolicy(3600, 3600))
+    await opened.start()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def rotations(sessions: Sessions, clock: ManualClock) -> AsyncIterator[Rotations]:
+    opened = Rotations(sessions, clock)
+    yield opened
+    await opened.close()
+
+
+def named(session: Session, name: str, at: float) -> Session:
+    """With tokens of that name, obtained then."""
+    return dataclasses.replace(session, tokens=Tokens(f"at{name}", at, at + 60, f"rt{name}"))
+
+
+async def new_session(sessions: Sessions, clock: ManualClock, key: str = "k") -> Session:
+    tokens = Tokens("at0", clock.now(), clock.now() + 60, "rt0")
+    return await sessions.create(key, issuer="i", sub="s", sid=None, tokens=tokens)
+
+
+async def rotated(
+    rotations: Rotations, sessions: Sessions, session: Session, name: str, at: float
+) -> Session:
+    """As the coordinator keeps what the OP answered."""
+    lease = await sessions.acquire_lease(session.key, ttl_seconds=6)
+    assert lease is not None
+    with rotations.under_way():
+        kept = await rotations.keep(named(session, name, at), lease)
+    await sessions.release_lease(lease)
+    assert kept is not None
+    return kept
+
+
+async def stored(sessions: Sessions, key: str = "k") -> tuple[int, str | None]:
+    """Version and refresh token of the record."""
+    found = await sessions.load_fresh(key)
+    assert found is not None
+    return found.version, found.tokens.refresh_token
+
+
+@pytest.mark.rule("TK-07")
+async def test_what_the_store_has_lost_is_told_again(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """Whether it is noticed when the stream of changes comes back, or by a refresh."""
+    session, before = await new_session(sessions, clock), await store.load("k")
+    assert before is not None
+    await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    store.go_back("k", before)
+    loaded = await sessions.load_fresh("k")
+    assert loaded is not None
+    assert (await rotations.restored(loaded)).tokens.refresh_token == "rt1"
+    assert await stored(sessions) == (2, "rt1")
+    store.go_back("k", before)
+    store.break_stream()
+
+    async def is_back() -> bool:
+        return await stored(sessions) == (2, "rt1")
+
+    await until(is_back)
+
+
+@pytest.mark.rule("TK-07")
+@pytest.mark.parametrize(
+    ("version", "seconds"),
+    [
+        # The store went back, and another process has refreshed since: the version counts anew.
+        (2, +70.0),
+        # Another process has refreshed, and its clock is behind ours.
+        (4, -5.0),
+    ],
+)
+async def test_newer_tokens_are_never_taken_for_older_ones(
+    sessions: Sessions,
+    rotations: Rotations,
+    store: ScriptedStore,
+    clock: ManualClock,
+    version: int,
+    seconds: float,
+) -> None:
+    """What this process wrote is spent by then: written again it would end the whole grant."""
+    session = await new_session(sessions, clock)
+    first = await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    known = await rotated(rotations, sessions, first, "2", clock.now() + 100)
+    assert known.version == 3
+    elsewhere = Sessions(store, Keyring([SECRET], OWNER), clock, SessionPolicy(3600, 3600))
+    if version < known.version:
+        sealed = await store.load("k")
+        assert sealed is not None
+        store.go_back("k", dataclasses.replace(sealed, version=version - 1))
+    current = await elsewhere.load_fresh("k")
+    assert current is not None
+    newer = named(current, "newer", known.tokens.obtained_at + seconds)
+    assert await elsewhere.replace(newer) is not None
+    loaded = await sessions.load_fresh("k")
+    assert loaded is not None
+    assert (loaded.version, loaded.tokens.refresh_token) == (version, "rtnewer")
+    assert await rotations.restored(loaded) == loaded
+    assert await stored(sessions) == (version, "rtnewer")
+
+
+@pytest.mark.rule("TK-07")
+async def test_a_store_that_does_not_answer_is_told_later(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """All of many sessions, of which the first tries fail in reading and in writing. The other
+    processes are told that something is owed until all is written."""
+    sealed = {}
+    for number in range(20):
+        session = await new_session(sessions, clock, f"k{number}")
+        sealed[session.key] = await store.load(session.key)
+        await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    for key, before in sealed.items():
+        assert before is not None
+        store.go_back(key, before)
+    store.faults = {
+        "load": [StoreUnavailable("away")] * 30,
+        "replace": [StoreUnavailable("away")] * 3,
+    }
+    store.said_saved.clear()
+    store.break_stream()
+    assert store.said_saved[-1] is False
+    await until(lambda: not store.faults["load"] and not store.faults["replace"])
+    await until(lambda: store.said_saved[-1])
+    assert {await stored(sessions, key) for key in sealed} == {(2, "rt1")}
+
+
+@pytest.mark.rule("TK-07")
+async def test_a_second_break_during_a_round_begins_another(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """What the round under way has read may be older than what the store has lost since."""
+    session, before = await new_session(sessions, clock), await store.load("k")
+    assert before is not None
+    await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    calls = store.calls["load"]
+    answer = store.hold("load")
+    store.break_stream()
+    await until(lambda: store.calls["load"] == calls + 1)
+    store.go_back("k", before)
+    store.break_stream()
+    answer.set()
+    await until(lambda: store.said_saved[-1])
+    assert await stored(sessions) == (2, "rt1")
+
+
+@pytest.mark.rule("TK-07")
+async def test_a_refused_write_is_owed_although_the_stream_goes_on(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """The others are told until it is written: the record names a spent token meanwhile."""
+    session = await new_session(sessions, clock)
+    store.faults["replace"] = [StoreUnavailable("read only")]
+    store.said_saved.clear()
+    await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    assert store.said_saved[0] is False
+    assert store.said_saved[-1] is True
+    assert await stored(sessions) == (2, "rt1")
+
+
+async def test_what_nothing_has_lost_owes_nothing(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    await rotated(rotations, sessions, await new_session(sessions, clock), "1", clock.now() + 50)
+    assert False not in store.said_saved
+
+
+async def test_an_ended_session_is_not_written_again(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """A store that brings it back is not helped to its newest tokens."""
+    session = await new_session(sessions, clock)
+    kept = await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    await sessions.end("k", "logout")
+    calls = store.calls["replace"]
+    loaded = dataclasses.replace(named(kept, "0", clock.now()), version=1)
+    assert await rotations.restored(loaded) == loaded
+    assert store.calls["replace"] == calls
+
+
+async def test_a_write_that_the_session_does_not_outlive_is_given_up(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """Until then it is tried for as long as it takes."""
+    session = await new_session(sessions, clock)
+    store.faults["replace"] = [StoreUnavailable("away") for _ in range(3)]
+    clock.advance(3599)
+    kept = await rotated(rotations, sessions, session, "1", clock.now())
+    store.faults["replace"] = [StoreUnavailable("away")]
+    clock.advance(1)
+    with pytest.raises(StoreUnavailable):
+        await rotated(rotations, sessions, kept, "2", clock.now())
