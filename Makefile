@@ -1,4 +1,5 @@
-# `make` alone lists the targets. Everything lands in .venv and node_modules; nothing else is touched.
+# `make` alone lists the targets. Everything lands in .venv and node_modules; nothing else is touched,
+# but for the OPs of `make interop`, which are kept in ~/.cache/bff-gateway-interop.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -27,8 +28,14 @@ demo: .venv/demo.stamp ## Start gateway, OP, API and SPA on loopback; needs noth
 	$(BIN)/bff demo
 
 .PHONY: test
-test: .venv/dev.stamp $(NODE_MODULES) programs ## Run all tests, with coverage (PYTEST_ARGS="-k name" narrows them)
-	$(BIN)/python -m pytest $(if $(CI),-p tests.no_skips --rules) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+test: .venv/dev.stamp $(NODE_MODULES) programs ## Run all tests but those of `make interop`, with coverage (PYTEST_ARGS="-k name" narrows them)
+	$(BIN)/python -m pytest -m "not real_op" $(if $(CI),-p tests.no_skips --rules) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+.PHONY: interop
+interop: PROGRAMS := programs interop-programs
+interop: .venv/dev.stamp $(NODE_MODULES) programs ## Fetch four real OPs, Keycloak among them, and play the same story at each
+	$(BIN)/python -m tests.interop.ops.programs
+	$(BIN)/python -m pytest $(if $(CI),-p tests.no_skips) -m real_op tests/interop $(PYTEST_ARGS)
 
 .PHONY: security
 security: .venv/dev.stamp $(NODE_MODULES) programs ## Run the tests of the security rules and show which rule has which result
@@ -82,7 +89,7 @@ clean: ## Remove what the other targets made
 
 .PHONY: programs
 programs:
-	@missing=$$(.ci/missing); [ -z "$$missing" ] || { \
+	@missing=$$(.ci/missing $(or $(PROGRAMS),programs)); [ -z "$$missing" ] || { \
 	  echo "The tests run against real programs. On Debian, install what is missing here:"; \
 	  echo "  sudo apt-get install --no-install-recommends" $$missing; exit 1; } >&2
 

@@ -33,7 +33,9 @@ def require_program() -> str:
     if node is None:
         pytest.fail("these tests need node (Debian: nodejs)")
     if not (FOLDER / "node_modules" / "oidc-provider").is_dir():
-        pytest.fail("these tests need `npm ci` in tests/interop/op; `make test` runs it")
+        pytest.fail(
+            "these tests need `npm ci` in tests/interop/op; `make test` and `make interop` run it"
+        )
     return node
 
 

@@ -12,7 +12,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-build.lock",
+    "tests/interop/requirements.lock",
+)
 
 
 def pinned(lock: str) -> dict[str, str]:
@@ -57,6 +62,7 @@ def test_tests_run_with_the_versions_that_are_shipped() -> None:
 @pytest.mark.parametrize("lock", LOCKS)
 def test_no_lock_file_names_a_host(lock: str) -> None:
     """Where packages are fetched from is each machine's own business; the hash decides."""
+    assert pinned(lock)
     assert not re.search(r"://|--(index|extra-index|find-links|trusted)", (ROOT / lock).read_text())
 
 

@@ -1,6 +1,8 @@
 // A real, certified OP (npm oidc-provider) on loopback, for the interop tests of the gateway.
 //
-// PORT      where to listen; the issuer is http://127.0.0.1:PORT
+// PORT      where to listen
+// ISSUER    the address it is known by, http://127.0.0.1:PORT unless given
+// CLIENT_SECRET  that of all clients; one with awkward characters unless given
 // GATEWAY   origin of the gateway, for its redirect URIs
 // AT_TTL    lifetime of access tokens, in seconds
 // RT_TTL    lifetime of refresh tokens, in seconds
@@ -13,7 +15,7 @@ import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
 
 const { PORT = '9460', GATEWAY = 'http://localhost:8080', AT_TTL = '60', RT_TTL = '3600', ROTATE = '1' } = process.env;
-const issuer = `http://127.0.0.1:${PORT}`;
+const issuer = process.env.ISSUER ?? `http://127.0.0.1:${PORT}`;
 const say = (event, fields = {}) => console.log(JSON.stringify({ event, ...fields }));
 
 const key = (kid, alg, type, options) => ({
@@ -25,7 +27,7 @@ const keys = [
   key('es256', 'ES256', 'ec', { namedCurve: 'P-256' }),
 ];
 
-const secret = 'interop-secret-0123456789+/=% interop';
+const secret = process.env.CLIENT_SECRET ?? 'interop-secret-0123456789+/=% interop';
 const gateway = (client_id, more) => ({
   client_id,
   client_secret: secret,

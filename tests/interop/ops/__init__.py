@@ -1,0 +1,1 @@
+"""The OPs of `make interop`: real ones, each started on loopback from a package registry's copy."""
