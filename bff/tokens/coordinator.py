@@ -123,17 +123,26 @@ class RefreshCoordinator:
     async def replaced(self, session: Session) -> Session | None:
         """The session with another access token, because an API has refused this one.
 
-        None when there is none to be had, or when this one was obtained only just now: an API that
-        refuses whatever it gets must not make the OP rotate with every call.
+        None when there is none to be had. For one that was obtained only just now the OP is not
+        asked anew: an API that refuses whatever it gets must not make the OP rotate with every
+        call. But a refresh that began before the call came back may have replaced the token, and
+        then some OPs revoke the old one at once.
 
         Raises: as `refreshed`.
         """
         refused = session.tokens
-        age = self._clock.now() - refused.obtained_at
-        if refused.refresh_token is None or age < self._settings.forced_after_seconds:
+        if refused.refresh_token is None:
             return None
-        found = await self._join(session.key, refused.access_token)
-        return found if found.tokens.access_token != refused.access_token else None
+        found: Session | None
+        if self._clock.now() - refused.obtained_at >= self._settings.forced_after_seconds:
+            found = await self._join(session.key, refused.access_token)
+        elif self._flights.is_running(session.key):
+            found = await self._join(session.key)
+        else:
+            found = await self._sessions.load(session.key)
+        if found is None or found.tokens.access_token == refused.access_token:
+            return None
+        return found
 
     async def close(self, seconds: float) -> None:
         """Let running refreshes finish, for at most `seconds`."""

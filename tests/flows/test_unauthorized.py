@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 
 from bff.clock import ManualClock
 from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.polling import until
 from tests.raw_upstream import RawUpstream, Received, raw_upstream, read_body
 from tests.stack import Stack, running_stack
 
@@ -149,3 +151,58 @@ async def test_a_long_refusal_comes_whole() -> None:
         await stack.op_server.stop()
         answer = await browser.fetch("GET", "/api/x")
         assert (answer.status, answer.body) == (401, body)
+
+
+@pytest.mark.rule("PX-18")
+@pytest.mark.parametrize("when", ["while the refresh runs", "after it"])
+async def test_a_token_that_a_refresh_replaces_on_the_way_is_no_refusal(when: str) -> None:
+    """Some OPs revoke the old access token when they refresh: a call that went out with it just
+    before is sent again with the new one, however young the old one was."""
+    clock, revoked, answered = ManualClock(), asyncio.Event(), asyncio.Event()
+    comes_late = when == "while the refresh runs"
+
+    async def hold(request: web.Request, _response: web.StreamResponse) -> None:
+        if (await request.post()).get("grant_type") == "refresh_token":
+            revoked.set()
+            if comes_late:
+                await answered.wait()
+
+    async def api(
+        request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        if request is not upstream.received[0]:
+            writer.write(OK)
+            return
+        await revoked.wait()
+        if not comes_late:
+            await until(lambda: len(bearers()) == 2)  # another tab's call has the new token
+        writer.write(REFUSED)
+        answered.set()
+
+    def bearers() -> set[bytes]:
+        return {request.values(b"authorization")[0] for request in upstream.received}
+
+    async with raw_upstream() as upstream:
+        upstream.responder = api
+        routes = f"""
+[[routes]]
+path = "/api/"
+upstream = "http://127.0.0.1:{upstream.port}/"
+"""
+        async with (
+            running_stack(
+                clock=clock,
+                access_token_seconds=20,
+                routes=routes,
+                prepare_op=lambda op: op.on_response_prepare.append(hold),
+            ) as stack,
+            Browser() as browser,
+        ):
+            await log_in(browser, stack)
+            clock.advance(19)  # due, not expired: the call goes on and a refresh begins
+            call = asyncio.create_task(browser.fetch("GET", "/api/x"))
+            await revoked.wait()
+            while not comes_late and len(bearers()) < 2:
+                await browser.fetch("GET", "/api/other")
+            assert (await call).body == b"ok"
+            assert stack.op.refreshes == 1
