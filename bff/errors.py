@@ -247,8 +247,14 @@ class CallbackInvalid(LoginError):
 
 
 class LoginExpired(LoginError):
+    """`return_url`: where it would have led, a path of the application, if that is still known."""
+
     code = "login_expired"
     title = "This login is no longer open."
+
+    def __init__(self, log_detail: str = "", *, return_url: str = "/") -> None:
+        super().__init__(log_detail)
+        self.return_url = return_url
 
 
 class BrowserMismatch(LoginError):

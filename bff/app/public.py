@@ -121,12 +121,13 @@ def _access_log(settings: AccessLogSettings) -> AccessLog | None:
 
 def _login_endpoints(core: Core) -> dict[str, Endpoint]:
     settings, server = core.settings, core.settings.server
+    return_rules = ReturnRules(server.public_url, server.prefix)
     login = Login(
         core.relying_party,
         core.transactions,
         core.browser.binder,
         core.browser.cookies,
-        ReturnRules(server.public_url, server.prefix),
+        return_rules,
         core.clock,
         core.limits.logins,
         issuer=settings.oidc.issuer,
@@ -145,7 +146,7 @@ def _login_endpoints(core: Core) -> dict[str, Endpoint]:
         max_per_user=settings.session.max_per_user,
         keep_address=settings.session.keep_address,
     )
-    return {"login": login, "resume": Resume(login), "callback": callback}
+    return {"login": login, "resume": Resume(login, return_rules), "callback": callback}
 
 
 def _session_endpoints(core: Core) -> dict[str, Endpoint]:

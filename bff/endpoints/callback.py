@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from bff.endpoints.browser_cookies import BrowserCookies
+from bff.endpoints.return_url import with_error
 from bff.errors import (
     BffError,
     BrowserMismatch,
@@ -122,9 +123,14 @@ class Callback:
         request: web.BaseRequest,
         local: Local,
     ) -> web.StreamResponse:
-        if transaction.prompt == "none" and response.error in SILENT_REFUSALS:
-            return web.Response(status=302, headers={"Location": transaction.return_url})
-        code = require_code(response)
+        try:
+            code = require_code(response)
+        except BffError as error:
+            if transaction.prompt == "none":
+                return self._silently_refused(response, transaction, error)
+            if isinstance(error, LoginExpired):
+                error.return_url = transaction.return_url
+            raise
         # A task of its own: a browser that hangs up now must not leave tokens nobody owns.
         device = Device(
             client=client_name(request.headers.get("User-Agent", "")),
@@ -137,6 +143,18 @@ class Callback:
         answer = web.Response(status=302, headers={"Location": transaction.return_url})
         answer.headers.add("Set-Cookie", self._cookies.set_session(cookie))
         return answer
+
+    def _silently_refused(
+        self, response: AuthorizationResponse, transaction: LoginTransaction, error: BffError
+    ) -> web.StreamResponse:
+        """The application, not the user, has asked, and is told: by a code of OpenID Connect's own
+        or one of ours, never by a text of the OP."""
+        said = response.error
+        if said is None or said not in SILENT_REFUSALS:
+            said = error.code
+            self._metrics.login(said)
+        location = with_error(transaction.return_url, said)
+        return web.Response(status=302, headers={"Location": location})
 
     async def _establish(
         self, code: str, transaction: LoginTransaction, device: Device, request_id: str

@@ -113,10 +113,13 @@ class Login:
 class Resume:
     """`GET /bff/resume`: where a late tab lands. Another tab's session serves it as well."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, return_rules: ReturnRules) -> None:
         self._login = login
+        self._return_rules = return_rules
 
     async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
+        parameters = parse_parameters(local.target.query or b"")
+        return_url = self._return_rules.offered_in(parameters)
         if local.session is not None:
-            return web.Response(status=302, headers={"Location": "/"})
-        return await self._login.start(local, LoginRequest(), "/")
+            return web.Response(status=302, headers={"Location": return_url})
+        return await self._login.start(local, LoginRequest(), return_url)

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from html import escape
 from string import Template
+from urllib.parse import urlencode
 
 from bff.endpoints.login import login_request_of
 from bff.endpoints.parameters import parse_parameters
@@ -77,7 +78,8 @@ class Pages:
         """
         refresh, policy = "", _CSP
         if isinstance(error, LoginExpired):
-            resume = f"{self._prefix}/resume"
+            returning = urlencode({"returnUrl": error.return_url})
+            resume = f"{self._prefix}/resume?{returning}"
             action = _link(resume, "Continue")
             refresh = f'<meta http-equiv="refresh" content="0;url={escape(resume)}">\n'
         elif isinstance(error, NavigationRequired):

@@ -10,6 +10,7 @@ from bff.gate.paths import doubt_of, is_query
 from bff.gate.spellings import is_page, readings
 
 HOME = "/"
+ERROR_PARAMETER = "bff_error="
 MAX_LENGTH = 2048
 
 
@@ -38,6 +39,14 @@ def safe_return_url(offered: str | None, *, public_origin: str, own_prefix: str)
     if any((reading + b"/").startswith(prefix) for reading in readings(raw)):
         return HOME
     return f"{public_origin}{path}" if doubt_of(raw) else path
+
+
+def with_error(return_url: str, code: str) -> str:
+    """A safe return URL that tells the application why a silent login failed."""
+    before, mark, fragment = return_url.partition("#")
+    path, _, query = before.partition("?")
+    kept = [pair for pair in query.split("&") if pair and not pair.startswith(ERROR_PARAMETER)]
+    return f"{path}?{'&'.join([*kept, ERROR_PARAMETER + code])}{mark}{fragment}"
 
 
 @dataclass(frozen=True, slots=True)

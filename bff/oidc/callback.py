@@ -13,6 +13,7 @@ from bff.errors import (
     CallbackInvalid,
     IssuerMismatch,
     LoginDenied,
+    LoginExpired,
     LoginRefused,
     OpUnavailable,
     StepUpNotMet,
@@ -35,16 +36,20 @@ _DENIALS = frozenset(
     }
 )
 _OUTAGES = frozenset({"temporarily_unavailable", "server_error"})
+# Error and description that say that the user took too long: Keycloak, of a tab left open.
+_EXPIRED = ("temporarily_unavailable", "authentication_expired")
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationResponse:
-    """Exactly one of `code` and `error` is set. `error` is safe to log."""
+    """Exactly one of `code` and `error` is set. `error` and `reason`, the OP's error_description,
+    are plain codes and safe to log."""
 
     state: str = field(repr=False)
     code: str | None = field(default=None, repr=False)
     iss: str | None = None
     error: str | None = None
+    reason: str | None = None
 
 
 def process_callback(raw: str) -> AuthorizationResponse:
@@ -66,7 +71,10 @@ def process_callback(raw: str) -> AuthorizationResponse:
         raise CallbackInvalid("no state")
     if (code is None) == (error is None):
         raise CallbackInvalid("neither code nor error" if code is None else "both code and error")
-    return AuthorizationResponse(state, code, iss, None if error is None else plain_code(error))
+    if error is None:
+        return AuthorizationResponse(state, code, iss)
+    described = plain_code(dict(pairs).get("error_description"))
+    return AuthorizationResponse(state, code, iss, plain_code(error), described)
 
 
 def require_issuer(iss: str | None, metadata: ProviderMetadata) -> None:
@@ -87,6 +95,7 @@ def require_code(response: AuthorizationResponse) -> str:
     Raises:
         LoginDenied: the user or the OP's policy said no, or a silent login was not possible.
         StepUpNotMet: the OP cannot authenticate as strongly as was asked.
+        LoginExpired: the user took longer than the OP allows.
         OpUnavailable: the OP says that it is in trouble.
         LoginRefused: any other error.
     """
@@ -97,6 +106,8 @@ def require_code(response: AuthorizationResponse) -> str:
         raise LoginDenied(error)
     if error == "unmet_authentication_requirements":
         raise StepUpNotMet(error)
+    if (error, response.reason) == _EXPIRED:
+        raise LoginExpired(error)
     if error in _OUTAGES:
         raise OpUnavailable(error)
     raise LoginRefused(error)

@@ -1,6 +1,6 @@
 """Login, from the SPA's button to the first call, and every way it can go wrong."""
 
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 
@@ -141,7 +141,7 @@ async def test_a_callback_serves_once_and_a_late_tab_just_continues() -> None:
         end = await log_in(browser, stack)
         again = await browser.navigate(callback_of(end))
         assert again.status == 400
-        assert 'url=/bff/resume"' in again.text
+        assert 'url=/bff/resume?returnUrl=%2F"' in again.text
         assert stack.op.token_requests["authorization_code"] == 1
         resumed = await browser.click("/bff/resume")
         assert (resumed.status, resumed.url) == (200, f"{stack.public_url}/")
@@ -263,11 +263,92 @@ async def test_an_error_of_the_op_is_mapped_and_never_echoed(
         assert "login_expired" in again.text
 
 
-async def test_a_silent_login_that_needs_the_user_comes_back_quietly() -> None:
+@pytest.mark.parametrize(
+    ("return_url", "end"),
+    [
+        ("/x", "/x?bff_error=login_required"),
+        ("/", "/?bff_error=login_required"),
+        ("/x?a=1&b#top", "/x?a=1&b&bff_error=login_required#top"),
+        ("/x?bff_error=login_required&a=1", "/x?a=1&bff_error=login_required"),
+    ],
+)
+async def test_a_silent_login_that_needs_the_user_comes_back_and_says_so(
+    return_url: str, end: str
+) -> None:
+    """Or the application could not tell it from one that it has not tried yet."""
     async with running_stack() as stack, Browser() as browser:
-        page = await browser.navigate(f"{stack.public_url}/bff/login?prompt=none&returnUrl=/x")
-        assert (page.status, page.url) == (200, f"{stack.public_url}/x")
+        query = urlencode({"prompt": "none", "returnUrl": return_url})
+        page = await browser.navigate(f"{stack.public_url}/bff/login?{query}")
+        assert page.status == 200
+        assert page.hops[-1].location == end
         assert (await browser.fetch("GET", "/bff/user")).status == 401
+
+
+@pytest.mark.rule("AZ-09")
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("error=login_required", "login_required"),
+        ("error=interaction_required", "interaction_required"),
+        ("error=consent_required", "consent_required"),
+        ("error=account_selection_required", "account_selection_required"),
+        ("error=access_denied", "login_denied"),
+        ("error=server_error", "op_unavailable"),
+        ("error=unmet_authentication_requirements", "step_up_not_met"),
+        ("error=made_up_by_the_op", "login_refused"),
+        ("error=%3Cscript%3E", "login_refused"),
+        ("error=temporarily_unavailable&error_description=authentication_expired", "login_expired"),
+    ],
+)
+async def test_a_silent_login_never_ends_on_an_error_page(answer: str, code: str) -> None:
+    """The application asked, not the user. It is told a code of ours or of OpenID Connect."""
+    async with running_stack() as stack, Browser() as browser:
+        page = await browser.navigate(
+            f"{stack.public_url}/bff/login?prompt=none&returnUrl=/x", follow=False
+        )
+        back = await browser.navigate(
+            f"{stack.public_url}/bff/callback?{answer}&state={outgoing(page)['state']}"
+            f"&iss={stack.issuer}",
+            follow=False,
+        )
+        assert (back.status, back.location) == (302, f"/x?bff_error={code}")
+
+
+# Keycloak's answer to a login page that was left open for too long.
+EXPIRED_TAB = "error=temporarily_unavailable&error_description=authentication_expired"
+
+
+@pytest.mark.rule("AZ-09")
+async def test_a_login_page_that_was_left_open_is_begun_again() -> None:
+    """Not an outage of the OP: it goes through `resume`, to where the login would have led."""
+    async with running_stack() as stack, Browser() as browser:
+        page = await browser.navigate(f"{stack.public_url}/bff/login?returnUrl=/x", follow=False)
+        answer = await browser.navigate(
+            f"{stack.public_url}/bff/callback?{EXPIRED_TAB}&state={outgoing(page)['state']}"
+            f"&iss={stack.issuer}"
+        )
+        assert answer.status == 400
+        assert "login_expired" in answer.text
+        assert 'url=/bff/resume?returnUrl=%2Fx"' in answer.text
+        again = await browser.click("/bff/resume?returnUrl=%2Fx")
+        end = await browser.log_in_at_op(again, "alice")
+        assert end.url == f"{stack.public_url}/x"
+
+
+@pytest.mark.rule("AZ-09")
+async def test_a_login_page_that_was_left_open_beside_a_session_just_continues() -> None:
+    """Another tab has logged in meanwhile."""
+    async with running_stack() as stack, Browser() as browser:
+        page = await browser.navigate(f"{stack.public_url}/bff/login?returnUrl=/x", follow=False)
+        await log_in(browser, stack)
+        answer = await browser.navigate(
+            f"{stack.public_url}/bff/callback?{EXPIRED_TAB}&state={outgoing(page)['state']}"
+            f"&iss={stack.issuer}"
+        )
+        assert "login_expired" in answer.text
+        resumed = await browser.click("/bff/resume?returnUrl=%2Fx")
+        assert (resumed.status, resumed.url) == (200, f"{stack.public_url}/x")
+        assert (await browser.fetch("GET", "/bff/user")).status == 200
 
 
 @pytest.mark.rule("CVE-2020-5233")

@@ -118,7 +118,7 @@ async def test_a_silent_login_without_a_session_at_the_op_returns_quietly(tmp_pa
     """OIDC Core section 3.1.2.6: `login_required` is an answer to `prompt=none`, not a failure."""
     async with running_installation(tmp_path) as site, Browser() as browser:
         landed = await site.log_in(browser, "alice", parameters="?prompt=none&returnUrl=/quiet")
-        assert (landed.status, landed.url) == (200, f"{site.origin}/quiet")
+        assert (landed.status, landed.url) == (200, f"{site.origin}/quiet?bff_error=login_required")
         assert any("error=login_required" in hop.url for hop in landed.hops)
         assert (await browser.fetch("GET", "/bff/user")).status == 401
         assert browser.cookies.get("bff") is None

@@ -36,8 +36,15 @@ def metadata(*, advertises: bool) -> ProviderMetadata:
         ("state=a%20b&code=c%2Fd", AuthorizationResponse("a b", "c/d")),
         ("code=c&state=s&iss=https%3A%2F%2Fop", AuthorizationResponse("s", "c", "https://op")),
         ("code=c&state=s&session_state=x&x=1&x=2", AuthorizationResponse("s", "c")),
-        ("error=access_denied&state=s", AuthorizationResponse("s", error="access_denied")),
-        ("code=&error=server_error&state=s", AuthorizationResponse("s", error="server_error")),
+        ("error=a&state=s", AuthorizationResponse("s", error="a", reason="unreadable")),
+        (
+            "code=&error=a&error_description=b_c&state=s",
+            AuthorizationResponse("s", error="a", reason="b_c"),
+        ),
+        (
+            "error=a&error_description=%3Cb%3E&error_description=c%20d%C3%A4&state=s",
+            AuthorizationResponse("s", error="a", reason="unreadable"),
+        ),
         ("code=c&state=s&iss=", AuthorizationResponse("s", "c")),
         ("code=c&state=s&access_token=t&id_token=t", AuthorizationResponse("s", "c")),
     ],
@@ -66,7 +73,7 @@ REFUSED = {
     "nul": "code=a&state=s%00",
     "not_ascii": "code=%C3%A9&state=s",
     "not_utf8": "code=%ff&state=s",
-    "too_long": "code=a&state=s&error_description=" + "x" * 9000,
+    "too_long": "code=a&state=s&error_reason=" + "x" * 9000,
     "too_many": "code=a&state=s" + "&x=1" * 40,
 }
 
