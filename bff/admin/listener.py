@@ -1,45 +1,54 @@
 """The admin listener: `/healthz`, `/readyz` and `/metrics`, with no user data in any of them, and
-`/sessions` for administrators. It has no authentication; its address decides who can reach it.
+`/sessions` for administrators; and the health listener, with the first two. They have no
+authentication; the address decides who can reach them.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Self
 
 import structlog
 from aiohttp import web
 
 from bff.admin import answers
+from bff.admin.health import Health
 from bff.admin.sessions import AdminSessions
 from bff.errors import BffError, InternalError, MethodNotAllowed, NotFound
 from bff.observability.metrics import Metrics
 
-CHECK_SECONDS = 3.0
-
-Check = Callable[[], Awaitable[object]]
 Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
+Handlers = Mapping[str, Mapping[str, Handler]]
 
 log = structlog.get_logger("bff.admin")
 
 
-class AdminEndpoints:
-    """`checks` are named probes of what the gateway depends on; each may raise a `BffError`."""
+class OperatorEndpoints:
+    """`handlers` are by path and method."""
 
-    def __init__(
-        self, checks: Mapping[str, Check], metrics: Metrics, sessions: AdminSessions
-    ) -> None:
-        self._checks = checks
-        self._metrics = metrics
-        self._stopping = False
-        self._handlers: Mapping[str, Mapping[str, Handler]] = {
-            "/healthz": _reading(self._healthz),
-            "/readyz": _reading(self._readyz),
-            "/metrics": _reading(self._exposition),
-            "/sessions": {**_reading(sessions.show), "DELETE": sessions.end},
-        }
+    def __init__(self, handlers: Handlers) -> None:
+        self._handlers = handlers
 
-    def stopping(self) -> None:
-        """From now on the gateway is not ready: load balancers look elsewhere."""
-        self._stopping = True
+    @classmethod
+    def admin(cls, health: Health, metrics: Metrics, sessions: AdminSessions) -> Self:
+        """All of them, for `server.admin_listen`."""
+
+        async def exposition(_request: web.BaseRequest) -> web.Response:
+            return web.Response(
+                body=metrics.exposition(),
+                headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+            )
+
+        return cls(
+            {
+                **_probes(health),
+                "/metrics": _reading(exposition),
+                "/sessions": {**_reading(sessions.show), "DELETE": sessions.end},
+            }
+        )
+
+    @classmethod
+    def probes(cls, health: Health) -> Self:
+        """Those that show nothing and end nothing, for `server.health_listen`."""
+        return cls(_probes(health))
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
         try:
@@ -63,35 +72,9 @@ class AdminEndpoints:
             raise MethodNotAllowed(tuple(sorted(handlers)))
         return handlers[request.method]
 
-    async def _healthz(self, _request: web.BaseRequest) -> web.Response:
-        return web.json_response({"status": "ok"})
 
-    async def _readyz(self, _request: web.BaseRequest) -> web.Response:
-        results = await asyncio.gather(*(self._run(check) for check in self._checks.values()))
-        verdicts = dict(zip(self._checks, results, strict=True))
-        if self._stopping:
-            verdicts["stopping"] = "yes"
-        ready = not self._stopping and all(verdict == "ok" for verdict in results)
-        return web.json_response(
-            {"status": "ready" if ready else "not_ready", "checks": verdicts},
-            status=200 if ready else 503,
-        )
-
-    async def _exposition(self, _request: web.BaseRequest) -> web.Response:
-        return web.Response(
-            body=self._metrics.exposition(),
-            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
-        )
-
-    async def _run(self, check: Check) -> str:
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await check()
-        except BffError as error:
-            return error.code
-        except TimeoutError:
-            return "timeout"
-        return "ok"
+def _probes(health: Health) -> Handlers:
+    return {"/healthz": _reading(health.alive), "/readyz": _reading(health.ready)}
 
 
 def _reading(handler: Handler) -> dict[str, Handler]:

@@ -5,13 +5,15 @@ import contextlib
 
 from aiohttp import web
 
-from bff.admin.listener import AdminEndpoints
+from bff.admin.health import Health
+from bff.admin.listener import OperatorEndpoints
 from bff.admin.sessions import AdminSessions
 from bff.app import parts
+from bff.app.accepting import stop_accepting
 from bff.app.auth import forward_auth
 from bff.app.core import Core
 from bff.app.limited_server import LimitedServer
-from bff.app.listening import Listening, show_address
+from bff.app.listening import Addresses, Listening, show_address
 from bff.app.public import PublicSide
 from bff.app.share import Share
 from bff.clock import Clock, SystemClock
@@ -42,8 +44,11 @@ class Gateway:
             metrics.worker_restarted()
         self._core = Core.build(settings, clock or SystemClock(), metrics)
         self._public = PublicSide.build(self._core)
-        self._admin = AdminEndpoints(
-            {"store": self._core.store.ping, "op": self._core.relying_party.check},
+        self._health = Health(
+            {"store": self._core.store.ping, "op": self._core.relying_party.check}
+        )
+        self._admin = OperatorEndpoints.admin(
+            self._health,
             metrics,
             AdminSessions(
                 self._core.sessions,
@@ -56,9 +61,7 @@ class Gateway:
         self._auth = forward_auth(self._core, self._public.shared.refusals)
         self._server: asyncio.Server | None = None
         self._runners: list[web.BaseRunner] = []
-        self.public_addresses: list[str] = []
-        self.admin_addresses: list[str] = []
-        self.auth_addresses: list[str] = []
+        self.addresses = Addresses()
 
     async def start(self) -> None:
         """Open the store, the pools and the listeners.
@@ -69,18 +72,31 @@ class Gateway:
         await self._core.open()
         self._public.start()
         self._server = await self._share.public.serve(self._public.listener)
-        self.public_addresses = [show_address(sock.getsockname()) for sock in self._server.sockets]
-        admin = LimitedServer(self._admin, parts.admin_limits(self.settings), for_proxies=False)
-        self.admin_addresses = await self._listen(admin, self._share.admin)
-        if self._share.auth is not None:
-            auth = LimitedServer(self._auth, parts.auth_limits(self.settings), for_proxies=True)
-            self.auth_addresses = await self._listen(auth, self._share.auth)
+        public = tuple(show_address(sock.getsockname()) for sock in self._server.sockets)
+        limits = parts.admin_limits(self.settings)
+        admin = LimitedServer(self._admin, limits, for_proxies=False)
+        probes = LimitedServer(OperatorEndpoints.probes(self._health), limits, for_proxies=False)
+        auth = LimitedServer(self._auth, parts.auth_limits(self.settings), for_proxies=True)
+        self.addresses = Addresses(
+            public,
+            await self._listen(admin, self._share.admin),
+            await self._listen(probes, self._share.health),
+            await self._listen(auth, self._share.auth),
+        )
+
+    def drain(self) -> None:
+        """Tell load balancers to look elsewhere, and end connections with their next answer.
+        Everything is served on, new connections included, until `stop`."""
+        self._health.stopping()
+        self._public.listener.drain()
 
     async def stop(self) -> None:
         """Stop accepting, let requests, refreshes and revocations finish (bounded), close all."""
-        self._admin.stopping()
+        self.drain()
         if self._server is not None:
-            self._server.close()
+            if not self._share.public.is_inherited:
+                self._share.public.remove_name()
+            await stop_accepting(self._server)
         await self._public.stop(self.settings.server.shutdown_timeout)
         for runner in self._runners:
             await runner.cleanup()
@@ -92,9 +108,11 @@ class Gateway:
         with contextlib.suppress(BffError):
             await self._core.relying_party.check()
 
-    async def _listen(self, server: LimitedServer, listening: Listening) -> list[str]:
+    async def _listen(self, server: LimitedServer, listening: Listening | None) -> tuple[str, ...]:
+        if listening is None:
+            return ()
         runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
         self._runners.append(runner)
         await runner.setup()
         await listening.site(runner).start()
-        return [show_address(found) for found in runner.addresses]
+        return tuple(show_address(found) for found in runner.addresses)

@@ -23,6 +23,16 @@ BACKLOG = 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a gateway listens, as it would be configured."""
+
+    public: tuple[str, ...] = ()
+    admin: tuple[str, ...] = ()
+    health: tuple[str, ...] = ()
+    auth: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Listening:
     """One address to serve. `shared`: other processes listen there as well. `inherited` is the
     number of a file descriptor that is bound already."""
@@ -30,6 +40,11 @@ class Listening:
     address: str
     shared: bool = False
     inherited: int | None = None
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether a supervisor holds it."""
+        return self.inherited is not None
 
     def site(self, runner: web.BaseRunner) -> web.BaseSite:
         """What makes an aiohttp `runner` serve it. Raises: OSError when a Unix socket can't be
@@ -58,6 +73,11 @@ class Listening:
         return await loop.create_server(
             factory, host, port, backlog=BACKLOG, reuse_port=self.shared or None
         )
+
+    def remove_name(self) -> None:
+        """From now on no connection can be made to a Unix socket; those in its queue stay."""
+        if self.address.startswith(UNIX):
+            Path(self.address.removeprefix(UNIX)).unlink(missing_ok=True)
 
 
 def host_and_port(address: str) -> tuple[str, int]:

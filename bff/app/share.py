@@ -3,18 +3,19 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bff.app.listening import Listening
+from bff.app.listening import Addresses, Listening
 from bff.config.server import ServerSettings
 from bff.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """`auth` is None when no proxy asks. `metrics_directory` is None for a process that is alone;
-    `replaces`: a worker that died."""
+    """`health` and `auth` are None when they are not served. `metrics_directory` is None for a
+    process that is alone; `replaces`: a worker that died."""
 
     public: Listening
     admin: Listening
+    health: Listening | None = None
     auth: Listening | None = None
     metrics_directory: Path | None = None
     replaces: bool = False
@@ -22,13 +23,26 @@ class Share:
     @classmethod
     def alone(cls, server: ServerSettings) -> "Share":
         """All of it."""
-        auth = Listening(server.auth_listen) if server.auth_listen is not None else None
-        return cls(Listening(server.listen), Listening(server.admin_listen), auth)
+        health, auth = (
+            Listening(address) if address is not None else None
+            for address in (server.health_listen, server.auth_listen)
+        )
+        return cls(Listening(server.listen), Listening(server.admin_listen), health, auth)
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where all of it is served."""
+        return Addresses(
+            *(
+                (one.address,) if one is not None else ()
+                for one in (self.public, self.admin, self.health, self.auth)
+            )
+        )
 
     @property
     def inherited(self) -> tuple[int, ...]:
         """The file descriptors that a process with this share needs."""
-        listeners = (self.public, self.admin, self.auth)
+        listeners = (self.public, self.admin, self.health, self.auth)
         found = (one.inherited for one in listeners if one is not None)
         return tuple(number for number in found if number is not None)
 

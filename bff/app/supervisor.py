@@ -14,8 +14,9 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from bff.app.listening import Listening, reserved
+from bff.app.listening import Addresses, Listening, reserved
 from bff.app.share import Assignment, Share
+from bff.app.stopping import StopRequest
 from bff.app.worker_process import WORKER_COMMAND, WorkerProcess
 from bff.config.settings import Settings
 from bff.observability.metrics import forget_worker
@@ -23,9 +24,7 @@ from bff.observability.reasons import reason_of
 
 log = structlog.get_logger("bff.app")
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-Announce = Callable[[Sequence[str], Sequence[str], Sequence[str]], None]
+Announce = Callable[[Addresses], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class _Seat:
 
 
 class Supervisor:
-    """`announce` is told the public, admin and auth addresses once every worker serves."""
+    """`announce` is told the addresses once every worker serves."""
 
     def __init__(
         self,
@@ -76,27 +75,29 @@ class Supervisor:
         self._patience = patience or Patience()
         self._seats = [_Seat(number) for number in range(1, settings.server.workers + 1)]
         self._awaited = {seat.number for seat in self._seats}
-        self._over = asyncio.Event()
+        self._request = StopRequest()
+        self._over = self._request.stop
 
     async def run(self) -> bool:
-        """Until SIGTERM or SIGINT; False when workers could not be kept alive, or would not stop.
+        """Until a signal; False when workers could not be kept alive, or would not stop.
 
         Raises:
             OSError: an address can't be listened on.
         """
         server = self._settings.server
         with (
-            _told_by_signals(self._over),
+            self._request.by_signals(),
             TemporaryDirectory(prefix="bff-metrics-") as directory,
             reserved(server.listen) as public,
             reserved(server.admin_listen) as admin,
+            _reserved_if_any(server.health_listen) as health,
             _reserved_if_any(server.auth_listen) as auth,
         ):
-            share = Share(public, admin, auth, Path(directory))
+            share = Share(public, admin, health, auth, Path(directory))
             async with asyncio.TaskGroup() as group:
                 keepers = [group.create_task(self._keep(seat, share)) for seat in self._seats]
                 await self._over.wait()
-                in_time = await self._stop(keepers)
+                in_time = await self._stop(keepers, public)
         return in_time and not self._have_all_failed()
 
     async def _keep(self, seat: _Seat, share: Share) -> None:
@@ -143,16 +144,20 @@ class Supervisor:
 
     def _note_serving(self, seat: _Seat, share: Share) -> None:
         if self._awaited == {seat.number}:
-            auth = [share.auth.address] if share.auth is not None else []
-            self._announce([share.public.address], [share.admin.address], auth)
+            self._announce(share.addresses)
         self._awaited.discard(seat.number)
 
     def _have_all_failed(self) -> bool:
         return all(seat.quick_deaths >= self._patience.quick_deaths for seat in self._seats)
 
-    async def _stop(self, keepers: Collection[asyncio.Task[None]]) -> bool:
+    async def _stop(self, keepers: Collection[asyncio.Task[None]], public: Listening) -> bool:
         """Let every worker finish; those that take too long are killed, and that is not well."""
         self._signal(signal.SIGTERM)
+        if not self._have_all_failed():
+            await self._request.wait_at_most(self._settings.server.shutdown_delay)
+        public.remove_name()
+        if self._request.hurry.is_set():
+            self._signal(signal.SIGTERM)
         limit = self._settings.server.shutdown_timeout + self._settings.oidc.timeout
         limit += self._patience.stop_margin_seconds
         _, late = await asyncio.wait(keepers, timeout=limit)
@@ -174,15 +179,3 @@ def _reserved_if_any(address: str | None) -> Iterator[Listening | None]:
         return
     with reserved(address) as listening:
         yield listening
-
-
-@contextlib.contextmanager
-def _told_by_signals(event: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, event.set)
-    try:
-        yield
-    finally:
-        for number in STOP_SIGNALS:
-            loop.remove_signal_handler(number)

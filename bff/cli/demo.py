@@ -117,5 +117,5 @@ def _invitation(gateway: Gateway) -> str:
         for user in DEMO_USERS
     )
     url = gateway.settings.server.public_url
-    shown = banner(gateway.settings, gateway.public_addresses, gateway.admin_addresses)
+    shown = banner(gateway.settings, gateway.addresses)
     return f"{shown}\n\nOpen {url} and log in as\n{users}\n\nCtrl-C stops it."

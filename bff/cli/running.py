@@ -1,13 +1,15 @@
 """Running a gateway in this process until it is told to stop."""
 
 import asyncio
+import contextlib
 import gc
-import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
 from bff import __version__
 from bff.app import Gateway
+from bff.app.listening import Addresses
+from bff.app.stopping import StopRequest
 from bff.cli.open_files import allow_open_files
 from bff.config.settings import Settings
 
@@ -18,30 +20,44 @@ GC_THRESHOLDS = (20_000, 10, 10)  # objects, then collections of the younger gen
 async def run_until_stopped(
     gateway: Gateway, on_serving: Callable[[], object], *, lifeline: socket.socket | None = None
 ) -> None:
-    """Start, say so, and stop gracefully on SIGTERM or SIGINT, or when the other end of `lifeline`
-    is closed.
+    """Start, say so, and stop gracefully on a signal, or when the other end of `lifeline` is
+    closed.
 
     Raises:
         OSError: an address can't be listened on.
     """
-    stop = asyncio.Event()
+    request = StopRequest()
+    with request.by_signals(), _told_by(lifeline, request):
+        try:
+            await gateway.start()
+            allow_open_files(gateway.settings.server.max_connections)
+            _spare_the_collector()
+            on_serving()
+            warming_up = asyncio.create_task(gateway.warm_up())
+            await request.stop.wait()
+            warming_up.cancel()
+            gateway.drain()
+            await request.wait_at_most(gateway.settings.server.shutdown_delay)
+        finally:
+            await gateway.stop()
+
+
+@contextlib.contextmanager
+def _told_by(lifeline: socket.socket | None, request: StopRequest) -> Iterator[None]:
+    if lifeline is None:
+        yield
+        return
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if lifeline is not None:
-        loop.add_reader(lifeline, stop.set)
+
+    def lost() -> None:
+        loop.remove_reader(lifeline)
+        request()
+
+    loop.add_reader(lifeline, lost)
     try:
-        await gateway.start()
-        allow_open_files(gateway.settings.server.max_connections)
-        _spare_the_collector()
-        on_serving()
-        warming_up = asyncio.create_task(gateway.warm_up())
-        await stop.wait()
-        warming_up.cancel()
+        yield
     finally:
-        if lifeline is not None:
-            loop.remove_reader(lifeline)
-        await gateway.stop()
+        loop.remove_reader(lifeline)
 
 
 def _spare_the_collector() -> None:
@@ -57,17 +73,16 @@ def address_unavailable(error: OSError) -> str:
     return f"bff: can't listen: {error.strerror or error}"
 
 
-def banner(
-    settings: Settings, public: Sequence[str], admin: Sequence[str], auth: Sequence[str] = ()
-) -> str:
+def banner(settings: Settings, addresses: Addresses) -> str:
     """What an operator wants to see at start: addresses, OP, store, routes. No secret."""
     store = settings.session.store.get_secret_value().partition("://")[0]
     workers = f" with {settings.server.workers} workers" if settings.server.workers > 1 else ""
     lines = [
         f"bff {__version__}",
-        f"  serving   {settings.server.public_url} on {', '.join(public)}{workers}",
-        f"  admin     {', '.join(admin)}",
-        *([f"  auth      {', '.join(auth)}"] if auth else []),
+        f"  serving   {settings.server.public_url} on {', '.join(addresses.public)}{workers}",
+        f"  admin     {', '.join(addresses.admin)}",
+        *([f"  health    {', '.join(addresses.health)}"] if addresses.health else []),
+        *([f"  auth      {', '.join(addresses.auth)}"] if addresses.auth else []),
         f"  OP        {settings.oidc.issuer} as {settings.oidc.client_id}",
         f"  store     {store}",
     ]

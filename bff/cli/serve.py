@@ -2,12 +2,12 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
 
 import click
 import uvloop
 
 from bff.app import Gateway
+from bff.app.listening import Addresses
 from bff.app.supervisor import Supervisor
 from bff.cli.options import config_option
 from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, banner, run_until_stopped
@@ -31,15 +31,7 @@ def serve(settings: Settings) -> None:
             sys.exit(0 if _serve_with_workers(settings) else WORKERS_FAILED)
         gateway = Gateway(settings)
         uvloop.run(
-            run_until_stopped(
-                gateway,
-                lambda: _announce(
-                    settings,
-                    gateway.public_addresses,
-                    gateway.admin_addresses,
-                    gateway.auth_addresses,
-                ),
-            )
+            run_until_stopped(gateway, lambda: click.echo(banner(settings, gateway.addresses)))
         )
     except OSError as error:
         click.echo(address_unavailable(error), err=True)
@@ -47,13 +39,7 @@ def serve(settings: Settings) -> None:
 
 
 def _serve_with_workers(settings: Settings) -> bool:
-    def announce(public: Sequence[str], admin: Sequence[str], auth: Sequence[str]) -> None:
-        _announce(settings, public, admin, auth)
+    def announce(addresses: Addresses) -> None:
+        click.echo(banner(settings, addresses))
 
     return asyncio.run(Supervisor(settings, announce).run())
-
-
-def _announce(
-    settings: Settings, public: Sequence[str], admin: Sequence[str], auth: Sequence[str]
-) -> None:
-    click.echo(banner(settings, public, admin, auth))

@@ -31,6 +31,17 @@ def listeners_differ(settings: Settings) -> Iterator[Fault]:
         yield Fault(("server", "admin_listen"), "must differ from server.listen: never public")
 
 
+def health_listener_is_apart(settings: Settings) -> Iterator[Fault]:
+    server = settings.server
+    health = server.health_listen
+    others = (server.listen, server.admin_listen, server.auth_listen)
+    if health is not None and health in others and not health.endswith(":0"):
+        yield Fault(
+            ("server", "health_listen"),
+            "must differ from server.listen, server.admin_listen and server.auth_listen",
+        )
+
+
 def auth_listener_is_apart(settings: Settings) -> Iterator[Fault]:
     server = settings.server
     auth = server.auth_listen
@@ -153,6 +164,7 @@ def own_cookie_stays(settings: Settings) -> Iterator[Fault]:
 RULES: tuple[Callable[[Settings], Iterator[Fault]], ...] = (
     memory_has_one_worker,
     listeners_differ,
+    health_listener_is_apart,
     auth_listener_is_apart,
     idle_within_absolute,
     cookie_name_fits_scheme,

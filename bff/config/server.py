@@ -31,6 +31,12 @@ class ServerSettings(Section):
         "There is no authentication: keep it on loopback, on a Unix socket, or in a network where "
         "everybody may log users out.",
     )
+    health_listen: Listen | None = Field(
+        default=None,
+        description="Where `/healthz` and `/readyz` are served as well, and nothing else: for the "
+        "probes of an orchestrator or of a load balancer that is not to reach `admin_listen`.",
+        examples=["0.0.0.0:8082"],
+    )
     auth_listen: Listen | None = Field(
         default=None,
         description="Where proxies that carry the bytes themselves ask whether a request may pass "
@@ -91,10 +97,19 @@ class ServerSettings(Section):
         "same number again at `auth_listen`, and at most 256 at `admin_listen`, where further ones "
         "are closed.",
     )
+    shutdown_delay: Annotated[Duration, Between("0s", "10m")] = Field(
+        default="0s",
+        validate_default=True,
+        description="How long everything goes on being served after a stop signal, while `/readyz` "
+        "says 503 and each answer is its connection's last: the time that load balancers need to "
+        "turn to other replicas. A second signal ends it.",
+        examples=["5s"],
+    )
     shutdown_timeout: Annotated[Duration, Between("0s", "10m")] = Field(
         default="30s",
         validate_default=True,
-        description="How long running requests may finish after a stop signal.",
+        description="How long running requests may finish after a stop signal and "
+        "`shutdown_delay`.",
     )
 
     @property

@@ -75,8 +75,8 @@ class AccessRecord:
     # --- Browser
 
     @property
-    def is_stopping(self) -> bool:
-        return self._browser.is_stopping
+    def is_draining(self) -> bool:
+        return self._browser.is_draining
 
     def write(self, data: bytes) -> None:
         if self._status < FIRST_FINAL_STATUS and self._status != SWITCHING_PROTOCOLS:

@@ -7,8 +7,8 @@ class Browser(Protocol):
     """The connection a request came on."""
 
     @property
-    def is_stopping(self) -> bool:
-        """It serves no further request."""
+    def is_draining(self) -> bool:
+        """Whether each answer is to be the last on its connection."""
 
     def write(self, data: bytes) -> None: ...
 

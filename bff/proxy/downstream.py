@@ -40,6 +40,7 @@ from bff.proxy.turns import MUCH_BYTES, give_way
 MAX_FIELDS = 200
 MOST_AT_ONCE = 32  # requests of one browser that are begun in one turn of the event loop
 LINGER_SECONDS = 2.0  # how long the rest of an unread body is drained before closing
+NEW_SECONDS = 2.0  # how long after it was made a connection may be without its first request
 
 _NO_FIELDS: tuple[Field, ...] = ()
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: send nothing more
@@ -52,6 +53,14 @@ class Connections(Protocol):
         """False: there are as many as there may be. It may have been cut."""
 
     def closed(self, connection: "DownstreamConnection") -> None: ...
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether each answer is to be the last on its connection."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether connections are closed as soon as nothing is asked on them."""
 
 
 class DownstreamConnection(asyncio.Protocol):
@@ -88,7 +97,8 @@ class DownstreamConnection(asyncio.Protocol):
         self._head_is_timed = False
         self._is_deaf = False  # what still comes is drained, never read
         self._lingering = False
-        self.is_stopping = False
+        self._has_served = False
+        self._made_at = loop.time()
 
     # --- asyncio.Protocol
 
@@ -96,7 +106,8 @@ class DownstreamConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         name = transport.get_extra_info("peername")
         self._peer = name[0] if isinstance(name, tuple) else None
-        self._deadline.set(self._limits.head_seconds)
+        is_stopping = self._connections.is_stopping  # it waited to be accepted meanwhile
+        self._deadline.set(NEW_SECONDS if is_stopping else self._limits.head_seconds)
         if not self._connections.opened(self):
             self._is_deaf = True
             if not self._transport.is_closing():
@@ -229,6 +240,10 @@ class DownstreamConnection(asyncio.Protocol):
 
     # --- what an exchange asks for
 
+    @property
+    def is_draining(self) -> bool:
+        return self._connections.is_draining
+
     def write(self, data: bytes) -> None:
         self._outbox.write(self._transport, data)
 
@@ -243,7 +258,8 @@ class DownstreamConnection(asyncio.Protocol):
     def exchange_over(self, *, keep_alive: bool, unread: bool) -> None:
         self._current = None
         self._held = False
-        if not keep_alive or self.is_stopping:
+        self._has_served = True
+        if not keep_alive:
             self._is_deaf = True
             self._waiting.clear()
             self._bad = None
@@ -262,12 +278,11 @@ class DownstreamConnection(asyncio.Protocol):
     # --- used by the listener
 
     def close_when_idle(self) -> None:
-        """Finish what is being served, and serve nothing after it."""
-        self.is_stopping = True
-        if self._current is None:
-            self._close(unread=False)
-        else:
+        """Finish what is being served, or has been sent, and serve nothing after it."""
+        if self._current is not None:
             self._current.stop()
+        else:
+            self._advance()
 
     # ---
 
@@ -307,8 +322,21 @@ class DownstreamConnection(asyncio.Protocol):
             if not self._head_is_timed:
                 self._head_is_timed = True
                 self._deadline.set(self._limits.head_seconds)
+        elif self._connections.is_stopping:
+            self._close_unless_asked()
         else:
             self._deadline.set(self._limits.keepalive_seconds)
+
+    def _close_unless_asked(self) -> None:
+        """Nothing was read of a request, but one may be here: closing would lose it, and a proxy in
+        front does not send a POST again (RFC 9110 section 9.2.2)."""
+        age_seconds = asyncio.get_running_loop().time() - self._made_at
+        if self._kernel_bytes(termios.FIONREAD):
+            self._deadline.set(self._limits.head_seconds)
+        elif not self._has_served and age_seconds < NEW_SECONDS:
+            self._deadline.set(NEW_SECONDS - age_seconds)
+        else:
+            self._close(unread=False)
 
     def _give_up(self, error: BffError) -> None:
         """Nobody can tell where the next request would begin."""
@@ -350,18 +378,20 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _on_taking(self) -> None:
         """A browser may be slow; one that took nothing since the last look is cut off."""
-        untaken_bytes = self._transport.get_write_buffer_size() + self._kernel_holds_bytes()
+        # The kernel has room for megabytes, and asks for more only when a third of it is free.
+        in_kernel_bytes = self._kernel_bytes(termios.TIOCOUTQ)
+        untaken_bytes = self._transport.get_write_buffer_size() + in_kernel_bytes
         if untaken_bytes < self._untaken_bytes:
             self._await_taking(untaken_bytes)
         else:
             self.abort()
 
-    def _kernel_holds_bytes(self) -> int:
-        # The kernel has room for megabytes, and asks for more only when a third of it is free.
+    def _kernel_bytes(self, queue: int) -> int:
+        """What the kernel holds of this connection: TIOCOUTQ not taken, FIONREAD not read."""
         sock = self._transport.get_extra_info("socket")
         if sock is None or self._transport.is_closing():
             return 0
-        held: bytes = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+        held: bytes = fcntl.ioctl(sock.fileno(), queue, bytes(4))
         return int.from_bytes(held, sys.byteorder)
 
     def _close(self, *, unread: bool) -> None:

@@ -241,7 +241,7 @@ class Exchange:
             self._record.answered()
         if not self.body_complete:
             self._keep_alive = False  # nobody waits for the rest of the body
-        keep_alive = self._keep_alive and not self._browser.is_stopping
+        keep_alive = self._keep_alive and not self._browser.is_draining
         fields = trip.answer_fields(head)
         self._keep_alive = self._answer.begin(head, fields, keep_alive=keep_alive)
         if head.status == UNAUTHORIZED and trip.may_renew and self._may_renew(head):
@@ -398,12 +398,12 @@ class Exchange:
             route=self._shared.admission.route_of(self.head),
             clear=clear,
         )
-        self._keep_alive = self._keep_alive and self.body_complete
+        self._keep_alive = self._keep_alive and self.body_complete and not self._browser.is_draining
         self._answer.refuse(
             problem,
             self._shared.date(),
             head_only=self.head.method == "HEAD",
-            keep_alive=self._keep_alive and not self._browser.is_stopping,
+            keep_alive=self._keep_alive,
         )
         self._finish()
 

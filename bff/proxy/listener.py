@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from enum import Enum, auto
 
 import structlog
 
@@ -13,6 +14,14 @@ log = structlog.get_logger("bff.front")
 MOST_REFUSED = 256  # connections that are told there are too many; further ones are cut
 
 
+class Phase(Enum):
+    """Of a listener. They follow each other, by `drain` and `stop`."""
+
+    SERVING = auto()
+    DRAINING = auto()  # each answer says that it is its connection's last
+    STOPPING = auto()  # and connections that wait for a request are closed
+
+
 class Listener:
     """Makes connections; call it for each one that is accepted."""
 
@@ -21,15 +30,25 @@ class Listener:
         self._open: set[DownstreamConnection] = set()
         self._refused: set[DownstreamConnection] = set()
         self._nobody_left = asyncio.Event()
-        self._is_stopping = False
+        self.phase = Phase.SERVING
 
     def __call__(self) -> DownstreamConnection:
         return DownstreamConnection(self._shared, self)
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether each answer is to be the last on its connection."""
+        return self.phase is not Phase.SERVING
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether connections are closed as soon as nothing is asked on them."""
+        return self.phase is Phase.STOPPING
+
     def opened(self, connection: DownstreamConnection) -> bool:
         """False when there are as many as there may be. It is cut then, if many others are being
         told so: an answer takes as long as a browser cares to read it."""
-        if len(self._open) < self._shared.limits.max_connections and not self._is_stopping:
+        if len(self._open) < self._shared.limits.max_connections:
             self._open.add(connection)
             return True
         if len(self._refused) < MOST_REFUSED:
@@ -45,9 +64,14 @@ class Listener:
         if not self._open:
             self._nobody_left.set()
 
+    def drain(self) -> None:
+        """Serve on, but let each connection end with its next answer. A proxy in front reuses its
+        connections, and one that is closed under a request costs that request: so it is told."""
+        self.phase = Phase.DRAINING
+
     async def stop(self, seconds: float) -> None:
         """Let what is being served finish, for at most `seconds`; then cut the rest."""
-        self._is_stopping = True
+        self.phase = Phase.STOPPING
         for connection in list(self._open):
             connection.close_when_idle()
         if self._open:

@@ -57,9 +57,11 @@ def test_the_application_is_served_by_both_gateways(
     caddy: CaddyServer, gateways: tuple[Recorder, Recorder], op: Recorder
 ) -> None:
     """Sessions are shared, so requests are: no stickiness, and the OP sees none of them."""
-    for _ in range(4):
+    for _ in range(200):  # by chance where neither is busier
         assert send(caddy, "/api/x").status == 200
-    assert [len(gateway.requests) for gateway in gateways] == [2, 2]
+        if all(gateway.requests for gateway in gateways):
+            break
+    assert all(gateway.requests for gateway in gateways)
     assert op.requests == []
 
 

@@ -164,7 +164,7 @@ async def test_nothing_else_is_on_the_listener_for_proxies() -> None:
 
 async def test_it_is_not_served_unless_configured() -> None:
     async with running_stack(server=TRUSTED) as stack:
-        assert stack.gateway.auth_addresses == []
+        assert stack.gateway.addresses.auth == ()
 
 
 async def test_own_endpoints_and_the_app_are_not_for_proxies_to_ask_about() -> None:

@@ -1,145 +1,18 @@
-"""`bff serve` as a process: its banner, its admin listener, and how it stops."""
+"""`bff serve` as a process: its banner and its admin listener."""
 
 import asyncio
 import resource
-import signal
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from asyncio.subprocess import PIPE
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
-from spa_demo.op import Client, OpSettings, build_op
-from tests.browser import Browser
-from tests.polling import HANG_SECONDS, until
-from tests.raw_upstream import Received, raw_upstream
-from tests.stack import (
-    CLIENT_ID,
-    CLIENT_SECRET,
-    Ports,
-    free_port,
-    gateway_toml,
-    serving,
-    signing_keys,
-)
-
-
-@asynccontextmanager
-async def a_served_gateway(ports: Ports, directory: Path, **toml: str) -> AsyncIterator[Process]:
-    """`bff serve` in front of a demo OP, ready to be used."""
-    public_url = f"http://localhost:{ports.gateway}"
-    client = Client(CLIENT_ID, CLIENT_SECRET, redirect_uris=(f"{public_url}/bff/callback",))
-    op = build_op(OpSettings(f"http://127.0.0.1:{ports.op}", (client,)), keys=signing_keys())
-    config = directory / "bff.toml"
-    config.write_text(gateway_toml(ports, **toml))
-    async with serving(op, ports.op):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bff", "serve", "--config", str(config), stdout=PIPE, stderr=PIPE
-        )
-        try:
-            await until(lambda: _ready(ports), every=0.05)
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
-
-
-async def _ready(ports: Ports) -> bool:
-    try:
-        return (await admin(ports, "/readyz"))[0] == 200
-    except aiohttp.ClientError:
-        return False
-
-
-async def admin(ports: Ports, path: str) -> tuple[int, Any]:
-    async with (
-        aiohttp.ClientSession() as http,
-        http.get(f"http://127.0.0.1:{ports.admin}{path}") as answer,
-    ):
-        if answer.content_type == "application/json":
-            return answer.status, await answer.json()
-        return answer.status, await answer.text()
-
-
-def some_ports(api: int) -> Ports:
-    return Ports(free_port(), free_port(), free_port(), api)
-
-
-async def test_a_stop_signal_lets_running_requests_finish_and_exits_0(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No request is answered by half; new connections are refused meanwhile."""
-    monkeypatch.setenv("BFF_SERVER__SHUTDOWN_TIMEOUT", "60s")
-    proceed = asyncio.Event()
-
-    async def respond(
-        request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
-        await writer.drain()
-        await proceed.wait()
-        writer.write(b"world")
-
-    async with raw_upstream() as upstream:
-        upstream.responder = respond
-        ports = some_ports(upstream.port)
-        async with a_served_gateway(ports, tmp_path) as process, Browser() as browser:
-            page = await browser.navigate(f"http://localhost:{ports.gateway}/bff/login")
-            await browser.log_in_at_op(page, "alice")
-            calls = [
-                asyncio.create_task(browser.fetch("GET", f"/api/{number}")) for number in range(20)
-            ]
-            await until(lambda: len(upstream.received) == 20)
-            process.send_signal(signal.SIGTERM)
-
-            async def refuses() -> bool:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", ports.gateway)
-                except ConnectionError:
-                    return True
-                writer.close()
-                return False
-
-            await until(refuses)
-            proceed.set()
-            answers = await asyncio.gather(*calls)
-            assert {(answer.status, answer.body) for answer in answers} == {(200, b"helloworld")}
-            _, errors = await process.communicate()
-            assert process.returncode == 0
-            assert b"Traceback" not in errors
-
-
-@pytest.mark.parametrize("patience", ["2s", "0s"])
-async def test_a_stop_does_not_wait_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: str
-) -> None:
-    """Least of all when it is told not to wait."""
-    monkeypatch.setenv("BFF_SERVER__SHUTDOWN_TIMEOUT", patience)
-
-    async def respond(
-        request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
-        await writer.drain()
-        await reader.read()
-        writer.close()
-
-    async with raw_upstream() as upstream:
-        upstream.responder = respond
-        ports = some_ports(upstream.port)
-        async with a_served_gateway(ports, tmp_path) as process, Browser() as browser:
-            page = await browser.navigate(f"http://localhost:{ports.gateway}/bff/login")
-            await browser.log_in_at_op(page, "alice")
-            async with browser.stream("/api/stream") as stream:
-                await stream.content.readany()
-                process.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(HANG_SECONDS):
-                    assert await process.wait() == 0
+from tests.flows.served import a_served_gateway, admin, some_ports
+from tests.polling import until
+from tests.raw_upstream import raw_upstream
+from tests.stack import CLIENT_SECRET, Ports, free_port, gateway_toml
 
 
 async def test_the_banner_says_what_runs_and_no_secret(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bff.app.listening import Addresses
 from bff.app.supervisor import Patience, Supervisor
 from bff.config import Settings
 from tests.polling import HANG_SECONDS, until
@@ -57,10 +57,10 @@ class Watched:
         self, settings: Settings, program: str, directory: Path, patience: Patience = QUICK
     ) -> None:
         self._started = directory / "started"
-        self.announced: list[tuple[Sequence[str], ...]] = []
+        self.announced: list[Addresses] = []
         self.supervisor = Supervisor(
             settings,
-            lambda *addresses: self.announced.append(addresses),
+            self.announced.append,
             command=(sys.executable, "-c", program, str(self._started)),
             patience=patience,
         )
@@ -84,7 +84,8 @@ async def test_it_says_once_that_all_serve_and_stops_them_all(
     assert sorted(start[:2] for start in watched.starts()) == [["1", "False"], ["2", "False"]]
     os.kill(os.getpid(), signal.SIGTERM)
     assert await running is True
-    assert watched.announced == [([settings.server.listen], [settings.server.admin_listen], [])]
+    server = settings.server
+    assert watched.announced == [Addresses((server.listen,), (server.admin_listen,))]
     assert not watched.alive()
 
 

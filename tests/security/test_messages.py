@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.apis import Api, an_api, status_of
-from tests.flows.test_serve import a_served_gateway, some_ports
+from tests.flows.served import a_served_gateway, some_ports
 from tests.polling import HANG_SECONDS
 from tests.raw_upstream import raw_upstream
 

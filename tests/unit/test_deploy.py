@@ -281,4 +281,26 @@ def test_containers_get_the_time_to_stop_that_the_gateway_needs(
     """Killed before its own deadline, the gateway would cut running requests off."""
     for name in ("bff-1", "bff-2"):
         grace = seconds(compose["services"][name]["stop_grace_period"])
-        assert grace > settings.server.shutdown_timeout
+        assert grace > settings.server.shutdown_delay + settings.server.shutdown_timeout
+
+
+def caddy_seconds(option: str) -> float:
+    """As the project's Caddyfile has it for the gateways."""
+    (found,) = re.findall(rf"^\t+{option} (\S+)$", (ROOT / "Caddyfile").read_text(), re.MULTILINE)
+    return seconds(found)
+
+
+def test_caddy_turns_away_before_a_gateway_stops(
+    compose: dict[str, Any], settings: Settings
+) -> None:
+    """It asks where the gateway says so, for nothing that both gateways depend on, in good time."""
+    environment = compose["services"]["caddy"]["environment"]
+    assert settings.server.health_listen == f"0.0.0.0:{environment['GATEWAY_HEALTH_PORT']}"
+    assert environment["GATEWAY_HEALTH"] == "/readyz?exclude=op&exclude=store"
+    asked = caddy_seconds("health_interval") + caddy_seconds("health_timeout")
+    assert settings.server.shutdown_delay > asked
+
+
+def test_caddy_closes_its_connections_first(settings: Settings) -> None:
+    """A POST on a connection that the gateway is closing would be lost."""
+    assert caddy_seconds("keepalive") < settings.server.keepalive_timeout

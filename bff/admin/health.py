@@ -1,0 +1,64 @@
+"""Health and readiness, with no user data in either: for probes of orchestrators and of proxies in
+front."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from bff.errors import BadRequest, BffError
+
+CHECK_SECONDS = 3.0
+
+Check = Callable[[], Awaitable[object]]
+
+
+class Health:
+    """`checks` are named probes of what the gateway depends on; each may raise a `BffError`."""
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._is_stopping = False
+
+    def stopping(self) -> None:
+        """From now on the gateway is not ready: load balancers look elsewhere."""
+        self._is_stopping = True
+
+    async def alive(self, _request: web.BaseRequest) -> web.Response:
+        """`/healthz`: nothing is asked."""
+        return web.json_response({"status": "ok"})
+
+    async def ready(self, request: web.BaseRequest) -> web.Response:
+        """`/readyz`, without the checks that `exclude` names, each in a parameter of its own.
+
+        Raises:
+            BadRequest: there is no such check, or another parameter.
+        """
+        names = self._wanted(request.query_string)
+        results = await asyncio.gather(*(self._run(self._checks[name]) for name in names))
+        verdicts = dict(zip(names, results, strict=True))
+        if self._is_stopping:
+            verdicts["stopping"] = "yes"
+        ready = not self._is_stopping and all(verdict == "ok" for verdict in results)
+        return web.json_response(
+            {"status": "ready" if ready else "not_ready", "checks": verdicts},
+            status=200 if ready else 503,
+        )
+
+    def _wanted(self, query: str) -> list[str]:
+        parameters = parse_qs(query, keep_blank_values=True)
+        excluded = parameters.pop("exclude", [])
+        if parameters or not self._checks.keys() >= set(excluded):
+            raise BadRequest("an unknown check or parameter")
+        return [name for name in self._checks if name not in excluded]
+
+    async def _run(self, check: Check) -> str:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await check()
+        except BffError as error:
+            return error.code
+        except TimeoutError:
+            return "timeout"
+        return "ok"

@@ -1,0 +1,296 @@
+"""How `bff serve` stops: by which signals, after which delay, and without losing a request.
+
+RFC 9112 section 9.6: a server that is about to close says so in its answer, because what a client
+sends on a connection that is closed may be lost, and only some of it may be sent again.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bff.app import Gateway
+from tests.browser import Browser
+from tests.flows.served import a_served_gateway, admin, some_ports
+from tests.polling import HANG_SECONDS, until
+from tests.raw_upstream import Received, raw_upstream
+from tests.stack import Ports, free_port, gateway_toml, running_stack
+from tests.wire.client import End, Wire, wired
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+ONCE = b"GET /api/x HTTP/1.1\r\nHost: localhost:%d\r\nX-CSRF: 1\r\n\r\n"
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS, ids=[one.name for one in STOP_SIGNALS])
+async def test_a_stop_signal_lets_running_requests_finish_and_exits_0(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """No request is answered by half; new connections are refused meanwhile."""
+    monkeypatch.setenv("BFF_SERVER__SHUTDOWN_TIMEOUT", "60s")
+    proceed = asyncio.Event()
+
+    async def respond(
+        request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        await writer.drain()
+        await proceed.wait()
+        writer.write(b"world")
+
+    async with raw_upstream() as upstream:
+        upstream.responder = respond
+        ports = some_ports(upstream.port)
+        async with a_served_gateway(ports, tmp_path) as process, Browser() as browser:
+            page = await browser.navigate(f"http://localhost:{ports.gateway}/bff/login")
+            await browser.log_in_at_op(page, "alice")
+            calls = [
+                asyncio.create_task(browser.fetch("GET", f"/api/{number}")) for number in range(20)
+            ]
+            await until(lambda: len(upstream.received) == 20)
+            process.send_signal(number)
+
+            async def refuses() -> bool:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", ports.gateway)
+                except ConnectionError:
+                    return True
+                writer.close()
+                return False
+
+            await until(refuses)
+            proceed.set()
+            answers = await asyncio.gather(*calls)
+            assert {(answer.status, answer.body) for answer in answers} == {(200, b"helloworld")}
+            _, errors = await process.communicate()
+            assert process.returncode == 0
+            assert b"Traceback" not in errors
+
+
+@pytest.mark.parametrize("patience", ["2s", "0s"])
+async def test_a_stop_does_not_wait_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: str
+) -> None:
+    """Least of all when it is told not to wait."""
+    monkeypatch.setenv("BFF_SERVER__SHUTDOWN_TIMEOUT", patience)
+
+    async def respond(
+        request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    async with raw_upstream() as upstream:
+        upstream.responder = respond
+        ports = some_ports(upstream.port)
+        async with a_served_gateway(ports, tmp_path) as process, Browser() as browser:
+            page = await browser.navigate(f"http://localhost:{ports.gateway}/bff/login")
+            await browser.log_in_at_op(page, "alice")
+            async with browser.stream("/api/stream") as stream:
+                await stream.content.readany()
+                process.send_signal(signal.SIGTERM)
+                async with asyncio.timeout(HANG_SECONDS):
+                    assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+async def test_signals_that_mean_nothing_here_end_nothing(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """By default they would kill the process: a log rotation that sends one to every server."""
+    ports = some_ports(free_port())
+    async with a_served_gateway(ports, tmp_path) as process:
+        process.send_signal(number)
+        process.send_signal(number)
+        assert await admin(ports, "/healthz") == (200, {"status": "ok"})
+        process.terminate()
+        await process.communicate()
+        assert process.returncode == 0
+
+
+async def test_a_hangup_that_was_ignored_at_the_start_stays_so(tmp_path: Path) -> None:
+    """As `nohup` has it: the terminal may be closed."""
+    config = tmp_path / "bff.toml"
+    config.write_text(gateway_toml(some_ports(free_port())))
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", 'trap "" HUP; exec "$@"', "bash"),
+        *(sys.executable, "-m", "bff", "serve", "--config", str(config)),
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    assert process.stdout is not None
+    await process.stdout.readuntil(b"serving")
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGUSR2)  # delivered after it, and told in the log
+    assert process.stderr is not None
+    await process.stderr.readuntil(b"signal_ignored")
+    process.terminate()
+    await process.communicate()
+    assert process.returncode == 0
+
+
+# --- the delay
+
+
+async def test_during_the_delay_all_is_served_and_connections_end_with_their_answers(
+    tmp_path: Path,
+) -> None:
+    """Load balancers are told at `/readyz`; the kept connections of a proxy in front by answers. A
+    second signal ends the delay."""
+    ports = some_ports(free_port())
+    health = free_port()
+    server = f'shutdown_delay = "10m"\nhealth_listen = "127.0.0.1:{health}"'
+    async with (
+        a_served_gateway(ports, tmp_path, server=server) as process,
+        wired(ports.gateway) as kept,
+    ):
+        request = ONCE % ports.gateway
+        kept.send(request)
+        await kept.until_received(b"not_authenticated")
+        assert b"Connection: close" not in kept.received
+        process.send_signal(signal.SIGTERM)
+
+        async def is_draining() -> bool:
+            return (await admin(ports, "/readyz"))[0] == 503
+
+        await until(is_draining)
+        for at in (ports, _at_admin(ports, health)):
+            status, told = await admin(at, "/readyz?exclude=op&exclude=store")
+            assert (status, told) == (503, {"status": "not_ready", "checks": {"stopping": "yes"}})
+            assert (await admin(at, "/healthz"))[0] == 200
+        async with wired(ports.gateway) as new:
+            for wire in (kept, new):
+                wire.received.clear()
+                wire.send(request)
+                answer = await wire.until_end()
+                assert answer.startswith(b"HTTP/1.1 401 "), wire.end
+                assert b"\r\nConnection: close\r\n" in answer
+                assert wire.end is End.CLOSED
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(HANG_SECONDS):
+            assert await process.wait() == 0
+
+
+def _at_admin(ports: Ports, port: int) -> Ports:
+    return dataclasses.replace(ports, admin=port)
+
+
+async def test_the_delay_ends_by_itself(tmp_path: Path) -> None:
+    ports = some_ports(free_port())
+    async with a_served_gateway(ports, tmp_path, server='shutdown_delay = "300ms"') as process:
+        began = asyncio.get_running_loop().time()
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(HANG_SECONDS):
+            assert await process.wait() == 0
+        assert asyncio.get_running_loop().time() - began >= 0.3
+
+
+async def test_the_health_listener_has_the_probes_and_nothing_else() -> None:
+    """It may be reached by whatever balances the load, which is not to end sessions."""
+    health = free_port()
+    async with running_stack(server=f'health_listen = "127.0.0.1:{health}"') as stack:
+        at = _at_admin(stack.ports, health)
+        assert await admin(at, "/healthz") == (200, {"status": "ok"})
+        assert (await admin(at, "/readyz"))[0] == 200
+        for path in ("/metrics", "/sessions?sub=alice", "/", "/bff/user"):
+            assert (await admin(at, path))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("", 503),
+        ("?exclude=op", 200),
+        ("?exclude=store", 503),
+        ("?exclude=op&exclude=store", 200),
+        ("?exclude=", 400),
+        ("?exclude=op,store", 400),
+        ("?exclude=nothing", 400),
+        ("?only=op", 400),
+    ],
+)
+async def test_readiness_without_what_all_replicas_share(query: str, status: int) -> None:
+    """A load balancer that took every gateway out for an outage of the OP would end what still
+    works. A check that there is not would never fail, so it is refused."""
+    async with running_stack() as stack:
+        await stack.op_server.stop()
+        assert (await admin(stack.ports, f"/readyz{query}"))[0] == status
+
+
+# --- no request is lost
+
+
+@asynccontextmanager
+async def a_gateway_that_stops(*, kept: int = 0) -> AsyncIterator[tuple[Gateway, int, list[Wire]]]:
+    """Its port, and connections that have been used before."""
+    async with running_stack() as stack, contextlib.AsyncExitStack() as wires:
+        port = stack.ports.gateway
+        used = [await wires.enter_async_context(wired(port)) for _ in range(kept)]
+        for wire in used:
+            wire.send(ONCE % port)
+            await wire.until_received(b"not_authenticated")
+            wire.received.clear()
+        yield stack.gateway, port, used
+
+
+async def test_connections_in_the_queue_of_the_socket_are_served() -> None:
+    """The kernel has made them and the caller has sent its request; closing the socket would reset
+    them."""
+    async with a_gateway_that_stops() as (gateway, port, _):
+        callers = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+        for caller in callers:
+            caller.sendall(ONCE % port)
+        await gateway.stop()  # nothing of the loop has run since
+        for caller in callers:
+            caller.settimeout(HANG_SECONDS)
+            assert caller.recv(100).startswith(b"HTTP/1.1 401 ")
+            caller.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+
+
+async def test_a_request_that_is_here_but_not_read_is_served() -> None:
+    """On a kept connection: closing it, idle as it seems, would lose the request."""
+    async with a_gateway_that_stops(kept=3) as (gateway, port, (wire, *idle)):
+        wire.send(ONCE % port)
+        await gateway._public.listener.stop(HANG_SECONDS)
+        assert b"HTTP/1.1 401 " in await wire.until_end()
+        for other in idle:
+            assert await other.until_end() == b""
+
+
+async def test_a_head_that_has_begun_is_waited_for() -> None:
+    async with a_gateway_that_stops(kept=1) as (gateway, port, (wire,)):
+        request = ONCE % port
+        wire.send(request[:20])
+        stopping = asyncio.create_task(gateway.stop())
+        await until(lambda: gateway._public.listener.is_stopping)
+        wire.send(request[20:])
+        assert b"HTTP/1.1 401 " in await wire.until_end()
+        await stopping
+
+
+async def test_a_connection_that_is_new_may_bring_its_request() -> None:
+    """A proxy that has just made it is about to send one; a browser that only made it in advance
+    holds the stop up for no more than two seconds."""
+    async with (
+        a_gateway_that_stops() as (gateway, port, _),
+        wired(port) as wire,
+        wired(port) as silent,
+    ):
+        await until(lambda: len(gateway._public.listener._open) == 2)
+        stopping = asyncio.create_task(gateway._public.listener.stop(HANG_SECONDS))
+        await until(lambda: gateway._public.listener.is_stopping)
+        wire.send(ONCE % port)
+        assert b"HTTP/1.1 401 " in await wire.until_end()
+        assert await silent.until_end() == b""
+        await stopping
