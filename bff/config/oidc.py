@@ -108,7 +108,9 @@ class OidcSettings(Section):
     )
     userinfo: StrictBool = Field(
         default=False,
-        description="Whether to ask the UserInfo endpoint for claims after a login.",
+        description="Whether to ask the UserInfo endpoint for claims after a login. Where it "
+        "refuses an access token that is made for an API, the claims are those of the ID token "
+        "(userinfo_refused in the log). Signed answers are verified as ID tokens are.",
     )
     send_id_token_hint: StrictBool = Field(
         default=True,

@@ -27,16 +27,18 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 # closed is a refresh token whose fate nobody knows.
 KEEPALIVE_SECONDS = 2.0
 CA_SETTING = "oidc.ca_file"
+JWT = "application/jwt"  # RFC 7519 section 10.3.1
 GZIP = 31  # zlib's name for "gzip framing, largest window"
 
 
 @dataclass(frozen=True, slots=True)
 class OpAnswer:
     """A complete answer below 500. `document` is None when the body is empty, and `NOT_JSON` when
-    it is something else than JSON."""
+    it is something else than JSON. `jwt` is the body of an answer that says it is a JWT."""
 
     status: int
     document: object | None = field(default=None, repr=False)
+    jwt: str | None = field(default=None, repr=False)
 
 
 class OpHttp:
@@ -132,8 +134,10 @@ class OpHttp:
             ) as response:
                 self._require_available(name, response)
                 raw = await _read_bounded(name, response, max_bytes)
-                document = _parsed(_decoded(name, response, raw, max_bytes))
-                return OpAnswer(response.status, document)
+                body = _decoded(name, response, raw, max_bytes)
+                if response.content_type == JWT:
+                    return OpAnswer(response.status, NOT_JSON, body.decode("latin-1").strip())
+                return OpAnswer(response.status, _parsed(body))
         except TimeoutError:
             raise OpUnavailable(f"{name}: timeout") from None
         except (aiohttp.ClientError, OSError) as error:

@@ -28,7 +28,7 @@ from bff.oidc.revocation import Revocation
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.token_endpoint import TokenEndpoint
 from bff.oidc.token_response import Grant
-from bff.oidc.userinfo import fetch_userinfo
+from bff.oidc.userinfo import UserInfo
 
 # A logout must not wait for an OP whose metadata has never been seen.
 END_SESSION_PATIENCE_SECONDS = 0.5
@@ -67,6 +67,7 @@ class RelyingParty:
             leeway_seconds=settings.leeway_seconds,
         )
         self._id_tokens = IdTokenVerifier(self._keys, rules, clock)
+        self._userinfo = UserInfo(self._http, self._discovery, self._keys, rules)
         logout_rules = LogoutTokenRules(
             rules,
             session_required=settings.backchannel_logout_session_required,
@@ -133,9 +134,7 @@ class RelyingParty:
             self._tell_of_no_refresh_token()
         claims = user.claims
         if self._settings.userinfo:
-            metadata = await self._discovery.metadata()
-            more = await fetch_userinfo(self._http, metadata, tokens.access_token, user.sub)
-            claims = {**more, **claims}
+            claims = {**await self._userinfo.claims(tokens.access_token, user.sub), **claims}
         return Identity(
             self._settings.issuer, user.sub, user.sid, user.acr, user.auth_time, claims, tokens
         )

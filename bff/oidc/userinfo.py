@@ -1,30 +1,80 @@
 """UserInfo (OIDC Core section 5.3): claims the ID token left out, believed only when they are about
-the same user. Signed or encrypted answers (`application/jwt`) are not asked for and not taken.
+the same user. A signed answer is verified like an ID token; encrypted ones are not taken.
+
+An OP may refuse to answer: an access token made for an API is none for UserInfo (Entra ID, ADFS).
+The login then goes by the ID token alone, and the log says so.
 """
 
+from collections.abc import Mapping
+
+import structlog
+
 from bff.errors import IdTokenInvalid, OpAnswerMalformed, OpMetadataRefused
+from bff.oidc.claims import audiences_of
+from bff.oidc.discovery import Discovery
 from bff.oidc.http import OpHttp
-from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.id_token import ID_TOKEN_TYP, IdTokenRules
+from bff.oidc.key_source import KeySource
+from bff.oidc.signed_jwt import JwtRefused, parse_jwt
 
 MAX_USERINFO_BYTES = 64 * 1024  # becomes part of every session
+REFUSALS = frozenset({401, 403})  # RFC 6750 section 3.1: invalid_token, insufficient_scope
+
+NOTHING: Mapping[str, object] = {}
+
+log = structlog.get_logger("bff.oidc")
 
 
-async def fetch_userinfo(
-    http: OpHttp, metadata: ProviderMetadata, access_token: str, sub: str
-) -> dict[str, object]:
-    """The claims about `sub`. Raises as `process_userinfo`, and OpError."""
-    if metadata.userinfo_endpoint is None:
-        raise OpMetadataRefused("userinfo_endpoint is missing but userinfo is configured")
-    answer = await http.get(
-        "userinfo",
-        metadata.userinfo_endpoint,
-        {"Authorization": f"Bearer {access_token}"},
-        max_bytes=MAX_USERINFO_BYTES,
-    )
-    return process_userinfo(answer.status, answer.document, sub=sub)
+class UserInfo:
+    """The UserInfo endpoint of one OP."""
+
+    def __init__(
+        self, http: OpHttp, discovery: Discovery, keys: KeySource, rules: IdTokenRules
+    ) -> None:
+        self._http = http
+        self._discovery = discovery
+        self._keys = keys
+        self._rules = rules
+
+    async def claims(self, access_token: str, sub: str) -> Mapping[str, object]:
+        """The claims about `sub`; none where the OP does not answer to this token.
+
+        Raises:
+            IdTokenInvalid: the answer is about another user or nobody, or its signature or what it
+                says of itself is wrong; `check` begins with `userinfo_`.
+            OpError: there is no answer, or none that can be used.
+        """
+        endpoint = (await self._discovery.metadata()).userinfo_endpoint
+        if endpoint is None:
+            raise OpMetadataRefused("userinfo_endpoint is missing but userinfo is configured")
+        answer = await self._http.get(
+            "userinfo",
+            endpoint,
+            {"Authorization": f"Bearer {access_token}"},
+            max_bytes=MAX_USERINFO_BYTES,
+        )
+        if answer.status in REFUSALS:
+            log.warning("userinfo_refused", status=answer.status)
+            return NOTHING
+        if answer.status != 200 or answer.jwt is None:
+            return process_userinfo(answer.status, answer.document, sub=sub)
+        return process_userinfo(200, await self._verified(answer.jwt), sub=sub)
+
+    async def _verified(self, text: str) -> Mapping[str, object]:
+        """Section 5.3.2: a signed answer should name issuer and audience."""
+        try:
+            jwt = parse_jwt(text, algs=self._rules.algs, accept_typ=ID_TOKEN_TYP)
+            claims = (await self._keys.verify(jwt)).claims
+        except JwtRefused as refused:
+            raise IdTokenInvalid(f"userinfo_{refused.check}") from None
+        if claims.get("iss", self._rules.issuer) != self._rules.issuer:
+            raise IdTokenInvalid("userinfo_iss")
+        if "aud" in claims and self._rules.client_id not in audiences_of(claims):
+            raise IdTokenInvalid("userinfo_aud")
+        return claims
 
 
-def process_userinfo(status: int, document: object, *, sub: str) -> dict[str, object]:
+def process_userinfo(status: int, document: object, *, sub: str) -> Mapping[str, object]:
     """Judge a UserInfo answer for the user `sub` of the ID token.
 
     Raises:

@@ -395,9 +395,12 @@ USERINFO = {
     "sub of another": Misbehaviour(answer("userinfo", Answer({"sub": "bob"})), ID_TOKEN),
     "no sub": Misbehaviour(answer("userinfo", Answer({"email": "a@b"})), ID_TOKEN),
     "sub in a list": Misbehaviour(answer("userinfo", Answer({"sub": ["alice"]})), ID_TOKEN),
-    "a JWT": Misbehaviour(
+    "a JWT that is none": Misbehaviour(
         answer("userinfo", Answer(b"eyJ.eyJ.x", headers={"Content-Type": "application/jwt"})),
-        MALFORMED,
+        ID_TOKEN,
+    ),
+    "refused to this token": Misbehaviour(
+        answer("userinfo", Answer({"error": "insufficient_scope"}, status=403)), WELCOME
     ),
     **{
         name: Misbehaviour(answer("userinfo", given), expected)

@@ -1,6 +1,7 @@
 """Logins at an OP that can be told to misbehave, over real sockets."""
 
 from base64 import b64decode
+from collections.abc import Callable
 from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 import pytest
@@ -18,7 +19,14 @@ from bff.oidc.authorization import LoginRequest, s256_challenge
 from bff.oidc.callback import AuthorizationResponse
 from bff.oidc.relying_party import RelyingParty
 from tests.flows.relying_party.steps import MakeRp, begin, log_in, settings_for
-from tests.scripted_op import CLIENT_ID, CLIENT_SECRET, Answer, ScriptedOp, b64json
+from tests.scripted_op import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    Answer,
+    ScriptedOp,
+    b64json,
+    signing_key,
+)
 from tests.written_log import written_log
 
 
@@ -218,14 +226,80 @@ async def test_userinfo_that_the_op_does_not_have_is_the_operators_fault(
         await rp.redeem("c", await begin(rp, op))
 
 
-@pytest.mark.rule("ID-15")
-async def test_userinfo_as_a_jwt_is_not_taken(make_rp: MakeRp, op: ScriptedOp) -> None:
+@pytest.mark.parametrize("status", [401, 403])
+async def test_userinfo_that_is_refused_leaves_the_claims_of_the_id_token(
+    make_rp: MakeRp, op: ScriptedOp, status: int
+) -> None:
+    """RFC 6750 section 3.1: an access token that is made for an API is none for UserInfo (Entra ID,
+    ADFS). That is no outage, and the operator is told."""
     rp = make_rp(userinfo=True)
     await rp.start()
-    jwt = op.keys[0].sign({"sub": "alice"})
-    op.answers["userinfo"] = Answer(jwt.encode(), headers={"Content-Type": "application/jwt"})
-    with pytest.raises(OpAnswerMalformed):
+    op.answers["userinfo"] = Answer({"error": "invalid_token"}, status=status)
+    op.id_token_changes = {"email": "of-the-id-token@x.test"}
+    with written_log() as log:
+        identity = await rp.redeem("c", await begin(rp, op))
+    assert identity.claims["email"] == "of-the-id-token@x.test"
+    assert [entry["status"] for entry in log.of("userinfo_refused")] == [status]
+
+
+def as_jwt(text: str) -> Answer:
+    return Answer(text.encode(), headers={"Content-Type": "application/jwt;charset=utf-8"})
+
+
+@pytest.mark.rule("ID-15")
+@pytest.mark.parametrize("named", [{}, {"iss": "ISSUER"}, {"iss": "ISSUER", "aud": [CLIENT_ID]}])
+async def test_signed_userinfo_is_verified(
+    make_rp: MakeRp, op: ScriptedOp, named: dict[str, object]
+) -> None:
+    """OIDC Core section 5.3.2: it should name issuer and audience, and need not."""
+    rp = make_rp(userinfo=True)
+    await rp.start()
+    claims = {name: op.issuer if value == "ISSUER" else value for name, value in named.items()}
+    op.answers["userinfo"] = as_jwt(op.keys[0].sign({"sub": "alice", "email": "a@b", **claims}))
+    identity = await rp.redeem("c", await begin(rp, op))
+    assert identity.claims["email"] == "a@b"
+
+
+FALSE_USERINFO: dict[str, tuple[Callable[[ScriptedOp], str], str]] = {
+    "of another user": (lambda op: op.keys[0].sign({"sub": "bob"}), "userinfo_sub"),
+    "of nobody": (lambda op: op.keys[0].sign({"email": "a@b"}), "userinfo_sub"),
+    "of another issuer": (
+        lambda op: op.keys[0].sign({"sub": "alice", "iss": "https://evil"}),
+        "userinfo_iss",
+    ),
+    "for another client": (
+        lambda op: op.keys[0].sign({"sub": "alice", "aud": "other"}),
+        "userinfo_aud",
+    ),
+    "by another key": (
+        lambda op: signing_key(number=2).sign({"sub": "alice"}),
+        "userinfo_signature",
+    ),
+    "not signed": (
+        lambda op: f"{b64json({'alg': 'none'})}.{b64json({'sub': 'alice'})}.",
+        "userinfo_alg",
+    ),
+    "of another type": (
+        lambda op: op.keys[0].sign({"sub": "alice"}, typ="logout+jwt"),
+        "userinfo_typ",
+    ),
+    "encrypted": (lambda op: "a.b.c.d.e", "userinfo_shape"),
+    "no JWT": (lambda op: '{"sub":"alice"}', "userinfo_shape"),
+}
+
+
+@pytest.mark.rule("ID-15")
+@pytest.mark.parametrize("name", FALSE_USERINFO)
+async def test_signed_userinfo_that_does_not_hold_fails_the_login(
+    make_rp: MakeRp, op: ScriptedOp, name: str
+) -> None:
+    make, check = FALSE_USERINFO[name]
+    rp = make_rp(userinfo=True)
+    await rp.start()
+    op.answers["userinfo"] = as_jwt(make(op))
+    with pytest.raises(IdTokenInvalid) as caught:
         await rp.redeem("c", await begin(rp, op))
+    assert caught.value.check == check
 
 
 @pytest.mark.rule("ID-16")
