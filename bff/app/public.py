@@ -174,7 +174,9 @@ def _session_endpoints(core: Core) -> dict[str, Endpoint]:
     }
     if settings.oidc.frontchannel_logout:
         endpoints["frontchannel-logout"] = FrontchannelLogout(
-            core.op_logout, issuer=settings.oidc.issuer
+            core.op_logout,
+            issuer=settings.oidc.issuer,
+            allow_without_iss=settings.oidc.allow_frontchannel_logout_without_iss,
         )
     if settings.spa.root is not None:
         endpoints["spa"] = Spa(Path(settings.spa.root), settings.spa.content_security_policy)

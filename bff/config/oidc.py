@@ -149,6 +149,11 @@ class OidcSettings(Section):
         "that never arrives: prefer back-channel logout, which is always offered. Register it "
         "with frontchannel_logout_session_required.",
     )
+    allow_frontchannel_logout_without_iss: StrictBool = Field(
+        default=False,
+        description="A relaxation: front-channel logout by sid alone, for an OP that sends no iss "
+        "(Entra ID). An iss that is sent must still be the issuer.",
+    )
     leeway: Annotated[Duration, Between("0s", "60s")] = Field(
         default="30s",
         validate_default=True,

@@ -175,6 +175,15 @@ def own_cookie_stays(settings: Settings) -> Iterator[Fault]:
                 )
 
 
+def front_channel_is_offered(settings: Settings) -> Iterator[Fault]:
+    oidc = settings.oidc
+    if oidc.allow_frontchannel_logout_without_iss and not oidc.frontchannel_logout:
+        yield Fault(
+            ("oidc", "allow_frontchannel_logout_without_iss"),
+            "needs oidc.frontchannel_logout = true",
+        )
+
+
 RULES: tuple[Callable[[Settings], Iterator[Fault]], ...] = (
     memory_has_one_worker,
     listeners_differ,
@@ -192,6 +201,7 @@ RULES: tuple[Callable[[Settings], Iterator[Fault]], ...] = (
     client_keys_need_client_token,
     only_the_open_go_unguarded,
     own_cookie_stays,
+    front_channel_is_offered,
 )
 
 

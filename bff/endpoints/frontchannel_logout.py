@@ -3,7 +3,8 @@
 The browser leaves the session cookie out of a frame on another site's page, so none is needed:
 `iss` and `sid` say which sessions end. Whoever knows a `sid` can end its sessions, and do no more.
 
-OpenID Connect Front-Channel Logout 1.0 sections 2 and 3.
+OpenID Connect Front-Channel Logout 1.0 sections 2 and 3: an OP that sends one of both sends both.
+Entra ID sends `sid` alone.
 """
 
 from urllib.parse import urlsplit
@@ -20,11 +21,15 @@ PAGE = '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Logged out
 
 
 class FrontchannelLogout:
-    """Always the same empty page, whether there was a session or not."""
+    """Always the same empty page, whether there was a session or not.
 
-    def __init__(self, op_logout: OpLogout, *, issuer: str) -> None:
+    `allow_without_iss` is a relaxation: a `sid` alone is taken for the issuer's.
+    """
+
+    def __init__(self, op_logout: OpLogout, *, issuer: str, allow_without_iss: bool) -> None:
         self._op_logout = op_logout
         self._issuer = issuer
+        self._allow_without_iss = allow_without_iss
         parts = urlsplit(issuer)
         self._headers = {
             # The OP's own pages may frame this path, and no other path of ours may be framed.
@@ -39,7 +44,10 @@ class FrontchannelLogout:
     async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
         parameters = parse_parameters(local.target.query or b"")
         sid = parameters.get("sid")
-        if parameters.get("iss") != self._issuer or sid is None:
+        issuer = parameters.get("iss", self._issuer if self._allow_without_iss else None)
+        if issuer is None:
+            raise BadRequest("iss is missing; see oidc.allow_frontchannel_logout_without_iss")
+        if issuer != self._issuer or sid is None:
             raise BadRequest("iss is not the configured issuer, or sid is missing")
         await self._op_logout.front_channel(self._issuer, sid, local.identity.request_id)
         return web.Response(text=PAGE, content_type="text/html", headers=self._headers)

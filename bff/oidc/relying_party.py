@@ -180,8 +180,8 @@ class RelyingParty:
         form = {"scope": scope} if scope else {}
         return await self._token_endpoint.request(Grant.CLIENT, form, scope=scope)
 
-    async def revoke(self, tokens: Tokens) -> bool:
-        """Whether the OP confirmed the revocation; never raises for trouble at the OP."""
+    async def revoke(self, tokens: Tokens) -> str | None:
+        """Why the OP has not confirmed the revocation, or None; never raises for trouble there."""
         return await self._revocation.revoke(tokens)
 
     async def logout_token(self, logout_token: str) -> LogoutNotice:

@@ -29,25 +29,31 @@ class Revocation:
         self._auth = auth
         self._patience_seconds = patience_seconds
 
-    async def revoke(self, tokens: Tokens) -> bool:
-        """Revoke the refresh token, if there is one, and the access token. True when the OP has
-        confirmed the first of them: with it the grant is gone (RFC 7009 section 2.1)."""
-        confirmed: list[bool] = []
+    async def revoke(self, tokens: Tokens) -> str | None:
+        """Revoke the refresh token, if there is one, and the access token.
+
+        None when the OP has confirmed the first of them: with it the grant is gone (RFC 7009
+        section 2.1). Also when it has no revocation endpoint, where there is nothing to be done.
+        Otherwise the reason, for the log.
+        """
+        reasons: list[str | None] = []
         try:
             async with asyncio.timeout(self._patience_seconds):
                 endpoint = (await self._discovery.metadata()).revocation_endpoint
                 if endpoint is None:
-                    return False
+                    return None
                 if tokens.refresh_token is not None:
-                    confirmed.append(
+                    reasons.append(
                         await self._revoke(endpoint, tokens.refresh_token, "refresh_token")
                     )
-                confirmed.append(await self._revoke(endpoint, tokens.access_token, "access_token"))
-        except (OpError, TimeoutError) as error:
-            log.warning("revocation_failed", reason=_reason(error))
-        return bool(confirmed) and confirmed[0]
+                reasons.append(await self._revoke(endpoint, tokens.access_token, "access_token"))
+        except OpError as error:
+            reasons.append(error.log_detail)
+        except TimeoutError:
+            reasons.append("revocation: no answer in time")
+        return reasons[0]
 
-    async def _revoke(self, endpoint: str, token: str, hint: str) -> bool:
+    async def _revoke(self, endpoint: str, token: str, hint: str) -> str | None:
         form = {"token": token, "token_type_hint": hint, **self._auth.form}
         retries = 0
         while True:
@@ -59,13 +65,9 @@ class Revocation:
                     raise
             retries += 1
             await asyncio.sleep(RETRY_PAUSE_SECONDS * retries)
-        if answer.status != 200:  # a token the OP does not know is a 200 too (section 2.2)
-            error = error_code(answer.document)
-            # Many OPs can't revoke an access token that is a JWT (section 2.2.1): nothing is wrong.
-            say = log.debug if error == "unsupported_token_type" else log.warning
-            say("revocation_refused", hint=hint, status=answer.status, error=error)
-        return answer.status == 200
-
-
-def _reason(error: OpError | TimeoutError) -> str:
-    return error.log_detail if isinstance(error, OpError) else "no answer in time"
+        if answer.status == 200:  # a token the OP does not know is a 200 too (section 2.2)
+            return None
+        reason = f"revocation: status {answer.status}, error {error_code(answer.document)}"
+        # Many OPs can't revoke an access token that is a JWT (section 2.2.1): nothing is wrong.
+        log.debug("revocation_refused", hint=hint, reason=reason)
+        return reason

@@ -67,7 +67,7 @@ class SessionEnder:
         self._metrics.session_ended(reason)
         log.info("session_ended", reason=reason, session=public_id(ended.key))
         if self._revoke and revoke:
-            self._start_revocation(rotated or ended.tokens)
+            self._start_revocation(ended.key, rotated or ended.tokens)
         return ended
 
     async def close(self, seconds: float) -> None:
@@ -75,17 +75,20 @@ class SessionEnder:
         if self._revocations:
             await asyncio.wait(self._revocations, timeout=seconds)
 
-    def _start_revocation(self, tokens: Tokens) -> None:
+    def _start_revocation(self, key: str, tokens: Tokens) -> None:
         if len(self._revocations) >= self._revocations_waiting:
-            self._metrics.revocation_failed()
+            self._failed(key, "too many are waiting for the OP")
             return
-        task = asyncio.create_task(self._revoke_tokens(tokens))
+        task = asyncio.create_task(self._revoke_tokens(key, tokens))
         self._revocations.add(task)
         task.add_done_callback(self._revocations.discard)
 
-    async def _revoke_tokens(self, tokens: Tokens) -> None:
+    async def _revoke_tokens(self, key: str, tokens: Tokens) -> None:
         async with self._slots:
-            revoked = await self._relying_party.revoke(tokens)
-        if not revoked:
-            self._metrics.revocation_failed()
-            log.warning("revocation_failed")
+            reason = await self._relying_party.revoke(tokens)
+        if reason is not None:
+            self._failed(key, reason)
+
+    def _failed(self, key: str, reason: str) -> None:
+        self._metrics.revocation_failed()
+        log.warning("revocation_failed", reason=reason, session=public_id(key))

@@ -18,6 +18,7 @@ from bff.errors import GrantRejected, OpError, OpUnavailable, StoreUnavailable
 from bff.model import Session
 from bff.sessions.beats import Beat
 from bff.sessions.memory import MemoryStore
+from bff.sessions.public_id import public_id
 from bff.sessions.redis_client import RedisLimits
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.store import Lease, StoredRecord
@@ -28,6 +29,7 @@ from tests.redis_server import RedisServer
 from tests.refreshing import Process, a_process
 from tests.rotating_op import INVALID_GRANT, RotatingOp
 from tests.scripted_op import Answer
+from tests.written_log import written_log
 
 QUICK = RedisLimits(timeout_seconds=2, connect_seconds=2)
 # Who waits for news by polling would be seen to: a third of this is the interval.
@@ -428,6 +430,34 @@ async def test_a_logout_during_a_refresh_wins_and_its_late_tokens_are_revoked(
         await task
     assert await first.sessions.load_fresh(session.key) is None
     assert deployment.op.current["a"] in revoked_at(deployment.op)
+
+
+async def test_a_revocation_that_fails_says_why(op: RotatingOp, clock: ManualClock) -> None:
+    """And is counted, by session; an OP that offers no revocation has not failed."""
+    op.answers["revocation"] = Answer({"error": "invalid_client"}, status=401)
+    with written_log() as log:
+        async with a_process(MemoryStore(clock), op, clock) as process:
+            session = await process.log_in(op, "a")
+            await process.ender.end(session, "logout")
+            await process.ender.close(HANG_SECONDS)
+            registry = process.metrics.registry
+            assert registry.get_sample_value("bff_revocations_failed_total") == 1
+        (told,) = log.of("revocation_failed")
+        assert told["reason"] == "revocation: status 401, error invalid_client"
+        assert told["session"] == public_id(session.key)
+
+
+async def test_an_op_without_revocation_endpoint_is_no_failure_at_each_logout(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    op.metadata_changes["revocation_endpoint"] = None
+    with written_log() as log:
+        async with a_process(MemoryStore(clock), op, clock) as process:
+            await process.ender.end(await process.log_in(op, "a"), "logout")
+            await process.ender.close(HANG_SECONDS)
+            registry = process.metrics.registry
+            assert registry.get_sample_value("bff_revocations_failed_total") == 0
+        assert log.of("revocation_failed") == []
 
 
 # --- the OP gives way

@@ -64,6 +64,21 @@ async def test_a_frame_with_iss_and_sid_ends_that_op_session_only() -> None:
 
 
 @pytest.mark.rule("LO-16")
+async def test_an_op_that_sends_no_iss_needs_a_setting() -> None:
+    """Entra ID. Another issuer's name is still refused."""
+    relaxed = f"{ENABLED}\nallow_frontchannel_logout_without_iss = true"
+    async with running_stack(oidc=relaxed) as stack, Browser() as browser:
+        await log_in(browser, stack)
+        (sid,) = sids(stack, "alice")
+        for refused in ("", "iss=https%3A%2F%2Fevil.example&", "sid=x&"):
+            query = f"{refused}sid={sid}" if refused else f"x={sid}"
+            assert (await frame(stack, query))[0] == 400, query
+        assert await is_logged_in(browser, stack)
+        assert (await frame(stack, {"sid": sid}))[0] == 200
+        assert not await is_logged_in(browser, stack)
+
+
+@pytest.mark.rule("LO-16")
 async def test_iss_and_sid_are_both_needed_and_right() -> None:
     async with running_stack(oidc=ENABLED) as stack, Browser() as browser:
         await log_in(browser, stack)

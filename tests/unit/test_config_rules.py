@@ -47,6 +47,11 @@ BROKEN: list[tuple[Tables, str, str]] = [
     ({"oidc": {"post_logout_path": '"/bff/logout"'}}, "oidc.post_logout_path", "server.prefix"),
     ({"oidc": {"post_logout_path": '"/bff"'}}, "oidc.post_logout_path", "server.prefix"),
     (
+        {"oidc": {"allow_frontchannel_logout_without_iss": "true"}},
+        "oidc.allow_frontchannel_logout_without_iss",
+        "frontchannel_logout",
+    ),
+    (
         {"spa": {"root": '"site"', "dev_server": '"http://localhost:5173"'}},
         "spa.dev_server",
         "spa.root",
