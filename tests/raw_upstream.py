@@ -71,8 +71,10 @@ async def read_body(request: Received, reader: asyncio.StreamReader) -> None:
 
 
 @contextlib.asynccontextmanager
-async def raw_upstream(tls: ssl.SSLContext | None = None) -> AsyncIterator[RawUpstream]:
-    upstream = RawUpstream(free_port())
+async def raw_upstream(
+    tls: ssl.SSLContext | None = None, *, port: int | None = None
+) -> AsyncIterator[RawUpstream]:
+    upstream = RawUpstream(port or free_port())
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", upstream.port, ssl=tls)
     try:
         yield upstream

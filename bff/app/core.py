@@ -25,6 +25,7 @@ from bff.tokens.coordinator import RefreshCoordinator
 from bff.tokens.due import RefreshPolicy
 from bff.tokens.ending import SessionEnder
 from bff.tokens.op_logout import OpLogout
+from bff.tokens.single_flight import SingleFlight
 
 LEAST_CLOSING_SECONDS = 1.0
 
@@ -52,6 +53,7 @@ class Core:
     browser: BrowserState
     relying_party: RelyingParty
     ender: SessionEnder
+    logins: SingleFlight[str]
     op_logout: OpLogout
     claims: ClaimAllowList
     bonds: SessionBonds
@@ -99,6 +101,7 @@ class Core:
             ),
             relying_party=relying_party,
             ender=ender,
+            logins=SingleFlight(),
             op_logout=OpLogout(
                 relying_party, sessions, ender, SeenLogoutTokens(store, owner, clock), metrics
             ),
@@ -124,6 +127,7 @@ class Core:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         # In this order: what one of them still does may give work to the next.
+        await self.logins.drain(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         for part in (self.op_logout, self.coordinator, self.ender):
             await part.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         await self.limits.close()

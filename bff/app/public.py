@@ -19,6 +19,7 @@ from bff.endpoints.return_url import ReturnRules
 from bff.endpoints.sessions import OwnSessions
 from bff.endpoints.spa import Spa
 from bff.endpoints.user import User
+from bff.gate.problem import OwnResponses
 from bff.observability.access_log import AccessLog
 from bff.proxy.listener import Listener
 from bff.proxy.local import LocalPool
@@ -42,7 +43,7 @@ class PublicSide:
     def build(cls, core: Core) -> Self:
         """Nothing is opened yet."""
         settings = core.settings
-        own = parts.own_responses(settings)
+        own = OwnResponses(https=settings.server.is_https)
         events = Events(
             core.sessions,
             core.bonds,
@@ -141,6 +142,7 @@ def _login_endpoints(core: Core) -> dict[str, Endpoint]:
         core.browser.cookies,
         core.metrics,
         core.limits.failed_callbacks,
+        core.logins,
         claims=core.claims,
         max_per_user=settings.session.max_per_user,
         keep_address=settings.session.keep_address,

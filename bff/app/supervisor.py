@@ -27,6 +27,9 @@ log = structlog.get_logger("bff.app")
 Announce = Callable[[Addresses], None]
 
 
+MOST_DOUBLINGS = 32  # one worker may die for as long as the others live; a float ends at 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """With workers that die: one that lived for `stable_seconds` did not die of its start, and
@@ -44,8 +47,8 @@ class Patience:
         """Before the next start: none after one death, then longer each time."""
         if quick_deaths <= 1:
             return 0.0
-        pause = self.first_pause_seconds * 2.0 ** (quick_deaths - 2)
-        return min(pause, self.longest_pause_seconds)
+        doublings = min(quick_deaths - 2, MOST_DOUBLINGS)
+        return min(self.first_pause_seconds * 2.0**doublings, self.longest_pause_seconds)
 
 
 @dataclass(slots=True)

@@ -34,6 +34,7 @@ from bff.sessions.sessions import Sessions
 from bff.sessions.transactions import Transactions
 from bff.tokens.claims import ClaimAllowList
 from bff.tokens.ending import SessionEnder
+from bff.tokens.single_flight import SingleFlight
 
 log = structlog.get_logger("bff.audit")
 
@@ -48,6 +49,9 @@ SILENT_REFUSALS = frozenset(
 )
 
 
+ABANDONED = "abandoned"  # the browser hung up before it could be told of its session
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """Where somebody logs in from, for lists of sessions."""
@@ -56,8 +60,18 @@ class Device:
     address: str
 
 
+@dataclass(slots=True)
+class _Caller:
+    """The browser that waits for the end of its login."""
+
+    is_gone: bool = False
+
+
 class Callback:
     """Verifies the answer, redeems the code, creates the session.
+
+    A login that has begun to redeem its code is one of `logins`: it goes on when its browser hangs
+    up, and is undone then, for its cookie would reach no browser.
 
     `max_per_user`: past that many sessions of one user the oldest ends; 0 means no limit.
     `keep_address`: the client's address at the login becomes part of the session.
@@ -74,6 +88,7 @@ class Callback:
         cookies: BrowserCookies,
         metrics: Metrics,
         failures: Limiter,
+        logins: SingleFlight[str],
         *,
         claims: ClaimAllowList,
         max_per_user: int,
@@ -88,6 +103,7 @@ class Callback:
         self._cookies = cookies
         self._metrics = metrics
         self._failures = failures
+        self._logins = logins
         self._claims = claims
         self._max_per_user = max_per_user
         self._keep_address = keep_address
@@ -131,15 +147,21 @@ class Callback:
             if isinstance(error, LoginExpired):
                 error.return_url = transaction.return_url
             raise
-        # A task of its own: a browser that hangs up now must not leave tokens nobody owns.
         device = Device(
             client=client_name(request.headers.get("User-Agent", "")),
             address=local.identity.client_address if self._keep_address else "",
         )
         request_id = local.identity.request_id
-        cookie = await asyncio.shield(
-            asyncio.ensure_future(self._establish(code, transaction, device, request_id))
+        caller = _Caller()
+        login = self._logins.start(
+            response.state,  # which is taken once
+            lambda: self._establish(code, transaction, device, caller, request_id),
         )
+        try:
+            cookie = await asyncio.shield(login)
+        except asyncio.CancelledError:
+            caller.is_gone = True
+            raise
         answer = web.Response(status=302, headers={"Location": transaction.return_url})
         answer.headers.add("Set-Cookie", self._cookies.set_session(cookie))
         return answer
@@ -157,14 +179,24 @@ class Callback:
         return web.Response(status=302, headers={"Location": location})
 
     async def _establish(
-        self, code: str, transaction: LoginTransaction, device: Device, request_id: str
+        self,
+        code: str,
+        transaction: LoginTransaction,
+        device: Device,
+        caller: _Caller,
+        request_id: str,
     ) -> str:
         identity = await self._relying_party.redeem(code, transaction)
         new_id = self._session_cookie.issue()
         session = await self._create(new_id.key, identity, device)
+        if caller.is_gone:
+            # The session before it lives on, maybe on the same grant: that is not revoked then.
+            return await self._undo(session, revoke=transaction.previous_session is None)
         if transaction.previous_session is not None:
             await self._ender.end(transaction.previous_session, "replaced", revoke=False)
         await self._keep_to_limit(session)
+        if caller.is_gone:
+            return await self._undo(session, revoke=True)
         self._metrics.login("ok")
         log.info(
             "login_succeeded",
@@ -173,6 +205,11 @@ class Callback:
             request_id=request_id,
         )
         return new_id.value
+
+    async def _undo(self, session: Session, *, revoke: bool) -> str:
+        self._metrics.login(ABANDONED)
+        await self._ender.end(session, ABANDONED, revoke=revoke)
+        return ""
 
     async def _keep_to_limit(self, session: Session) -> None:
         if self._max_per_user == 0:

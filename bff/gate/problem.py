@@ -17,13 +17,9 @@ CONTENT_SECURITY_POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class OwnResponses:
-    """Headers that every response of the gateway's own carries.
+    """Headers that every response of the gateway's own carries."""
 
-    `hsts`: the browser is to use https only, for a year and a bit. It holds for all ports of a
-    host, so that it is wrong for this machine's.
-    """
-
-    hsts: bool
+    https: bool
 
     def headers(self) -> dict[str, str]:
         found = {
@@ -37,8 +33,8 @@ class OwnResponses:
         return found | self.transport_headers()
 
     def transport_headers(self) -> dict[str, str]:
-        """Those that an API's answers carry as well."""
-        return {"Strict-Transport-Security": "max-age=34560000"} if self.hsts else {}
+        """HSTS for a year and a bit, on https only."""
+        return {"Strict-Transport-Security": "max-age=34560000"} if self.https else {}
 
 
 @dataclass(frozen=True, slots=True)

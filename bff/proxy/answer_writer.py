@@ -8,7 +8,7 @@ from typing import Protocol
 from bff.gate.head import Field
 from bff.gate.problem import Problem
 from bff.proxy import messages
-from bff.proxy.upstream import AnswerHead
+from bff.proxy.answer_head import AnswerHead
 
 NO_LENGTH_STATUS = 204
 

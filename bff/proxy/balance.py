@@ -19,13 +19,13 @@ LONGEST_PAUSE_SECONDS = 60.0
 class Member:
     """One upstream, as far as choosing goes. `active` requests are with it now."""
 
-    __slots__ = ("_failures", "_paused_until", "_pauses", "active", "is_probed")
+    __slots__ = ("_failures", "_pause_seconds", "_paused_until", "active", "is_probed")
 
     def __init__(self) -> None:
         self.active = 0
         self.is_probed = False
         self._failures = 0
-        self._pauses = 0
+        self._pause_seconds = 0.0  # the last one's length; zero while all is well
         self._paused_until = 0.0
 
     @property
@@ -38,18 +38,21 @@ class Member:
 
     def succeeded(self) -> None:
         """It has answered, whatever the answer was."""
-        self._failures = self._pauses = 0
-        self._paused_until = 0.0
+        self._failures = 0
+        self._pause_seconds = self._paused_until = 0.0
         self.is_probed = False
 
     def failed(self, now: float) -> None:
         """It could not be reached, fell silent, or spoke no HTTP."""
-        self._failures += 1
-        if self._failures >= FAILURES_IN_A_ROW or self._pauses > 0:
-            pause = min(FIRST_PAUSE_SECONDS * 2.0**self._pauses, LONGEST_PAUSE_SECONDS)
-            self._pauses += 1
-            self._paused_until = now + pause
         self.is_probed = False
+        if now < self._paused_until:
+            return  # of a failure that is known: a hundred calls at once are no hundred outages
+        self._failures += 1
+        if self._failures >= FAILURES_IN_A_ROW:
+            # Doubled, not raised to a power: an outage may be as long as it likes.
+            longer = self._pause_seconds * 2 or FIRST_PAUSE_SECONDS
+            self._pause_seconds = min(longer, LONGEST_PAUSE_SECONDS)
+            self._paused_until = now + self._pause_seconds
 
 
 M = TypeVar("M", bound=Member)

@@ -16,6 +16,7 @@ import struct
 import sys
 import termios
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
 
 import httptools
@@ -34,6 +35,7 @@ from bff.observability.reasons import complaint_of
 from bff.proxy.deadline import Deadline
 from bff.proxy.exchange import Exchange
 from bff.proxy.messages import MAX_HEAD_BYTES, fields_into, head_bytes
+from bff.proxy.refusals import unforeseen
 from bff.proxy.shared import Shared
 from bff.proxy.turns import MUCH_BYTES, give_way
 
@@ -72,7 +74,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._connections = connections
         self._limits = shared.limits
         self._outbox = shared.outbox
-        self._deadline = Deadline(loop, self._on_deadline)
+        self._deadline = Deadline(loop, lambda: self._guard(self._on_deadline))
         self._taking: Deadline | None = None  # for who takes nothing of what was written
         self._untaken_bytes = 0
         self._fields: list[Field] = []
@@ -108,10 +110,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._peer = name[0] if isinstance(name, tuple) else None
         is_stopping = self._connections.is_stopping  # it waited to be accepted meanwhile
         self._deadline.set(NEW_SECONDS if is_stopping else self._limits.head_seconds)
-        if not self._connections.opened(self):
-            self._is_deaf = True
-            if not self._transport.is_closing():
-                self._answer_bad(TooManyConnections())
+        self._guard(self._open)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.close()
@@ -119,19 +118,30 @@ class DownstreamConnection(asyncio.Protocol):
             self._taking.close()
         self._connections.closed(self)
         self._is_deaf = True
-        current, self._current = self._current, None
-        if current is not None:
-            current.cancel()
         self._waiting.clear()
         self._arriving = None
+        current, self._current = self._current, None
+        if current is not None:
+            self._guard(current.cancel)
 
     def data_received(self, data: bytes) -> None:
-        if len(data) > MUCH_BYTES:
-            give_way(self._transport, self._read_on)
-        if self._is_deaf:
-            if self._current is not None:
+        try:
+            if len(data) > MUCH_BYTES:
+                give_way(self._transport, lambda: self._guard(self._read_on))
+            if not self._is_deaf:
+                self._read(data)
+            elif self._current is not None:
                 self._current.raw_data(data)
-            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, a request gets an answer
+            self._break(error)
+
+    def _open(self) -> None:
+        if not self._connections.opened(self):
+            self._is_deaf = True
+            if not self._transport.is_closing():
+                self._answer_bad(TooManyConnections())
+
+    def _read(self, data: bytes) -> None:
         self._fed_bytes = len(data)
         self._is_fresh_read = True
         try:
@@ -139,6 +149,8 @@ class DownstreamConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._is_deaf = True
             self._after_upgrade = data[upgrade.args[0] :]
+        except httptools.HttpParserCallbackError:
+            raise  # a fault of ours: no callback refuses anything by raising
         except httptools.HttpParserError as error:
             if self._is_deaf:
                 return
@@ -150,23 +162,19 @@ class DownstreamConnection(asyncio.Protocol):
         self._advance()
 
     def eof_received(self) -> bool:
-        """Whoever hangs up, even by half, no longer waits for an answer."""
+        """A browser that hangs up, even by half, no longer waits for an answer."""
         return False
 
     def pause_writing(self) -> None:
         self._is_full = True
         self._await_taking(sys.maxsize)  # how much there is to take is seen at the first look
-        if self._current is not None:
-            self._current.browser_full(full=True)
+        self._guard(self._tell_full)
 
     def resume_writing(self) -> None:
         self._is_full = False
         if self._taking is not None:
             self._taking.clear()
-        if self._current is not None:
-            self._current.browser_full(full=False)
-        else:
-            self._advance()
+        self._guard(self._tell_full)
 
     # --- the parser's callbacks
 
@@ -205,7 +213,7 @@ class DownstreamConnection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         self._unsettled_bytes = -self._fed_bytes  # what came with it does not count
         if self._arriving is not None:
-            if self._arriving is self._current:
+            if self._arriving is self._current and not self._held:
                 self._deadline.set(self._limits.body_seconds)
             self._arriving.body_data(data)
 
@@ -251,7 +259,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._held = on
         if on:
             self._deadline.clear()
-        elif self._arriving is not None:
+        elif self._arriving is not None and self._arriving is self._current:
             self._deadline.set(self._limits.body_seconds)
         self._read_or_not()
 
@@ -293,24 +301,29 @@ class DownstreamConnection(asyncio.Protocol):
             return
         self._advancing = True
         left = MOST_AT_ONCE
-        while self._current is None and self._waiting and not self._is_full and left:
-            left -= 1
-            self._current = exchange = self._waiting.popleft()
-            self._deadline.clear()
-            if exchange is self._arriving:
-                self._deadline.set(self._limits.body_seconds)
-            exchange.start()
-            if self._after_upgrade and exchange is self._current:
-                exchange.raw_data(self._after_upgrade)
-        self._advancing = False
+        try:
+            while self._current is None and self._waiting and not self._is_full and left:
+                left -= 1
+                self._begin(self._waiting.popleft())
+        finally:
+            self._advancing = False
         if self._current is None and not self._lingering and not self._transport.is_closing():
             if not self._waiting:
                 self._rest()
             elif self._is_full:
                 self._deadline.set(self._limits.body_seconds)  # for the browser to take something
             else:
-                asyncio.get_running_loop().call_soon(self._advance)
+                asyncio.get_running_loop().call_soon(self._guard, self._advance)
         self._read_or_not()
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._current = exchange
+        self._deadline.clear()
+        if exchange is self._arriving:
+            self._deadline.set(self._limits.body_seconds)
+        exchange.start()
+        if self._after_upgrade and exchange is self._current:
+            exchange.raw_data(self._after_upgrade)
 
     def _rest(self) -> None:
         """Nothing is being served."""
@@ -337,6 +350,32 @@ class DownstreamConnection(asyncio.Protocol):
             self._deadline.set(NEW_SECONDS - age_seconds)
         else:
             self._close(unread=False)
+
+    def _tell_full(self) -> None:
+        if self._current is not None:
+            self._current.browser_full(full=self._is_full)
+        elif not self._is_full:
+            self._advance()
+
+    def _guard(self, step: Callable[[], None]) -> None:
+        """Take a step that the event loop has asked for. It would log what is raised, and forget
+        the request that waits."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - whatever it is, a request gets an answer
+            self._break(error)
+
+    def _break(self, error: Exception) -> None:
+        """After a fault of our own nothing more is read; what is being served is answered."""
+        self._is_deaf = True
+        self._waiting.clear()
+        self._bad = None
+        if self._current is not None:
+            self._current.breaks(error)
+            return
+        answer = unforeseen(error)
+        if not self._transport.is_closing():
+            self._answer_bad(answer)
 
     def _give_up(self, error: BffError) -> None:
         """Nobody can tell where the next request would begin."""
@@ -372,7 +411,8 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _await_taking(self, untaken_bytes: int) -> None:
         if self._taking is None:
-            self._taking = Deadline(asyncio.get_running_loop(), self._on_taking)
+            loop = asyncio.get_running_loop()
+            self._taking = Deadline(loop, lambda: self._guard(self._on_taking))
         self._untaken_bytes = untaken_bytes
         self._taking.set(self._limits.body_seconds)
 

@@ -12,14 +12,11 @@ import asyncio
 import secrets
 from collections.abc import Callable, Coroutine
 
-import structlog
-
 from bff.errors import (
     BadHandshake,
     BffError,
     BodyTooLarge,
     GrantRejected,
-    InternalError,
     TooManyStreams,
     UpstreamError,
     UpstreamMalformed,
@@ -29,17 +26,17 @@ from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Wait
 from bff.proxy import messages
 from bff.proxy.access import BROWSER_GONE
+from bff.proxy.answer_head import AnswerHead
 from bff.proxy.answer_writer import AnswerWriter
 from bff.proxy.browser import Browser
+from bff.proxy.refusals import unforeseen
 from bff.proxy.renewal import UNAUTHORIZED, another_decision, speaks_of_the_token
 from bff.proxy.request_body import KEPT_BYTES, RequestBody
 from bff.proxy.shared import Shared
 from bff.proxy.trip import Trip
 from bff.proxy.tunnel import Tunnel, accepts_handshake
-from bff.proxy.upstream import AnswerHead, UpstreamConnection
+from bff.proxy.upstream import UpstreamConnection
 from bff.proxy.websocket import GOING_AWAY
-
-log = structlog.get_logger("bff.front")
 
 MOST_STREAMS = 512  # of a session, in one process: twice as many WebSockets as a browser opens
 
@@ -96,25 +93,26 @@ class Exchange:
     def start(self) -> None:
         """Carry it out."""
         self._started = True
+        try:
+            self._decide()
+        except BffError as error:
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must fail closed and be seen
+            self.breaks(error)
+
+    def _decide(self) -> None:
         if self.fault is not None:
-            self.refuse(self.fault)
-            return
+            raise self.fault
         if not self.body_complete and self.body is None:
             self.body = RequestBody(self.head.fields)
         if self.body is not None and self.body.exceeds(self._shared.limits.max_body_bytes):
             self._keep_alive = False  # however much of it has come already
-            self.refuse(BodyTooLarge())
-            return
-        try:
-            decision = self._shared.admission.decide(self.head)
-            if isinstance(decision, Wait):
-                self._spawn(lambda: self._settle(decision))
-            else:
-                self._act(decision)
-        except BffError as error:
-            self._fail(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must fail closed and be seen
-            self._refuse_unforeseen(error)
+            raise BodyTooLarge
+        decision = self._shared.admission.decide(self.head)
+        if isinstance(decision, Wait):
+            self._spawn(lambda: self._settle(decision))
+        else:
+            self._act(decision)
 
     async def _settle(self, wait: Wait) -> None:
         self._act(await self._shared.admission.settle(self.head, wait))
@@ -157,7 +155,11 @@ class Exchange:
         except BffError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must fail closed and be seen
-            self._refuse_unforeseen(error)
+            self.breaks(error)
+        except asyncio.CancelledError as error:
+            if not self._over:  # not by us, who are over then: what was waited for was cancelled
+                self.breaks(error)
+            raise
 
     # --- what the browser sends after the head, told by its connection
 
@@ -284,6 +286,10 @@ class Exchange:
         trip.failed()
         self._fail(error)
 
+    def answer_breaks(self, error: Exception) -> None:
+        self._upstream = None
+        self.breaks(error)
+
     def answer_late(self) -> None:
         upstream = self._upstream
         if upstream is None:
@@ -295,8 +301,12 @@ class Exchange:
             self.answer_fails(UpstreamTimeout("silence"), unanswered=False)
 
     def _on_total_timeout(self) -> None:
-        if self._tunnel is None:
+        if self._tunnel is not None:
+            return
+        try:
             self._fail(UpstreamTimeout("total"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must fail closed and be seen
+            self.breaks(error)
 
     def browser_full(self, *, full: bool) -> None:
         """Whether the browser takes no more for now."""
@@ -427,9 +437,18 @@ class Exchange:
         self._release()
         self.refuse(error, request_id)
 
-    def _refuse_unforeseen(self, error: Exception) -> None:
-        log.error("unhandled", error=type(error).__name__, exc_info=error)
-        self._fail(InternalError())
+    def breaks(self, error: BaseException) -> None:
+        """A fault of our own that no rule foresees: 500, or the end of the connection where no
+        answer can be given any more. Never raises."""
+        answer = unforeseen(error, self._trip.request_id if self._trip is not None else "")
+        try:
+            if not self._over:
+                self._fail(answer)
+                return
+        except Exception as further:  # noqa: BLE001 - the same fault again, on the way to the answer
+            unforeseen(further)
+        self._over = True
+        self._browser.abort()
 
     def _finish(self) -> None:
         if self._over:
@@ -440,14 +459,14 @@ class Exchange:
         self._browser.exchange_over(keep_alive=self._keep_alive, unread=unread)
 
     def _release(self) -> None:
-        if self._let_go is not None:
-            self._let_go()
-            self._let_go = None
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
         self._release_upstream()
+        let_go, self._let_go = self._let_go, None
+        if let_go is not None:
+            let_go()
 
     def _release_upstream(self) -> None:
         upstream, self._upstream = self._upstream, None

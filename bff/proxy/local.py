@@ -98,8 +98,11 @@ class LocalServer(web.Server):
 class LocalPool(IdleConnections):
     """Connections to the own endpoints."""
 
-    def __init__(self, endpoints: Endpoints, outbox: Outbox) -> None:
+    def __init__(
+        self, endpoints: Endpoints, outbox: Outbox, *, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
         super().__init__(MOST_IDLE)
+        self._idle_seconds = idle_seconds
         self._outbox = outbox
         self._endpoints = endpoints
         self._server: LocalServer | None = None
@@ -130,16 +133,21 @@ class LocalPool(IdleConnections):
         theirs.setblocking(False)
         end = self._server()
         try:
-            await loop.connect_accepted_socket(lambda: end, theirs)
+            their_transport, _ = await loop.connect_accepted_socket(lambda: end, theirs)
+        except BaseException:
+            ours.close()
+            theirs.close()
+            raise
+        try:
             _, connection = await loop.create_unix_connection(
                 lambda: UpstreamConnection(
-                    loop, self, self._outbox, silence_seconds=None, idle_seconds=IDLE_SECONDS
+                    loop, self, self._outbox, silence_seconds=None, idle_seconds=self._idle_seconds
                 ),
                 sock=ours,
             )
         except BaseException:
+            their_transport.abort()  # its socket is the transport's now, and no other may close it
             ours.close()
-            theirs.close()
             raise
         self._ends[connection] = end
         return connection

@@ -7,6 +7,8 @@ once: many reads may follow in the same turn, and who makes them must hear that 
 
 import asyncio
 
+from bff.proxy.refusals import unforeseen
+
 LARGE_BYTES = 32_768
 
 
@@ -43,7 +45,11 @@ class Outbox:
         pending, self._pending = self._pending, {}
         for transport, parts in pending.items():
             if not transport.is_closing():
-                transport.write(_joined(parts))
+                try:
+                    transport.write(_joined(parts))
+                except Exception as error:  # noqa: BLE001 - those after it must not lack theirs
+                    unforeseen(error)
+                    transport.abort()
 
 
 def _joined(parts: list[bytes]) -> bytes:

@@ -3,15 +3,12 @@ whether a request may pass, and an error raised in one becomes an answer here.""
 
 from collections.abc import Awaitable, Callable, Mapping
 
-import structlog
 from aiohttp import web
 
-from bff.errors import BffError, InternalError
+from bff.errors import BffError
 from bff.gate.outcome import Local
 from bff.gate.problem import OwnResponses
-from bff.proxy.refusals import Refusals
-
-log = structlog.get_logger("bff.front")
+from bff.proxy.refusals import Refusals, unforeseen
 
 Endpoint = Callable[[web.BaseRequest, Local], Awaitable[web.StreamResponse]]
 
@@ -35,8 +32,7 @@ class OwnEndpoints:
         except Exception as error:  # whatever it is, it must fail closed and be seen
             if request.writer.output_size > 0:
                 raise  # an answer has begun: aborting is all that is left
-            log.exception("unhandled", request_id=request_id, error=type(error).__name__)
-            return self.refused(request, InternalError(), local)
+            return self.refused(request, unforeseen(error, request_id), local)
         if not response.prepared:
             for name, value in self._own.headers().items():
                 response.headers.setdefault(name, value)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from bff.errors import BffError, NavigationRequired
+from bff.errors import BffError, InternalError, NavigationRequired
 from bff.gate.fetch_metadata import accepts_page, is_navigation
 from bff.gate.head import Field, scan
 from bff.gate.problem import OwnResponses, Problem, problem_for
@@ -18,6 +18,12 @@ log = structlog.get_logger("bff.front")
 ErrorPage = Callable[[BffError, str], Problem]
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def unforeseen(error: BaseException, request_id: str = "") -> InternalError:
+    """Log an exception that no rule foresees, with its traceback; what to answer then."""
+    log.error("unhandled", error=type(error).__name__, request_id=request_id, exc_info=error)
+    return InternalError()
 
 
 class Refusals:

@@ -9,11 +9,12 @@ from bff.gate.head import HOP_BY_HOP, Field
 from bff.gate.outcome import Forward, Local
 from bff.gate.routes import TokenKind
 from bff.model import Session
+from bff.proxy.answer_head import AnswerHead
 from bff.proxy.local import LocalPool
 from bff.proxy.messages import UPGRADE, request_head
 from bff.proxy.responses import response_fields
 from bff.proxy.targets import RouteTargets, UpstreamTarget
-from bff.proxy.upstream import AnswerHead, UpstreamConnection
+from bff.proxy.upstream import UpstreamConnection
 
 _NOT_FOR_LOCAL = HOP_BY_HOP | {b"expect", b"host"}
 _NOT_FROM_LOCAL = HOP_BY_HOP | {b"server"}

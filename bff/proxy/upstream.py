@@ -1,16 +1,14 @@
 """One connection to an upstream: writes requests, reads answers with llhttp, one after the other.
 
-Knows nothing of browsers, sessions or routes. Whoever wants an answer is a `Receiver`. An answer
-that is no HTTP, or bytes nobody asked for, end the connection: it is never used again.
+Knows nothing of browsers, sessions or routes. What wants an answer is a `Receiver`. An answer
+that is no HTTP, or bytes that were not asked for, end the connection: it is never used again.
 
 RFC 9112 sections 6.3 (where a body ends), 9.3 (persistence); RFC 9110 section 15.2 (1xx).
 """
 
 import asyncio
-import functools
-import re
-from dataclasses import dataclass, field
-from operator import itemgetter
+from collections.abc import Callable
+from enum import Enum, auto
 from typing import Protocol, cast
 
 import httptools
@@ -18,31 +16,25 @@ import httptools
 from bff.errors import UpstreamError, UpstreamMalformed, UpstreamUnreachable
 from bff.gate.head import Field
 from bff.observability.reasons import complaint_of, reason_of
+from bff.proxy.answer_head import (
+    BODILESS,
+    LEAST_STATUS,
+    SWITCHING_PROTOCOLS,
+    AnswerHead,
+    Unreadable,
+    framing,
+    has_framing,
+    require_known_framing,
+    require_text,
+)
 from bff.proxy.deadline import Deadline
 from bff.proxy.messages import MAX_HEAD_BYTES, fields_into, head_bytes
 from bff.proxy.outbox import Outbox
 from bff.proxy.turns import MUCH_BYTES, give_way
 
-LEAST_STATUS = 100
-SWITCHING_PROTOCOLS = 101
-BODILESS = frozenset({204, 304})
-_REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")  # RFC 9112 section 4; llhttp lets all pass
-
-
-@dataclass(slots=True)
-class AnswerHead:
-    """`length` is the announced Content-Length, None without one. `has_body` is False where no
-    body follows whatever the fields say (RFC 9112 section 6.3)."""
-
-    status: int
-    reason: bytes
-    fields: list[Field] = field(repr=False)
-    length: int | None
-    has_body: bool
-
 
 class Receiver(Protocol):
-    """Whoever waits for an answer. None of these may raise or block."""
+    """What waits for an answer. None of these may block; `answer_breaks` may not raise either."""
 
     def answer_begins(self, head: AnswerHead) -> None: ...
 
@@ -56,6 +48,10 @@ class Receiver(Protocol):
 
     def answer_fails(self, error: UpstreamError, *, unanswered: bool) -> None:
         """The connection is gone. `unanswered`: not one byte came back."""
+
+    def answer_breaks(self, error: Exception) -> None:
+        """A fault of the gateway's own, unforeseen, has ended the connection: a request may not be
+        left without an answer because of it."""
 
     def answer_late(self) -> None:
         """Nothing has passed for as long as the route allows."""
@@ -80,6 +76,17 @@ class Home(Protocol):
         """It is closed."""
 
 
+class Phase(Enum):
+    """What a connection does. Each phase has its time limit, if any, and entering one puts that
+    in the place of the last one's: see `UpstreamConnection.__init__`."""
+
+    CONNECTING = auto()
+    IDLE = auto()  # at home
+    ANSWERING = auto()  # a request is on its way or its answer is due
+    TUNNEL = auto()  # after 101
+    CLOSED = auto()
+
+
 class UpstreamConnection(asyncio.Protocol):
     """`silence_seconds` is the longest wait for bytes while an answer is due, None for ever;
     `idle_seconds` how long it may lie at `home`."""
@@ -96,17 +103,16 @@ class UpstreamConnection(asyncio.Protocol):
         self._home = home
         self._outbox = outbox
         self._silence_seconds = silence_seconds
-        self._idle_seconds = idle_seconds
+        self._limits = {Phase.IDLE: idle_seconds, Phase.ANSWERING: silence_seconds}
         self._deadline = Deadline(loop, self._on_deadline)
+        self._phase = Phase.CONNECTING
         self._fields: list[Field] = []
         self.on_header = fields_into(self._fields)
         self._parser = httptools.HttpResponseParser(self)
         self._receiver: Receiver | None = None
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self.is_open = False
         self.is_full = False  # it takes no more of the request for now
         self._is_paused = False  # the receiver takes no more of the answer for now
-        self._is_tunnel = False
         self.served = 0  # how many requests it was used for
         self._head_only = False
         self.request_sent = False
@@ -127,6 +133,10 @@ class UpstreamConnection(asyncio.Protocol):
     # --- used by whoever has a request
 
     @property
+    def is_open(self) -> bool:
+        return self._phase is not Phase.CONNECTING and self._phase is not Phase.CLOSED
+
+    @property
     def is_usable(self) -> bool:
         return self.is_open and not self.transport.is_closing()
 
@@ -136,8 +146,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_only = head_only
         self.request_sent = False
         self.served += 1
+        self._enter(Phase.ANSWERING)
         self._outbox.write(self.transport, head)
-        self._await_bytes()
 
     def send(self, data: bytes) -> None:
         """More of the request, framed as its head said."""
@@ -161,71 +171,82 @@ class UpstreamConnection(asyncio.Protocol):
             self._await_bytes()
 
     def wait_longer(self) -> None:
-        """The silence is nobody's fault here."""
+        """The silence is not the upstream's fault."""
         self._await_bytes()
 
     def close(self) -> None:
         """An idle one."""
         self._close()
 
+    def __repr__(self) -> str:
+        return f"<UpstreamConnection {self._phase.name} served={self.served}>"
+
     # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.is_open = True
+        self._enter(Phase.IDLE)
 
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
-        if receiver is None:
-            self._close()  # nobody asked
-            return
-        if len(data) > MUCH_BYTES:
-            give_way(self.transport, self._read_on)
-        if self._is_tunnel:
-            receiver.tunnel_data(data)
-            return
+        try:
+            if receiver is None:
+                self._close()  # it was not asked
+                return
+            if len(data) > MUCH_BYTES:
+                give_way(self.transport, lambda: self._guard(self._read_on))
+            if self._phase is Phase.TUNNEL:
+                receiver.tunnel_data(data)
+            else:
+                self._read(receiver, data)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request gets an answer
+            self._break(receiver, error)
+
+    def eof_received(self) -> None:
+        if self._until_close and not self._complete:
+            self._complete = True
+            self._guard(self._end)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._enter(Phase.CLOSED)
+        self._home.forget(self)
+        reason = reason_of(exc) if exc else "it hung up"
+        self._guard(lambda: self._fail(UpstreamUnreachable(reason)))
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+        self._guard(self._tell_full)
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        self._await_bytes()
+        self._guard(self._tell_full)
+
+    def _read(self, receiver: Receiver, data: bytes) -> None:
         self._has_answered = True
         self._unsettled_bytes += len(data)
+        fault = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._switch(data[upgrade.args[0] :])
             return
+        except httptools.HttpParserCallbackError as error:
+            if not isinstance(error.__context__, Unreadable):
+                raise  # a fault of ours
+            fault = str(error.__context__)
         except httptools.HttpParserError as error:
-            if not self._complete:
-                self._fail(UpstreamMalformed(complaint_of(error)))
-                return
-            self._surplus = True
+            fault = complaint_of(error)
         if self._complete:
+            self._surplus = self._surplus or fault is not None
             self._end()
+        elif fault is not None:
+            self._fail(UpstreamMalformed(fault))
         elif self._unsettled_bytes > MAX_HEAD_BYTES:
             self._fail(UpstreamMalformed("no end of a head, a chunk's extension or a trailer"))
         elif self._receiver is receiver:
             self._await_bytes()
             receiver.answer_read()
-
-    def eof_received(self) -> None:
-        if self._until_close and not self._complete:
-            self._complete = True
-            self._end()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.is_open = False
-        if self._receiver is not None:
-            self._fail(UpstreamUnreachable(reason_of(exc) if exc else "it hung up"))
-        self._deadline.close()
-        self._home.forget(self)
-
-    def pause_writing(self) -> None:
-        self.is_full = True
-        if self._receiver is not None:
-            self._receiver.upstream_full(full=True)
-
-    def resume_writing(self) -> None:
-        self.is_full = False
-        if self._receiver is not None:
-            self._await_bytes()
-            self._receiver.upstream_full(full=False)
 
     # --- the parser's callbacks
 
@@ -242,29 +263,29 @@ class UpstreamConnection(asyncio.Protocol):
             return
         is_large = self._unsettled_bytes > MAX_HEAD_BYTES  # or only what follows it
         if is_large and head_bytes(self._fields) > MAX_HEAD_BYTES:
-            raise ValueError("head too large")
+            raise Unreadable("head too large")
         status = self._parser.get_status_code()
         if status < LEAST_STATUS:
-            raise ValueError("no status of any class")
+            raise Unreadable("no status of any class")
         self._interim = status < 200 and status != SWITCHING_PROTOCOLS
         if self._interim:
             # RFC 9110 section 8.6: no length either, or llhttp hands on a body of no answer.
-            length, codings = _framing(self._fields)
-            if length or codings or not _REASON.match(self._reason):
-                raise ValueError("an interim answer with a body, or no text")
+            if has_framing(self._fields):
+                raise Unreadable("an interim answer with a body")
+            require_text(self._reason)
             return  # still unsettled: there must be an end of interim answers, too
         self._unsettled_bytes = 0
         fields = self._fields.copy()
         self._fields.clear()  # trailers, which are dropped (RFC 9110 section 6.5.1), come next
-        length, codings = _framing(fields)
+        length, codings = framing(fields)
         has_body = not self._head_only and status not in BODILESS
         self._keep_alive = self._parser.should_keep_alive()
         self._until_close = has_body and length is None and not codings
         self._head = AnswerHead(status, self._reason, fields, length, has_body)
-        if self._is_unreadable(codings) or not _REASON.match(self._reason):
-            raise ValueError("framing that can't be passed on")
+        require_known_framing(self._parser.get_http_version(), codings)
+        require_text(self._reason)
         if status == SWITCHING_PROTOCOLS and not self._parser.should_upgrade():
-            raise ValueError("101 without an upgrade")
+            raise Unreadable("101 without an upgrade")
         if status != SWITCHING_PROTOCOLS and self._receiver is not None:
             self._receiver.answer_begins(self._head)
             if self._head_only:
@@ -281,34 +302,42 @@ class UpstreamConnection(asyncio.Protocol):
         if self._interim:
             self._reason = b""
             self._fields.clear()
-        elif self._fields and _framing_places(tuple(map(_name_of, self._fields))):
-            raise ValueError("a trailer that says where the body ends")  # too late: RFC 9110 6.5.1
+        elif self._fields and has_framing(self._fields):
+            # RFC 9110 section 6.5.1: too late to be believed.
+            raise Unreadable("a trailer that says where the body ends")
         else:
             self._complete = True
 
     # ---
 
+    def _enter(self, phase: Phase) -> None:
+        """Be in a phase, with its time limit and with none of the phase before."""
+        self._phase = phase
+        seconds = self._limits.get(phase)
+        if seconds is not None:
+            self._deadline.set(seconds)
+        elif phase is Phase.ANSWERING:
+            self._deadline.clear()
+        else:
+            self._deadline.close()
+
     def _read_on(self) -> None:
         if self.is_open and not self._is_paused:
             self.transport.resume_reading()
 
-    def _is_unreadable(self, codings: list[bytes]) -> bool:
-        # RFC 9112 sections 6.1, 6.3: a coding we don't know, or one in HTTP/1.0. llhttp lets any
-        # version from 0.9 to 2.0 pass.
-        version = self._parser.get_http_version()
-        if version not in ("1.1", "1.0"):
-            return True
-        return bool(codings) and (codings != [b"chunked"] or version == "1.0")
-
     def _await_bytes(self) -> None:
-        if self._silence_seconds is not None and self._receiver is not None and not self._is_tunnel:
+        if self._phase is Phase.ANSWERING and self._silence_seconds is not None:
             self._deadline.set(self._silence_seconds)
 
     def _on_deadline(self) -> None:
         if self._receiver is None:
             self._close()
         else:
-            self._receiver.answer_late()
+            self._guard(self._receiver.answer_late)
+
+    def _tell_full(self) -> None:
+        if self._receiver is not None:
+            self._receiver.upstream_full(full=self.is_full)
 
     def _end(self) -> None:
         receiver, self._receiver = self._receiver, None
@@ -323,7 +352,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser = httptools.HttpResponseParser(self)
         self._reset()
         if reusable and self._home.keep(self):
-            self._deadline.set(self._idle_seconds)
+            self._enter(Phase.IDLE)
         else:
             self._close()
         if receiver is not None:
@@ -334,8 +363,7 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is None or head is None:
             self._close()
             return
-        self._is_tunnel = True
-        self._deadline.close()
+        self._enter(Phase.TUNNEL)
         receiver.protocol_switched(head, rest)
 
     def _fail(self, error: UpstreamError) -> None:
@@ -345,32 +373,24 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is not None:
             receiver.answer_fails(error, unanswered=not self._has_answered)
 
+    def _guard(self, step: Callable[[], None]) -> None:
+        """Take a step that the event loop has asked for. It would log what is raised, and forget
+        the request that waits."""
+        receiver = self._receiver
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request gets an answer
+            self._break(receiver, error)
+
+    def _break(self, receiver: Receiver | None, error: Exception) -> None:
+        self._receiver = None
+        self._close()
+        if receiver is None:
+            raise error  # no request waits; the event loop logs it
+        receiver.answer_breaks(error)
+
     def _close(self) -> None:
-        self._deadline.close()
-        if self.is_open:
-            self.is_open = False
+        was_open = self.is_open
+        self._enter(Phase.CLOSED)
+        if was_open:
             self.transport.abort()
-
-
-def _framing(fields: list[Field]) -> tuple[int | None, list[bytes]]:
-    """Content-Length, which llhttp has checked, and the transfer codings in lower case."""
-    length: int | None = None
-    codings: list[bytes] = []
-    for at in _framing_places(tuple(map(_name_of, fields))):
-        name, value = fields[at]
-        if len(name) == _LENGTH_SIZE:
-            length = int(value)
-        else:
-            # Spaces only: llhttp takes no coding with a tab beside it for chunked.
-            codings += [coding.strip(b" ").lower() for coding in value.split(b",")]
-    return length, codings
-
-
-_LENGTH_SIZE = len(b"content-length")
-_FRAMING = (b"content-length", b"transfer-encoding")
-_name_of = itemgetter(0)
-
-
-@functools.lru_cache(maxsize=256)  # an API sends the same names again and again
-def _framing_places(names: tuple[bytes, ...]) -> tuple[int, ...]:
-    return tuple(at for at, name in enumerate(names) if name.lower() in _FRAMING)

@@ -36,6 +36,7 @@ class SessionEnder:
         self._relying_party = relying_party
         self._metrics = metrics
         self._revoke = revoke
+        self._endings: set[asyncio.Task[Session | None]] = set()
         self._revocations: set[asyncio.Task[None]] = set()
         self._revocations_waiting = revocations_waiting
         self._slots = asyncio.Semaphore(REVOCATIONS_AT_ONCE)
@@ -50,7 +51,8 @@ class SessionEnder:
         only_version: int | None = None,
     ) -> Session | None:
         """End a session; the ended one is returned to exactly one caller. With `only_version` not
-        if its record has been written meanwhile.
+        if its record has been written meanwhile. What has begun is finished, also when the caller
+        is cancelled: a tab that is closed right after its logout must not leave tokens unrevoked.
 
         `rotated` are tokens that the OP has put in the place of the session's, which are spent:
         they are revoked instead.
@@ -61,6 +63,28 @@ class SessionEnder:
         Raises:
             StoreUnavailable: it could not be ended; it still exists.
         """
+        work = self._end(
+            session_or_key, reason, revoke=revoke, rotated=rotated, only_version=only_version
+        )
+        task = asyncio.create_task(work)
+        self._endings.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Session | None]) -> None:
+        self._endings.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, also where the caller no longer waits
+
+    async def _end(
+        self,
+        session_or_key: Session | str,
+        reason: str,
+        *,
+        revoke: bool,
+        rotated: Tokens | None,
+        only_version: int | None,
+    ) -> Session | None:
         ended = await self._sessions.end(session_or_key, reason, only_version=only_version)
         if ended is None:
             return None
@@ -71,9 +95,12 @@ class SessionEnder:
         return ended
 
     async def close(self, seconds: float) -> None:
-        """Let revocations finish, for at most `seconds`."""
-        if self._revocations:
-            await asyncio.wait(self._revocations, timeout=seconds)
+        """Let what has begun finish, revocations included, for at most `seconds`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        for tasks in (self._endings, self._revocations):  # the first may give work to the second
+            if tasks:
+                await asyncio.wait(set(tasks), timeout=max(0.0, deadline - loop.time()))
 
     def _start_revocation(self, key: str, tokens: Tokens) -> None:
         if len(self._revocations) >= self._revocations_waiting:

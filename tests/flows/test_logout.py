@@ -4,11 +4,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from bff.app import Gateway
 from bff.clock import ManualClock
 from tests.browser import Browser
 from tests.flows.logins import log_in
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
+from tests.redis_server import RedisServer
 from tests.stack import CLIENT_ID, Stack, running_stack
+from tests.wire.client import wired
 
 
 @pytest.mark.rule("LO-02")
@@ -181,3 +184,31 @@ async def test_revocation_can_be_left_to_the_op() -> None:
         await browser.fetch("POST", "/bff/logout")
     assert stack.op.requests.get("/revoke", 0) == 0
     assert stack.op.revocations == 0
+
+
+@pytest.mark.rule("TK-14")
+async def test_a_logout_whose_browser_hangs_up_is_finished(own_redis: RedisServer) -> None:
+    """A tab is closed right after it logged out, while the store has not answered yet."""
+    async with running_stack(store=own_redis.url) as stack, Browser() as browser:
+        await log_in(browser, stack)
+        core = stack.gateway._core
+        head = (
+            f"POST /bff/logout HTTP/1.1\r\nHost: {urlsplit(stack.public_url).netloc}\r\n"
+            f"Cookie: bff={browser.cookies.get('bff')}\r\nX-CSRF: 1\r\nContent-Length: 0\r\n\r\n"
+        )
+        # Once more where the machine stood still for longer than the store may take.
+        while await core.sessions.of_subject(stack.issuer, "alice"):
+            own_redis.pause()
+            async with wired(stack.ports.gateway) as wire:
+                wire.send(head.encode())
+                await until(lambda: is_being_served(stack.gateway))
+            await until(lambda: not is_being_served(stack.gateway))
+            own_redis.resume()
+            await core.ender.close(HANG_SECONDS)
+        await until(lambda: stack.op.revocations > 0)
+
+
+def is_being_served(gateway: Gateway) -> bool:
+    """Whether an own endpoint is at work."""
+    server = gateway._public.shared.local._server
+    return server is not None and any(one._current_request for one in server.connections)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.flows.logins import log_in
 from tests.polling import until
 from tests.raw_upstream import Received, raw_upstream
 from tests.stack import Stack, free_port, running_stack
+from tests.wire.client import wired
 
 
 @contextlib.asynccontextmanager
@@ -23,6 +25,9 @@ async def a_route(*ports: int, more: str = "") -> AsyncIterator[tuple[Stack, Bro
     async with running_stack(routes=routes) as stack, Browser() as browser:
         await log_in(browser, stack)
         yield stack, browser
+
+
+FAILURES = 1_100  # 2.0**1024 is more than a float holds
 
 
 class Held:
@@ -70,6 +75,23 @@ async def test_what_must_not_happen_twice_is_not_tried_at_another_one(method: st
             answer = await found[1].fetch(method, "/api/x", data=b"once")
             assert (answer.status, answer.json()["code"]) == (502, "upstream_unreachable")
             assert len(one.received) + len(two.received) == number
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_outage_may_be_as_long_as_it_likes(count: int) -> None:
+    """Past a thousand failures in a row: 502 each time, and 200 as soon as an upstream is back."""
+    down = [free_port() for _ in range(count)]
+    async with a_route(*down) as (stack, browser):
+        head = (
+            f"GET /api/x HTTP/1.1\r\nHost: {urlsplit(stack.public_url).netloc}\r\n"
+            f"Cookie: bff={browser.cookies.get('bff')}\r\nX-CSRF: 1\r\n\r\n"
+        )
+        async with wired(stack.ports.gateway) as wire:
+            wire.send(head.encode() * FAILURES)
+            await until(lambda: wire.received.count(b"HTTP/1.1 ") == FAILURES, every=0.05)
+            assert wire.received.count(b"HTTP/1.1 502 ") == FAILURES
+        async with raw_upstream(port=down[-1]):
+            assert (await browser.fetch("GET", "/api/x")).status == 200
 
 
 async def test_the_least_busy_one_gets_the_next_call() -> None:

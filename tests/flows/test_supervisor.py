@@ -169,3 +169,11 @@ async def test_an_address_in_use_is_told_before_anything_starts(
 def test_pauses_grow_up_to_a_limit(deaths: int, seconds: float) -> None:
     """The first death is answered at once: it need not be the worker's fault."""
     assert Patience().pause_seconds(deaths) == seconds
+
+
+def test_one_worker_may_die_for_as_long_as_the_others_live() -> None:
+    """The pause before it is started again stays the longest, past every power of two."""
+    patience = Patience()
+    pauses = [patience.pause_seconds(deaths) for deaths in range(5_000)]
+    assert pauses == sorted(pauses)
+    assert (pauses[1], pauses[2], pauses[-1]) == (0.0, 0.5, 30.0)

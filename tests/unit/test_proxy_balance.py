@@ -74,6 +74,28 @@ def test_after_the_pause_one_request_tries_and_decides() -> None:
     assert {picked(found) for _ in range(4)} == set(members)
 
 
+def test_an_outage_may_be_as_long_as_it_likes() -> None:
+    """Past every power of two that a float can hold, and over as soon as one try succeeds."""
+    found, members, time = balancer(2)
+    for _ in range(1_100):
+        time.now += LONGEST_PAUSE_SECONDS
+        break_down(members[0], time)
+    assert members[0].paused_until == time.now + LONGEST_PAUSE_SECONDS
+    time.now += LONGEST_PAUSE_SECONDS
+    assert members[0] in {found.pick(), found.pick()}
+    members[0].succeeded()
+    break_down(members[0], time)
+    assert members[0].paused_until == time.now + 1.0
+
+
+def test_failures_of_one_moment_are_one_outage() -> None:
+    """Fifty calls under way when an upstream goes away must not keep it out for a minute."""
+    _, members, time = balancer(2)
+    for _ in range(50):
+        members[0].failed(time.now)
+    assert members[0].paused_until == time.now + 1.0
+
+
 def test_a_try_that_came_to_nothing_leaves_the_way_open() -> None:
     found, members, time = balancer(2)
     break_down(members[0], time)

@@ -16,6 +16,7 @@ class Users:
     """`port` is the public listener's, `host` what it is called."""
 
     def __init__(self, gateway: Gateway, ports: Ports) -> None:
+        self.gateway = gateway
         self._core = gateway._core
         self.port = ports.gateway
         self.host = f"localhost:{ports.gateway}"

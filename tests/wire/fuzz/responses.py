@@ -8,6 +8,7 @@ own.
 import asyncio
 from random import Random
 
+from tests.polling import HANG_SECONDS
 from tests.wire.client import End, Wire, wired
 from tests.wire.fuzz import pieces
 from tests.wire.fuzz.upstream import Forwarded, JudgingUpstream, Script
@@ -15,7 +16,6 @@ from tests.wire.reading import Answer, Read, read_answers
 
 FIRST = "{method} /api/first HTTP/1.1\r\n{ours}\r\n"
 SECOND = "GET /api/second HTTP/1.1\r\n{ours}Connection: close\r\n\r\n"
-SLOW_SECONDS = 10.0  # more than the route's timeout
 
 
 def case(random: Random, name: str) -> tuple[str, Script]:
@@ -45,11 +45,11 @@ async def run(
             wire.send(FIRST.replace("{method}", method).replace("{ours}", ours).encode())
             first = await _first(wire, method)
             wire.send(SECOND.replace("{ours}", ours).encode())
-            received = await wire.until_end(seconds=SLOW_SECONDS)
+            received = await wire.until_end(seconds=HANG_SECONDS)
             if received == first:  # it was not taken any more
                 async with wired(port) as again:
                     again.send(SECOND.replace("{ours}", ours).encode())
-                    received += await again.until_end(seconds=SLOW_SECONDS)
+                    received += await again.until_end(seconds=HANG_SECONDS)
         except TimeoutError:
             return [f"hang: {method} {script} -> {bytes(wire.received)!r}"]
     upstream.scripts.pop(user, None)
@@ -60,7 +60,7 @@ async def run(
 async def _first(wire: Wire, method: str) -> bytes:
     """What comes of the first request: an answer with its end, or the end of the connection."""
     seen = -1
-    async with asyncio.timeout(SLOW_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         while wire.end is End.OPEN:
             if len(wire.received) != seen:
                 seen = len(wire.received)

@@ -1,0 +1,82 @@
+"""An answer's head, and what must be true of it to be passed on: pure.
+
+llhttp lets more pass than that; what is refused here ends the connection it came on.
+
+RFC 9112 sections 4 (status line), 6.1 and 6.3 (framing), 7.1.2 (trailers); RFC 9110 sections 8.6
+(Content-Length) and 15 (classes of status).
+"""
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+from bff.gate.head import Field
+
+LEAST_STATUS = 100
+SWITCHING_PROTOCOLS = 101
+BODILESS = frozenset({204, 304})
+_REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")  # RFC 9112 section 4; llhttp lets all pass
+_LENGTH_SIZE = len(b"content-length")
+_FRAMING = (b"content-length", b"transfer-encoding")
+_name_of = itemgetter(0)
+
+
+class Unreadable(ValueError):
+    """No answer that could be passed on; the text says why."""
+
+
+@dataclass(slots=True)
+class AnswerHead:
+    """`length` is the announced Content-Length, None without one. `has_body` is False where no
+    body follows whatever the fields say (RFC 9112 section 6.3)."""
+
+    status: int
+    reason: bytes
+    fields: list[Field] = field(repr=False)
+    length: int | None
+    has_body: bool
+
+
+def framing(fields: Sequence[Field]) -> tuple[int | None, list[bytes]]:
+    """Content-Length, which llhttp has checked, and the transfer codings in lower case."""
+    length: int | None = None
+    codings: list[bytes] = []
+    for at in _framing_places(tuple(map(_name_of, fields))):
+        name, value = fields[at]
+        if len(name) == _LENGTH_SIZE:
+            length = int(value)
+        else:
+            # Spaces only: llhttp takes no coding with a tab beside it for chunked.
+            codings += [coding.strip(b" ").lower() for coding in value.split(b",")]
+    return length, codings
+
+
+def has_framing(fields: Sequence[Field]) -> bool:
+    """Whether one of these says where a body ends."""
+    return bool(_framing_places(tuple(map(_name_of, fields))))
+
+
+def require_text(reason: bytes) -> None:
+    """Raises: Unreadable."""
+    if not _REASON.match(reason):
+        raise Unreadable("a reason that is no text")
+
+
+def require_known_framing(version: str, codings: list[bytes]) -> None:
+    """RFC 9112 sections 6.1, 6.3: a coding we don't know, or one in HTTP/1.0. llhttp lets any
+    version from 0.9 to 2.0 pass.
+
+    Raises:
+        Unreadable: the end of the body could be found in two ways.
+    """
+    if version not in ("1.1", "1.0"):
+        raise Unreadable("neither HTTP/1.1 nor HTTP/1.0")
+    if codings and (codings != [b"chunked"] or version == "1.0"):
+        raise Unreadable("a transfer coding other than chunked, or in HTTP/1.0")
+
+
+@functools.lru_cache(maxsize=256)  # an API sends the same names again and again
+def _framing_places(names: tuple[bytes, ...]) -> tuple[int, ...]:
+    return tuple(at for at, name in enumerate(names) if name.lower() in _FRAMING)

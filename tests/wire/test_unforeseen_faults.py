@@ -1,0 +1,182 @@
+"""An exception that no rule foresees costs one request, which gets 500 or a cut connection and is
+never left waiting; it is logged with its traceback, and the next request is served.
+
+The gateway's parts are its own, but for one, which fails where the table says.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bff.gate.head import RequestHead
+from bff.gate.outcome import Decision, Needs, Wait
+from bff.proxy.shared import Shared
+from tests.raw_upstream import OK, RawUpstream, Received, raw_upstream
+from tests.wire.client import End, wired
+from tests.wire.other_parts import a_listener, shared_of
+from tests.wire.reading import read_answers, statuses
+from tests.wire.users import Users, a_gateway_for_users
+
+PREFIX = "/api"
+ASK = "GET /api/x HTTP/1.1\r\nConnection: close\r\n"
+ASK_OWN = "GET /bff/user HTTP/1.1\r\nConnection: close\r\n"
+ASK_NOWHERE = "GET /nowhere/../x HTTP/1.1\r\nConnection: close\r\n"
+HANDSHAKE = (
+    "GET /api/x HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-Fetch-Site: same-origin\r\n"
+)
+
+
+class Fault(RuntimeError):
+    """What no rule foresees."""
+
+
+class Failing:
+    """A part that raises when one of its methods is called; in all else it is the part."""
+
+    def __init__(self, part: Any, method: str, error: BaseException | None = None) -> None:
+        self._part = part
+        self._method = method
+        self._error = error or Fault(method)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._fail if name == self._method else getattr(self._part, name)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._fail() if self._method == "__call__" else self._part(*arguments)
+
+    def _fail(self, *_: Any, **__: Any) -> Any:
+        raise self._error
+
+
+class FailingTargets:
+    """The targets of a route, whose members fail."""
+
+    def __init__(self, targets: Any, method: str) -> None:
+        self._targets = targets
+        self._method = method
+
+    def pick(self, tried: Collection[Any] = ()) -> Failing | None:
+        target = self._targets.pick([failing._part for failing in tried])
+        return Failing(target, self._method) if target is not None else None
+
+    def release(self, target: Failing) -> None:
+        self._targets.release(target._part)
+
+
+class Waiting(Failing):
+    """An admission that has to wait for every request."""
+
+    def decide(self, head: RequestHead) -> Decision:
+        decision: Decision = self._part.decide(head)
+        return Wait(Needs.SESSION, decision.identity, key="")
+
+
+Parts = Callable[[Shared], dict[str, Any]]
+
+
+def part(name: str, method: str) -> Parts:
+    return lambda shared: {name: Failing(getattr(shared, name), method)}
+
+
+def targets(method: str) -> Parts:
+    return lambda shared: {"targets": {PREFIX: Failing(shared.targets[PREFIX], method)}}
+
+
+def target(method: str) -> Parts:
+    return lambda shared: {"targets": {PREFIX: FailingTargets(shared.targets[PREFIX], method)}}
+
+
+def settling(error: BaseException) -> Parts:
+    return lambda shared: {"admission": Waiting(shared.admission, "settle", error)}
+
+
+async def hang_up(
+    _request: Received, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    writer.close()
+
+
+async def begin(
+    _request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Half of an answer."""
+    writer.write(OK[:-1])
+    await reader.read()
+    writer.close()
+
+
+@dataclass(frozen=True)
+class Case:
+    """`statuses` of what the browser gets; an answer that has begun may also be lost as a whole."""
+
+    parts: Parts
+    statuses: list[int]
+    ask: str = ASK
+    responder: Any = field(default=None)
+
+
+CASES = {
+    "the decision": Case(part("admission", "decide"), [500]),
+    "what was waited for": Case(settling(Fault()), [500]),
+    "what was waited for is cancelled": Case(settling(asyncio.CancelledError()), [500]),
+    "the choice of an upstream": Case(targets("pick"), [500]),
+    "an upstream that answers": Case(target("succeeded"), [500]),
+    "an upstream that hangs up": Case(target("failed"), [500], responder=hang_up),
+    "an upstream that is over": Case(targets("release"), [200]),
+    "an upstream that hangs up and is over": Case(targets("release"), [500], responder=hang_up),
+    "the count of answers": Case(part("metrics", "answered"), [200]),
+    "a stream that begins": Case(part("bonds", "hold"), [200], responder=begin),
+    "the count of streams": Case(part("bonds", "count"), [500], ask=HANDSHAKE),
+    "the words of a refusal": Case(part("refusals", "problem"), [], ask=ASK_NOWHERE),
+    "the date of a refusal": Case(part("date", "__call__"), [], ask=ASK_NOWHERE),
+    "what is written": Case(part("outbox", "write"), []),
+    "an own endpoint's connection": Case(part("local", "take"), [500], ask=ASK_OWN),
+    "a new connection to it": Case(part("local", "connect"), [500], ask=ASK_OWN),
+    "the decision beside it": Case(part("local", "hand_over"), [500], ask=ASK_OWN),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    users: Users
+    upstream: RawUpstream
+    lines: str
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Place]:
+    async with (
+        raw_upstream() as upstream,
+        a_gateway_for_users(upstream.port, route="websocket = true") as users,
+    ):
+        yield Place(users, upstream, await users.log_in("alice"))
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_request_is_not_left_waiting(place: Place, name: str) -> None:
+    case = CASES[name]
+    origin = f"Host: {place.users.host}\r\nOrigin: http://{place.users.host}\r\n{place.lines}"
+    place.upstream.responder = case.responder
+    with capture_logs() as logs:
+        async with (
+            a_listener(place.users.gateway, **case.parts(shared_of(place.users.gateway))) as port,
+            wired(port) as wire,
+        ):
+            wire.send(f"{case.ask}{origin}\r\n".encode())
+            received = await wire.until_end()
+    seen = statuses(read_answers(received).messages)
+    assert seen in ([case.statuses] if case.statuses == [500] else [case.statuses, []])
+    told = [entry for entry in logs if entry["event"] == "unhandled"]
+    assert told
+    assert all(entry["exc_info"].__traceback__ for entry in told)
+    place.upstream.responder = None
+    async with wired(place.users.port) as wire:  # nothing else has suffered
+        wire.send(f"{ASK}{origin}\r\n".encode())
+        assert statuses(read_answers(await wire.until_end()).messages) == [200]
+        assert wire.end is End.CLOSED
