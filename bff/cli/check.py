@@ -1,101 +1,66 @@
-"""`bff check`: would this configuration work? First the configuration itself, then the OP and the
-store are asked the same things that a running gateway asks.
+"""`bff check`: would this configuration work? First the configuration itself, then the OP, the
+store and the APIs are asked the same things that a running gateway asks.
 """
 
 import asyncio
 import sys
-from typing import Protocol
+from collections.abc import AsyncIterator
 
 import click
 
 from bff import app
-from bff.cli import advice
+from bff.cli.checks.provider import on_provider
+from bff.cli.checks.reach import on_listeners, on_upstreams
+from bff.cli.checks.settings import on_settings
+from bff.cli.checks.store import on_store
+from bff.cli.checks.verdict import Verdict, good, has_failed, line
 from bff.cli.options import config_option
-from bff.cli.verdict import Mark, Verdict, has_failed, line
 from bff.clock import SystemClock
 from bff.config import Settings
-from bff.errors import BffError
 from bff.observability import logs
-from bff.oidc.metadata import ProviderMetadata
 
 CHECK_FAILED = 1
 
 
-class Provider(Protocol):
-    """What is asked of the OP."""
-
-    async def start(self) -> None: ...
-    async def close(self) -> None: ...
-    async def metadata(self) -> ProviderMetadata: ...
-    async def check(self) -> None: ...
-
-
-class Store(Protocol):
-    """What is asked of the session store."""
-
-    async def start(self) -> None: ...
-    async def close(self) -> None: ...
-    async def ping(self) -> None: ...
-
-
 @click.command()
 @config_option
-@click.option("--offline", is_flag=True, help="Ask neither the OP nor the store.")
+@click.option("--offline", is_flag=True, help="Ask neither the OP, the store nor the APIs.")
 def check(settings: Settings, *, offline: bool) -> None:
-    """Validate the configuration, then ask the OP and the session store.
+    """Validate the configuration, then ask the OP, the session store and the APIs.
 
-    Exit code 0: it would work. 1: the OP or the store does not answer as needed. 2: the
-    configuration is not valid.
+    Nothing is changed anywhere: the OP is asked without a user, the store keeps a session of
+    nobody's for a moment, an API is connected to and asked nothing.
+
+    Exit code 0: it would work. 1: something does not answer as needed. 2: the configuration is not
+    valid.
     """
-    logs.configure(level="error", log_format=settings.log.format)
-    _show(Verdict(Mark.GOOD, "configuration", _summary(settings)))
-    for verdict in advice.on_settings(settings):
-        _show(verdict)
+    logs.configure(level="critical", log_format=settings.log.format)
+    show(good("configuration", _summary(settings)))
+    for verdict in on_settings(settings):
+        show(verdict)
     if not offline and not asyncio.run(_ask(settings)):
         sys.exit(CHECK_FAILED)
 
 
 async def _ask(settings: Settings) -> bool:
-    """Ask both, tell what they say as it comes; False when one of them fails."""
-    clock = SystemClock()
-    of_op = await ask_provider(settings, app.relying_party(settings, clock))
-    _show(*of_op)
-    of_store = await ask_store(settings, app.session_store(settings, clock))
-    _show(*of_store)
-    return not has_failed((*of_op, *of_store))
+    """Ask them all, tell what they say as it comes; False when one of them fails."""
+    found: list[Verdict] = []
+    async for verdict in all_verdicts(settings):
+        show(verdict)
+        found.append(verdict)
+    return not has_failed(found)
 
 
-async def ask_provider(settings: Settings, provider: Provider) -> tuple[Verdict, ...]:
-    """Discovery and keys, judged as a login would judge them, and what the OP lacks."""
-    try:
-        await provider.start()
-        metadata = await provider.metadata()
-        await provider.check()
-    except BffError as error:
-        return (_refused("OP", error),)
-    finally:
-        await provider.close()
-    good = Verdict(Mark.GOOD, "OP", f"{settings.oidc.issuer}: metadata and keys are good")
-    return (good, *advice.on_provider(settings, metadata))
-
-
-async def ask_store(settings: Settings, store: Store) -> tuple[Verdict, ...]:
-    """One round trip."""
-    scheme = settings.session.store.get_secret_value().partition("://")[0]
-    try:
-        await store.start()
-        await store.ping()
-    except BffError as error:
-        return (_refused("store", error),)
-    finally:
-        await store.close()
-    return (Verdict(Mark.GOOD, "store", f"{scheme}:// answers"),)
-
-
-def _refused(item: str, error: BffError) -> Verdict:
-    # The detail is for operators; it may quote nothing that could move a terminal's cursor.
-    detail = "".join(letter if letter.isprintable() else "?" for letter in error.log_detail)
-    return Verdict(Mark.BAD, item, f"{error.title} ({detail})" if detail else error.title)
+async def all_verdicts(settings: Settings) -> AsyncIterator[Verdict]:
+    """What is found by asking, as it comes."""
+    for verdicts in (
+        on_provider(settings, app.relying_party(settings, SystemClock())),
+        on_store(settings),
+        on_upstreams(settings),
+        on_listeners(settings),
+    ):
+        async for verdict in verdicts:
+            yield verdict
 
 
 def _summary(settings: Settings) -> str:
@@ -103,6 +68,6 @@ def _summary(settings: Settings) -> str:
     return f"is valid: {settings.server.public_url}, {count} route{'s'[: count != 1]}"
 
 
-def _show(*verdicts: Verdict) -> None:
-    for verdict in verdicts:
-        click.echo(line(verdict, sys.stdout.encoding or "ascii"))
+def show(verdict: Verdict) -> None:
+    """Print it."""
+    click.echo(line(verdict, sys.stdout.encoding or "ascii"))

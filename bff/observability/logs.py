@@ -16,7 +16,7 @@ import structlog
 
 from bff.observability.foreign import Bridge, passed
 
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 REDACTED = "[redacted]"
 LONGEST = 1000  # characters of one value: an entry stays readable, whatever was sent
 

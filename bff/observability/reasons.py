@@ -55,11 +55,16 @@ def reason_of(error: BaseException, *, ca_setting: str = "") -> str:
     return f"it failed ({type(error).__name__})"
 
 
+def cause_of(error: BaseException) -> BaseException | None:
+    """What it was raised for, named as its cause or not."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
     """The innermost cause says most; that of a timeout is only how asyncio makes one."""
     chain = [error]
     while len(chain) < 8:
-        inner = getattr(chain[-1], "os_error", None) or chain[-1].__cause__
+        inner = getattr(chain[-1], "os_error", None) or cause_of(chain[-1])
         if not isinstance(inner, BaseException) or inner in chain:
             break
         chain.append(inner)

@@ -34,11 +34,13 @@ GZIP = 31  # zlib's name for "gzip framing, largest window"
 @dataclass(frozen=True, slots=True)
 class OpAnswer:
     """A complete answer below 500. `document` is None when the body is empty, and `NOT_JSON` when
-    it is something else than JSON. `jwt` is the body of an answer that says it is a JWT."""
+    it is something else than JSON. `jwt` is the body of an answer that says it is a JWT; `location`
+    where a redirect, which is not followed, leads."""
 
     status: int
     document: object | None = field(default=None, repr=False)
     jwt: str | None = field(default=None, repr=False)
+    location: str | None = field(default=None, repr=False)
 
 
 class OpHttp:
@@ -137,7 +139,9 @@ class OpHttp:
                 body = _decoded(name, response, raw, max_bytes)
                 if response.content_type == JWT:
                     return OpAnswer(response.status, NOT_JSON, body.decode("latin-1").strip())
-                return OpAnswer(response.status, _parsed(body))
+                return OpAnswer(
+                    response.status, _parsed(body), location=response.headers.get("Location")
+                )
         except TimeoutError:
             raise OpUnavailable(f"{name}: timeout") from None
         except (aiohttp.ClientError, OSError) as error:

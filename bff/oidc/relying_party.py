@@ -24,6 +24,7 @@ from bff.oidc.identity import Identity, Refreshed
 from bff.oidc.key_source import KeySource
 from bff.oidc.logout_token import LogoutNotice, LogoutTokenRules, LogoutTokenVerifier
 from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.probe import Probe
 from bff.oidc.revocation import Revocation
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.token_endpoint import TokenEndpoint
@@ -93,6 +94,10 @@ class RelyingParty:
         """Metadata and keys are there and allow a login. Raises: OpError."""
         require_supported(self._auth, await self._discovery.metadata())
         await self._keys.keys()
+
+    def probe(self) -> Probe:
+        """What can be found out of the OP without a user."""
+        return Probe(self._settings, self._http, self._token_endpoint)
 
     async def authorization_request(self, login: LoginRequest) -> AuthorizationRequest:
         """A fresh authorization request. Raises: OpError."""

@@ -136,6 +136,13 @@ class RedisClient:
             self._subscriber = self._connect(NO_RETRY)
         return self._subscriber
 
+    async def info(self) -> dict[str, object]:
+        """`INFO` of the server, of a cluster's any node. Raises `StoreUnavailable`."""
+        at_node = {"target_nodes": "random"} if self._url.kind == "cluster" else {}
+        async with self._bounded():
+            found = await self._redis.execute_command("INFO", **at_node)
+        return dict(found)
+
     def reason(self, error: BaseException) -> str:
         """One of `FAILURES` in words for an operator."""
         return redis_reason(error, self._url)

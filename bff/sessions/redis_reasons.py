@@ -7,6 +7,7 @@ is never used: it may repeat a key, an argument or the URL.
 import re
 from collections.abc import Mapping
 
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -22,7 +23,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from bff.observability.reasons import reason_of
+from bff.observability.reasons import cause_of, reason_of
 from bff.sessions.redis_url import RedisUrl
 
 CA_SETTING = "?ssl_ca_certs=FILE at the end of session.store"
@@ -32,6 +33,7 @@ _CLASSES: Mapping[type[Exception], str] = {
     BusyLoadingError: "it is still loading its data",
     OutOfMemoryError: "its memory is full (maxmemory): give it more",
     ClusterDownError: "the cluster does not serve all of its slots",
+    MasterNotFoundError: "Sentinel names no primary that is up: see the name in session.store",
     MaxConnectionsError: "all connections to it are taken",
     AuthenticationWrongNumberOfArgsError: "it knows no user names: it is older than Redis 6",
     AskError: "the cluster is moving slots",
@@ -43,16 +45,20 @@ _MESSAGES: Mapping[str, str] = {  # by what Redis's message holds, in lower case
     "misconf": "it refuses writes, for it can't save to its disk",
     "noreplicas": "it refuses writes, for it has too few replicas",
     "max number of clients": "it has as many clients as it takes",
-    "cluster support disabled": "it is no cluster: redis://, not redis+cluster://",
     "moved ": "it is a cluster: redis+cluster://, not redis://",
 }
+_UNKNOWN = "it refused a command for a reason that only its own log names"
 _COMMAND = re.compile(r"the '([a-z|]{1,40})' command")
 
 
 def redis_reason(error: BaseException, url: RedisUrl) -> str:
     """The words for an error of redis-py, or of what is below it."""
-    while error.__cause__ is not None and not isinstance(error, TimeoutError):
-        error = error.__cause__
+    if "cluster mode is not enabled" in str(error).lower():
+        return "it is no cluster: redis://, not redis+cluster://"
+    # The first cause says most: redis-py wraps a refused password in a ConnectionError. That of a
+    # timeout is only how asyncio makes one.
+    while not isinstance(error, TimeoutError) and (cause := cause_of(error)) is not None:
+        error = cause
     if isinstance(error, AuthenticationError) and type(error) not in _CLASSES:
         return _authentication(str(error), url)
     if isinstance(error, NoPermissionError):
@@ -65,6 +71,7 @@ def redis_reason(error: BaseException, url: RedisUrl) -> str:
         for part, words in _MESSAGES.items():
             if part in text:
                 return words
+        return _permission(text) if "user executing the script can't" in text else _UNKNOWN
     return _connection(error, url)
 
 

@@ -61,6 +61,11 @@ class RedisStore:
     async def ping(self) -> None:
         await self._client.call("PING")
 
+    async def facts(self) -> Mapping[str, object]:
+        """What the server says of itself (`INFO`). Raises `StoreUnavailable`, for a user without
+        the right as well."""
+        return await self._client.info()
+
     def watch(self, listener: StoreListener) -> None:
         self._listeners.append(listener)
 

@@ -1,0 +1,97 @@
+"""Whether the session store does what is asked of it, and how it is set up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+from bff.app import session_store
+from bff.cli.checks.verdict import Verdict, bad, good, printable, warning
+from bff.clock import SystemClock
+from bff.config.settings import Settings
+from bff.errors import StoreUnavailable
+from bff.sessions.beats import Beat
+from bff.sessions.redis_store import RedisStore
+from bff.sessions.store import SessionStore
+from bff.sessions.trial import TrialFailed, try_store
+
+WATCH_SECONDS = 5.0
+LEAST_VERSION = (6, 2)  # GETDEL
+NO_EVICTION = "noeviction"
+
+
+async def on_store(settings: Settings) -> AsyncIterator[Verdict]:
+    """Every kind of step once, the stream of changes, and what Redis says of itself."""
+    clock = SystemClock()
+    scheme = settings.session.store.get_secret_value().partition("://")[0]
+    store = session_store(settings, clock)
+    changes = _Changes()
+    store.watch(changes)
+    try:
+        await store.start()
+        await store.ping()
+        facts = await _facts(store)
+        for verdict in on_facts(facts):
+            yield verdict
+        await try_store(store, clock)
+        async with asyncio.timeout(WATCH_SECONDS):
+            await changes.followed.wait()
+        yield good("store", f"{scheme}:// answers")
+    except StoreUnavailable as error:
+        yield bad("store", f"{error.title} {printable(_sentence(error.log_detail))}")
+    except TrialFailed as error:
+        yield bad("store", str(error))
+    except TimeoutError:
+        yield bad("store", "its stream of changes (SUBSCRIBE) can't be followed: see the ACL")
+    finally:
+        await store.close()
+
+
+def on_facts(facts: Mapping[str, object]) -> Iterator[Verdict]:
+    """What `INFO` says; nothing is said of what it leaves out."""
+    version = str(facts.get("redis_version", ""))
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    if numbers and numbers < LEAST_VERSION:
+        yield bad("store", f"Redis {printable(version)} is too old: 6.2 or newer is needed")
+    policy = str(facts.get("maxmemory_policy", NO_EVICTION))
+    if policy != NO_EVICTION:
+        yield warning(
+            "store",
+            f"maxmemory-policy is {printable(policy)}: a full Redis throws sessions away, which "
+            "logs users out at random; set noeviction",
+        )
+    if str(facts.get("aof_enabled", "1")) == "0":
+        yield warning(
+            "store", "appendonly is off: a restart of Redis may log everybody out; set it to yes"
+        )
+
+
+async def _facts(store: SessionStore) -> Mapping[str, object]:
+    """Empty where there is nothing to ask, or the user has no right to."""
+    if not isinstance(store, RedisStore):
+        return {}
+    try:
+        return await store.facts()
+    except StoreUnavailable:
+        return {}
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+class _Changes:
+    """A listener that only wants to know whether it is told."""
+
+    def __init__(self) -> None:
+        self.followed = asyncio.Event()
+
+    def on_changed(self, key: str, *, version: int | None) -> None: ...
+
+    def on_ended(self, key: str, reason: str) -> None: ...
+
+    def on_watch(self, *, watching: bool) -> None:
+        if watching:
+            self.followed.set()
+
+    def on_proven(self, at: float) -> None: ...
+
+    def on_beat(self, beat: Beat) -> None: ...

@@ -1,0 +1,84 @@
+"""Questions to an OP that else only a login answers: does it know this client, its secret and its
+redirect URI? Asked without a user and without harm: a code that nobody was given is presented at
+the token endpoint (RFC 6749 section 4.1.3), and an authorization request forbids the OP to show
+anything (`prompt=none`, OIDC Core section 3.1.2.1). Neither changes anything there.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from bff.errors import CodeRejected, OpError
+from bff.oidc.authorization import SECRET_BYTES, AuthorizationRequest
+from bff.oidc.error_code import plain_code
+from bff.oidc.http import OpHttp
+from bff.oidc.metadata import discovery_url
+from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.token_endpoint import TokenEndpoint
+from bff.oidc.token_response import Grant
+
+
+@dataclass(frozen=True, slots=True)
+class SilentLogin:
+    """What became of an authorization request that may show nothing. `came_back`: to the redirect
+    URI, with the OAuth error `error`. Else the OP answered with `status`, or led to `elsewhere`,
+    a host and path without a query."""
+
+    status: int
+    came_back: bool = False
+    error: str = ""
+    elsewhere: str = ""
+
+
+class Probe:
+    """Made by `RelyingParty.probe`, which owns the connections."""
+
+    def __init__(
+        self, settings: RelyingPartySettings, http: OpHttp, token_endpoint: TokenEndpoint
+    ) -> None:
+        self._settings = settings
+        self._http = http
+        self._token_endpoint = token_endpoint
+
+    async def document(self) -> Mapping[str, object]:
+        """The OP's metadata as it is written there, unjudged; empty when it is no JSON object.
+
+        Raises:
+            OpError: it can't be had.
+        """
+        answer = await self._http.get("discovery", discovery_url(self._settings.issuer))
+        return answer.document if isinstance(answer.document, dict) else {}
+
+    async def client(self) -> OpError | None:
+        """None: the OP accepts the client, for it judged the code and not who sent it. Else what
+        it said; `ClientRejected` is a no, any other error says nothing about the client."""
+        form = {
+            "code": secrets.token_urlsafe(SECRET_BYTES),
+            "redirect_uri": self._settings.redirect_uri,
+            "code_verifier": secrets.token_urlsafe(SECRET_BYTES),
+        }
+        try:
+            await self._token_endpoint.request(Grant.CODE, form, scope=self._settings.scope)
+        except CodeRejected:
+            return None
+        except OpError as error:
+            return error
+        return OpError("token: a code that was never given has been redeemed")
+
+    async def silent_login(self, request: AuthorizationRequest) -> SilentLogin:
+        """Send a request with `prompt=none` and see where the OP leads.
+
+        Raises:
+            OpError: no answer, or 5xx.
+        """
+        answer = await self._http.get("authorization", request.url)
+        location = answer.location or ""
+        back = self._settings.redirect_uri
+        if location == back or location.startswith((f"{back}?", f"{back}#")):
+            parts = urlsplit(location)
+            fields = dict(parse_qsl(parts.query) + parse_qsl(parts.fragment))
+            error = plain_code(fields.get("error"))
+            return SilentLogin(answer.status, came_back=True, error=error)
+        parts = urlsplit(location)
+        return SilentLogin(answer.status, elsewhere=f"{parts.netloc}{parts.path}")
