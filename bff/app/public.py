@@ -181,5 +181,7 @@ def _session_endpoints(core: Core) -> dict[str, Endpoint]:
             allow_without_iss=settings.oidc.allow_frontchannel_logout_without_iss,
         )
     if settings.spa.root is not None:
-        endpoints["spa"] = Spa(Path(settings.spa.root), settings.spa.content_security_policy)
+        endpoints["spa"] = Spa(
+            Path(settings.spa.root), settings.spa.content_security_policy, settings.spa.immutable
+        )
     return endpoints

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from bff.config.files import SiteRoot
 from bff.config.section import Section
-from bff.config.texts import FieldValue
+from bff.config.texts import FieldValue, PathPattern
 from bff.config.urls import DevServerUrl
 
 
@@ -25,4 +25,11 @@ class SpaSettings(Section):
         default=None,
         description="Content-Security-Policy of the app's pages instead of the strict default.",
         examples=["default-src 'self'; img-src 'self' https://cdn.example.com"],
+    )
+    immutable: tuple[PathPattern, ...] | None = Field(
+        default=None,
+        description="Paths of files that never change, as patterns with `*`: browsers keep them "
+        "for a year and do not ask again. Unset, files whose names end in a hash, as Vite, "
+        "webpack, Create React App and Angular write them. Pages are never meant; `[]` is none.",
+        examples=[["/assets/*"]],
     )

@@ -58,6 +58,13 @@ def require_namespace(value: str) -> str:
     return value
 
 
+def require_path_pattern(value: str) -> str:
+    """A path, in which `*` stands for anything."""
+    if not value.startswith("/") or not value.isprintable() or set(value) & set("?[]"):
+        raise ValueError('must be a path such as "/assets/*"')
+    return value
+
+
 def require_some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """At least one value."""
     if not values:
@@ -82,6 +89,7 @@ NonEmpty = Annotated[str, AfterValidator(require_text)]
 Token = Annotated[str, AfterValidator(require_token)]
 FieldValue = Annotated[str, AfterValidator(require_field_value)]
 Scope = Annotated[str, AfterValidator(require_scope)]
+PathPattern = Annotated[str, AfterValidator(require_path_pattern)]
 Namespace = Annotated[str, AfterValidator(require_namespace)]
 CookieName = Annotated[str, AfterValidator(require_cookie_name)]
 GivenSecret = Annotated[SecretStr, AfterValidator(_require_given_secret), _SECRET_SCHEMA]

@@ -12,16 +12,21 @@ import pytest
 
 from tests.caddy_client import connected, send
 from tests.caddy_server import CADDY, ROOT, CaddyServer, running_caddy
+from tests.file_names import HASHED, PLAIN
 from tests.recording_server import WAIT_SECONDS, Recorded, Recorder, running_recorder
 from tests.stack import free_port
 
 INDEX = "<!doctype html><title>spa</title>"
 FILES = {
+    **dict.fromkeys((*HASHED, *PLAIN), "export {}"),
     "index.html": INDEX,
     "app.js": "export {}",
     "session-dashboard.js": "export {}",
     "assets/app-0123abcd.js": "export {}",
     "folder/notes.txt": "a file of a folder without index.html",
+    "packed.js": "export {}",
+    "packed.js.br": "as if brotli",
+    "packed.js.gz": "as if gzip'd",
     ".env": "SECRET=1",
     ".git/config": "[core]",
 }
@@ -38,7 +43,7 @@ def spa(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("spa")
     for name, text in FILES.items():
         path = root / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return root
 
@@ -269,6 +274,36 @@ def test_every_class_of_answer_has_its_headers(
     assert answer.status == status
     assert {name: answer.headers.get(name) for name in expected} == expected
     assert all(len(answer.headers.get_all(name, [])) <= 1 for name in DOCUMENT)
+
+
+KEPT = "public, max-age=31536000, immutable"
+NOT_BY_CADDY = {"main-5UYT7BK3.js", "chunk-5TVWPQ7K.js"}  # the gateway's rule knows them
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        *((name, name not in NOT_BY_CADDY) for name in HASHED),
+        *((name, False) for name in PLAIN if "." in name),
+    ],
+)
+def test_only_files_that_never_change_are_kept(caddy: CaddyServer, target: str, kept: bool) -> None:
+    """No name is kept that the gateway would not keep."""
+    answer = send(caddy, f"/{target}")
+    assert answer.status == 200
+    assert answer.headers["Cache-Control"] == (KEPT if kept else "no-cache")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "body"), [("gzip, br", b"as if brotli"), ("gzip", b"as if gzip'd")]
+)
+def test_files_that_are_compressed_already_are_sent_so(
+    caddy: CaddyServer, accepted: str, body: bytes
+) -> None:
+    answer = send(caddy, "/packed.js", ("Accept-Encoding", accepted))
+    assert (answer.status, answer.body) == (200, body)
+    assert answer.headers["Vary"] == "Accept-Encoding"
+    assert send(caddy, "/packed.js").body == b"export {}"
 
 
 @pytest.mark.rule("HD-04")

@@ -1,13 +1,16 @@
 """The application's files as the gateway serves them: fallback, headers, and nothing outside."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import aiohttp
 import pytest
 
 from tests.browser import Browser
+from tests.browser_pages import Page
 from tests.flows.logins import log_in
 from tests.raw_upstream import raw_upstream
 from tests.stack import running_stack
@@ -194,3 +197,167 @@ async def test_a_development_server_gets_what_is_not_ours() -> None:
             assert not server.received[0].values(b"authorization")
             assert (await browser.fetch("GET", "/api/x")).status == 401
             assert (await browser.fetch("POST", "/src/x", csrf=False)).status == 405
+
+
+# --- compressed siblings, and how long a file is kept
+
+PLAIN = b"export const a = 1;" * 20
+PACKED = {"br": b"as if brotli", "gzip": b"as if gzip'd"}
+
+
+@asynccontextmanager
+async def a_built_app(root: Path, spa: str = "") -> AsyncIterator[Browser]:
+    """A gateway that serves what a build tool has written, with siblings it has compressed."""
+    assets = root / "dist" / "assets"
+    assets.mkdir(parents=True)
+    (root / "dist" / "index.html").write_text("<!doctype html><title>app</title>")
+    (root / "dist" / "sw.js").write_bytes(PLAIN)
+    (assets / "index-DVoHNO1Y.js").write_bytes(PLAIN)
+    (assets / "index-DVoHNO1Y.js.br").write_bytes(PACKED["br"])
+    (assets / "index-DVoHNO1Y.js.gz").write_bytes(PACKED["gzip"])
+    (assets / "plain.js").write_bytes(PLAIN)
+    (root / "outside.br").write_text("outside")
+    (assets / "plain.js.br").symlink_to(root / "outside.br")
+    settings = f'root = "{root / "dist"}"\n{spa}'
+    async with running_stack(spa=settings) as stack, Browser() as browser:
+        await browser.navigate(stack.public_url)
+        yield browser
+
+
+FILE = "/assets/index-DVoHNO1Y.js"
+
+
+async def asked(browser: Browser, method: str, path: str, fields: dict[str, str]) -> Page:
+    """With these fields and no others, and with the body as it was sent."""
+    url = f"{browser.origin}{path}"
+    async with (
+        aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=["Accept-Encoding"]) as http,
+        http.request(method, url, headers=fields) as answer,
+    ):
+        return Page(url, answer.status, answer.headers, await answer.read(), fields)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("accepted", "coding"), [("gzip, br", "br"), ("gzip;q=1, br;q=0.5", "gzip"), ("br;q=0", "")]
+)
+async def test_a_browser_gets_the_sibling_it_takes(
+    tmp_path: Path, method: str, accepted: str, coding: str
+) -> None:
+    """Under the type of the file itself; a cache is told that there are others."""
+    async with a_built_app(tmp_path) as browser:
+        page = await asked(browser, method, FILE, {"Accept-Encoding": accepted})
+    body = PACKED.get(coding, PLAIN)
+    assert page.status == 200
+    assert page.body == (b"" if method == "HEAD" else body)
+    assert page.headers["Content-Length"] == str(len(body))
+    assert page.headers.get("Content-Encoding", "") == coding
+    assert page.headers["Vary"] == "Accept-Encoding"
+    assert page.headers["Content-Type"] == "text/javascript; charset=utf-8"
+
+
+async def test_each_coding_has_its_own_tag(tmp_path: Path) -> None:
+    """RFC 9110 section 8.8.3: one would let a cache mix the two. A 304 says which it speaks of."""
+    async with a_built_app(tmp_path) as browser:
+        tags = {}
+        for coding in ("br", "gzip", "identity"):
+            page = await asked(browser, "GET", FILE, {"Accept-Encoding": coding})
+            tags[coding] = page.headers["ETag"]
+            fields = {"Accept-Encoding": coding, "If-None-Match": f'"x", W/{tags[coding]}'}
+            again = await asked(browser, "GET", FILE, fields)
+            assert (again.status, again.body) == (304, b"")
+            assert again.headers["ETag"] == tags[coding]
+            assert again.headers["Vary"] == "Accept-Encoding"
+            assert again.headers["Cache-Control"] == page.headers["Cache-Control"]
+        assert len(set(tags.values())) == 3
+        fields = {"Accept-Encoding": "gzip", "If-None-Match": tags["br"]}
+        assert (await asked(browser, "GET", FILE, fields)).status == 200
+
+
+async def test_a_new_build_of_the_same_size_and_date_is_another_file(tmp_path: Path) -> None:
+    """In images of containers all files have one date."""
+    async with a_built_app(tmp_path) as browser:
+        file = tmp_path / "dist" / "sw.js"
+        os.utime(file, (1, 1))
+        before = (await asked(browser, "GET", "/sw.js", {})).headers["ETag"]
+        file.write_bytes(PLAIN.replace(b"1", b"2"))
+        os.utime(file, (1, 1))
+        page = await asked(browser, "GET", "/sw.js", {"If-None-Match": before})
+        assert (page.status, page.body) == (200, PLAIN.replace(b"1", b"2"))
+        file.write_bytes(PLAIN)
+        assert (await asked(browser, "GET", "/sw.js", {})).headers["ETag"] == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "body"),
+    [
+        ({"Range": "bytes=0-5"}, 206, PLAIN[:6]),
+        ({"Range": "bytes=-4"}, 206, PLAIN[-4:]),
+        ({"Range": "bytes=0-5", "If-Range": "TAG"}, 206, PLAIN[:6]),
+        ({"Range": "bytes=0-5", "If-Range": '"another"'}, 200, PLAIN),
+        ({"Range": "bytes=0-5", "If-Range": "W/TAG"}, 200, PLAIN),
+        ({"Range": "bytes=0-5", "If-Range": "DATE"}, 206, PLAIN[:6]),
+        ({"Range": "bytes=0-5", "If-Range": "Sat, 01 Jan 2000 00:00:00 GMT"}, 200, PLAIN),
+        ({"Range": "bytes=99999-"}, 416, b""),
+        ({"If-Match": '"another"'}, 412, b""),
+        ({"If-Match": "TAG"}, 200, PLAIN),
+        ({"If-Match": "W/TAG"}, 412, b""),
+        ({"If-None-Match": "*"}, 304, b""),
+        ({"If-Modified-Since": "DATE"}, 304, b""),
+        ({"If-Modified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}, 200, PLAIN),
+        ({"If-Modified-Since": "DATE", "If-None-Match": '"another"'}, 200, PLAIN),
+        ({"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}, 412, b""),
+        ({"If-Modified-Since": "yesterday"}, 200, PLAIN),
+    ],
+)
+async def test_parts_and_preconditions(
+    tmp_path: Path, fields: dict[str, str], status: int, body: bytes
+) -> None:
+    """RFC 9110 sections 13 and 14. A part is one of the file itself, whatever codings are taken."""
+    async with a_built_app(tmp_path) as browser:
+        whole = await asked(browser, "GET", FILE, {})
+        places = {"TAG": whole.headers["ETag"], "DATE": whole.headers["Last-Modified"]}
+        for name, value in fields.items():
+            for place, here in places.items():
+                fields = {**fields, name: (value := value.replace(place, here))}
+        page = await asked(browser, "GET", FILE, fields)
+        assert (page.status, page.body) == (status, body)
+        if status == 206:
+            part = await asked(browser, "GET", FILE, {"Accept-Encoding": "br", **fields})
+            assert part.body == body
+            assert part.headers["Content-Range"].endswith(f"/{len(PLAIN)}")
+            assert "Content-Encoding" not in part.headers
+
+
+async def test_a_sibling_outside_the_root_is_none(tmp_path: Path) -> None:
+    async with a_built_app(tmp_path) as browser:
+        page = await asked(browser, "GET", "/assets/plain.js", {"Accept-Encoding": "br"})
+        assert page.body == PLAIN
+        assert "Vary" not in page.headers
+
+
+KEPT = "public, max-age=31536000, immutable"
+
+
+@pytest.mark.parametrize(
+    ("setting", "path", "kept"),
+    [
+        ("", FILE, True),
+        ("", "/assets/plain.js", False),
+        ("", "/sw.js", False),
+        ("", "/", False),
+        ("", "/assets/index-DVoHNO1Y", False),
+        ("immutable = []", FILE, False),
+        ('immutable = ["/assets/*"]', "/assets/plain.js", True),
+        ('immutable = ["/assets/*", "/"]', "/", False),
+        ('immutable = ["/assets/*"]', "/sw.js", False),
+    ],
+)
+async def test_only_files_that_never_change_are_kept(
+    tmp_path: Path, setting: str, path: str, kept: bool
+) -> None:
+    """RFC 8246. The page that names them is asked for each time."""
+    async with a_built_app(tmp_path, setting) as browser:
+        page = await asked(browser, "GET", path, {})
+        assert page.status == 200
+        assert page.headers["Cache-Control"] == (KEPT if kept else "no-cache")
