@@ -171,6 +171,7 @@ def _route(route: RouteSettings) -> Route:
         websocket=route.websocket,
         forward_cookies=frozenset(name.encode() for name in route.forward_cookies),
         allow_in_path=frozenset(route.allow_in_path),
+        map_location=route.map_location,
         ca_file=str(route.ca_file) if route.ca_file else None,
     )
 

@@ -139,6 +139,12 @@ class RouteSettings(Section):
         "refused all the same.",
         examples=[["%2F"]],
     )
+    map_location: StrictBool = Field(
+        default=True,
+        description="Whether an API that redirects to its own address, or says in Content-Location "
+        "where something is, has it turned into the browser's terms, with the prefix put back; and "
+        "whether `X-Forwarded-Prefix` tells it of a prefix that is cut off.",
+    )
     ca_file: CaFile | None = Field(
         default=None,
         description="PEM file of the certificate authorities to trust for https upstreams "

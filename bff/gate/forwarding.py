@@ -93,6 +93,8 @@ class Forwarding:
         head.append(_forwarded_for(identity.hops))
         head.append(self._proto)
         head.append(self._host)
+        if route.told_prefix is not None:
+            head.append(route.told_prefix)
         head.append((b"X-Request-ID", identity.request_id.encode()))
         via = fields.values(b"via")
         head.append((b"Via", b", ".join((*via, self._via)) if via else self._via))

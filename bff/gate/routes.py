@@ -5,7 +5,7 @@ Prefixes match on segment boundaries, the longest first: `/api` matches `/api` a
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -64,6 +64,8 @@ class Route:
     whole exchange may take, `max_concurrent` how many there may be at a time; 0 is no limit.
     `scope` is asked for with a client token; `anonymous` lets callers without a session use one.
     `allow_in_path` are the spellings with a second reading that are forwarded as they were sent.
+    `map_location`: an upstream is told of the prefix that was cut off, and where it says that
+    something is is turned into our terms.
     """
 
     prefix: str
@@ -83,7 +85,15 @@ class Route:
     websocket: bool = False
     forward_cookies: frozenset[bytes] = frozenset()
     allow_in_path: frozenset[Spelling] = frozenset()
+    map_location: bool = True
     ca_file: str | None = None
+    told_prefix: tuple[bytes, bytes] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        """The field by which an upstream learns what was cut off, made once."""
+        if self.map_location and self.strip_prefix and self.prefix:
+            told = (b"X-Forwarded-Prefix", self.prefix.encode())
+            object.__setattr__(self, "told_prefix", told)  # the class is frozen
 
     def rest_of(self, path: bytes) -> bytes:
         """The part of a matched path that is appended to the upstream's base path."""

@@ -11,6 +11,7 @@ from itertools import compress
 from operator import itemgetter
 
 from bff.gate.head import HOP_BY_HOP, PLAIN_CONNECTIONS, Field, connection_options
+from bff.proxy.locations import Locations
 
 # Ours, about the software behind us, or for the whole origin, which is not one API's: an answer
 # with Clear-Site-Data would log the user out, one with Report-To tell of requests to other APIs.
@@ -29,7 +30,8 @@ _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _STATED = (b"public", b"private", b"s-maxage", b"no-store")
 
 
-_SPECIAL = frozenset(
+_LOCATIONS = frozenset({b"location", b"content-location"})
+_SPECIAL = _LOCATIONS | frozenset(
     {
         b"connection",
         b"set-cookie",
@@ -56,9 +58,14 @@ class _Plan:
 
 
 def response_fields(
-    upstream: Sequence[Field], *, used_session: bool, forward_cookies: Collection[bytes]
+    upstream: Sequence[Field],
+    *,
+    used_session: bool,
+    forward_cookies: Collection[bytes],
+    locations: Locations | None = None,
 ) -> list[Field]:
-    """The fields to send on, in order, with the cache rule applied.
+    """The fields to send on, in order, with the cache rule applied. `locations` says where an
+    address of the upstream's is ours.
 
     CORS fields are dropped: no other origin may read what a session opened. A Basic or Negotiate
     challenge is dropped, because a browser would answer it with a prompt of its own.
@@ -71,6 +78,8 @@ def response_fields(
         special.setdefault(name, []).append(item[1])
         if not _may_pass(name, item[1], forward_cookies):
             kept.remove(item)
+        elif locations is not None and name in _LOCATIONS:
+            kept[kept.index(item)] = (item[0], locations.mapped(item[1]))
     connection = special.get(b"connection")
     if connection is not None and connection not in PLAIN_CONNECTIONS:
         named = _named(connection)

@@ -7,17 +7,22 @@ from collections.abc import Collection, Mapping, Sequence
 from bff.errors import UpstreamBusy
 from bff.gate.routes import Route, Upstream
 from bff.proxy.balance import Balancer, Member
+from bff.proxy.locations import Locations
 from bff.proxy.outbox import Outbox
 from bff.proxy.pool import UpstreamPool
 
 
 class UpstreamTarget(Member):
-    """One upstream: its Host, the path in front of every request, and the way to it."""
+    """One upstream: its Host, the path in front of every request, and the way to it. `locations`
+    turn its addresses into ours."""
 
-    __slots__ = ("base_path", "host", "pool")
+    __slots__ = ("base_path", "host", "locations", "pool")
 
-    def __init__(self, upstream: Upstream, pool: UpstreamPool) -> None:
+    def __init__(
+        self, upstream: Upstream, pool: UpstreamPool, locations: Locations | None = None
+    ) -> None:
         super().__init__()
+        self.locations = locations
         self.host = upstream.authority.encode()
         self.base_path = upstream.base_path.encode()
         self.pool = pool
@@ -34,7 +39,11 @@ class RouteTargets:
 
     def __init__(self, route: Route, tls: ssl.SSLContext, outbox: Outbox) -> None:
         self._targets = [
-            UpstreamTarget(upstream, UpstreamPool(upstream, route, tls, outbox))
+            UpstreamTarget(
+                upstream,
+                UpstreamPool(upstream, route, tls, outbox),
+                Locations.of(route, upstream),
+            )
             for upstream in route.upstreams
         ]
         self._most = route.max_concurrent

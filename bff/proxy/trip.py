@@ -116,6 +116,7 @@ class UpstreamTrip:
             answer.fields,
             used_session=self.session is not None,
             forward_cookies=self._decision.route.forward_cookies,
+            locations=self._require_target().locations,
         )
         fields += self._own_fields
         fields.append((b"X-Request-ID", self.request_id.encode()))

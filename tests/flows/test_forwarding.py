@@ -81,7 +81,8 @@ async def test_the_upstream_sees_the_gateways_word_and_not_the_browsers() -> Non
         names = {line.partition(b":")[0].lower() for line in request.lines[1:]}
         assert names <= {
             b"authorization", b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-csrf",
-            b"x-forwarded-host", b"accept", b"traceparent", b"x-request-id", b"via",
+            b"x-forwarded-host", b"x-forwarded-prefix", b"accept", b"traceparent", b"x-request-id",
+            b"via",
         }  # fmt: skip
 
 

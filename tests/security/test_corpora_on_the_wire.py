@@ -18,6 +18,7 @@ USUAL = [
     b"x-forwarded-for",
     b"x-forwarded-proto",
     b"x-forwarded-host",
+    b"x-forwarded-prefix",
     b"x-request-id",
     b"via",
 ]

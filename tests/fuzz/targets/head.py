@@ -239,6 +239,10 @@ def _judge_fields(head: RequestHead, decision: Forward) -> None:
         b"X-Request-ID",
         b"Via",
     }
+    if decision.route.strip_prefix:
+        wanted.add(b"X-Forwarded-Prefix")
+        prefix = decision.route.prefix.encode()
+        require(ours.get(b"X-Forwarded-Prefix") == prefix, "another prefix")
     if decision.route.token is TokenKind.USER:
         wanted.add(b"Authorization")
         require(ours.get(b"Authorization") == b"Bearer " + TOKEN.encode(), "another token")
