@@ -219,8 +219,8 @@ class LogoutTokenInvalid(DownstreamError):
     title = "The logout token is not valid."
     log_level = "warning"
 
-    def __init__(self, check: str) -> None:
-        super().__init__(check)
+    def __init__(self, check: str, log_detail: str = "") -> None:
+        super().__init__(f"{check}: {log_detail}" if log_detail else check)
         self.check = check
 
 
@@ -303,6 +303,7 @@ class IdTokenInvalid(LoginError):
     def __init__(self, check: str, log_detail: str = "", *, tokens: Tokens | None = None) -> None:
         super().__init__(f"{check}: {log_detail}" if log_detail else check)
         self.check = check
+        self.detail = log_detail
         self.tokens = tokens
 
 

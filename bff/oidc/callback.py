@@ -18,8 +18,8 @@ from bff.errors import (
     OpUnavailable,
     StepUpNotMet,
 )
-from bff.oidc.error_code import UNREADABLE, plain_code
 from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.op_text import UNREADABLE, differs, plain_code
 
 MAX_RESPONSE_CHARS = 8 * 1024
 MAX_PARAMETERS = 32
@@ -86,7 +86,7 @@ def require_issuer(iss: str | None, metadata: ProviderMetadata) -> None:
     if iss is None and metadata.sends_response_issuer:
         raise IssuerMismatch("no iss in the response")
     if iss is not None and iss != metadata.issuer:
-        raise IssuerMismatch("another iss in the response")
+        raise IssuerMismatch(f"iss of the response: {differs(iss, metadata.issuer)}")
 
 
 def require_code(response: AuthorizationResponse) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import quote_plus
 
 from bff.errors import OpMetadataRefused
 from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.op_text import quoted
 
 CLIENT_SECRET_BASIC = "client_secret_basic"  # noqa: S105 - the name of a method
 CLIENT_SECRET_POST = "client_secret_post"  # noqa: S105 - the name of a method
@@ -48,5 +49,6 @@ def require_supported(auth: ClientAuth, metadata: ProviderMetadata) -> None:
     methods = metadata.token_auth_methods
     if methods is not None and auth.method not in methods:
         raise OpMetadataRefused(
-            f"token_endpoint_auth_methods_supported lacks the configured {auth.method}"
+            f"token_endpoint_auth_methods_supported lacks the configured {auth.method}: "
+            f"{quoted(methods)}"
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from bff.errors import IdTokenInvalid, StepUpNotMet
 from bff.model import Session
 from bff.oidc.claims import audiences_of, is_identifier, time_of
+from bff.oidc.op_text import away, differs, lacks, quoted
 from bff.oidc.signed_jwt import VerifiedJwt
 
 MAX_LOGIN_AGE_SECONDS = 600
@@ -57,7 +58,8 @@ def verify_login_id_token(
     _require("at_hash", _is_bound_to(access_token, claims, jwt.alg))
     _require_current(claims, rules, now)
     oldest = now - MAX_LOGIN_AGE_SECONDS - rules.leeway_seconds
-    _require("iat", (time_of(claims, "iat") or 0) >= oldest)  # (10)
+    iat = time_of(claims, "iat") or 0
+    _require("iat", iat >= oldest, away(iat, now))  # (10)
     return _end_user(claims)
 
 
@@ -113,9 +115,9 @@ def require_step_up(
         raise StepUpNotMet("auth_time is missing, too old or in the future")  # (13)
 
 
-def _require(check: str, held: bool) -> None:
+def _require(check: str, held: bool, detail: str = "") -> None:
     if not held:
-        raise IdTokenInvalid(check)
+        raise IdTokenInvalid(check, detail)
 
 
 def _require_addressed_to_us(claims: Mapping[str, object], rules: IdTokenRules) -> None:
@@ -123,20 +125,27 @@ def _require_addressed_to_us(claims: Mapping[str, object], rules: IdTokenRules) 
     others = audiences - {rules.client_id}
     azp = claims.get("azp")
     _require("events", "events" not in claims)  # a logout or security event token
-    _require("iss", claims.get("iss") == rules.issuer)  # (2)
-    _require("aud", rules.client_id in audiences)  # (3)
-    _require("aud_untrusted", others <= rules.trusted_audiences)  # (3)
-    _require("azp", azp is not None or not others)  # (4)
-    _require("azp", azp is None or azp == rules.client_id)  # (5)
+    _require(
+        "iss", claims.get("iss") == rules.issuer, differs(claims.get("iss"), rules.issuer)
+    )  # (2)
+    _require("aud", rules.client_id in audiences, lacks(claims.get("aud"), rules.client_id))  # (3)
+    _require(
+        "aud_untrusted",
+        others <= rules.trusted_audiences,
+        f"{quoted(others - rules.trusted_audiences)} is not in oidc.trusted_audiences",
+    )  # (3)
+    _require("azp", azp is not None or not others, "is missing beside several audiences")  # (4)
+    _require("azp", azp is None or azp == rules.client_id, differs(azp, rules.client_id))  # (5)
     _require("sub", is_identifier(claims.get("sub")))  # section 2
 
 
 def _require_current(claims: Mapping[str, object], rules: IdTokenRules, now: float) -> None:
     exp, iat, nbf = (time_of(claims, name) for name in ("exp", "iat", "nbf"))
-    _require("exp", exp is not None and now < exp + rules.leeway_seconds)  # (9)
-    _require("iat", iat is not None and iat <= now + rules.leeway_seconds)  # section 2
+    latest = now + rules.leeway_seconds
+    _require("exp", exp is not None and now < exp + rules.leeway_seconds, away(exp, now))  # (9)
+    _require("iat", iat is not None and iat <= latest, away(iat, now))  # section 2
     if "nbf" in claims:
-        _require("nbf", nbf is not None and nbf <= now + rules.leeway_seconds)  # RFC 7519 4.1.5
+        _require("nbf", nbf is not None and nbf <= latest, away(nbf, now))  # RFC 7519 4.1.5
 
 
 def _end_user(claims: Mapping[str, object]) -> EndUser:

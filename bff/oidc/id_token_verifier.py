@@ -44,7 +44,7 @@ class IdTokenVerifier:
         try:
             verified = await self._keys.verify(jwt)
         except JwtRefused as refused:
-            raise IdTokenInvalid(refused.check) from None
+            raise IdTokenInvalid(refused.check, refused.detail) from None
         now = self._clock.now()
         user = verify_login_id_token(
             verified,
@@ -89,13 +89,15 @@ class IdTokenVerifier:
                 now=self._clock.now(),
             )
         except OpError as error:
-            log.warning("refreshed_id_token_left_out", reason=error.code)
+            log.warning("refreshed_id_token_left_out", reason=error.code, detail=error.log_detail)
         except JwtRefused as refused:
-            log.warning("refreshed_id_token_left_out", reason=refused.check)
+            log.warning("refreshed_id_token_left_out", reason=refused.check, detail=refused.detail)
         except IdTokenInvalid as invalid:
             if invalid.check not in CHECKS_OF_USE:
                 raise
-            log.warning("refreshed_id_token_left_out", reason=invalid.check)
+            log.warning(
+                "refreshed_id_token_left_out", reason=invalid.check, detail=invalid.log_detail
+            )
         return None
 
     def _parsed(self, id_token: str | None) -> UnverifiedJwt:
@@ -104,7 +106,7 @@ class IdTokenVerifier:
         try:
             return parse_jwt(id_token, algs=self._rules.algs, accept_typ=ID_TOKEN_TYP)
         except JwtRefused as refused:
-            raise IdTokenInvalid(refused.check) from None
+            raise IdTokenInvalid(refused.check, refused.detail) from None
 
     def _login_nonce(self, session: Session) -> str | None:
         """The nonce in the ID token the session holds, which was verified when it came."""

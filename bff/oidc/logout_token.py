@@ -18,6 +18,7 @@ from bff.errors import LogoutTokenInvalid
 from bff.oidc.claims import audiences_of, is_identifier, time_of
 from bff.oidc.id_token import IdTokenRules
 from bff.oidc.key_source import KeySource
+from bff.oidc.op_text import away, differs, lacks, quoted
 from bff.oidc.signed_jwt import JwtRefused, parse_jwt
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -69,10 +70,10 @@ class LogoutTokenVerifier:
         common = self._rules.common
         try:
             jwt = parse_jwt(logout_token, algs=common.algs, accept_typ=LOGOUT_TOKEN_TYP)
-            _require("iss", jwt.claims.get("iss") == common.issuer)
+            _require_issuer(jwt.claims, common)
             verified = await self._keys.verify(jwt)  # (2)
         except JwtRefused as refused:
-            raise LogoutTokenInvalid(refused.check) from None
+            raise LogoutTokenInvalid(refused.check, refused.detail) from None
         return verify_logout_claims(verified.claims, self._rules, self._clock.now())
 
 
@@ -86,9 +87,16 @@ def verify_logout_claims(
     """
     audiences = audiences_of(claims)
     others = audiences - {rules.common.client_id}
-    _require("iss", claims.get("iss") == rules.common.issuer)  # (4)
-    _require("aud", rules.common.client_id in audiences)  # (4)
-    _require("aud_untrusted", others <= rules.common.trusted_audiences)  # (4)
+    common = rules.common
+    _require_issuer(claims, common)  # (4)
+    _require(
+        "aud", common.client_id in audiences, lacks(claims.get("aud"), common.client_id)
+    )  # (4)
+    _require(
+        "aud_untrusted",
+        others <= common.trusted_audiences,
+        f"{quoted(others - common.trusted_audiences)} is not in oidc.trusted_audiences",
+    )  # (4)
     expires_at = _require_current(claims, rules, now)  # (4)
     sub, sid = (_identifier(claims, name) for name in ("sub", "sid"))
     _require("subject", sub is not None or sid is not None)  # (5)
@@ -107,12 +115,12 @@ def _require_current(claims: Mapping[str, object], rules: LogoutTokenRules, now:
     """When the token is too old to be accepted."""
     leeway = rules.common.leeway_seconds
     iat, exp, nbf = (time_of(claims, name) for name in ("iat", "exp", "nbf"))
-    _require("iat", iat is not None and iat <= now + leeway)
+    _require("iat", iat is not None and iat <= now + leeway, away(iat, now))
     _require("exp", exp is not None or (rules.allow_without_exp and "exp" not in claims))
     _require("nbf", "nbf" not in claims or (nbf is not None and nbf <= now + leeway))
     oldest_end = (iat or 0) + MAX_AGE_SECONDS + leeway
-    _require("iat_old", now < oldest_end)
-    _require("exp", exp is None or now < exp + leeway)
+    _require("iat_old", now < oldest_end, away(iat, now))
+    _require("exp", exp is None or now < exp + leeway, away(exp, now))
     return oldest_end if exp is None else min(oldest_end, exp + leeway)
 
 
@@ -125,6 +133,11 @@ def _identifier(claims: Mapping[str, object], name: str) -> str | None:
     return None
 
 
-def _require(check: str, held: bool) -> None:
+def _require_issuer(claims: Mapping[str, object], rules: IdTokenRules) -> None:
+    found = claims.get("iss")
+    _require("iss", found == rules.issuer, differs(found, rules.issuer))
+
+
+def _require(check: str, held: bool, detail: str = "") -> None:
     if not held:
-        raise LogoutTokenInvalid(check)
+        raise LogoutTokenInvalid(check, detail)

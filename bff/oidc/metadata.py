@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bff.errors import OpAnswerMalformed, OpMetadataRefused
 from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, plain_http_policy
+from bff.oidc.op_text import differs, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def process_metadata(
         raise OpAnswerMalformed(f"discovery: status {status} or not a JSON object")
     # Discovery section 4.3, RFC 8414 section 3.3: identical, compared as a string.
     if document.get("issuer") != issuer:
-        raise OpMetadataRefused("issuer is not the configured one")
+        raise OpMetadataRefused(f"issuer {differs(document.get('issuer'), issuer)} (oidc.issuer)")
     _require_listed(document, "response_types_supported", "code")
     # RFC 9700 section 2.1.1; an OP without the list may still do PKCE, one whose list lacks S256
     # does not.
@@ -71,7 +72,7 @@ def process_metadata(
 def _endpoint(document: Mapping[str, object], name: str, plain_http: PlainHttp) -> str:
     value = document.get(name)
     if not isinstance(value, str) or not is_endpoint_url(value, plain_http):
-        raise OpMetadataRefused(f"{name} is missing, not a URL, or not https")
+        raise OpMetadataRefused(f"{name} is missing, not a URL, or not https: {quoted(value)}")
     return value
 
 
@@ -99,4 +100,4 @@ def _advertised(document: Mapping[str, object], name: str) -> tuple[str, ...] | 
 def _require_listed(document: Mapping[str, object], name: str, needed: str) -> None:
     names = _names(document, name)
     if names is not None and needed not in names:
-        raise OpMetadataRefused(f"{name} lacks {needed}")
+        raise OpMetadataRefused(f"{name} lacks {needed}: {quoted(names)}")

@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from bff.errors import CodeRejected, OpError
 from bff.oidc.authorization import SECRET_BYTES, AuthorizationRequest
-from bff.oidc.error_code import plain_code
 from bff.oidc.http import OpHttp
 from bff.oidc.metadata import discovery_url
+from bff.oidc.op_text import plain_code
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.token_endpoint import TokenEndpoint
 from bff.oidc.token_response import Grant

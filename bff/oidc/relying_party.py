@@ -167,7 +167,7 @@ class RelyingParty:
         try:
             user = await self._id_tokens.refreshed(tokens, session)
         except IdTokenInvalid as invalid:
-            raise IdTokenInvalid(invalid.check, tokens=tokens) from None
+            raise IdTokenInvalid(invalid.check, invalid.detail, tokens=tokens) from None
         if user is None:
             return unchanged
         # OIDC Core section 12.2: auth_time stays that of the login, whatever the OP writes.

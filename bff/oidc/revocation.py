@@ -9,8 +9,8 @@ from bff.errors import OpError
 from bff.model import Tokens
 from bff.oidc.client_auth import ClientAuth
 from bff.oidc.discovery import Discovery
-from bff.oidc.error_code import error_code
 from bff.oidc.http import OpHttp
+from bff.oidc.op_text import error_code
 
 MAX_RETRIES = 2
 RETRY_PAUSE_SECONDS = 0.2

@@ -12,17 +12,20 @@ from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64decode
 
 from bff.oidc.jwks import KEY_OF_ALG, ProviderKeys
+from bff.oidc.op_text import quoted
 from bff.oidc.strict_json import JsonRefused, parse_json
 
 MAX_JWT_CHARS = 64 * 1024
 
 
 class JwtRefused(Exception):
-    """A check failed; `check` names it. Nothing of the token is in the text."""
+    """A check failed; `check` names it, `detail` says more for the log. Of the token nothing is in
+    the text but names of its header."""
 
-    def __init__(self, check: str) -> None:
+    def __init__(self, check: str, detail: str = "") -> None:
         super().__init__(check)
         self.check = check
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,11 @@ def parse_jwt(
         raise JwtRefused("crit")
     alg, kid = header.get("alg"), header.get("kid")
     if not isinstance(alg, str) or alg not in algs or alg not in KEY_OF_ALG:
-        raise JwtRefused("alg")
+        raise JwtRefused("alg", f"{quoted(alg)} is none of {quoted(sorted(algs))}")
     if not isinstance(kid, str | None):
         raise JwtRefused("kid")
     if _media_type(header.get("typ")) not in accept_typ:
-        raise JwtRefused("typ")
+        raise JwtRefused("typ", quoted(header.get("typ")))
     claims = _json_object(raw_payload, "payload")
     signing_input = f"{segments[0]}.{segments[1]}".encode("ascii")
     return UnverifiedJwt(alg, kid, claims, signing_input, signature)
@@ -94,16 +97,16 @@ def verify_signature(jwt: UnverifiedJwt, keys: ProviderKeys) -> VerifiedJwt:
     """
     candidates = keys.candidates(jwt.alg, jwt.kid)
     if not candidates:
-        raise JwtRefused("key_unknown")
+        raise JwtRefused("key_unknown", f"kid {quoted(jwt.kid)}, alg {jwt.alg}")
     if len(candidates) > 1:  # OIDC Core section 10.1: then a kid is required
-        raise JwtRefused("key_ambiguous")
+        raise JwtRefused("key_ambiguous", f"kid {quoted(jwt.kid)}, alg {jwt.alg}")
     algorithm = JWSRegistry.algorithms[jwt.alg]
     try:
         held = algorithm.verify(jwt.signing_input, jwt.signature, candidates[0].material)
     except (JoseError, ValueError):
         held = False
     if not held:
-        raise JwtRefused("signature")
+        raise JwtRefused("signature", f"kid {quoted(jwt.kid)}, alg {jwt.alg}")
     return VerifiedJwt(jwt.alg, jwt.claims)
 
 

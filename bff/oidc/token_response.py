@@ -26,8 +26,8 @@ from bff.errors import (
     RefreshRefused,
 )
 from bff.model import Tokens
-from bff.oidc.error_code import error_code
 from bff.oidc.lifetime import MAX_REFRESH_LIFETIME_SECONDS, access_lifetime, stated_lifetime
+from bff.oidc.op_text import error_code
 
 MAX_TOKEN_CHARS = 64 * 1024
 

@@ -15,6 +15,7 @@ from bff.oidc.discovery import Discovery
 from bff.oidc.http import OpHttp
 from bff.oidc.id_token import ID_TOKEN_TYP, IdTokenRules
 from bff.oidc.key_source import KeySource
+from bff.oidc.op_text import differs, lacks
 from bff.oidc.signed_jwt import JwtRefused, parse_jwt
 
 MAX_USERINFO_BYTES = 64 * 1024  # becomes part of every session
@@ -66,11 +67,12 @@ class UserInfo:
             jwt = parse_jwt(text, algs=self._rules.algs, accept_typ=ID_TOKEN_TYP)
             claims = (await self._keys.verify(jwt)).claims
         except JwtRefused as refused:
-            raise IdTokenInvalid(f"userinfo_{refused.check}") from None
-        if claims.get("iss", self._rules.issuer) != self._rules.issuer:
-            raise IdTokenInvalid("userinfo_iss")
-        if "aud" in claims and self._rules.client_id not in audiences_of(claims):
-            raise IdTokenInvalid("userinfo_aud")
+            raise IdTokenInvalid(f"userinfo_{refused.check}", refused.detail) from None
+        issuer, client_id = self._rules.issuer, self._rules.client_id
+        if claims.get("iss", issuer) != issuer:
+            raise IdTokenInvalid("userinfo_iss", differs(claims["iss"], issuer))
+        if "aud" in claims and client_id not in audiences_of(claims):
+            raise IdTokenInvalid("userinfo_aud", lacks(claims["aud"], client_id))
         return claims
 
 

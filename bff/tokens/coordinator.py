@@ -243,7 +243,10 @@ class RefreshCoordinator:
             self._note_answer(session.key)
             self._metrics.refreshed("identity_mismatch")
             log.error(
-                "refresh_identity_mismatch", check=error.check, session=public_id(session.key)
+                "refresh_identity_mismatch",
+                check=error.check,
+                detail=error.detail,
+                session=public_id(session.key),
             )
             await self._ender.end(session, "identity_mismatch", rotated=error.tokens)
             raise GrantRejected("the refreshed ID token is not valid") from error

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.polling import until
-from tests.scripted_op import Answer, ScriptedOp, signing_key
+from tests.scripted_op import CLIENT_ID, Answer, ScriptedOp, signing_key
 from tests.security import misbehaviours
 from tests.security.misbehaviours import Misbehaviour
 from tests.security.scripted_installation import (
@@ -22,6 +22,7 @@ from tests.security.scripted_installation import (
     location_of,
     scripted_installation,
 )
+from tests.written_log import written_log
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -171,6 +172,42 @@ async def test_userinfo_is_about_the_same_user_or_there_is_no_session(
 ) -> None:
     await as_new(shared_with_userinfo)
     await require_outcome(shared_with_userinfo, wrong)
+
+
+NAMED = {
+    "another issuer": (misbehaviours.id_token(iss=misbehaviours.OTHER), misbehaviours.OTHER),
+    "another audience": (misbehaviours.id_token(aud="api://other"), "api://other"),
+    "a further audience": (
+        misbehaviours.id_token(aud=[CLIENT_ID, "api://other"], azp=CLIENT_ID),
+        "api://other",
+    ),
+    "another algorithm": (
+        misbehaviours.made(lambda op: signing_key("ES384").sign(misbehaviours.claims(op))),
+        "ES384",
+    ),
+    "an unknown key": (
+        misbehaviours.made(lambda op: signing_key(kid="of-today").sign(misbehaviours.claims(op))),
+        "of-today",
+    ),
+    "another party": (misbehaviours.id_token(azp="api://other"), "api://other"),
+    "a clock that is late": (misbehaviours.later("exp", -600), "600 s ago"),
+}
+
+
+@pytest.mark.rule("OP-01")
+@pytest.mark.parametrize("name", NAMED)
+async def test_the_log_names_what_the_op_said_and_the_browser_is_not_told(name: str) -> None:
+    change, said = NAMED[name]
+    with written_log() as log:
+        async with scripted_installation(QUICK) as installation:
+            state = await installation.visitor.start()
+            change(installation.op)
+            reply = await installation.visitor.come_back(state)
+        (refused,) = log.of("refused")
+    assert refused["code"] == code_of(reply) == "id_token_invalid"
+    assert said in refused["detail"]
+    assert said.encode() not in reply.body
+    assert installation.op.sub not in log.text
 
 
 # --- the authorization response

@@ -130,11 +130,30 @@ def test_anything_but_a_document_is_malformed(status: int, document: object) -> 
         process_metadata(status, document, issuer=ISSUER)
 
 
-def test_what_the_op_wrote_is_in_no_error() -> None:
-    for changes in ({"issuer": "CANARY"}, {"token_endpoint": "CANARY"}):
-        with pytest.raises(OpError) as caught:
-            process_metadata(200, {**DOCUMENT, **changes}, issuer=ISSUER)
-        assert "CANARY" not in f"{caught.value} {caught.value.log_detail}"
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"issuer": f"{ISSUER}/"}, [f"'{ISSUER}/'", f"'{ISSUER}'", "oidc.issuer"]),
+        ({"issuer": None}, ["nothing", f"'{ISSUER}'"]),
+        ({"issuer": {"a": "CANARY"}}, ["no text", f"'{ISSUER}'"]),
+        ({"token_endpoint": "http://op.test/t"}, ["token_endpoint", "'http://op.test/t'"]),
+        ({"response_types_supported": ["id_token"]}, ["code", "['id_token']"]),
+        ({"issuer": "a\r\n\x1b[2J\u2028" + "x" * 9000}, [r"a\r\n\x1b[2J\u2028xxx", "..."]),
+    ],
+)
+def test_what_is_wrong_is_shown_beside_what_is_expected(
+    changes: dict[str, object], shown: list[str]
+) -> None:
+    """For the log: quoted, escaped and cut. An operator can mend nothing without both."""
+    with pytest.raises(OpError) as caught:
+        process_metadata(200, {**DOCUMENT, **changes}, issuer=ISSUER)
+    detail = caught.value.log_detail
+    for text in shown:
+        assert text in detail
+    assert len(detail) < 400
+    assert detail.isprintable()
+    assert "CANARY" not in detail
+    assert caught.value.title not in detail
 
 
 @pytest.mark.parametrize(
