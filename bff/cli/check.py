@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import click
 
 from bff import app
+from bff.cli.checks.login import LoginCheck, Patience
 from bff.cli.checks.provider import on_provider
 from bff.cli.checks.reach import on_listeners, on_upstreams
 from bff.cli.checks.settings import on_settings
@@ -25,11 +26,24 @@ CHECK_FAILED = 1
 @click.command()
 @config_option
 @click.option("--offline", is_flag=True, help="Ask neither the OP, the store nor the APIs.")
-def check(settings: Settings, *, offline: bool) -> None:
+@click.option(
+    "--login", is_flag=True, help="Instead, log in once in a browser and judge every step of it."
+)
+@click.option("--no-browser", is_flag=True, help="With --login: only print the link.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(1, 3600),
+    default=300,
+    show_default=True,
+    help="With --login: how many seconds the person has to log in.",
+)
+def check(
+    settings: Settings, *, offline: bool, login: bool, no_browser: bool, timeout: int
+) -> None:
     """Validate the configuration, then ask the OP, the session store and the APIs.
 
-    Nothing is changed anywhere: the OP is asked without a user, the store keeps a session of
-    nobody's for a moment, an API is connected to and asked nothing.
+    Without --login nothing is changed anywhere: the OP is asked without a user, the store keeps a
+    session of nobody's for a moment, an API is connected to and asked nothing.
 
     Exit code 0: it would work. 1: something does not answer as needed. 2: the configuration is not
     valid.
@@ -38,8 +52,35 @@ def check(settings: Settings, *, offline: bool) -> None:
     show(good("configuration", _summary(settings)))
     for verdict in on_settings(settings):
         show(verdict)
-    if not offline and not asyncio.run(_ask(settings)):
+    if offline:
+        return
+    work = _log_in(settings, timeout, opens=not no_browser) if login else _ask(settings)
+    if not asyncio.run(work):
         sys.exit(CHECK_FAILED)
+
+
+async def _log_in(settings: Settings, seconds: int, *, opens: bool) -> bool:
+    """One real login; False when a step of it fails."""
+    found: list[Verdict] = []
+
+    def tell(verdict: Verdict) -> None:
+        show(verdict)
+        found.append(verdict)
+
+    def invite(link: str) -> None:
+        click.echo(f"Open this in a browser and log in, within {seconds} s:\n  {link}")
+        if opens and sys.stdout.isatty():
+            click.launch(link)
+
+    clock = SystemClock()
+    # UserInfo is asked by itself, so that it has a verdict of its own.
+    oidc = settings.oidc.model_copy(update={"userinfo": False})
+    relying_party = app.relying_party(settings.model_copy(update={"oidc": oidc}), clock)
+    patience = Patience(login_seconds=seconds)
+    await LoginCheck(
+        settings, relying_party, clock, tell=tell, invite=invite, patience=patience
+    ).run()
+    return not has_failed(found)
 
 
 async def _ask(settings: Settings) -> bool:

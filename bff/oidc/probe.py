@@ -17,6 +17,7 @@ from bff.oidc.op_text import plain_code
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.token_endpoint import TokenEndpoint
 from bff.oidc.token_response import Grant
+from bff.oidc.userinfo import UserInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,16 @@ class Probe:
     """Made by `RelyingParty.probe`, which owns the connections."""
 
     def __init__(
-        self, settings: RelyingPartySettings, http: OpHttp, token_endpoint: TokenEndpoint
+        self,
+        settings: RelyingPartySettings,
+        http: OpHttp,
+        token_endpoint: TokenEndpoint,
+        userinfo: UserInfo,
     ) -> None:
         self._settings = settings
         self._http = http
         self._token_endpoint = token_endpoint
+        self._userinfo = userinfo
 
     async def document(self) -> Mapping[str, object]:
         """The OP's metadata as it is written there, unjudged; empty when it is no JSON object.
@@ -65,6 +71,10 @@ class Probe:
         except OpError as error:
             return error
         return OpError("token: a code that was never given has been redeemed")
+
+    async def userinfo(self, access_token: str, sub: str) -> Mapping[str, object]:
+        """As `UserInfo.claims`, by itself."""
+        return await self._userinfo.claims(access_token, sub)
 
     async def silent_login(self, request: AuthorizationRequest) -> SilentLogin:
         """Send a request with `prompt=none` and see where the OP leads.

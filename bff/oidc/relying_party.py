@@ -97,7 +97,7 @@ class RelyingParty:
 
     def probe(self) -> Probe:
         """What can be found out of the OP without a user."""
-        return Probe(self._settings, self._http, self._token_endpoint)
+        return Probe(self._settings, self._http, self._token_endpoint, self._userinfo)
 
     async def authorization_request(self, login: LoginRequest) -> AuthorizationRequest:
         """A fresh authorization request. Raises: OpError."""

@@ -76,7 +76,7 @@ async def on_listeners(settings: Settings) -> AsyncIterator[Verdict]:
         if error.errno == errno.EADDRINUSE and is_running:
             yield good("server", f"{key} {address} is in use, and the gateway is running")
         else:
-            yield bad("server", f"{key} {address} can't be listened on: {_why(error)}")
+            yield bad("server", f"{key} {address} can't be listened on: {why_not_listened(error)}")
 
 
 async def is_gateway_running(settings: Settings) -> bool:
@@ -117,7 +117,8 @@ def _require_place(path: Path) -> None:
             raise OSError(errno.EADDRINUSE, "")
 
 
-def _why(error: OSError) -> str:
+def why_not_listened(error: OSError) -> str:
+    """In words, with what to do."""
     if isinstance(error, socket.gaierror):
         return "the host name is not known (DNS)"
     known = {

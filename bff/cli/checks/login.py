@@ -1,0 +1,219 @@
+"""`bff check --login`: one real login, in a browser, from the link to the end of the logout.
+
+While it runs it listens where the gateway would and answers nothing but this login: the link, which
+holds a random value; the callback with this login's `state`, once; and the page after the logout.
+Nothing of the link helps anybody else: the OP's address is only given to the browser that has it.
+"""
+
+import asyncio
+import contextlib
+import errno
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from bff.app.listening import Listening
+from bff.cli.checks.login_steps import LoginSteps, before_a_login
+from bff.cli.checks.reach import is_gateway_running, why_not_listened
+from bff.cli.checks.verdict import Verdict, bad, good, warning
+from bff.clock import Clock
+from bff.config.settings import Settings
+from bff.errors import OpError
+from bff.model import LoginTransaction
+from bff.oidc.authorization import AuthorizationRequest, LoginRequest
+from bff.oidc.relying_party import RelyingParty
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+_NO_LOGOUT = warning(
+    "logout", "the OP has no end_session_endpoint: who logs out here stays logged in there"
+)
+_DONE = "Done. See the terminal for the verdicts."
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a person may take to log in, and a browser to come back from the logout."""
+
+    login_seconds: float = 300.0
+    logout_seconds: float = 60.0
+
+
+class LoginCheck:
+    """`tell` hears each verdict as it is found, `invite` the link once it can be opened."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        relying_party: RelyingParty,
+        clock: Clock,
+        *,
+        tell: Callable[[Verdict], None],
+        invite: Callable[[str], None],
+        patience: Patience,
+    ) -> None:
+        self._settings = settings
+        self._relying_party = relying_party
+        self._clock = clock
+        self._tell = tell
+        self._invite = invite
+        self._patience = patience
+        self._ticket = secrets.token_urlsafe(16)
+        self._logout_state = secrets.token_urlsafe(16)
+        self._request: AuthorizationRequest | None = None
+        self._was_opened = False
+        self._has_come_back = asyncio.Event()
+        self._is_judged = asyncio.Event()
+        self._is_logged_out = asyncio.Event()
+        self._logs_out = False
+
+    async def run(self) -> None:
+        """Tell every verdict there is. The relying party is started and closed."""
+        try:
+            await self._relying_party.start()
+            self._request = await self._relying_party.authorization_request(LoginRequest())
+            async with self._listening():
+                server = self._settings.server
+                self._invite(f"{server.public_url}{server.prefix}/login?check={self._ticket}")
+                await self._wait()
+        except OpError as error:
+            for verdict in before_a_login(error):
+                self._tell(verdict)
+        except OSError as error:
+            self._tell(await self._not_listening(error))
+        finally:
+            await self._relying_party.close()
+
+    @contextlib.asynccontextmanager
+    async def _listening(self) -> AsyncIterator[None]:
+        runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            listening = Listening(self._settings.server.listen)
+            await listening.site(runner).start()
+            yield
+        finally:
+            await runner.cleanup()
+
+    async def _not_listening(self, error: OSError) -> Verdict:
+        address = self._settings.server.listen
+        if error.errno == errno.EADDRINUSE and await is_gateway_running(self._settings):
+            return bad(
+                "server",
+                f"the gateway is running at {address}, and the login would come back to it: stop "
+                "it while you check",
+            )
+        return bad(
+            "server", f"server.listen {address} can't be listened on: {why_not_listened(error)}"
+        )
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience.login_seconds):
+                await self._has_come_back.wait()
+        except TimeoutError:
+            self._tell(self._nobody_came())
+            return
+        await self._is_judged.wait()
+        if not self._logs_out:
+            return
+        try:
+            async with asyncio.timeout(self._patience.logout_seconds):
+                await self._is_logged_out.wait()
+        except TimeoutError:
+            server, oidc = self._settings.server, self._settings.oidc
+            self._tell(
+                warning(
+                    "logout",
+                    f"the OP did not lead back to {server.public_url}{oidc.post_logout_path}: "
+                    "register exactly this as a post-logout redirect URI of the client there",
+                )
+            )
+
+    def _nobody_came(self) -> Verdict:
+        server = self._settings.server
+        if not self._was_opened:
+            return bad(
+                "login",
+                f"nobody opened the link in time. If somebody did: {server.public_url} does not "
+                f"lead to {server.listen}, look at the proxy in front",
+            )
+        return bad(
+            "redirect URI",
+            "the browser went to the OP and did not come back in time. If it shows an error there: "
+            f"is {server.public_url}{server.prefix}/callback registered, to the letter?",
+        )
+
+    # --- what the browser asks
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        prefix = self._settings.server.prefix
+        path, _, query = request.raw_path.partition("?")
+        fields = parse_qs(query)
+        login = self._request
+        if request.method == "GET" and login is not None:
+            if path == f"{prefix}/login" and fields.get("check") == [self._ticket]:
+                self._was_opened = True
+                return _redirect(login.url)
+            if path == f"{prefix}/callback" and fields.get("state") == [login.state]:
+                self._request = None  # it serves once
+                return await self._come_back(login, query)
+            is_back = path == self._settings.oidc.post_logout_path
+        else:
+            is_back = request.method == "GET" and path == self._settings.oidc.post_logout_path
+        if is_back and fields.get("state") == [self._logout_state] and self._logs_out:
+            if not self._is_logged_out.is_set():
+                self._tell(good("logout", "the OP ended its session and led back"))
+            self._is_logged_out.set()
+            return _page(_DONE)
+        return _page("This gateway's login is being checked.", status=503)
+
+    async def _come_back(self, login: AuthorizationRequest, query: str) -> web.StreamResponse:
+        self._has_come_back.set()
+        steps = LoginSteps(
+            self._settings,
+            self._relying_party,
+            self._clock,
+            LoginTransaction(
+                issuer=self._settings.oidc.issuer,
+                code_verifier=login.code_verifier,
+                nonce=login.nonce,
+                binder_hash="",
+                return_url="/",
+                created_at=self._clock.now(),
+            ),
+        )
+        try:
+            async for verdict in steps.run(query):
+                self._tell(verdict)
+            if steps.identity is None:
+                return _page("The login failed. See the terminal for the verdicts.")
+            url = await self._relying_party.end_session_url(
+                steps.identity.tokens.id_token, self._logout_state
+            )
+            if url is None:
+                self._tell(_NO_LOGOUT)
+                return _page(_DONE)
+            self._logs_out = True
+            return _redirect(url)
+        except Exception:
+            self._tell(bad("login", "bff itself has failed: please report it"))
+            raise
+        finally:
+            self._is_judged.set()
+
+
+def _redirect(url: str) -> web.Response:
+    return web.Response(status=303, headers={**_HEADERS, "Location": url})
+
+
+def _page(text: str, status: int = 200) -> web.Response:
+    return web.Response(status=status, text=text, headers=_HEADERS)

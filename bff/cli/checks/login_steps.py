@@ -1,0 +1,228 @@
+"""The steps of one real login, each with a verdict: the answer of the OP, the client's secret, the
+ID token, UserInfo, claims, the refresh, the revocation. No token, code or claim's value is in any.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+from bff.cli.checks.provider import OFFLINE, is_keycloak
+from bff.cli.checks.verdict import Verdict, bad, good, printable, refused, warning
+from bff.clock import Clock
+from bff.config.settings import Settings
+from bff.errors import (
+    BffError,
+    ClientRejected,
+    CodeRejected,
+    GrantRejected,
+    IdTokenInvalid,
+    LoginDenied,
+    OpError,
+)
+from bff.model import LoginTransaction, Session
+from bff.oidc.callback import process_callback, require_code
+from bff.oidc.identity import Identity
+from bff.oidc.relying_party import RelyingParty
+
+_ID_TOKEN: Mapping[str, str] = {
+    "missing": "the OP sent none: has oidc.scope openid, and is the client one of OpenID Connect?",
+    "alg": "it is signed with another algorithm than oidc.id_token_algs allows",
+    "iss": "it is from another issuer than oidc.issuer",
+    "aud": "it is not made for oidc.client_id",
+    "aud_untrusted": "it is made for others as well: name them in oidc.trusted_audiences",
+    "exp": "it is over already: compare the clocks of this machine and the OP (oidc.leeway)",
+    "iat": "its time is not now: compare the clocks of this machine and the OP (oidc.leeway)",
+    "nonce": "it is not the answer to this login",
+    "key_unknown": "the OP's jwks_uri lacks the key that it is signed with",
+    "signature": "its signature is wrong",
+}
+
+
+class LoginSteps:
+    """One login from the OP's answer on. `identity` is there once it has succeeded."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        relying_party: RelyingParty,
+        clock: Clock,
+        transaction: LoginTransaction,
+    ) -> None:
+        self._settings = settings
+        self._relying_party = relying_party
+        self._clock = clock
+        self._transaction = transaction
+        self.identity: Identity | None = None
+
+    async def run(self, query: str) -> AsyncIterator[Verdict]:
+        """`query` is that of the callback; its `state` has been compared."""
+        uri = f"{self._settings.server.public_url}{self._settings.server.prefix}/callback"
+        yield good("redirect URI", f"the OP came back to {uri}")
+        try:
+            response = process_callback(query)
+            await self._relying_party.require_response_issuer(response)
+            code = require_code(response)
+        except BffError as error:
+            advice = "Log in once more, or see what the OP lacks." * isinstance(error, LoginDenied)
+            yield refused("login", error, advice)
+            return
+        async for verdict in self._redeemed(code):
+            yield verdict
+        if self.identity is None:
+            return
+        async for verdict in self._with_identity(self.identity):
+            yield verdict
+
+    async def _redeemed(self, code: str) -> AsyncIterator[Verdict]:
+        accepted = good("client secret", "the OP accepted it, and the code")
+        oidc = self._settings.oidc
+        try:
+            self.identity = await self._relying_party.redeem(code, self._transaction)
+        except ClientRejected as error:
+            yield bad(
+                "client secret",
+                f"the OP does not accept it ({error.log_detail}): compare oidc.client_secret and "
+                f'oidc.client_auth = "{oidc.client_auth}" with what is registered there',
+            )
+        except CodeRejected as error:
+            yield refused(
+                "code", error, "Is another gateway in between, or does the OP ask for no PKCE?"
+            )
+        except IdTokenInvalid as error:
+            yield accepted
+            why = _ID_TOKEN.get(error.check, "see id_token_invalid in docs/errors.md")
+            yield bad("ID token", f"{printable(error.log_detail)}: {why}")
+        except BffError as error:
+            yield refused("tokens", error)
+        else:
+            yield accepted
+            yield _id_token(self.identity)
+
+    async def _with_identity(self, identity: Identity) -> AsyncIterator[Verdict]:
+        claims = dict(identity.claims)
+        if self._settings.oidc.userinfo:
+            try:
+                probe = self._relying_party.probe()
+                more = await probe.userinfo(identity.tokens.access_token, identity.sub)
+            except BffError as error:
+                yield refused("UserInfo", error)
+            else:
+                claims |= more
+                yield _userinfo(more)
+        yield from_claims(self._settings, claims)
+        async for verdict in self._refreshed(identity):
+            yield verdict
+        yield await self._revoked()
+
+    async def _refreshed(self, identity: Identity) -> AsyncIterator[Verdict]:
+        tokens = identity.tokens
+        life = _duration(tokens.lifetime_seconds)
+        if tokens.refresh_token is None:
+            yield bad(
+                "refresh",
+                f"the OP gave no refresh token: each session ends after {life}. "
+                f"{await self._how_to_get_one()}",
+            )
+            return
+        try:
+            new = (await self._relying_party.refresh(self._session(identity))).tokens
+        except GrantRejected as error:
+            yield refused("refresh", error, "May this client use the refresh_token grant there?")
+        except BffError as error:
+            yield refused("refresh", error)
+        else:
+            rotated = (
+                "is rotated" if new.refresh_token != tokens.refresh_token else "stays the same"
+            )
+            until = new.refresh_expires_at
+            rest = f", good for {_duration(until - new.obtained_at)}" if until else ""
+            detail = f"works: access tokens last {life}, the refresh token {rotated}{rest}"
+            yield good("refresh", detail)
+            self.identity = Identity(
+                identity.issuer,
+                identity.sub,
+                identity.sid,
+                identity.acr,
+                identity.auth_time,
+                identity.claims,
+                new,
+            )
+
+    async def _how_to_get_one(self) -> str:
+        metadata = await self._relying_party.metadata()
+        listed = metadata.scopes_supported or ()
+        asked = self._settings.oidc.scope.split()
+        if OFFLINE in listed and OFFLINE not in asked and not is_keycloak(metadata):
+            return f"Add {OFFLINE} to oidc.scope"
+        return "Allow this client the refresh_token grant there"
+
+    async def _revoked(self) -> Verdict:
+        item = "revocation"
+        if not self._settings.oidc.revoke_on_logout:
+            return warning(item, "oidc.revoke_on_logout is off: tokens live on after a logout")
+        if (await self._relying_party.metadata()).revocation_endpoint is None:
+            return warning(item, "the OP has no revocation_endpoint: tokens live on after a logout")
+        if self.identity is None:
+            raise TypeError("nobody has logged in")
+        reason = await self._relying_party.revoke(self.identity.tokens)
+        if reason is None:
+            return good(item, "the OP has revoked the tokens of this login")
+        return bad(item, f"tokens live on after a logout: {printable(reason)}")
+
+    def _session(self, identity: Identity) -> Session:
+        now = self._clock.now()
+        return Session(
+            key="",
+            version=1,
+            issuer=identity.issuer,
+            sub=identity.sub,
+            sid=identity.sid,
+            created_at=now,
+            expires_at=now + 1,
+            idle_expires_at=now + 1,
+            tokens=identity.tokens,
+            acr=identity.acr,
+            auth_time=identity.auth_time,
+        )
+
+
+def _id_token(identity: Identity) -> Verdict:
+    session = "names" if identity.sid is not None else "does not name"
+    return good("ID token", f"is verified, and {session} the OP's session (sid)")
+
+
+def _userinfo(claims: Mapping[str, object]) -> Verdict:
+    if claims:
+        return good("UserInfo", f"brings {_names(claims)}")
+    return warning(
+        "UserInfo",
+        "the OP refuses the access token there (401 or 403), as it is made for an API: take claims "
+        "from the ID token, and set oidc.userinfo = false",
+    )
+
+
+def from_claims(settings: Settings, claims: Mapping[str, object]) -> Verdict:
+    """Whether what the application is to learn of the user is there."""
+    missing = [name for name in settings.user.claims if name not in claims]
+    if not missing:
+        return good("claims", "all of user.claims are there")
+    hint = "" if settings.oidc.userinfo else ", or try oidc.userinfo = true"
+    return warning(
+        "claims",
+        f"the OP does not send {', '.join(missing)} of user.claims: ask for the scope they "
+        f"belong to{hint}",
+    )
+
+
+def _names(claims: Mapping[str, object]) -> str:
+    return printable(", ".join(sorted(name for name in claims if name != "sub")) or "only sub")
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def before_a_login(error: OpError) -> Iterator[Verdict]:
+    """There is nothing to log in to."""
+    yield refused("OP", error, "`bff check` says more.")
