@@ -10,7 +10,7 @@ from bff.gate.problem import OwnResponses, problem_for
 
 log = structlog.get_logger("bff.admin")
 
-OWN = OwnResponses(https=False)
+OWN = OwnResponses(hsts=False)
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 

@@ -4,7 +4,6 @@ from bff.app import parts
 from bff.app.admission import admission
 from bff.app.core import Core
 from bff.endpoints.forward_auth import ForwardAuth
-from bff.gate.problem import OwnResponses
 from bff.proxy.refusals import Refusals
 
 
@@ -15,7 +14,7 @@ def forward_auth(core: Core, refusals: Refusals) -> ForwardAuth:
         admission(core, parts.auth_gate_settings(settings)),
         parts.trusted_proxies(settings),
         refusals.problem,
-        OwnResponses(https=settings.server.is_https),
+        parts.own_responses(settings),
         core.metrics,
         path=f"{settings.server.prefix}/auth",
     )

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import ipaddress
+from urllib.parse import urlsplit
 
 from bff.admin.sessions import AdminSessionSettings
 from bff.app.limited_server import ServerLimits
@@ -10,12 +11,14 @@ from bff.app.listening import UNIX, host_and_port
 from bff.clock import Clock
 from bff.config.routes import RouteSettings
 from bff.config.settings import Settings
+from bff.config.urls import host_spellings, is_loopback
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.gate.csrf import CsrfGuard
 from bff.gate.decision import GateSettings
 from bff.gate.endpoints import FRONTCHANNEL_RULE, RULES, SPA_RULE, EndpointTable
 from bff.gate.forwarding import Forwarding
 from bff.gate.peers import TrustedProxies
+from bff.gate.problem import OwnResponses
 from bff.gate.routes import CsrfMode, Route, RouteTable, Spelling, TokenKind, Upstream
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
@@ -107,7 +110,11 @@ def gate_settings(settings: Settings) -> GateSettings:
     rules = (*RULES, FRONTCHANNEL_RULE) if settings.oidc.frontchannel_logout else RULES
     hosts = {server.authority, *server.additional_hosts}
     return GateSettings(
-        hosts=frozenset(host.lower().encode() for host in hosts),
+        hosts=frozenset(
+            spelled.lower().encode()
+            for host in hosts
+            for spelled in host_spellings(host, server.default_port)
+        ),
         session_cookie=names.session_name.encode(),
         binder_cookie=names.binder_name.encode(),
         endpoints=EndpointTable(server.prefix, rules),
@@ -119,6 +126,12 @@ def auth_gate_settings(settings: Settings) -> GateSettings:
     """For proxies that carry the bytes: the routes to APIs, and nothing of our own."""
     nothing = EndpointTable(settings.server.prefix, ())
     return dataclasses.replace(gate_settings(settings), endpoints=nothing, spa=None)
+
+
+def own_responses(settings: Settings) -> OwnResponses:
+    server = settings.server
+    is_this_machine = is_loopback(urlsplit(server.public_url).hostname or "")
+    return OwnResponses(hsts=server.is_https and not is_this_machine)
 
 
 def csrf_guard(settings: Settings) -> CsrfGuard:

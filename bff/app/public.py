@@ -19,7 +19,6 @@ from bff.endpoints.return_url import ReturnRules
 from bff.endpoints.sessions import OwnSessions
 from bff.endpoints.spa import Spa
 from bff.endpoints.user import User
-from bff.gate.problem import OwnResponses
 from bff.observability.access_log import AccessLog
 from bff.proxy.listener import Listener
 from bff.proxy.local import LocalPool
@@ -43,7 +42,7 @@ class PublicSide:
     def build(cls, core: Core) -> Self:
         """Nothing is opened yet."""
         settings = core.settings
-        own = OwnResponses(https=settings.server.is_https)
+        own = parts.own_responses(settings)
         events = Events(
             core.sessions,
             core.bonds,

@@ -87,7 +87,8 @@ class RouteSettings(Section):
         default=CsrfMode.HEADER,
         description="How the CSRF guard judges reading requests: by the header, or by the "
         "browser's Sec-Fetch-Site and Origin only (for images, downloads and EventSource). "
-        "Changing requests always need the header.",
+        "Changing requests always need the header, but with `off`, for webhooks: only with token = "
+        '"none" and without forward_cookies, where nothing of a browser\'s goes along.',
     )
     timeout: Annotated[Duration, Between("100ms", "1d")] = Field(
         default="30s",

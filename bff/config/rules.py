@@ -12,7 +12,7 @@ from bff.config.guessable import guessable_secrets, is_for_this_machine
 from bff.config.problems import Fault
 from bff.config.routes import RouteSettings
 from bff.config.settings import Settings
-from bff.gate.routes import TokenKind
+from bff.gate.routes import CsrfMode, TokenKind
 from bff.sessions.redis_url import parse_redis_url
 
 
@@ -151,6 +151,20 @@ def _client_keys(index: int, route: RouteSettings) -> Iterator[Fault]:
             yield Fault(("routes", index, "anonymous"), message)
 
 
+def only_the_open_go_unguarded(settings: Settings) -> Iterator[Fault]:
+    # Without the guard any site could act with what the browser or the gateway adds.
+    for index, route in enumerate(settings.routes):
+        with suppress(AttributeError):
+            if route.csrf is CsrfMode.OFF and (
+                route.token is not TokenKind.NONE or route.forward_cookies
+            ):
+                yield Fault(
+                    ("routes", index, "csrf"),
+                    'must not be "off" unless token = "none" and forward_cookies is empty: another '
+                    "site could act in the user's name",
+                )
+
+
 def own_cookie_stays(settings: Settings) -> Iterator[Fault]:
     own = settings.cookie_name
     for index, route in enumerate(settings.routes):
@@ -185,6 +199,7 @@ RULES: tuple[Callable[[Settings], Iterator[Fault]], ...] = (
     routes_leave_own_paths,
     routes_leave_the_app,
     client_keys_need_client_token,
+    only_the_open_go_unguarded,
     own_cookie_stays,
     front_channel_is_offered,
 )

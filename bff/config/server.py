@@ -8,7 +8,7 @@ from bff.config.addresses import HostName, Listen, ProxyNetwork
 from bff.config.canonical import Prefix
 from bff.config.quantities import Between, Duration, Size
 from bff.config.section import Section
-from bff.config.urls import Origin
+from bff.config.urls import Origin, default_port
 
 
 class ServerSettings(Section):
@@ -54,7 +54,7 @@ class ServerSettings(Section):
     additional_hosts: tuple[HostName, ...] = Field(
         default=(),
         description="Host values to answer beside that of public_url, such as a load balancer's "
-        "probe uses. Any other host is refused with 421.",
+        "probe uses. Any other host is refused with 421. The scheme's own port may be added.",
         examples=[["gateway.internal:8080"]],
     )
     prefix: Prefix = Field(
@@ -115,6 +115,11 @@ class ServerSettings(Section):
     @property
     def is_https(self) -> bool:
         return self.public_url.startswith("https://")
+
+    @property
+    def default_port(self) -> int:
+        """That of the scheme of `public_url`."""
+        return default_port("https" if self.is_https else "http")
 
     @property
     def authority(self) -> str:

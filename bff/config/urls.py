@@ -82,6 +82,18 @@ def authority_of(parts: SplitResult) -> str:
     return f"{shown}:{parts.port}"
 
 
+def default_port(scheme: str) -> int:
+    return _DEFAULT_PORTS[scheme]
+
+
+def host_spellings(host: str, port: int) -> tuple[str, ...]:
+    """A Host value with and without the scheme's own `port` (RFC 9110 section 4.2.3: the same)."""
+    name, mark, given = host.rpartition(":")
+    if not mark or given.endswith("]"):  # a bare name, or an IPv6 address without a port
+        return host, f"{host}:{port}"
+    return (host, name) if given == str(port) else (host,)
+
+
 def _require_https_or_loopback(parts: SplitResult) -> None:
     if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
         raise ValueError("must be https; plain http is for loopback hosts only")

@@ -164,9 +164,7 @@ class Gate:
                 return Wait(Needs.SESSION, identity, key=key)
             if session is None:
                 raise NotAuthenticated
-        elif websocket_key is None and (
-            route.token is TokenKind.CLIENT or head.method not in _READING
-        ):
+        elif websocket_key is None and _is_guarded_without_session(route, head.method):
             self._require_guard(fields, head.method, route.csrf)
         token = self._token_for(route, session, known)
         if isinstance(token, Needs):
@@ -265,6 +263,12 @@ class Gate:
 
 
 _READING = frozenset({"GET", "HEAD"})
+
+
+def _is_guarded_without_session(route: Route, method: str) -> bool:
+    if route.token is TokenKind.CLIENT:
+        return True
+    return method not in _READING and route.csrf is not CsrfMode.OFF
 
 
 def _require_known_framing(fields: ScannedFields) -> None:

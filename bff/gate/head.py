@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import compress
 from operator import itemgetter
 
+from bff.gate.memo import Memo
+
 Field = tuple[bytes, bytes]
 
 # RFC 9110 section 7.6.1, plus the obsolete ones peers still send.
@@ -120,8 +122,8 @@ class FieldReader:
 
     def __init__(self, extra_names: Iterable[bytes] = ()) -> None:
         self._passed_too = _READ_AND_PASSED.union(extra_names)
-        self._judged: dict[bytes, tuple[bool, bytes | None]] = {}
-        self._plans: dict[tuple[bytes, ...], _Plan] = {}
+        self._judged: Memo[bytes, tuple[bool, bytes | None]] = Memo(_MOST_REMEMBERED)
+        self._plans: Memo[tuple[bytes, ...], _Plan] = Memo(_MOST_REMEMBERED)
 
     def __len__(self) -> int:
         """How many names, and lists of names, are remembered."""
@@ -150,9 +152,7 @@ class FieldReader:
                 read[name] = at
         plan = _Plan([is_passed for is_passed, _ in judged], list(read.items()), repeated)
         if len(names) <= _MOST_NAMES and all(name in self._judged for name in names):
-            if len(self._plans) >= _MOST_REMEMBERED:
-                self._plans.clear()
-            self._plans[names] = plan
+            self._plans.keep(names, plan)
         return plan
 
     def _judge(self, raw: bytes) -> tuple[bool, bytes | None]:
@@ -166,8 +166,8 @@ class FieldReader:
             judgement = False, name
         else:
             judgement = True, name if name in self._passed_too else None
-        if len(self._judged) < _MOST_REMEMBERED and len(raw) <= _LONGEST_REMEMBERED:
-            self._judged[raw] = judgement
+        if len(raw) <= _LONGEST_REMEMBERED:
+            self._judged.keep(raw, judgement)
         return judgement
 
 

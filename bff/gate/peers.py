@@ -6,10 +6,13 @@ Forwarded headers of anybody else are never read (RFC 7239 section 8.1).
 import ipaddress
 from collections.abc import Iterable
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from bff.gate.memo import Memo
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Hops = tuple[str, ...]
 
 _MOST_REMEMBERED = 4096
+_LONGEST_REMEMBERED = 256  # of all that is claimed; a chain of proxies is shorter
 
 
 class TrustedProxies:
@@ -18,8 +21,8 @@ class TrustedProxies:
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._networks = tuple(networks)
-        self._known: dict[str, bool] = {}
-        self._walked: dict[tuple[str | None, tuple[bytes, ...]], tuple[str, ...]] = {}
+        self._known: Memo[str, bool] = Memo(_MOST_REMEMBERED)
+        self._walked: Memo[tuple[str | None, tuple[bytes, ...]], Hops] = Memo(_MOST_REMEMBERED)
 
     def trusts(self, peer: str | None) -> bool:
         if peer is None:
@@ -27,37 +30,34 @@ class TrustedProxies:
         if not self._networks:
             return False
         known = self._known.get(peer)
-        if known is None:
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
-            known = self._known[peer] = self._contains(peer)
-        return known
+        return self._known.keep(peer, self._contains(peer)) if known is None else known
 
-    def hops(self, peer: str | None, forwarded_for: Iterable[bytes]) -> tuple[str, ...]:
+    def hops(self, peer: str | None, forwarded_for: Iterable[bytes]) -> Hops:
         """The addresses we can vouch for, the client first, our own peer last.
 
         The walk goes back from the peer as long as each address is a trusted proxy's; anything a
         client wrote in front of that, and anything that is not an address, is left out.
         """
         claims = tuple(forwarded_for)
-        if not claims:
+        if not claims or not self.trusts(peer):
             return (peer,) if peer is not None else ()
         known = self._walked.get((peer, claims))
-        if known is None:
-            if len(self._walked) >= _MOST_REMEMBERED:
-                self._walked.clear()
-            known = self._walked[peer, claims] = self._walk(peer, claims)
-        return known
+        if known is not None:
+            return known
+        found = self._walk(peer, claims)
+        if sum(map(len, claims)) > _LONGEST_REMEMBERED:
+            return found
+        return self._walked.keep((peer, claims), found)
 
-    def _walk(self, peer: str | None, claims: tuple[bytes, ...]) -> tuple[str, ...]:
+    def _walk(self, peer: str | None, claims: tuple[bytes, ...]) -> Hops:
         found = [peer] if peer is not None else []
         claimed = [hop for value in claims for hop in value.split(b",")]
-        while claimed and self.trusts(found[0] if found else None):
+        while claimed and self.trusts(found[-1] if found else None):
             address = _address(claimed.pop())
             if address is None:
                 break
-            found.insert(0, address)
-        return tuple(found)
+            found.append(address)
+        return tuple(reversed(found))
 
     def _contains(self, address: str) -> bool:
         try:

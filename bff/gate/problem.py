@@ -17,9 +17,13 @@ CONTENT_SECURITY_POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class OwnResponses:
-    """Headers that every response of the gateway's own carries."""
+    """Headers that every response of the gateway's own carries.
 
-    https: bool
+    `hsts`: the browser is to use https only, for a year and a bit. It holds for all ports of a
+    host, so that it is wrong for this machine's.
+    """
+
+    hsts: bool
 
     def headers(self) -> dict[str, str]:
         found = {
@@ -33,8 +37,8 @@ class OwnResponses:
         return found | self.transport_headers()
 
     def transport_headers(self) -> dict[str, str]:
-        """HSTS for a year and a bit, on https only."""
-        return {"Strict-Transport-Security": "max-age=34560000"} if self.https else {}
+        """Those that an API's answers carry as well."""
+        return {"Strict-Transport-Security": "max-age=34560000"} if self.hsts else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,12 @@ class TokenKind(StrEnum):
 
 
 class CsrfMode(StrEnum):
-    """Which layers of the CSRF guard a route wants for safe methods."""
+    """Which layers of the CSRF guard a route wants for safe methods. `off` is for routes on which
+    nothing of the browser's goes along: what another site sends there, it could send by itself."""
 
     HEADER = "header"
     SAME_ORIGIN = "same-origin"
+    OFF = "off"
 
 
 class Spelling(StrEnum):

@@ -230,7 +230,7 @@ def test_another_host_name_is_refused(caddy: CaddyServer, recorder: Recorder) ->
 # --- towards the browser ----------------------------------------------------------------------
 
 ALWAYS = {
-    "Strict-Transport-Security": "max-age=31536000",
+    "Strict-Transport-Security": None,  # the site of these tests is localhost
     "X-Content-Type-Options": "nosniff",
     "Server": None,
     "Via": None,
@@ -304,6 +304,25 @@ def test_files_that_are_compressed_already_are_sent_so(
     assert (answer.status, answer.body) == (200, body)
     assert answer.headers["Vary"] == "Accept-Encoding"
     assert send(caddy, "/packed.js").body == b"export {}"
+
+
+@pytest.mark.rule("HD-02")
+def test_hsts_is_for_other_machines_only(tmp_path: Path, recorder: Recorder, spa: Path) -> None:
+    """It holds for every port of a host: there would be no http://localhost after one visit."""
+    with running_caddy(
+        tmp_path, gateway=f"127.0.0.1:{recorder.server_port}", spa_root=spa, host="app.test"
+    ) as server:
+        for target in ("/", "/api/x", "/missing.js"):
+            answer = send(server, target)
+            assert answer.headers["Strict-Transport-Security"] == "max-age=31536000", target
+
+
+@pytest.mark.parametrize("target", ["/users/john.doe", "/v/1.2.3", "/heroes;id=15", "/a%2Fb.c"])
+def test_a_page_with_a_dot_is_served_to_a_navigation(caddy: CaddyServer, target: str) -> None:
+    opened = send(caddy, target, ("Sec-Fetch-Mode", "navigate"))
+    assert (opened.status, opened.body.decode()) == (200, INDEX)
+    hidden = send(caddy, "/.env", ("Sec-Fetch-Mode", "navigate"))
+    assert (hidden.status, b"SECRET" in hidden.body) == (404, False)
 
 
 @pytest.mark.rule("HD-04")

@@ -157,7 +157,7 @@ async def test_a_silent_stream_is_kept_open_by_comments() -> None:
             core.coordinator,
             core.refresh_policy,
             core.clock,
-            OwnResponses(https=False),
+            OwnResponses(hsts=False),
             EventSettings(heartbeat_seconds=0.05),
         )
         target, fields = parse_target(b"/bff/events"), ScannedFields({}, [])

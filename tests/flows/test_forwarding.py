@@ -7,12 +7,14 @@ import hashlib
 import aiohttp
 import pytest
 
+from bff.app import Gateway
 from tests.browser import Browser
 from tests.flows.apis import an_api, status_of
 from tests.flows.logins import log_in
 from tests.polling import HANG_SECONDS, until
 from tests.raw_upstream import Received, read_body
-from tests.stack import running_stack
+from tests.security.kept_connection import kept_connection
+from tests.stack import Ports, free_port, gateway_toml, running, running_stack, settings_from
 
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 
@@ -522,3 +524,93 @@ async def test_a_route_forwards_the_spellings_that_it_allows_as_they_were_sent()
         for path in paths:
             assert status_of(await api.raw(api.head(f"GET /api{path} HTTP/1.1"))) == 400, path
         assert api.upstream.received == []
+
+
+async def test_webhooks_pass_where_the_guard_is_off() -> None:
+    """From anywhere: no token and no cookie goes along, and none comes back."""
+    hook = """
+[[routes]]
+path = "/hooks/"
+upstream = "UPSTREAM"
+token = "none"
+csrf = "off"
+"""
+    async with an_api(more=hook) as api:
+        api.upstream.answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"
+        for sent in (
+            [],
+            ["Origin: https://elsewhere.example", "Sec-Fetch-Site: cross-site"],
+            ["Origin: null"],
+        ):
+            head = "\r\n".join(
+                [
+                    "POST /hooks/github HTTP/1.1",
+                    f"Host: {api.host}",
+                    f"Cookie: bff={api.browser.cookies.get('bff')}; theme=dark",
+                    "Connection: close",
+                    "Content-Length: 0",
+                    *sent,
+                ]
+            )
+            answer = await api.raw(f"{head}\r\n\r\n".encode())
+            assert status_of(answer) == 200
+            assert b"et-cookie" not in answer.lower()
+            assert not api.upstream.received[-1].values(b"cookie")
+            assert not api.upstream.received[-1].values(b"authorization")
+            head = head.replace("/hooks/github", "/api/x")
+            assert status_of(await api.raw(f"{head}\r\n\r\n".encode())) == 403
+
+
+@pytest.mark.rule("AZ-11")
+@pytest.mark.parametrize(
+    ("public_url", "spelled", "others"),
+    [
+        ("https://app.example", "app.example:443", ["app.example:80", "app.example:444"]),
+        ("https://app.example:8443", "app.example:8443", ["app.example", "app.example:443"]),
+        ("https://[2001:db8::1]", "[2001:db8::1]:443", ["[2001:db8::1]:80", "[2001:db8::2]"]),
+    ],
+)
+async def test_the_schemes_own_port_may_be_named(
+    public_url: str, spelled: str, others: list[str]
+) -> None:
+    """RFC 9110 section 4.2.3: it is the same host; every other port is another one's."""
+    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    settings = settings_from(gateway_toml(ports), {"BFF_SERVER__PUBLIC_URL": public_url})
+    async with running(Gateway(settings)), kept_connection(ports.gateway) as connection:
+        for host, status in (
+            (public_url.removeprefix("https://"), 401),
+            (spelled, 401),
+            (spelled.upper(), 401),
+            *((other, 421) for other in others),
+        ):
+            for line in (
+                f"GET /api/x HTTP/1.1\r\nHost: {host}",
+                f"GET https://{host}/api/x HTTP/1.1\r\nHost: x",
+            ):
+                reply = await connection.ask(f"{line}\r\n\r\n".encode())
+                assert reply.status == status, line
+
+
+@pytest.mark.rule("HD-02")
+@pytest.mark.parametrize(
+    ("public_url", "hsts"),
+    [
+        ("https://app.example", True),
+        ("https://localhost", False),
+        ("https://localhost:8443", False),
+        ("https://app.localhost", False),
+        ("https://127.0.0.1:8443", False),
+        ("https://[::1]", False),
+        ("https://localhost.example", True),
+    ],
+)
+async def test_hsts_is_never_for_this_machine(public_url: str, *, hsts: bool) -> None:
+    """RFC 6797 section 8.3: it holds for every port of the host, http://localhost:3000 included."""
+    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    settings = settings_from(gateway_toml(ports), {"BFF_SERVER__PUBLIC_URL": public_url})
+    async with running(Gateway(settings)), kept_connection(ports.gateway) as connection:
+        host = public_url.removeprefix("https://")
+        for path in ("/", "/api/x", "/bff/user", "/bff/nothing"):
+            reply = await connection.ask(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            found = reply.values(b"strict-transport-security")
+            assert found == ([b"max-age=34560000"] if hsts else []), path

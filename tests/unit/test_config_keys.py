@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bff.config.schema import file_schema
-from bff.gate.routes import CsrfMode, TokenKind, Upstream
+from bff.gate.routes import CsrfMode, Spelling, TokenKind, Upstream
 from bff.oidc import end_session
 from bff.oidc.authorization import RESERVED_PARAMETERS
 from bff.oidc.jwks import KEY_OF_ALG
@@ -64,6 +64,7 @@ ACCEPTED: list[tuple[str, str, object]] = [
     ("routes.token", '"none"', TokenKind.NONE),
     ("routes.methods", '["GET", "PROPFIND"]', ("GET", "PROPFIND")),
     ("routes.csrf", '"same-origin"', CsrfMode.SAME_ORIGIN),
+    ("routes.allow_in_path", '["%2F", "//"]', (Spelling.SLASH, Spelling.EMPTY)),
     ("routes.timeout", '"2.5s"', 2.5),
     ("routes.forward_cookies", '["locale"]', ("locale",)),
     ("spa.dev_server", '"http://localhost:5173/"', Upstream("http", "localhost:5173", "")),
@@ -184,7 +185,7 @@ REFUSED = [
     ("routes.methods", '["CONNECT"]', "never forwarded"),
     ("routes.methods", '["TRACE"]', "never forwarded"),
     ("routes.methods", '["GET POST"]', "separators"),
-    ("routes.csrf", '"off"', "'header' or 'same-origin'"),
+    ("routes.csrf", '"none"', "'header', 'same-origin' or 'off'"),
     ("routes.anonymous", '"true"', "true or false"),
     ("routes.timeout", '"30"', "duration"),
     ("routes.connect_timeout", '"61s"', "between 10ms and 60s"),

@@ -72,6 +72,13 @@ BROKEN: list[tuple[Tables, str, str]] = [
     ({"routes": {"scope": '"x"'}}, "routes[0].scope", "client"),
     ({"routes": {"scope": '"x"', "token": '"none"'}}, "routes[0].scope", "client"),
     ({"routes": {"anonymous": "true"}}, "routes[0].anonymous", "client"),
+    ({"routes": {"csrf": '"off"'}}, "routes[0].csrf", 'token = "none"'),
+    ({"routes": {"csrf": '"off"', "token": '"client"'}}, "routes[0].csrf", 'token = "none"'),
+    (
+        {"routes": {"csrf": '"off"', "token": '"none"', "forward_cookies": '["a"]'}},
+        "routes[0].csrf",
+        "forward_cookies",
+    ),
     (
         {"routes": {"forward_cookies": '["a", "__Host-Http-bff"]'}},
         "routes[0].forward_cookies",
@@ -107,6 +114,7 @@ KEPT: list[Tables] = [
     {"routes": {"path": '"/"'}},
     {"routes": {"scope": '"x"', "token": '"client"', "anonymous": "true"}},
     {"routes": {"forward_cookies": '["bff"]'}},
+    {"routes": {"csrf": '"off"', "token": '"none"'}},
     {"spa": {"root": '"site"'}},
 ]
 

@@ -1,0 +1,126 @@
+"""What the gate remembers of requests has a bound: whoever sends them may send anything, for ever.
+
+Memory is measured, not the tables: what counts is that the second hundred thousand adds nothing.
+"""
+
+import functools
+import importlib
+import ipaddress
+import pkgutil
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import bff
+from bff.gate.head import FieldReader
+from bff.gate.memo import Memo
+from bff.gate.paths import MAX_TARGET_BYTES, read_target
+from bff.gate.peers import TrustedProxies
+
+ROUND = 4500
+TRUSTED = [ipaddress.ip_network("10.0.0.0/8")]
+# Keyed by the names of our own cookies, and by types of the settings.
+WITHOUT_BOUND = {"bff.gate.cookies._contents", "bff.config.validation._adapter"}
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+def growth_bytes(act: Callable[[int], object], *, rounds: int = 3) -> int:
+    """What is held more after further rounds of different requests than after two of them."""
+    for number in range(2 * ROUND):
+        act(number)
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(2 * ROUND, (2 + rounds) * ROUND):
+        act(number)
+    after, _ = tracemalloc.get_traced_memory()
+    return after - before
+
+
+def address(number: int) -> str:
+    return str(ipaddress.ip_address(0x0A000000 + number))
+
+
+def test_a_full_memo_starts_anew() -> None:
+    memo: Memo[int, int] = Memo(3)
+    for number in range(100):
+        assert memo.keep(number, -number) == -number
+        assert memo[number] == -number
+        assert len(memo) <= 3
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda proxies, number: proxies.trusts(address(number)),
+        lambda proxies, number: proxies.hops("10.0.0.1", [b"192.0.2.1, %d" % number]),
+        lambda proxies, number: proxies.hops(address(number), [b"192.0.2.1"]),
+    ],
+    ids=["peers", "claims", "peers with claims"],
+)
+def test_addresses_are_forgotten(ask: Callable[[TrustedProxies, int], object]) -> None:
+    """4096 entries of a few hundred bytes may come and go; three times as many would be more."""
+    proxies = TrustedProxies(TRUSTED)
+    assert growth_bytes(lambda number: ask(proxies, number)) < 1_200_000
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("peer", ["10.0.0.1", "203.0.113.9"])
+def test_long_claims_are_not_remembered(peer: str) -> None:
+    """Nor is anything that a peer claims who is not trusted."""
+    proxies = TrustedProxies(TRUSTED)
+    for number in range(500):
+        proxies.hops(peer, [b"192.0.2.1, %d" % number + b"," * 30_000])
+    held, _ = tracemalloc.get_traced_memory()
+    assert held < 1_000_000
+
+
+def test_a_long_chain_of_trusted_addresses_is_walked_once_through() -> None:
+    claimed = b", ".join(b"10.0.0.2" for _ in range(4000))
+    assert len(TrustedProxies(TRUSTED).hops("10.0.0.1", [b"192.0.2.1, " + claimed])) == 4002
+
+
+@pytest.mark.usefixtures("traced")
+def test_names_of_fields_are_forgotten() -> None:
+    reader = FieldReader()
+    usual = [(b"Host", b"x"), (b"Accept", b"y")]
+    held = growth_bytes(lambda number: reader.scan([*usual, (b"X-%d" % number, b"z")]))
+    assert held < 1_000_000
+
+
+@pytest.mark.usefixtures("traced")
+def test_long_names_and_targets_are_not_remembered() -> None:
+    reader = FieldReader()
+    for number in range(500):
+        reader.scan([(b"X-%d-" % number + b"a" * 20_000, b"z")])
+        read_target((b"/%d" % number).ljust(MAX_TARGET_BYTES, b"a"))
+    held, _ = tracemalloc.get_traced_memory()
+    assert held < 1_000_000
+
+
+def test_names_that_come_late_are_read_as_ever() -> None:
+    """After any number of others."""
+    reader = FieldReader()
+    for number in range(5000):
+        reader.scan([(b"X-%d" % number, b"z")])
+    scanned = reader.scan([(b"X_Forwarded_User", b"evil"), (b"Origin", b"o"), (b"X-Late", b"1")])
+    assert scanned.passed == [(b"Origin", b"o"), (b"X-Late", b"1")]
+    assert scanned.values(b"origin") == [b"o"]
+
+
+def test_every_cache_of_a_module_has_a_bound() -> None:
+    found = {}
+    for module in pkgutil.walk_packages(bff.__path__, "bff."):
+        if module.name.startswith("bff.__main__"):
+            continue
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if isinstance(value, functools._lru_cache_wrapper):
+                found[f"{module.name}.{name}"] = str(value.cache_parameters()["maxsize"])
+    assert len(found) >= 5
+    assert {name for name, most in found.items() if most == "None"} == WITHOUT_BOUND
