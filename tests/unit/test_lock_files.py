@@ -16,7 +16,8 @@ LOCKS = (
     "requirements.lock",
     "requirements-dev.lock",
     "requirements-build.lock",
-    "tests/interop/requirements.lock",
+    "tests/interop/django/requirements.lock",
+    "tests/interop/zitadel/requirements.lock",
 )
 
 

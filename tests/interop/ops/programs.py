@@ -1,9 +1,9 @@
 """The programs of the OPs that `make interop` runs, fetched from package registries by their own
 clients and kept outside the tree: `python -m tests.interop.ops.programs` fetches what is missing.
 
-Every download is pinned by version and checked: Keycloak by the hash below, the packages of PyPI
-by `requirements.lock`, Go modules by `zitadel/go.sum`, those of npm by `op/package-lock.json`.
-Nothing is fetched while tests run.
+Every download is pinned by version and checked: Keycloak by the hash below, packages of PyPI by
+the `requirements.lock` of each OP, Go modules by `zitadel/go.sum`, those of npm by
+`op/package-lock.json`. Nothing is fetched while tests run.
 """
 
 import fcntl
@@ -16,6 +16,7 @@ import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -36,10 +37,10 @@ def _digest(*files: str) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-PYTHON_PROGRAMS = CACHE / f"python-{_digest('requirements.lock')}"
 KEYCLOAK = CACHE / f"keycloak-{KEYCLOAK_VERSION}"
-_ZITADEL_SOURCES = ("zitadel/go.mod", "zitadel/go.sum", "zitadel/main.go")
-ZITADEL = CACHE / f"zitadel-{_digest('requirements.lock', *_ZITADEL_SOURCES)}"
+DJANGO = CACHE / f"django-{_digest('django/requirements.lock')}"
+_SOURCES = ("requirements.lock", "go.mod", "go.sum", "main.go")
+ZITADEL = CACHE / f"zitadel-{_digest(*(f'zitadel/{name}' for name in _SOURCES))}"
 
 
 def require(folder: Path) -> Path:
@@ -54,7 +55,7 @@ def fetch() -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     with _alone():
         for folder, make in (
-            (PYTHON_PROGRAMS, _make_python_programs),
+            (DJANGO, _make_django),
             (ZITADEL, _make_zitadel),
             (KEYCLOAK, _make_keycloak),
         ):
@@ -62,61 +63,59 @@ def fetch() -> None:
                 _make(folder, make)
 
 
-def _make(folder: Path, make: Callable[[Path], None]) -> None:
-    """Run `make` on the folder; a half-made one is not taken for a whole one later."""
+def _make(folder: Path, make: Callable[[Path, Path], None]) -> None:
+    """Let `make` fill the folder, with another for what only the making needs; a half-made one is
+    not taken for a whole one later."""
     began = time.monotonic()
     half_made = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(half_made, ignore_errors=True)
-    make(half_made)
+    with TemporaryDirectory(dir=CACHE, prefix="making-") as scratch:
+        make(half_made, Path(scratch))
     half_made.rename(folder)
     print(f"{folder}: made in {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
 
 
-def _make_python_programs(folder: Path) -> None:
-    # Called by their modules only, so that the folder may be renamed.
-    venv.create(folder, with_pip=True)
-    _run(
-        [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps"],
-        ["--disable-pip-version-check", "--require-hashes", "-r", HERE / "requirements.lock"],
-    )
+def _make_django(folder: Path, _scratch: Path) -> None:
+    _make_environment(folder, HERE / "django" / "requirements.lock")
 
 
-def go_program() -> Path:
-    """The `go` command of the environment."""
-    (root,) = PYTHON_PROGRAMS.glob("lib/python*/site-packages/go")
-    return root / "bin" / "go"
-
-
-def _make_zitadel(folder: Path) -> None:
+def _make_zitadel(folder: Path, scratch: Path) -> None:
+    _make_environment(scratch / "python", HERE / "zitadel" / "requirements.lock")
+    (root,) = scratch.glob("python/lib/python*/site-packages/go")
     environment = {
         **os.environ,
-        "GOPATH": f"{CACHE / 'go'}",
-        "GOCACHE": f"{CACHE / 'go-build'}",
+        "GOPATH": f"{scratch / 'modules'}",
+        "GOCACHE": f"{scratch / 'cache'}",
         "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false -modcacherw",
         "GOTOOLCHAIN": "local",
         "CGO_ENABLED": "0",
     }
-    folder.mkdir()
-    _run([go_program(), "build", "-o", folder / "op", "."], cwd=HERE / "zitadel", env=environment)
+    command = [root / "bin" / "go", "build", "-o", folder / "op", "."]
+    _run(command, cwd=HERE / "zitadel", env=environment)
 
 
-def _make_keycloak(folder: Path) -> None:
-    repository = CACHE / "maven"
+def _make_keycloak(folder: Path, scratch: Path) -> None:
     _run(
-        ["mvn", "--batch-mode", "--quiet", f"-Dmaven.repo.local={repository}", MAVEN_GET],
+        ["mvn", "--batch-mode", "--quiet", f"-Dmaven.repo.local={scratch}", MAVEN_GET],
         [f"-Dartifact={KEYCLOAK_ARTIFACT}", "-Dtransitive=false"],
     )
-    name = f"keycloak-quarkus-dist/{KEYCLOAK_VERSION}/keycloak-quarkus-dist-{KEYCLOAK_VERSION}"
-    archive = repository / "org" / "keycloak" / f"{name}.tar.gz"
+    (archive,) = scratch.glob("org/keycloak/**/*.tar.gz")
     with archive.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != KEYCLOAK_SHA256:
-        archive.unlink()
         raise ValueError(f"{archive.name} has the hash {found}, not {KEYCLOAK_SHA256}")
     folder.mkdir()
     _run(["tar", "-xzf", archive, "-C", folder, "--strip-components=1"])
-    archive.unlink()
     _run([folder / "bin" / "kc.sh", "build", *KEYCLOAK_BUILD], stdout=subprocess.DEVNULL)
+
+
+def _make_environment(folder: Path, lock: Path) -> None:
+    """A Python environment. It is used by its modules only, so that it may be moved."""
+    venv.create(folder, with_pip=True)
+    _run(
+        [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps"],
+        ["--disable-pip-version-check", "--require-hashes", "-r", lock],
+    )
 
 
 def _run(*parts: list[str | Path], **options: object) -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from tests.browser import Browser
 from tests.browser_pages import Page
-from tests.interop.ops.programs import HERE, PYTHON_PROGRAMS, require
+from tests.interop.ops.programs import DJANGO, HERE, require
 from tests.interop.ops.provider import Place, Provider, a_client, program, until_it_answers
 
 
@@ -31,7 +31,7 @@ class DjangoOAuthToolkit(Provider):
 async def running(place: Place) -> AsyncIterator[DjangoOAuthToolkit]:
     environment = place.environment(f"{place.public}{DjangoOAuthToolkit.issuer_path}")
     environment["DATABASE"] = str(place.folder / "op.sqlite")
-    command = [require(PYTHON_PROGRAMS) / "bin" / "python", HERE / "django" / "op.py"]
+    command = [require(DJANGO) / "bin" / "python", HERE / "django" / "op.py"]
     with program(command, environment, place.folder) as process:
         async with a_client() as http:
             await until_it_answers(process, f"{place.direct}/login", place.folder, http)
