@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import time
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -90,7 +90,7 @@ def _make_zitadel(folder: Path, scratch: Path) -> None:
         "GOTOOLCHAIN": "local",
         "CGO_ENABLED": "0",
     }
-    command = [root / "bin" / "go", "build", "-o", folder / "op", "."]
+    command: list[str | Path] = [root / "bin" / "go", "build", "-o", folder / "op", "."]
     _run(command, cwd=HERE / "zitadel", env=environment)
 
 
@@ -118,7 +118,7 @@ def _make_environment(folder: Path, lock: Path) -> None:
     )
 
 
-def _run(*parts: list[str | Path], **options: object) -> None:
+def _run(*parts: Sequence[str | Path], **options: object) -> None:
     command = [str(word) for part in parts for word in part]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=900, **options)  # type: ignore[call-overload]
 
