@@ -96,6 +96,7 @@ class Events:
             raise TooManyStreams
         response = web.StreamResponse(headers=self._own.headers())
         response.headers["Content-Type"] = "text/event-stream"
+        response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
         response.headers["X-Request-ID"] = local.identity.request_id
         stream = Stream(response)
         with self._registered(session.key, stream), self._bonds.held(session, stream.end):

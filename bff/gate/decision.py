@@ -26,7 +26,7 @@ from bff.gate.cookies import Cookie
 from bff.gate.csrf import CsrfGuard
 from bff.gate.endpoints import EndpointRule, EndpointTable
 from bff.gate.forwarding import Forwarding, RequestIdentity
-from bff.gate.handshake import is_websocket_upgrade, require_handshake
+from bff.gate.handshake import asks_for_websocket, is_websocket_upgrade, require_handshake
 from bff.gate.head import FieldReader, RequestHead, ScannedFields
 from bff.gate.initiator import raise_refusal, require_initiator
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
@@ -197,7 +197,7 @@ class Gate:
         if self._forwarding.has_passed_before(fields):
             raise LoopDetected
         upgrade = fields.values(b"upgrade")
-        if not upgrade:
+        if not upgrade or not asks_for_websocket(upgrade):
             return None
         if not route.websocket or not is_websocket_upgrade(upgrade):
             raise UpgradeNotSupported

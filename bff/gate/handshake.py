@@ -9,6 +9,13 @@ from bff.gate.head import ScannedFields, connection_options
 _KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==\Z")
 
 
+def asks_for_websocket(upgrade: list[bytes]) -> bool:
+    """Whether WebSocket is among the protocols offered. Any other Upgrade is as good as none: a
+    server may ignore it, and some clients offer h2c with each request (RFC 9110 section 7.8)."""
+    offered = (one for value in upgrade for one in value.split(b","))
+    return any(one.partition(b"/")[0].strip().lower() == b"websocket" for one in offered)
+
+
 def is_websocket_upgrade(upgrade: list[bytes]) -> bool:
     """Whether this is the one protocol that is let through, and no choice of several."""
     return len(upgrade) == 1 and upgrade[0].strip().lower() == b"websocket"

@@ -13,11 +13,15 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 
 from bff.gate.head import Field
+from bff.proxy.messages import MOST_LENGTH_DIGITS
 
 LEAST_STATUS = 100
+CONTINUE = 100
 SWITCHING_PROTOCOLS = 101
+END_OF_HEAD = b"\r\n\r\n"
 BODILESS = frozenset({204, 304})
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")  # RFC 9112 section 4; llhttp lets all pass
+_HTTP_1 = b"HTTP/1."
 _LENGTH_SIZE = len(b"content-length")
 _FRAMING = (b"content-length", b"transfer-encoding")
 _name_of = itemgetter(0)
@@ -39,13 +43,33 @@ class AnswerHead:
     has_body: bool
 
 
+def require_http(heads: bytes, at: int) -> int:
+    """Where the status line begins that is to be found at `at`: llhttp passes over empty lines in
+    front of it.
+
+    Raises:
+        Unreadable: it is none of HTTP. llhttp takes RTSP and ICE as well.
+    """
+    if not heads.startswith(_HTTP_1, at):
+        at = len(heads) - len(heads[at:].lstrip(b"\r\n"))
+        if not heads.startswith(_HTTP_1, at):
+            raise Unreadable("no status line of HTTP/1")
+    return at
+
+
 def framing(fields: Sequence[Field]) -> tuple[int | None, list[bytes]]:
-    """Content-Length, which llhttp has checked, and the transfer codings in lower case."""
+    """Content-Length, which llhttp has checked, and the transfer codings in lower case.
+
+    Raises:
+        Unreadable: a length of more digits than any length has.
+    """
     length: int | None = None
     codings: list[bytes] = []
     for at in _framing_places(tuple(map(_name_of, fields))):
         name, value = fields[at]
         if len(name) == _LENGTH_SIZE:
+            if len(value) > MOST_LENGTH_DIGITS:
+                raise Unreadable("a Content-Length of too many digits")
             length = int(value)
         else:
             # Spaces only: llhttp takes no coding with a tab beside it for chunked.
@@ -65,14 +89,11 @@ def require_text(reason: bytes) -> None:
 
 
 def require_known_framing(version: str, codings: list[bytes]) -> None:
-    """RFC 9112 sections 6.1, 6.3: a coding we don't know, or one in HTTP/1.0. llhttp lets any
-    version from 0.9 to 2.0 pass.
+    """RFC 9112 sections 6.1, 6.3: a coding we don't know, or one in HTTP/1.0.
 
     Raises:
         Unreadable: the end of the body could be found in two ways.
     """
-    if version not in ("1.1", "1.0"):
-        raise Unreadable("neither HTTP/1.1 nor HTTP/1.0")
     if codings and (codings != [b"chunked"] or version == "1.0"):
         raise Unreadable("a transfer coding other than chunked, or in HTTP/1.0")
 

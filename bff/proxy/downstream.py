@@ -29,12 +29,13 @@ from bff.errors import (
     TargetTooLong,
     TooManyConnections,
 )
+from bff.gate.handshake import asks_for_websocket
 from bff.gate.head import Field, RequestHead
 from bff.gate.paths import MAX_TARGET_BYTES
 from bff.observability.reasons import complaint_of
 from bff.proxy.deadline import Deadline
 from bff.proxy.exchange import Exchange
-from bff.proxy.messages import MAX_HEAD_BYTES, fields_into, head_bytes
+from bff.proxy.messages import MAX_HEAD_BYTES, MOST_LENGTH_DIGITS, fields_into, head_bytes
 from bff.proxy.refusals import unforeseen
 from bff.proxy.shared import Shared
 from bff.proxy.turns import MUCH_BYTES, give_way
@@ -44,8 +45,20 @@ MOST_AT_ONCE = 32  # requests of one browser that are begun in one turn of the e
 LINGER_SECONDS = 2.0  # how long the rest of an unread body is drained before closing
 NEW_SECONDS = 2.0  # how long after it was made a connection may be without its first request
 
+CONTENT_LENGTH = b"content-length"
+TRANSFER_ENCODING = b"transfer-encoding"
+FRAMING = (CONTENT_LENGTH, TRANSFER_ENCODING)
+
+_CODING_SIZE = len(TRANSFER_ENCODING)
 _NO_FIELDS: tuple[Field, ...] = ()
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: send nothing more
+
+
+def new_parser(connection: object) -> httptools.HttpRequestParser:
+    """One that reads HTTP/1 of any minor version as the highest we know (RFC 9110 section 6.2)."""
+    parser = httptools.HttpRequestParser(connection)
+    parser.set_dangerous_leniencies(lenient_version=True)
+    return parser
 
 
 class Connections(Protocol):
@@ -79,7 +92,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._untaken_bytes = 0
         self._fields: list[Field] = []
         self.on_header = fields_into(self._fields)
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = new_parser(self)
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._peer: str | None = None
         self._current: Exchange | None = None
@@ -91,6 +104,9 @@ class DownstreamConnection(asyncio.Protocol):
         self._is_fresh_read = False  # nothing of what was just read belonged to a message before
         self._unsettled_bytes = 0  # of a head, a chunk's extension or a trailer that has no end yet
         self._after_upgrade = b""
+        self._ignored_upgrade: list[Field] | None = None  # the framing of a request that had one
+        self._is_replaying = False  # a head that has been read before
+        self._heads = b""  # what has been read, from the beginning of a head that has no end yet
         self._bad: BffError | None = None
         self._advancing = False
         self._held = False
@@ -144,17 +160,17 @@ class DownstreamConnection(asyncio.Protocol):
     def _read(self, data: bytes) -> None:
         self._fed_bytes = len(data)
         self._is_fresh_read = True
+        self._heads += data
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._is_deaf = True
-            self._after_upgrade = data[upgrade.args[0] :]
+            self._parse(data)
         except httptools.HttpParserCallbackError:
             raise  # a fault of ours: no callback refuses anything by raising
         except httptools.HttpParserError as error:
             if self._is_deaf:
                 return
             self._give_up(BadRequest(complaint_of(error)))
+        if not self._reading_head:
+            self._heads = b""
         if self._reading_head or self._arriving is not None:
             self._unsettled_bytes += len(data)
             if self._unsettled_bytes > MAX_HEAD_BYTES:
@@ -176,9 +192,30 @@ class DownstreamConnection(asyncio.Protocol):
             self._taking.clear()
         self._guard(self._tell_full)
 
+    def _parse(self, data: bytes) -> None:
+        while True:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+            else:
+                return
+            if self._ignored_upgrade is None:
+                self._is_deaf = True
+                self._after_upgrade = data
+                return
+            framing, self._ignored_upgrade = self._ignored_upgrade, None
+            if framing:  # llhttp has passed over the body: another one reads on, from a like head
+                self._parser = new_parser(self)
+                self._is_replaying = True
+                lines = b"".join(b"%b: %b\r\n" % field for field in framing)
+                self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % lines)
+
     # --- the parser's callbacks
 
     def on_message_begin(self) -> None:
+        if self._is_replaying:
+            return
         self._reading_head = True
         self._unsettled_bytes = 0 if self._is_fresh_read else -self._fed_bytes
         self._is_fresh_read = False
@@ -190,19 +227,25 @@ class DownstreamConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._reading_head = self._head_is_timed = False
-        if self._is_deaf:
-            return  # it came along with what was the last one to be read
+        if self._is_replaying or self._is_deaf:  # or it came with what was the last one to be read
+            self._is_replaying = False
+            self._fields.clear()
+            return
         parser = self._parser
         version = parser.get_http_version()
         fields = self._fields.copy()
         self._fields.clear()  # trailers, which are dropped (RFC 9110 section 6.5.1), come next
         fault = self._head_fault(version, fields)
+        upgrades = parser.should_upgrade()
+        if upgrades and fault is None and not _is_tunnel(parser.get_method(), fields):
+            upgrades = False
+            self._ignored_upgrade = [item for item in fields if item[0].lower() in FRAMING]
         exchange = Exchange(
             self._shared,
             self,
             RequestHead(parser.get_method().decode(), self._target, fields, self._peer),
             # RFC 9110 sections 7.8 and 9.3.6: after CONNECT or an upgrade comes no request.
-            keep_alive=fault is None and parser.should_keep_alive() and not parser.should_upgrade(),
+            keep_alive=fault is None and parser.should_keep_alive() and not upgrades,
             is_http10=version == "1.0",
             fault=fault,
         )
@@ -219,6 +262,8 @@ class DownstreamConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._is_fresh_read = False
+        if self._ignored_upgrade:
+            return  # its body comes yet
         if self._arriving is not None:
             arriving, self._arriving = self._arriving, None
             if arriving is self._current:
@@ -231,9 +276,14 @@ class DownstreamConnection(asyncio.Protocol):
         return HeadTooLarge() if self._fields else TargetTooLong()
 
     def _head_fault(self, version: str, fields: list[Field]) -> BffError | None:
-        if version not in ("1.1", "1.0"):
-            return BadRequest("not HTTP/1.1 or 1.0")
-        codings = [value for name, value in fields if name.lower() == b"transfer-encoding"]
+        if version != "1.1" and not self._is_http_1(version):
+            return BadRequest("not HTTP/1")
+        codings = []
+        for name, value in fields:
+            if len(name) == _CODING_SIZE and name.lower() == TRANSFER_ENCODING:
+                codings.append(value)
+            elif len(value) > MOST_LENGTH_DIGITS and name.lower() == CONTENT_LENGTH:
+                return BadRequest("a Content-Length of too many digits")
         if codings and ([c.strip().lower() for c in codings] != [b"chunked"] or version == "1.0"):
             # RFC 9112 section 6.1. llhttp lets pass whatever ends in chunked, in any version.
             return BadRequest("a transfer coding other than chunked, or in HTTP/1.0")
@@ -245,6 +295,10 @@ class DownstreamConnection(asyncio.Protocol):
             if head_bytes(fields) > MAX_HEAD_BYTES:
                 return HeadTooLarge()
         return None
+
+    def _is_http_1(self, version: str) -> bool:
+        # llhttp takes RTSP/1.0 and ICE/1.0 as well.
+        return version.startswith("1.") and b"%b HTTP/1." % self._target in self._heads
 
     # --- what an exchange asks for
 
@@ -465,3 +519,9 @@ class DownstreamConnection(asyncio.Protocol):
     def _read_on(self) -> None:
         if not self._paused and not self._transport.is_closing():
             self._transport.resume_reading()
+
+
+def _is_tunnel(method: bytes, fields: list[Field]) -> bool:
+    """Whether what follows this head may be something else than HTTP."""
+    upgrade = [value for name, value in fields if name.lower() == b"upgrade"]
+    return method == b"CONNECT" or asks_for_websocket(upgrade)

@@ -164,13 +164,13 @@ class Exchange:
     # --- what the browser sends after the head, told by its connection
 
     def body_data(self, data: bytes) -> None:
+        if self._record is not None:
+            self._record.bytes_in += len(data)
+        if self._over or self.fault is not None:  # a length that is at fault can't be read either
+            return
         body = self.body
         if body is None:
             body = self.body = RequestBody(self.head.fields)
-        if self._record is not None:
-            self._record.bytes_in += len(data)
-        if self._over:
-            return
         body.add(data)
         if not self._started:  # those before it are answered first
             return
@@ -235,6 +235,11 @@ class Exchange:
             self._browser.hold(on=full)
 
     # --- the answer, told by the upstream's connection
+
+    def answer_interim(self, head: AnswerHead) -> None:
+        if not self._is_http10:  # RFC 9110 section 15.2: it knows none
+            fields = self._require_trip().interim_fields(head)
+            self._browser.write(messages.interim_head(head.status, head.reason, fields))
 
     def answer_begins(self, head: AnswerHead) -> None:
         trip = self._require_trip()

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from bff.gate.head import Field
 
 MAX_HEAD_BYTES = 65_536
+MOST_LENGTH_DIGITS = 19  # of a Content-Length: what has more is larger than 2**63, or padded
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -33,6 +34,12 @@ def response_head(status: int, reason: bytes, fields: Iterable[Field]) -> bytes:
     """A response is always in our own version (RFC 9110 section 6.2). One field at least."""
     lines = b"\r\n".join(map(_COLON.join, fields))
     return b"HTTP/1.1 %d %b\r\n%b\r\n\r\n" % (status, reason, lines)
+
+
+def interim_head(status: int, reason: bytes, fields: Iterable[Field]) -> bytes:
+    """As `response_head`; an interim one may have no field."""
+    lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, lines)
 
 
 def fields_into(fields: list[Field]) -> Callable[[bytes, bytes], None]:

@@ -60,5 +60,5 @@ class Shared:
         """The way of a request that was decided."""
         if isinstance(decision, Forward):
             targets = self.targets[decision.route.prefix]
-            return UpstreamTrip(decision, targets, self.own_fields)
+            return UpstreamTrip(decision, targets, self.own_fields, self.date)
         return LocalTrip(decision, self.local, head.method, head.fields)

@@ -1,7 +1,7 @@
 """Where a decided request goes, and what of the answer comes back: an API, or our own endpoints."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bff.errors import UpstreamError
@@ -12,7 +12,7 @@ from bff.model import Session
 from bff.proxy.answer_head import AnswerHead
 from bff.proxy.local import LocalPool
 from bff.proxy.messages import UPGRADE, request_head
-from bff.proxy.responses import response_fields
+from bff.proxy.responses import interim_fields, response_fields
 from bff.proxy.targets import RouteTargets, UpstreamTarget
 from bff.proxy.upstream import UpstreamConnection
 
@@ -48,6 +48,9 @@ class Trip(Protocol):
     def answer_fields(self, answer: AnswerHead) -> list[Field]:
         """What the browser may see; of the framing only Content-Length."""
 
+    def interim_fields(self, answer: AnswerHead) -> list[Field]:
+        """The same of an interim answer."""
+
     def answered(self) -> None:
         """The upstream works."""
 
@@ -59,26 +62,32 @@ class Trip(Protocol):
 
 
 class UpstreamTrip:
-    """To one of a route's upstreams. `own_fields` are added to every answer.
+    """To one of a route's upstreams. `own_fields` are added to every answer, and the field that
+    `date` makes to one without a date.
 
     Raises:
         UpstreamBusy: the route has as many under way as it may.
     """
 
     __slots__ = (
-        "_decision", "_own_fields", "_target", "_targets", "may_renew", "request_id", "session",
-        "total_seconds", "websocket_key",
+        "_date", "_decision", "_own_fields", "_target", "_targets", "may_renew", "request_id",
+        "session", "total_seconds", "websocket_key",
     )  # fmt: skip
 
     kind = "forward"
 
     def __init__(
-        self, decision: Forward, targets: RouteTargets, own_fields: Sequence[Field]
+        self,
+        decision: Forward,
+        targets: RouteTargets,
+        own_fields: Sequence[Field],
+        date: Callable[[], Field],
     ) -> None:
         route = decision.route
         self._decision = decision
         self._targets = targets
         self._own_fields = own_fields
+        self._date = date
         self._target: UpstreamTarget | None = targets.pick()
         self.request_id = decision.identity.request_id
         self.session = decision.session
@@ -117,10 +126,15 @@ class UpstreamTrip:
             used_session=self.session is not None,
             forward_cookies=self._decision.route.forward_cookies,
             locations=self._require_target().locations,
+            date=self._date(),
         )
         fields += self._own_fields
         fields.append((b"X-Request-ID", self.request_id.encode()))
         return fields
+
+    def interim_fields(self, answer: AnswerHead) -> list[Field]:
+        cookies = self._decision.route.forward_cookies
+        return interim_fields(answer.fields, forward_cookies=cookies)
 
     def answered(self) -> None:
         if self._target is not None:
@@ -183,6 +197,9 @@ class LocalTrip:
 
     def answer_fields(self, answer: AnswerHead) -> list[Field]:
         return [item for item in answer.fields if item[0].lower() not in _NOT_FROM_LOCAL]
+
+    def interim_fields(self, answer: AnswerHead) -> list[Field]:
+        return self.answer_fields(answer)
 
     def answered(self) -> None:
         """It always works."""

@@ -18,12 +18,15 @@ from bff.gate.head import Field
 from bff.observability.reasons import complaint_of, reason_of
 from bff.proxy.answer_head import (
     BODILESS,
+    CONTINUE,
+    END_OF_HEAD,
     LEAST_STATUS,
     SWITCHING_PROTOCOLS,
     AnswerHead,
     Unreadable,
     framing,
     has_framing,
+    require_http,
     require_known_framing,
     require_text,
 )
@@ -35,6 +38,10 @@ from bff.proxy.turns import MUCH_BYTES, give_way
 
 class Receiver(Protocol):
     """What waits for an answer. None of these may block; `answer_breaks` may not raise either."""
+
+    def answer_interim(self, head: AnswerHead) -> None:
+        """An answer before the answer (RFC 9110 section 15.2), but 100, which the gateway gives by
+        itself, and 101."""
 
     def answer_begins(self, head: AnswerHead) -> None: ...
 
@@ -76,6 +83,13 @@ class Home(Protocol):
         """It is closed."""
 
 
+def new_parser(receiver: object) -> httptools.HttpResponseParser:
+    """One that reads HTTP/1 of any minor version as the highest we know (RFC 9110 section 6.2)."""
+    parser = httptools.HttpResponseParser(receiver)
+    parser.set_dangerous_leniencies(lenient_version=True)
+    return parser
+
+
 class Phase(Enum):
     """What a connection does. Each phase has its time limit, if any, and entering one puts that
     in the place of the last one's: see `UpstreamConnection.__init__`."""
@@ -108,7 +122,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._phase = Phase.CONNECTING
         self._fields: list[Field] = []
         self.on_header = fields_into(self._fields)
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = new_parser(self)
         self._receiver: Receiver | None = None
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.is_full = False  # it takes no more of the request for now
@@ -122,6 +136,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._reason = b""
         self._fields.clear()
         self._head: AnswerHead | None = None
+        self._heads = b""  # what has been read, until there is a head
+        self._head_at = 0  # where in it the next head begins, behind interim ones
         self._unsettled_bytes = 0  # of a head, a chunk's extension or a trailer without an end yet
         self._has_answered = False
         self._until_close = False
@@ -225,6 +241,8 @@ class UpstreamConnection(asyncio.Protocol):
     def _read(self, receiver: Receiver, data: bytes) -> None:
         self._has_answered = True
         self._unsettled_bytes += len(data)
+        if self._head is None:
+            self._heads = self._heads + data if self._heads else data
         fault = None
         try:
             self._parser.feed_data(data)
@@ -268,13 +286,18 @@ class UpstreamConnection(asyncio.Protocol):
         if status < LEAST_STATUS:
             raise Unreadable("no status of any class")
         self._interim = status < 200 and status != SWITCHING_PROTOCOLS
+        self._head_at = require_http(self._heads, self._head_at)
         if self._interim:
             # RFC 9110 section 8.6: no length either, or llhttp hands on a body of no answer.
             if has_framing(self._fields):
                 raise Unreadable("an interim answer with a body")
             require_text(self._reason)
+            if status != CONTINUE and self._receiver is not None:
+                head = AnswerHead(status, self._reason, self._fields.copy(), None, has_body=False)
+                self._receiver.answer_interim(head)
             return  # still unsettled: there must be an end of interim answers, too
         self._unsettled_bytes = 0
+        self._heads = b""
         fields = self._fields.copy()
         self._fields.clear()  # trailers, which are dropped (RFC 9110 section 6.5.1), come next
         length, codings = framing(fields)
@@ -302,6 +325,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._interim:
             self._reason = b""
             self._fields.clear()
+            self._head_at = self._heads.index(END_OF_HEAD, self._head_at) + len(END_OF_HEAD)
         elif self._fields and has_framing(self._fields):
             # RFC 9110 section 6.5.1: too late to be believed.
             raise Unreadable("a trailer that says where the body ends")
@@ -349,7 +373,7 @@ class UpstreamConnection(asyncio.Protocol):
             and self.is_open
         )
         if self._head_only:  # llhttp still waits for the body that HEAD does not get
-            self._parser = httptools.HttpResponseParser(self)
+            self._parser = new_parser(self)
         self._reset()
         if reusable and self._home.keep(self):
             self._enter(Phase.IDLE)

@@ -71,6 +71,7 @@ async def test_a_stream_opens_with_the_state_of_the_session() -> None:
             headers = stream.response.headers
             assert headers["Content-Type"] == "text/event-stream"
             assert headers["Cache-Control"] == "no-store"
+            assert headers["X-Accel-Buffering"] == "no"
 
 
 async def test_a_logout_in_one_tab_is_told_to_all_others() -> None:

@@ -192,7 +192,7 @@ REFUSED: list[tuple[str, dict[str, str], int, str]] = [
     ("authority", {"X-Forwarded-Uri": "http://evil.example/api/x"}, 421, "misdirected_host"),
     ("no path", {"X-Forwarded-Uri": "api/x"}, 400, "bad_request"),
     ("too long", {"X-Forwarded-Uri": "/api/" + "x" * 9000}, 414, "target_too_long"),
-    ("upgrade", {"Upgrade": "h2c", "Connection": "Upgrade"}, 501, "upgrade_not_supported"),
+    ("upgrade", {"Upgrade": "websocket, h2c"}, 501, "upgrade_not_supported"),
 ]
 
 

@@ -271,11 +271,20 @@ def test_via_is_appended_and_a_loop_is_refused() -> None:
 
 
 @pytest.mark.rule("PX-17")
-@pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"TLS/1.0"])
-def test_upgrades_are_refused(protocol: bytes) -> None:
+@pytest.mark.parametrize("protocol", [b"websocket", b"WebSocket", b"h2c, websocket"])
+def test_a_websocket_is_refused_where_there_is_none(protocol: bytes) -> None:
     upgrade = [(b"Connection", b"Upgrade"), (b"Upgrade", protocol)]
     decision = ask(a_gate(a_session()), b"/api/x", COOKIE, HEADER, *upgrade)
     assert refused(decision) == "upgrade_not_supported"
+
+
+@pytest.mark.rule("PX-17")
+@pytest.mark.parametrize("protocol", [b"h2c", b"TLS/1.0", b"websockets", b""])
+def test_any_other_upgrade_is_ignored(protocol: bytes) -> None:
+    """RFC 9110 section 7.8. Java's HttpClient offers h2c with each first request."""
+    upgrade = [(b"Connection", b"Upgrade"), (b"Upgrade", protocol)]
+    head = forwarded(ask(a_gate(a_session()), b"/api/x", COOKIE, HEADER, *upgrade))
+    assert {b"upgrade", b"connection"}.isdisjoint(name.lower() for name, _ in head.fields)
 
 
 def test_a_route_without_a_token_needs_no_session_but_changes_need_the_header() -> None:

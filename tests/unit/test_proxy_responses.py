@@ -48,6 +48,38 @@ def test_a_rule_for_caches_that_is_for_one_hop_only_counts_as_none() -> None:
     assert values(sent(upstream), b"cache-control") == [b"no-store"]
 
 
+@pytest.mark.rule("PX-19")
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"CDN-Cache-Control",
+        b"cloudflare-cdn-cache-control",
+        b"Surrogate-Control",
+        b"Edge-Control",
+        b"X-Accel-Expires",
+    ],
+)
+def test_a_rule_for_some_caches_passes_only_beside_one_for_all_of_them(name: bytes) -> None:
+    """RFC 9213: a CDN obeys it instead of the `no-store` that we add."""
+    rule = (name, b"max-age=600")
+    for stated, passes in ((b"public", True), (b"s-maxage=5", True), (b"private", False)):
+        assert (rule in sent([(b"Cache-Control", stated), rule])) is passes
+    assert rule not in sent([rule])
+    assert rule in sent([rule], used_session=False)
+
+
+@pytest.mark.parametrize("own", [[], [(b"x-accel-buffering", b"yes")]])
+def test_an_event_stream_is_not_held_back_by_a_proxy_in_front(own: Fields) -> None:
+    """An answer of the API's own to that question stays as it is."""
+    stream = [(b"Content-Type", b"Text/Event-Stream; charset=utf-8"), *own]
+    expected = [value for _, value in own] or [b"no"]
+    assert values(sent(stream), b"x-accel-buffering") == expected
+    named = [(b"Connection", b"X-Accel-Buffering"), *stream]
+    assert values(sent(named), b"x-accel-buffering") == [b"no"]
+    page = [(b"Content-Type", b"text/html"), *own]
+    assert values(sent(page), b"x-accel-buffering") == [value for _, value in own]
+
+
 @pytest.mark.rule("PX-12")
 @pytest.mark.parametrize(
     "name",

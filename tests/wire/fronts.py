@@ -83,6 +83,8 @@ class Front:
         assert not again or again.endswith(OWN_BODY)
         first = answers[0] if answers else Answer(0, [])
         is_ours = first.status >= 500
+        wrong = [] if is_ours else violations(vector.has, vector.lacks, first.fields)
+        wrong += violations(vector.interim_has, vector.interim_lacks, first.before)
         return Outcome(
             {
                 "answers": statuses(answers),
@@ -90,7 +92,7 @@ class Front:
                 "whole": first.whole and not read.broken,
                 "reused": upstream.connections == connections,
                 "asked": len(upstream.received) - 1,
-                "violates": [] if is_ours else violations(vector.has, vector.lacks, first.fields),
+                "violates": wrong,
             }
         )
 

@@ -18,12 +18,14 @@ Fields = list[tuple[bytes, bytes]]
 
 @dataclass(slots=True)
 class Answer:
-    """One response. `interim` are the statuses of the 1xx before it; `whole`: its end has come."""
+    """One response. `interim` are the statuses of the 1xx before it, `before` their fields;
+    `whole`: its end has come."""
 
     status: int
     fields: Fields
     body: bytes = b""
     interim: list[int] = field(default_factory=list)
+    before: Fields = field(default_factory=list)
     whole: bool = False
 
     def values(self, name: bytes) -> list[bytes]:
@@ -83,13 +85,17 @@ def _one_answer(data: bytes, method: str, *, ended: bool) -> tuple[Answer | None
         parser.receive_data(b"")
     answer: Answer | None = None
     interim: list[int] = []
+    before: list[tuple[bytes, bytes]] = []
     try:
         while True:
             event = parser.next_event()
             if isinstance(event, h11.InformationalResponse):
                 interim.append(event.status_code)
+                before += list(event.headers)
             elif isinstance(event, h11.Response):
-                answer = Answer(event.status_code, list(event.headers), interim=interim)
+                answer = Answer(
+                    event.status_code, list(event.headers), interim=interim, before=before
+                )
             elif isinstance(event, h11.Data) and answer is not None:
                 answer.body += event.data
             elif isinstance(event, h11.EndOfMessage) and answer is not None:

@@ -46,6 +46,7 @@ class RequestVector:
 class ResponseVector:
     """`then`: what the upstream does after its answer, "stay" or "close". `method`, `version`: of
     the browser's request. `answers`, `body`: what the browser gets; `whole`: with its end.
+    `has`, `lacks`: fields of the answer; `interim_has`, `interim_lacks`: of those before it.
     `reused`: the upstream's connection serves the next request too; `asked`: how often it was."""
 
     name: str
@@ -59,6 +60,8 @@ class ResponseVector:
     whole: bool = True
     has: list[str] = field(default_factory=list)
     lacks: list[str] = field(default_factory=list)
+    interim_has: list[str] = field(default_factory=list)
+    interim_lacks: list[str] = field(default_factory=list)
     reused: bool = False
     asked: int = 1
     nginx: dict[str, Any] = field(default_factory=dict)

@@ -19,6 +19,7 @@ NAMES = [
     b"Cross-Origin-Resource-Policy", b"Access-Control-Allow-Origin", b"Via", b"Alt-Svc", b"X-A",
     b"Access-Control-Allow-Credentials", b"Strict-Transport-Security", b"Transfer-Encoding",
     b"Content-Length", b"Keep-Alive", b"Trailer", b"Upgrade", b"Location", b"ETag", b"Expires",
+    b"CDN-Cache-Control", b"Surrogate-Control", b"X-Accel-Expires", b"X-Accel-Buffering",
 ]  # fmt: skip
 VALUES = [
     b"theme=dark", b"theme=dark; Path=/", b"locale=de; HttpOnly", b"bff=x", b"__Host-Http-bff=x",
@@ -27,6 +28,7 @@ VALUES = [
     b"Public, max-age=3", b"public-ish", b'x="public"', b'x="a, public, b"', b'private="x"',
     b"must-revalidate", b"Basic", b"Bearer error=x", b"Negotiate", b"basic, Bearer", b"DPoP", b"*",
     b"https://evil.example", b"close", b"X-A, Cache-Control", b"set-cookie", b"content-length", b"",
+    b"text/event-stream", b"Text/Event-Stream; charset=utf-8", b"yes",
 ]  # fmt: skip
 WORDS = [b":", b"\n", b"=", b";", b",", b'"', b" ", b"\t", b"\nSet-Cookie:", *VALUES]
 NEVER = {
@@ -82,6 +84,7 @@ class AnswerTarget:
         waiting = iter(sent)
         require(all(field in waiting for field in original), "adds, or has another order")
         require(_is_kept_private(found), "a shared cache may keep it")
+        require(_is_kept_from_cdns(found), "a cache with a rule of its own may keep it")
         names = {name.lower() for name, _ in found}
         require({b"x-content-type-options", b"cross-origin-resource-policy"} <= names, "unguarded")
         return len(original) == len(sent)
@@ -101,6 +104,7 @@ ADDED = {
     (b"Cache-Control", b"private"),
     (b"X-Content-Type-Options", b"nosniff"),
     (b"Cross-Origin-Resource-Policy", b"same-origin"),
+    (b"X-Accel-Buffering", b"no"),
 }
 
 
@@ -122,3 +126,13 @@ def _is_kept_private(found: Sequence[Field]) -> bool:
     """Whether the answer says itself who may store it, as RFC 9111 section 3.5 wants it."""
     said = [value for name, value in found if name.lower() == b"cache-control"]
     return not {b"public", b"private", b"s-maxage", b"no-store"}.isdisjoint(_directives(said))
+
+
+def _is_kept_from_cdns(found: Sequence[Field]) -> bool:
+    """Whether what other caches obey instead (RFC 9213) passes for an answer for all only."""
+    said = [value for name, value in found if name.lower() == b"cache-control"]
+    if not {b"public", b"s-maxage"}.isdisjoint(_directives(said)):
+        return True
+    names = [name.lower() for name, _ in found]
+    others = (b"surrogate-control", b"edge-control", b"x-accel-expires")
+    return not any(name.endswith(b"-cache-control") or name in others for name in names)
