@@ -65,6 +65,10 @@ fuzz: .venv/dev.stamp ## Feed everything that reads outside input with generated
 	$(BIN)/python -m tests.wire.fuzz --cases 200000
 	$(BIN)/python -m tests.wire.mixup
 
+.PHONY: mutants
+mutants: .venv/dev.stamp ## Change the code in small ways and see whether a test notices: half an hour (MUTANTS_ARGS="--package gate --minutes 10")
+	$(BIN)/python -m tests.mutants --write $(MUTANTS_ARGS)
+
 .PHONY: bench
 bench: .venv/dev.stamp $(BIN)/py-spy bench/peers/express/node_modules/.package-lock.json ## Measure the gateway next to its peers, and write docs/performance.md (BENCH_ARGS="--quick")
 	$(BIN)/python -m bench $(or $(BENCH_ARGS),--write)

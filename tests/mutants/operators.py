@@ -1,0 +1,208 @@
+"""The small changes: which there are in a source text, and the text with one of them made.
+
+A change is a replacement of characters, so that all lines keep their numbers. What has no meaning
+for a caller is left alone: annotations, docstrings, log lines, and what is imported.
+"""
+
+import ast
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+COMPARISONS: dict[type[ast.cmpop], str] = {
+    ast.Lt: "<=",
+    ast.LtE: "<",
+    ast.Gt: ">=",
+    ast.GtE: ">",
+    ast.Eq: "!=",
+    ast.NotEq: "==",
+    ast.Is: "is not",
+    ast.IsNot: "is",
+    ast.In: "not in",
+    ast.NotIn: "in",
+}
+ARITHMETIC: dict[type[ast.operator], str] = {
+    ast.Add: "-",
+    ast.Sub: "+",
+    ast.Mult: "/",
+    ast.Div: "*",
+    ast.FloorDiv: "*",
+    ast.Mod: "//",
+    ast.BitOr: "&",
+    ast.BitAnd: "|",
+}
+OPPOSITES = {"min": "max", "max": "min", "any": "all", "all": "any"}
+GIVEN_AWAY = {"shield", "ensure_future"}  # `shield(x)` becomes `x`
+NOT_JUDGED = {"log", "logging"}  # what is written there has tests of its own
+DROPPED = (ast.Raise, ast.Continue, ast.Break, ast.Delete, ast.Assert, ast.AugAssign)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change in `module`. `name` stays the same when other lines change."""
+
+    module: str
+    name: str
+    line: int
+    function: str
+    before: str
+    after: str
+    start: int
+    end: int
+
+    def applied(self, source: str) -> str:
+        """The text with the change."""
+        return source[: self.start] + self.after + source[self.end :]
+
+    def __str__(self) -> str:
+        before, after = (" ".join(text.split())[:70] for text in (self.before, self.after))
+        return f"{self.module}:{self.line} {self.function}: {before}  =>  {after}"
+
+
+def mutants_of(module: str, source: str) -> list[Mutant]:
+    """Every mutant of a source text, in its order."""
+    return _Finder(module, source).found()
+
+
+class _Finder:
+    def __init__(self, module: str, source: str) -> None:
+        self._module = module
+        self._source = source
+        lengths = [0]
+        for line in source.encode().splitlines(keepends=True):
+            lengths.append(lengths[-1] + len(line))
+        self._line_at = lengths
+        self._is_ascii = source.isascii()
+
+    def found(self) -> list[Mutant]:
+        seen: Counter[str] = Counter()
+        mutants = []
+        for function, line, start, end, after in self._changes(ast.parse(self._source), "module"):
+            before = self._source[start:end]
+            if before == after:
+                continue
+            said = f"{self._module}\n{function}\n{before}\n{after}"
+            seen[said] += 1
+            digest = hashlib.sha256(f"{said}\n{seen[said]}".encode()).hexdigest()[:12]
+            mutants.append(Mutant(self._module, digest, line, function, before, after, start, end))
+        return mutants
+
+    def _changes(self, node: ast.AST, function: str) -> Iterator[tuple[str, int, int, int, str]]:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            function = node.name if function == "module" else f"{function}.{node.name}"
+        if _is_left_alone(node):
+            return
+        for start, end, after in self._here(node):
+            yield function, getattr(node, "lineno", 1), start, end, after
+        for name, value in ast.iter_fields(node):
+            if name in {"annotation", "returns", "type_params", "decorator_list"}:
+                continue
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    yield from self._changes(child, function)
+
+    def _here(self, node: ast.AST) -> Iterator[tuple[int, int, str]]:
+        if isinstance(node, ast.stmt):
+            yield from self._of_statement(node)
+        if isinstance(node, ast.If | ast.IfExp | ast.While):
+            yield from self._both_ways(node.test)
+        if isinstance(node, ast.comprehension):
+            for test in node.ifs:
+                yield from self._both_ways(test)
+        if isinstance(node, ast.ExceptHandler) and node.type is not None:
+            yield (*self._span(node.type), "()")  # catches nothing
+        if isinstance(node, ast.expr):
+            yield from self._of_expression(node)
+
+    def _of_statement(self, node: ast.stmt) -> Iterator[tuple[int, int, str]]:
+        is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.Await)
+        is_kept = isinstance(node, ast.Assign) and not isinstance(node.targets[0], ast.Name)
+        is_bare_return = isinstance(node, ast.Return) and node.value is None
+        if is_call or is_kept or is_bare_return or isinstance(node, DROPPED):
+            yield (*self._span(node), "pass")
+
+    def _of_expression(self, node: ast.expr) -> Iterator[tuple[int, int, str]]:
+        if isinstance(node, ast.BoolOp):
+            yield from self._of_boolean(node)
+        elif isinstance(node, ast.Compare) and len(node.ops) == 1:
+            other = COMPARISONS[type(node.ops[0])]
+            yield self._between(node.left, node.comparators[0], f" {other} ")
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            yield (*self._span(node), self._text(node.operand))
+        elif isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC:
+            if not isinstance(node.left, ast.Constant) or not isinstance(node.left.value, str):
+                yield self._between(node.left, node.right, f" {ARITHMETIC[type(node.op)]} ")
+        elif isinstance(node, ast.Constant):
+            yield from self._of_constant(node)
+        elif isinstance(node, ast.Call):
+            yield from self._of_call(node)
+
+    def _of_boolean(self, node: ast.BoolOp) -> Iterator[tuple[int, int, str]]:
+        word = " or " if isinstance(node.op, ast.And) else " and "
+        parts = [f"({self._text(value)})" for value in node.values]
+        yield (*self._span(node), f"({word.join(parts)})")
+        for value in node.values:  # one of the conditions is left out
+            yield (*self._span(value), "True" if isinstance(node.op, ast.And) else "False")
+
+    def _of_constant(self, node: ast.Constant) -> Iterator[tuple[int, int, str]]:
+        if isinstance(node.value, bool):
+            yield (*self._span(node), str(not node.value))
+        elif isinstance(node.value, int | float):
+            yield (*self._span(node), repr(node.value + 1))
+
+    def _of_call(self, node: ast.Call) -> Iterator[tuple[int, int, str]]:
+        name = _name_of(node.func)
+        if isinstance(node.func, ast.Name) and name in OPPOSITES:
+            yield (*self._span(node.func), OPPOSITES[name])
+        if name in GIVEN_AWAY and node.args:
+            yield (*self._span(node), self._text(node.args[0]))
+        for keyword in node.keywords:
+            if keyword.arg is not None:
+                start, end = self._span(keyword)
+                rest = self._source[end:]
+                comma = len(rest) - len(rest.lstrip()) + 1 if rest.lstrip()[:1] == "," else 0
+                yield start, end + comma, ""
+
+    def _both_ways(self, test: ast.expr) -> Iterator[tuple[int, int, str]]:
+        if not isinstance(test, ast.Constant):
+            span = self._span(test)
+            lines = "\n" * self._text(test).count("\n")
+            for way in ("True", "False"):
+                yield (*span, f"({way}{lines})" if lines else way)
+
+    def _between(self, left: ast.expr, right: ast.expr, text: str) -> tuple[int, int, str]:
+        """The operator between two operands, with brackets that belong to them left in place."""
+        start, end = self._span(left)[1], self._span(right)[0]
+        gap = self._source[start:end]
+        closing = len(gap) - len(gap.lstrip(") \n"))
+        opening = len(gap) - len(gap.rstrip("( \n"))
+        return start, end, gap[:closing].rstrip() + text + gap[len(gap) - opening :].lstrip()
+
+    def _text(self, node: ast.AST) -> str:
+        start, end = self._span(node)
+        return self._source[start:end]
+
+    def _span(self, node: ast.AST) -> tuple[int, int]:
+        start = self._offset(node.lineno, node.col_offset)  # type: ignore[attr-defined]
+        end = self._offset(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+        return start, end
+
+    def _offset(self, line: int, column: int) -> int:
+        offset = self._line_at[line - 1] + column
+        return offset if self._is_ascii else len(self._source.encode()[:offset].decode())
+
+
+def _is_left_alone(node: ast.AST) -> bool:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return True  # a docstring
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        func = node.value.func
+        return isinstance(func, ast.Attribute) and _name_of(func.value) in NOT_JUDGED
+    if isinstance(node, ast.If) and _name_of(node.test) == "TYPE_CHECKING":
+        return True
+    return isinstance(node, ast.Import | ast.ImportFrom) or getattr(node, "name", "") == "__repr__"
+
+
+def _name_of(node: ast.AST) -> str:
+    return str(getattr(node, "id", getattr(node, "attr", "")))

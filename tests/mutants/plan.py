@@ -1,0 +1,150 @@
+"""What is tried, against which suites; which mutants are known to have no effect; and what came of
+earlier runs, which are gone on with."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutants.operators import Mutant, mutants_of
+from tests.mutants.trial import DOUBTFUL, ROOT, SURVIVED, path_of
+
+HERE = Path(__file__).parent
+RESULTS = ROOT / "build" / "mutants" / "results.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package of `bff` and the suites that guard it, as suites.toml says."""
+
+    name: str
+    first: tuple[str, ...]
+    then: tuple[str, ...]
+    own: Mapping[str, tuple[str, ...]]
+    left_out: frozenset[str]
+
+    def stages(self, module: str) -> tuple[tuple[str, ...], ...]:
+        """The suites that guard a module, the likeliest to notice something at the beginning."""
+        stem = module.rpartition(".")[2]
+        named = [path for path in self.first if path.endswith(f"_{stem}.py")]
+        own = (*named, *self.own.get(stem, ()))
+        first = tuple(path for path in self.first if path not in own)
+        then = tuple(path for path in self.then if path not in own)
+        return tuple(stage for stage in (own, first, then) if stage)
+
+    def modules(self) -> list[str]:
+        """Without those that are left out."""
+        files = sorted((ROOT / "bff" / self.name).glob("*.py"))
+        names = [file.stem for file in files if file.stem not in self.left_out | {"__init__"}]
+        return [f"bff.{self.name}.{name}" for name in names]
+
+    def mutants(self) -> list[Mutant]:
+        """In an order that has nothing to do with their place: the first thousand are a sample."""
+        found = [m for name in self.modules() for m in mutants_of(name, path_of(name).read_text())]
+        return sorted(found, key=lambda mutant: hashlib.sha256(mutant.name.encode()).digest())
+
+
+def packages() -> dict[str, Package]:
+    """By name, as suites.toml has them."""
+    table = tomllib.loads((HERE / "suites.toml").read_text())["packages"]
+    return {
+        name: Package(
+            name,
+            tuple(_files(row["first"])),
+            tuple(_files(row["then"])),
+            {stem: tuple(_files(patterns)) for stem, patterns in row.get("own", {}).items()},
+            frozenset(row.get("left_out", ())),
+        )
+        for name, row in table.items()
+    }
+
+
+def reasons() -> dict[str, str]:
+    """Why a mutant that no test can notice is none to worry about, by its name."""
+    table = tomllib.loads((HERE / "no_effect.toml").read_text())
+    return {row["name"]: row["reason"] for row in table.get("mutants", ())}
+
+
+class Results:
+    """Kept in build/. One is good for as long as its module is the same, and one that nothing
+    noticed for as long as the tests are, too."""
+
+    def __init__(self, path: Path = RESULTS) -> None:
+        self._path = path
+        self._kept: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
+        self._tests = _digest(path.read_bytes() for path in sorted(ROOT.glob("tests/**/*.py")))
+        self._modules: dict[str, str] = {}
+
+    def outcome(self, mutant: Mutant) -> str | None:
+        """None when nothing is known of it as it is now."""
+        outcome, module, _ = self._kept.get(mutant.name, ("", "", ""))
+        return outcome if module == self._module(mutant) else None
+
+    def is_settled(self, mutant: Mutant) -> bool:
+        """Whether there is nothing to be tried, for today's tests."""
+        outcome = self.outcome(mutant)
+        if outcome in (SURVIVED, DOUBTFUL):
+            return outcome == SURVIVED and self._kept[mutant.name][2] == self._tests
+        return outcome is not None
+
+    def keep(self, mutant: Mutant, outcome: str) -> None:
+        """On disk at once, so that a run may be ended at any time."""
+        self._kept[mutant.name] = [outcome, self._module(mutant), self._tests]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(json.dumps(self._kept))
+
+    def _module(self, mutant: Mutant) -> str:
+        if mutant.module not in self._modules:
+            self._modules[mutant.module] = _digest([path_of(mutant.module).read_bytes()])
+        return self._modules[mutant.module]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Of one package. `total` and `tried` are without those that have no effect."""
+
+    package: str
+    total: int
+    tried: int
+    noticed: int
+    without_effect: int
+    survivors: tuple[Mutant, ...]
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.noticed / self.tried if self.tried else 0.0
+
+
+def score(package: Package, results: Results) -> Score:
+    """What is known of a package so far."""
+    known = reasons()
+    mutants = package.mutants()
+    judged = [mutant for mutant in mutants if mutant.name not in known]
+    outcomes = {mutant: results.outcome(mutant) for mutant in judged}
+    survivors = tuple(m for m, outcome in outcomes.items() if outcome == SURVIVED)
+    tried = sum(outcome not in (None, DOUBTFUL) for outcome in outcomes.values())
+    return Score(
+        package.name,
+        len(judged),
+        tried,
+        tried - len(survivors),
+        len(mutants) - len(judged),
+        survivors,
+    )
+
+
+def _files(patterns: Iterable[str]) -> Iterator[str]:
+    for pattern in patterns:
+        found = sorted(ROOT.glob(pattern))
+        if not found:
+            raise FileNotFoundError(pattern)
+        yield from (str(path.relative_to(ROOT)) for path in found)
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:16]
