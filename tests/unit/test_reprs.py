@@ -36,6 +36,7 @@ SHOWN = {
     "Identity.tokens": "they hide themselves",
     "Known.client_token": "hides itself",
     "Limits.failed_logout_tokens": "a limiter",
+    "Local.by_form": "a switch",
     "Problem.headers": "of our own answer",
     "ProviderMetadata.token_auth_methods": "public",
     "ProviderMetadata.token_endpoint": "public",
