@@ -17,6 +17,7 @@ from bff.gate.csrf import CsrfGuard
 from bff.gate.decision import GateSettings
 from bff.gate.endpoints import FRONTCHANNEL_RULE, RULES, SPA_RULE, EndpointTable
 from bff.gate.forwarding import Forwarding
+from bff.gate.head import fold
 from bff.gate.peers import TrustedProxies
 from bff.gate.problem import OwnResponses
 from bff.gate.routes import CsrfMode, Route, RouteTable, Spelling, TokenKind, Upstream
@@ -185,6 +186,7 @@ def _route(route: RouteSettings) -> Route:
         forward_cookies=frozenset(name.encode() for name in route.forward_cookies),
         allow_in_path=frozenset(route.allow_in_path),
         map_location=route.map_location,
+        strip_headers=frozenset(fold(name.encode()) for name in route.strip_headers),
         ca_file=str(route.ca_file) if route.ca_file else None,
     )
 

@@ -17,6 +17,7 @@ from bff.config.quantities import Between, Duration
 from bff.config.section import Section
 from bff.config.texts import SOME, Scope, Token, require_token
 from bff.config.urls import URL_SCHEMA, UpstreamUrl
+from bff.gate.head import fold
 from bff.gate.routes import Balance, CsrfMode, Spelling, TokenKind, Upstream
 
 
@@ -28,6 +29,16 @@ def require_method(method: str) -> str:
     if method in {"CONNECT", "TRACE"}:
         raise ValueError("is never forwarded")  # RFC 9110 sections 9.3.6, 9.3.8
     return method
+
+
+def require_strippable(name: str) -> str:
+    """A header that describes neither the body nor a handshake."""
+    folded = fold(name.encode())
+    if folded in {b"content-length", b"content-type", b"content-encoding"}:
+        raise ValueError("describes the body, which would be read in another way")
+    if folded.startswith(b"sec-websocket-"):
+        raise ValueError("belongs to the WebSocket handshake")
+    return name
 
 
 def as_list(value: object) -> object:
@@ -139,6 +150,13 @@ class RouteSettings(Section):
         "They are forwarded as they were sent; a path that some reading leads out of the route is "
         "refused all the same.",
         examples=[["%2F"]],
+    )
+    strip_headers: tuple[Annotated[Token, AfterValidator(require_strippable)], ...] = Field(
+        default=(),
+        description="Further header names that the API must not get from a browser, in whatever "
+        "spelling. Those that servers take for identity, address, URL or method never pass: see "
+        "docs/forwarding.md.",
+        examples=[["X-Tenant-Id"]],
     )
     map_location: StrictBool = Field(
         default=True,

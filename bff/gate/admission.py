@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from bff.errors import BffError, GrantRejected, RateLimited
 from bff.gate.decision import Gate
 from bff.gate.head import RequestHead
@@ -11,6 +13,8 @@ from bff.model import Session
 from bff.sessions.sessions import Sessions
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
+
+log = structlog.get_logger("bff.front")
 
 
 class Admission:
@@ -73,6 +77,8 @@ class Admission:
         return decision if isinstance(decision, Forward) else None
 
     def _admitted(self, decision: Forward) -> Forward | Answer:
+        if decision.stripped:
+            _tell_stripped(decision)
         session = decision.session
         if session is None:
             return decision
@@ -95,3 +101,13 @@ class Admission:
         if wait.session is None:
             raise AssertionError("a token is only refreshed for a session")
         return Known(session=await self._coordinator.refreshed(wait.session), refreshed=True)
+
+
+def _tell_stripped(decision: Forward) -> None:
+    # Names only, cut: a value may be a secret, and a name as long as the browser likes.
+    names = [name[:_LONGEST_NAME].decode("latin-1") for name in decision.stripped[:_MOST_NAMES]]
+    log.debug("fields_stripped", names=names, request_id=decision.identity.request_id)
+
+
+_LONGEST_NAME = 64
+_MOST_NAMES = 32

@@ -27,7 +27,7 @@ from bff.gate.csrf import CsrfGuard
 from bff.gate.endpoints import EndpointRule, EndpointTable
 from bff.gate.forwarding import Forwarding, RequestIdentity
 from bff.gate.handshake import asks_for_websocket, is_websocket_upgrade, require_handshake
-from bff.gate.head import FieldReader, RequestHead, ScannedFields
+from bff.gate.head import FieldReader, RequestHead, ScannedFields, without
 from bff.gate.initiator import raise_refusal, require_initiator
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.gate.paths import Target, is_authority, read_target
@@ -177,6 +177,8 @@ class Gate:
                 scope=route.scope,
                 may_clear_cookie=self._may_clear_cookie(fields),
             )
+        if route.strip_headers:
+            fields = without(fields, route.strip_headers)
         return Forward(
             route,
             head.method,
@@ -186,6 +188,7 @@ class Gate:
             session,
             refresh_due=token is not None and self._is_refresh_due(route, session),
             websocket_key=websocket_key,
+            stripped=fields.stripped,
         )
 
     def _require_forwardable(

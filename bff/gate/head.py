@@ -1,15 +1,16 @@
 """A request's head as it came off the wire, and one pass over its fields.
 
-Every field name is judged in lower case with all but letters and digits read as `-`, because
-upstreams (WSGI, CGI, FastCGI) fold them: `X_Forwarded_User`, and to some `X.Forwarded.User`, is
-`X-Forwarded-User`, so it must be to us.
+`field_names` is the table of what a browser may not say. Every name is judged in lower case with
+all but letters and digits read as `-`, because upstreams (WSGI, CGI, FastCGI) fold them:
+`X_Forwarded_User`, and to some `X.Forwarded.User`, is `X-Forwarded-User`, so it must be to us.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from operator import itemgetter
 
+from bff.gate.field_names import FAMILIES, NAMES
 from bff.gate.memo import Memo
 
 Field = tuple[bytes, bytes]
@@ -31,32 +32,6 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-# Fields that speak for the gateway. A browser's copy is never forwarded (RFC 9700 section 4.13).
-OURS = frozenset(
-    {
-        b"authorization",
-        b"cookie",
-        b"dpop",
-        b"expect",
-        b"forwarded",
-        b"host",
-        b"remote-user",
-        b"true-client-ip",
-        b"via",
-        b"x-client-ip",
-        b"x-cluster-client-ip",
-        b"x-http-method",
-        b"x-http-method-override",
-        b"x-method-override",
-        b"x-real-ip",
-        b"x-remote-user",
-        b"x-request-id",
-        b"x-rewrite-url",
-        b"x-user",
-    }
-)
-OUR_FAMILIES = (b"x-auth-request-", b"x-forwarded-", b"x-original-", b"x-remote-", b"x-user-")
-
 _READ_AND_PASSED = frozenset(
     {
         b"accept",
@@ -77,7 +52,19 @@ _READ_AND_PASSED = frozenset(
         b"x-purpose",
     }
 )
-_TAKEN = HOP_BY_HOP | OURS
+_TAKEN = HOP_BY_HOP | NAMES
+# What the gateway says itself in place of the browser, or that belongs to one connection: that a
+# browser's own does not pass is nothing to tell.
+_REPLACED = HOP_BY_HOP | {
+    b"cookie",
+    b"expect",
+    b"host",
+    b"via",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-proto",
+    b"x-request-id",
+}
 _FOLDED = bytes(byte if bytes((byte,)).isalnum() else 0x2D for byte in range(256))
 
 
@@ -96,10 +83,12 @@ class RequestHead:
 
 @dataclass(slots=True)
 class ScannedFields:
-    """The fields of one head, sorted once: those the gate reads, and those an upstream may see."""
+    """The fields of one head, sorted once: those the gate reads, and those an upstream may see.
+    `stripped` are the names of those that it may not, as they were spelled."""
 
     read: dict[bytes, list[bytes]] = field(repr=False)
     passed: list[Field] = field(repr=False)
+    stripped: tuple[bytes, ...] = field(default=(), repr=False)
 
     def values(self, name: bytes) -> list[bytes]:
         return self.read.get(name, _NONE)
@@ -139,7 +128,7 @@ class FieldReader:
         passed = list(compress(fields, plan.passed))
         if b"connection" in read:
             passed = _without_named(passed, read[b"connection"])
-        return ScannedFields(read, passed)
+        return ScannedFields(read, passed, plan.stripped)
 
     def _plan(self, names: tuple[bytes, ...]) -> "_Plan":
         judged = [self._judged.get(name) or self._judge(name) for name in names]
@@ -150,7 +139,13 @@ class FieldReader:
                 repeated.append((name, at))
             elif name is not None:
                 read[name] = at
-        plan = _Plan([is_passed for is_passed, _ in judged], list(read.items()), repeated)
+        passed = [is_passed for is_passed, _ in judged]
+        stripped = tuple(
+            name
+            for name, passes in zip(names, passed, strict=True)
+            if not passes and name.lower() not in _REPLACED
+        )
+        plan = _Plan(passed, list(read.items()), repeated, stripped)
         if len(names) <= _MOST_NAMES and all(name in self._judged for name in names):
             self._plans.keep(names, plan)
         return plan
@@ -162,7 +157,7 @@ class FieldReader:
         judgement: tuple[bool, bytes | None]
         if folded != name:  # nothing is read by such a name, and nobody else may read it as ours
             judgement = not is_ours(folded) and folded not in self._passed_too, None
-        elif name in _TAKEN or name.startswith(OUR_FAMILIES):
+        elif name in _TAKEN or name.startswith(FAMILIES):
             judgement = False, name
         else:
             judgement = True, name if name in self._passed_too else None
@@ -180,11 +175,12 @@ _name_of = itemgetter(0)
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """Which fields are passed on, and at which places those stand that are read: of each name the
-    first, then the others in order."""
+    first, then the others in order; and the names of those that are taken away."""
 
     passed: list[bool]
     read: list[tuple[bytes, int]] = field(repr=False)
     repeated: list[tuple[bytes, int]] = field(repr=False)
+    stripped: tuple[bytes, ...] = field(repr=False)
 
 
 def scan(fields: Iterable[Field], extra_names: Iterable[bytes] = ()) -> ScannedFields:
@@ -192,10 +188,24 @@ def scan(fields: Iterable[Field], extra_names: Iterable[bytes] = ()) -> ScannedF
     return FieldReader(extra_names).scan(list(fields))
 
 
+def fold(name: bytes) -> bytes:
+    """A field's name as the most generous server reads it."""
+    return name.lower().translate(_FOLDED)
+
+
+def without(fields: ScannedFields, names: Collection[bytes]) -> ScannedFields:
+    """The same fields but those of these folded names, which an upstream may not see either."""
+    taken = tuple(name for name, _ in fields.passed if fold(name) in names)
+    if not taken:
+        return fields
+    passed = [item for item in fields.passed if item[0] not in taken]
+    return ScannedFields(fields.read, passed, fields.stripped + taken)
+
+
 def is_ours(name: bytes) -> bool:
     """Whether a field name, in whatever spelling, is one that only the gateway may set."""
-    folded = name.lower().translate(_FOLDED)
-    return folded in _TAKEN or folded.startswith(OUR_FAMILIES)
+    folded = fold(name)
+    return folded in _TAKEN or folded.startswith(FAMILIES)
 
 
 def connection_options(values: Iterable[bytes]) -> set[bytes]:

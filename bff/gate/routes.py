@@ -66,6 +66,7 @@ class Route:
     whole exchange may take, `max_concurrent` how many there may be at a time; 0 is no limit.
     `scope` is asked for with a client token; `anonymous` lets callers without a session use one.
     `allow_in_path` are the spellings with a second reading that are forwarded as they were sent.
+    `strip_headers` are folded names of fields that the route's upstreams don't get from a browser.
     `map_location`: an upstream is told of the prefix that was cut off, and where it says that
     something is is turned into our terms.
     """
@@ -88,6 +89,7 @@ class Route:
     forward_cookies: frozenset[bytes] = frozenset()
     allow_in_path: frozenset[Spelling] = frozenset()
     map_location: bool = True
+    strip_headers: frozenset[bytes] = frozenset()
     ca_file: str | None = None
     told_prefix: tuple[bytes, bytes] | None = field(init=False, default=None)
 

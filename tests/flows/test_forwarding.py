@@ -6,6 +6,7 @@ import hashlib
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from bff.app import Gateway
 from tests.browser import Browser
@@ -614,3 +615,23 @@ async def test_hsts_is_never_for_this_machine(public_url: str, *, hsts: bool) ->
             reply = await connection.ask(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             found = reply.values(b"strict-transport-security")
             assert found == ([b"max-age=34560000"] if hsts else []), path
+
+
+@pytest.mark.rule("PX-06")
+async def test_a_route_strips_further_fields_and_says_what_it_stripped() -> None:
+    """By their names, in a debug log; values are never logged."""
+    async with an_api('strip_headers = ["X-Tenant-Id"]') as api:
+        sent = ("X-Tenant-Id: secret-1", "x_tenant_id: secret-2", "OIDC_CLAIM_sub: secret-3")
+        with capture_logs() as logs:
+            await api.raw(api.head("GET /api/x HTTP/1.1", *sent, "X-User-Timezone: Europe/Berlin"))
+        (request,) = api.upstream.received
+        assert b"secret" not in b"\n".join(request.lines)
+        assert request.values(b"x-user-timezone") == [b"Europe/Berlin"]
+        (told,) = [entry for entry in logs if entry["event"] == "fields_stripped"]
+        assert told["log_level"] == "debug"
+        assert told["names"] == ["OIDC_CLAIM_sub", "X-Tenant-Id", "x_tenant_id"]
+        assert request.values(b"x-request-id") == [told["request_id"].encode()]
+        assert "secret" not in str(logs)
+        with capture_logs() as logs:
+            await api.raw(api.head("GET /api/x HTTP/1.1", "Accept: */*"))
+        assert not [entry for entry in logs if entry["event"] == "fields_stripped"]

@@ -9,7 +9,10 @@ IDENTITY = [
     "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username",
     "X-Forwarded-Access-Token", "X-Auth-Request-User", "X-Auth-Request-Email",
     "X-Auth-Request-Groups", "X-Auth-Request-Access-Token", "X-Auth-Request-Preferred-Username",
-    "X-Remote-Group", "X-Remote-Extra-Scopes",
+    "X-Remote-Group", "X-Remote-Extra-Scopes", "OIDC-Claim-sub", "X-WEBAUTH-USER",
+    "X-MS-CLIENT-PRINCIPAL", "X-MS-Client-Principal-Id", "X-Consumer-Username",
+    "X-Authenticated-Userid", "X-Amzn-Oidc-Data", "X-Goog-IAP-JWT-Assertion",
+    "Cf-Access-Jwt-Assertion", "Tailscale-User-Login", "X-Client-Cert", "SSL-Client-Verify",
 ]  # fmt: skip
 ADDRESS = [
     "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port",
@@ -17,7 +20,8 @@ ADDRESS = [
     "X-Forwarded-Uri", "X-Forwarded-Path", "X-Forwarded-Method", "X-Forwarded-Client-Cert",
     "X-Real-IP", "X-Client-IP", "True-Client-IP", "X-Cluster-Client-IP", "X-Original-Host",
     "X-Original-URL", "X-Original-URI", "X-Original-Method", "X-Original-Forwarded-For",
-    "X-Rewrite-URL", "Via", "Host", "X-Request-ID",
+    "X-Rewrite-URL", "Via", "Host", "X-Request-ID", "CF-Connecting-IP", "Client-IP",
+    "Fastly-Client-IP", "X-Middleware-Subrequest", "Script-Name", "Proxy",
 ]  # fmt: skip
 MEANING = ["X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override", "Expect"]
 HOP_BY_HOP = [
@@ -36,6 +40,8 @@ NAMES = [*IDENTITY, *ADDRESS, *MEANING, *HOP_BY_HOP]
 # Near misses that are nobody's but the application's: they pass as they are.
 PASSED = [
     "Accept", "Content-Type", "X-Custom", "X-Custom_Field", "X-Users", "XX-User", "User-Agent",
-    "X-Userland", "Authorization2", "X-Forwardedfor", "XForwarded-For", "Viable", "Hosts",
+    "X-Userland", "X-User-Timezone", "X-User-Agent", "X-Original-Filename", "X-Original-Size",
+    "X-API-Key", "X-Auth-Token", "Oidcx", "X-Consumers", "Proxy2", "X-MS-Blob-Type", "Remote-Addr2",
+    "Authorization2", "X-Forwardedfor", "XForwarded-For", "Viable", "Hosts",
     "traceparent", "tracestate", "If-Match", "Range", "Idempotency-Key", "X-Requested-With",
 ]  # fmt: skip

@@ -47,7 +47,7 @@ SPELLED = [
 FAMILIES = [
     (f"{prefix}{rest}: forged", 200)
     for prefix, rest in product(
-        ("X-Forwarded-", "x-auth-request-", "X-ORIGINAL-", "X-Remote_", "X_User-", "X.User."),
+        ("X-Forwarded-", "x-auth-request-", "OIDC-", "oidc_", "X-Remote_", "X-Jwt-", "X.Jwt."),
         ("a", "Anything", "Jwt", "Id-Token", "0", "a-b-c", "_"),
     )
 ]

@@ -53,6 +53,20 @@ NAMES = [
     "True_Client_Ip",
     "X-Original-URL",
     "X_Original_URL",
+    "Proxy",
+    "OIDC_CLAIM_sub",
+    "OIDC-Claim-Email",
+    "X-WEBAUTH-USER",
+    "X_WEBAUTH_USER",
+    "X-MS-CLIENT-PRINCIPAL",
+    "X-MS-Client-Principal-Name",
+    "X-Consumer-Username",
+    "X-Amzn-Oidc-Data",
+    "X_Amzn_Oidc_Identity",
+    "CF-Connecting-IP",
+    "Client-IP",
+    "Client_Ip",
+    "X-Middleware-Subrequest",
 ]
 
 

@@ -1,10 +1,13 @@
 """Which of a browser's fields an upstream may see (RFC 9110 section 7.6.1, RFC 9700 4.13)."""
 
+import re
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 
-from bff.gate.head import FieldReader, is_ours, scan
+from bff.gate.field_names import TABLE, Meaning
+from bff.gate.head import FieldReader, is_ours, scan, without
 
 KEPT = [
     (b"Accept", b"*/*"),
@@ -114,3 +117,48 @@ def test_what_is_remembered_of_names_is_bounded() -> None:
     for order in permutations(names):
         assert (b"Cookie", b"1") not in reader.scan([(name, b"1") for name in order]).passed
     assert len(reader) <= len(names) + 1024
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "forwarding.md"
+
+
+def test_the_document_lists_the_names_that_are_stripped_and_no_others() -> None:
+    """One row for each of the table's, in its order."""
+    meanings = "|".join(meaning.value for meaning in Meaning)
+    row = re.compile(rf"^\| ({meanings}) \| ([^|]+) \| (`[^|]+`) \|$", re.MULTILINE)
+    rows = row.findall(DOCUMENT.read_text())
+    assert rows == [
+        (one.meaning.value, one.by, ", ".join(f"`{name}`" for name in one.names.split()))
+        for one in TABLE
+    ]
+
+
+def test_every_name_of_the_table_is_stripped_in_every_spelling() -> None:
+    names = [name for one in TABLE for name in one.names.split()]
+    assert len({name.lower() for name in names}) == len(names)
+    for name in names:
+        whole = name.replace("*", "x").encode()
+        for spelled in (whole, whole.lower(), whole.upper(), whole.replace(b"-", b"_")):
+            assert passed([*KEPT, (spelled, b"forged")]) == KEPT, spelled
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"X-User-Timezone", b"X_User_Timezone", b"X-Original-Filename", b"X-Users", b"X-API-Key"],
+)
+def test_names_that_an_application_made_up_pass(name: bytes) -> None:
+    assert passed([(name, b"1")]) == [(name, b"1")]
+
+
+def test_what_was_stripped_is_known_by_its_name() -> None:
+    sent = [(b"Host", b"x"), (b"Cookie", b"a=b"), (b"OIDC_CLAIM_sub", b"1"), (b"Accept", b"*/*")]
+    scanned = scan([*sent, (b"X-User-Id", b"7"), (b"Via", b"1.1 x"), (b"Sec_Fetch_Site", b"x")])
+    assert scanned.stripped == (b"OIDC_CLAIM_sub", b"X-User-Id", b"Sec_Fetch_Site")
+
+
+def test_a_route_strips_more_in_every_spelling() -> None:
+    scanned = scan([(b"X-Tenant-Id", b"1"), (b"x_tenant.id", b"2"), (b"X-Tenant", b"3")])
+    less = without(scanned, {b"x-tenant-id"})
+    assert less.passed == [(b"X-Tenant", b"3")]
+    assert less.stripped == (b"X-Tenant-Id", b"x_tenant.id")
+    assert without(scanned, {b"x-other"}) is scanned

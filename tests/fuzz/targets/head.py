@@ -63,7 +63,11 @@ WORDS = [b":", b"\n", b"_", b"-", b".", b",", b" ", b"bff=", b"\nHost:", b"\nX-C
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{8,64}")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-_FAMILIES = ("x-auth-request-", "x-forwarded-", "x-original-", "x-remote-", "x-user-")
+_FAMILIES = (
+    "x-auth-request-", "x-forwarded-", "x-remote-", "oidc-", "x-amzn-oidc-", "x-consumer-",
+    "x-ms-client-principal", "x-client-cert", "tailscale-user-", "ssl-client-", "cf-access-",
+    "x-webauth-", "x-authenticated-",
+)  # fmt: skip
 _TAKEN = frozenset(name.lower() for name in NAMES)
 
 Subject = Callable[[RequestHead], Decision]
