@@ -81,6 +81,10 @@ class SessionBonds:
         """How many bonds a session has in this process."""
         return len(self._bonds.get(key, ()))
 
+    def __len__(self) -> int:
+        """How many sessions have bonds in this process."""
+        return len(self._bonds)
+
     def _on_ended(self, key: str, reason: str) -> None:
         for bond in tuple(self._bonds.pop(key, ())):  # each is let go of while we are at it
             bond.end(reason)

@@ -23,6 +23,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 QUIET = (
     *("-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider"),
+    *("-o", "timeout=30"),  # a test that waits for what a mutant never does
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what is loaded before the fork
 )
 SURVIVED, NOTICED, HUNG = "survived", "noticed", "hung"
@@ -48,7 +49,7 @@ class Patience:
     @classmethod
     def after(cls, unchanged: Trial) -> "Patience":
         """Several times what it took without a change: the machine may be busier by then."""
-        return cls(5 * unchanged.cpu_seconds + 10, 5 * unchanged.wall_seconds + 20)
+        return cls(5 * unchanged.cpu_seconds + 10, 4 * unchanged.wall_seconds + 30)
 
 
 def load_libraries() -> None:
