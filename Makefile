@@ -77,6 +77,10 @@ bench: .venv/dev.stamp $(BIN)/py-spy bench/peers/express/node_modules/.package-l
 $(BIN)/py-spy: .venv/dev.stamp
 	-$(INSTALL) 'py-spy>=0.4'
 
+.PHONY: types
+types: $(NODE_MODULES) ## Write the browser client's types for TypeScript, bff/client/*.d.ts
+	.ci/client-types
+
 .PHONY: lock
 lock: .venv/bin/python ## Pin the dependencies anew, by hash, into requirements*.lock
 	.ci/lock

@@ -10,6 +10,7 @@ from bff.app.core import Core
 from bff.config.access_log import AccessLogSettings
 from bff.endpoints.backchannel_logout import BackchannelLogout
 from bff.endpoints.callback import Callback
+from bff.endpoints.client import Client
 from bff.endpoints.events import Events, EventSettings
 from bff.endpoints.frontchannel_logout import FrontchannelLogout
 from bff.endpoints.login import Login, Resume
@@ -64,6 +65,7 @@ class PublicSide:
         )
         endpoints: dict[str, Endpoint] = {
             "events": events,
+            "client": Client(),
             **_login_endpoints(core),
             **_session_endpoints(core),
         }

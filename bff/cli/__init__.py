@@ -4,6 +4,7 @@ import click
 
 from bff import __version__
 from bff.cli.check import check
+from bff.cli.client import client
 from bff.cli.demo import demo
 from bff.cli.keygen import keygen
 from bff.cli.schema import schema
@@ -17,7 +18,7 @@ def main() -> None:
     """A token-handler gateway: OpenID Connect login for single-page apps."""
 
 
-for command in (serve, check, sessions, keygen, schema, demo):
+for command in (serve, check, sessions, keygen, schema, client, demo):
     main.add_command(command)
 
 __all__ = ["main"]

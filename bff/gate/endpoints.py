@@ -41,6 +41,9 @@ RULES = (
     EndpointRule("events", {"GET": Guard.SAME_ORIGIN}),
     EndpointRule("sessions", {"GET": Guard.CSRF, "DELETE": Guard.CSRF}),
     EndpointRule("session", {"DELETE": Guard.CSRF}, path="sessions/*"),
+    EndpointRule(
+        "client", {"GET": Guard.NONE, "HEAD": Guard.NONE}, wants_session=False, path="client/*"
+    ),
 )
 
 # The OP's page loads it in a frame, or as an image.

@@ -3,7 +3,7 @@
  * always refuses. It knows no cookie, no header and no token; that is the client's and the gateway's.
  */
 
-import { readProblem } from './bff-client.js';
+import { readProblem } from '/bff/client/bff-client.js';
 
 /** @typedef {{id: string | number, text: string, author: string, created_at: number | string}} Note */
 /** @typedef {{sub: string, scope: string, exp: number}} Me */
@@ -16,7 +16,7 @@ const ANSWER_WITHIN_MS = 15_000;
 export class ApiError extends Error {
   /**
    * @param {Response} response
-   * @param {import('./bff-client.js').Problem | null} problem
+   * @param {import('/bff/client/bff-client.js').Problem | null} problem
    */
   constructor(response, problem) {
     super(problem?.title ?? `HTTP ${response.status}`);

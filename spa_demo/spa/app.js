@@ -4,7 +4,7 @@
  */
 
 import { createApi } from './api.js';
-import { createClient, NotAuthenticatedError } from './bff-client.js';
+import { createClient, NotAuthenticatedError } from '/bff/client/bff-client.js';
 import { element } from './dom.js';
 import { currentRoute, startRouter } from './router.js';
 import { createWatch } from './session-watch.js';
@@ -16,7 +16,7 @@ import { createProblemBanner, SessionEnd } from './views/problem.js';
 import { createProofView } from './views/proof.js';
 import { createSessionView } from './views/session.js';
 
-/** @typedef {import('./bff-client.js').User} User */
+/** @typedef {import('/bff/client/bff-client.js').User} User */
 /** @typedef {'asking' | 'anonymous' | 'signedin'} Phase */
 
 const CALL_EVERY_MS = 5000;
@@ -87,7 +87,7 @@ function meet(user) {
 
 /**
  * What happens to the session while the page is open.
- * @param {import('./bff-client.js').SessionEvent} event
+ * @param {import('/bff/client/bff-client.js').SessionEvent} event
  */
 function hear(event) {
   if (event.type === 'link') sessionView.showLink(event.link);

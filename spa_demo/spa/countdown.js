@@ -3,7 +3,7 @@
  * never jump with the wall clock.
  */
 
-/** @typedef {import('./bff-client.js').Figures} Figures */
+/** @typedef {import('/bff/client/bff-client.js').Figures} Figures */
 /** @typedef {keyof Figures} Lifetime */
 
 /** @param {() => number} now monotonic seconds */

@@ -4,12 +4,12 @@
  * the callbacks.
  */
 
-import { UnavailableError } from './bff-client.js';
+import { UnavailableError } from '/bff/client/bff-client.js';
 
 const TRY_AGAIN_SECONDS = 5;
 
-/** @typedef {import('./bff-client.js').User} User */
-/** @typedef {import('./bff-client.js').SessionEvent} SessionEvent */
+/** @typedef {import('/bff/client/bff-client.js').User} User */
+/** @typedef {import('/bff/client/bff-client.js').SessionEvent} SessionEvent */
 
 /**
  * @typedef {object} Callbacks
@@ -19,7 +19,7 @@ const TRY_AGAIN_SECONDS = 5;
  */
 
 /**
- * @param {import('./bff-client.js').Client} client
+ * @param {import('/bff/client/bff-client.js').Client} client
  * @param {Callbacks} callbacks
  */
 export function createWatch(client, { onUser, onEvent, onTrouble }) {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 SPA = Path(__file__).parents[2] / "spa_demo" / "spa"
+CLIENT = Path(__file__).parents[2] / "bff" / "client"
 TABS = Path(__file__).with_name("spa_tabs.mjs")
 NODE = shutil.which("node")
 RUN_SECONDS = 30
@@ -32,7 +33,7 @@ const first = news();
 
 # A page at one address, whose network gives the prepared answers and records what it was asked.
 _PAGE = """
-const { createClient, readProblem } = await import(SPA + 'bff-client.js');
+const { createClient, readProblem } = await import(CLIENT + 'bff-client.js');
 const asked = [], went = [], ended = [];
 globalThis.location = {
   href: 'https://app.test/notes?x=1#top', origin: 'https://app.test',
@@ -62,10 +63,12 @@ const attempt = async (work) => {
 
 
 def run_js(source: str) -> Any:
-    """What `source`, an async function body that may import `SPA + file`, returns, through JSON."""
+    """What `source` returns, through JSON: an async function body that may import `SPA + file` or
+    `CLIENT + file`."""
     assert NODE is not None
     program = (
-        f"const SPA = globalThis.SPA = {json.dumps(SPA.as_uri() + '/')};"
+        f"const SPA = {json.dumps(SPA.as_uri() + '/')};"
+        f"const CLIENT = globalThis.CLIENT = {json.dumps(CLIENT.as_uri() + '/')};"
         f"const main = async () => {{ {source} }};"
         "main().then((value) => console.log(JSON.stringify(value ?? null)));"
     )

@@ -196,7 +196,7 @@ export async function end(reason) {
  * @param {(client: any) => void} [atStart] what its page does beside listening
  */
 export async function openTab(atStart) {
-  const { createClient } = await import(new URL('bff-client.js', globalThis.SPA));
+  const { createClient } = await import(new URL('bff-client.js', globalThis.CLIENT));
   const client = createClient();
   const heard = [];
   const tab = { client, heard, close: () => {}, news: () => heard.splice(0) };

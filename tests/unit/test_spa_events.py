@@ -85,7 +85,7 @@ def test_an_end_known_by_the_stream_is_not_reported_again_by_a_request() -> None
     """`onSessionEnded` is for those who do not listen; nobody is told twice."""
     work = f"""
       {ALICE}
-      const {{ createClient }} = await import(SPA + 'bff-client.js');
+      const {{ createClient }} = await import(CLIENT + 'bff-client.js');
       const ended = [];
       const client = createClient({{ onSessionEnded: (error) => ended.push(error.code) }});
       client.onSession((event) => event.type === 'ended' && ended.push(event.reason));

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.spa_node import SPA, needs_node
+from tests.unit.spa_node import CLIENT, SPA, needs_node
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted(path for path in SPA.rglob("*") if path.is_file())
+MODULES = sorted(CLIENT.glob("*.js"))
+FILES = sorted(path for path in SPA.rglob("*") if path.is_file()) + MODULES
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 PROOF_PANEL = SPA / "views" / "proof.js"
 TSC = ROOT / "node_modules" / ".bin" / "tsc"
@@ -149,8 +150,10 @@ def test_references_lead_to_files() -> None:
         assert is_file or reference in routes or reference == "#main", reference
     for script in SCRIPTS:
         for name in imports_of(script):
-            assert name.startswith("."), name
-            assert (script.parent / name).is_file(), name
+            is_served = name.startswith("/bff/client/")
+            assert is_served or name.startswith("."), name
+            folder = CLIENT if is_served else script.parent
+            assert (folder / name.removeprefix("/bff/client/")).is_file(), name
 
 
 def test_elements_that_scripts_use_are_on_the_page() -> None:
@@ -178,6 +181,16 @@ def test_npm_is_for_type_checking_only() -> None:
     assert set(package["devDependencies"]) == {"typescript"}
     assert "dependencies" not in package
     assert '"resolved"' not in (ROOT / "package-lock.json").read_text()
+
+
+@needs_node
+@pytest.mark.skipif(not TSC.exists(), reason="npm ci has not been run")
+def test_the_types_for_typescript_are_current(tmp_path: Path) -> None:
+    """After a change to the client: `make types`."""
+    subprocess.run([ROOT / ".ci" / "client-types", tmp_path], check=True, timeout=60)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert {path.name: path.read_text() for path in CLIENT.glob("*.d.ts")} == made
+    assert made.keys() == {path.with_suffix(".d.ts").name for path in MODULES}
 
 
 @needs_node

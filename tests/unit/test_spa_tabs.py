@@ -179,7 +179,7 @@ def test_a_listener_may_stop_another_while_an_event_is_told() -> None:
     """And itself."""
     work = f"""
       {ALICE}
-      const {{ createClient }} = await import(SPA + 'bff-client.js');
+      const {{ createClient }} = await import(CLIENT + 'bff-client.js');
       const client = createClient();
       const heard = [];
       const stopFirst = client.onSession((event) => {{

@@ -3,10 +3,10 @@
 import { nameClient } from '../client-name.js';
 import { ago, dateTime, element, make } from '../dom.js';
 
-/** @typedef {import('../bff-client.js').Device} Device */
+/** @typedef {import('/bff/client/bff-client.js').Device} Device */
 
 /**
- * @param {import('../bff-client.js').Client['devices']} devices
+ * @param {import('/bff/client/bff-client.js').Client['devices']} devices
  * @param {(work: () => Promise<void>) => Promise<void>} attempt runs work and shows what goes wrong
  */
 export function createDevicesView(devices, attempt) {

@@ -3,7 +3,7 @@
 import { createCountdown, spell } from '../countdown.js';
 import { element } from '../dom.js';
 
-/** @typedef {import('../bff-client.js').Figures} Figures */
+/** @typedef {import('/bff/client/bff-client.js').Figures} Figures */
 
 const SHOWN_SECONDS = 60;
 

@@ -2,7 +2,7 @@
 
 import { dateTime, element } from '../dom.js';
 
-/** @param {import('../bff-client.js').User} user */
+/** @param {import('/bff/client/bff-client.js').User} user */
 export function showIdentity(user) {
   const name = textOf(user.name) ?? textOf(user.email) ?? user.sub;
   const { acr, auth_time } = user.bff;

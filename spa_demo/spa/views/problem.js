@@ -1,7 +1,7 @@
 /** The banner for whatever went wrong: what it means for the user, and the one thing to do about it. */
 
 import { ApiError } from '../api.js';
-import { GatewayError, NotAuthenticatedError, UnavailableError } from '../bff-client.js';
+import { GatewayError, NotAuthenticatedError, UnavailableError } from '/bff/client/bff-client.js';
 import { element } from '../dom.js';
 import { spellEnd } from '../session-end.js';
 

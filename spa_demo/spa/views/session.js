@@ -6,7 +6,7 @@
 import { createCountdown, spell } from '../countdown.js';
 import { clockTime, dateTime, element, make } from '../dom.js';
 
-/** @typedef {import('../bff-client.js').Figures} Figures */
+/** @typedef {import('/bff/client/bff-client.js').Figures} Figures */
 /** @typedef {import('../countdown.js').Lifetime} Lifetime */
 
 /** @type {[Lifetime, string][]} */
@@ -15,7 +15,7 @@ const METERS = [
   ['idle_expires_in', 'idle-life'],
   ['session_expires_in', 'session-life'],
 ];
-/** @type {Record<import('../bff-client.js').Link, string>} */
+/** @type {Record<import('/bff/client/bff-client.js').Link, string>} */
 const LINKS = {
   stream: 'Live, by this tab’s stream',
   tab: 'Live, through another tab',
@@ -86,7 +86,7 @@ export function createSessionView({ onRefresh }) {
       onRefresh();
     },
 
-    /** @param {import('../bff-client.js').Link} link how the page learns all this */
+    /** @param {import('/bff/client/bff-client.js').Link} link how the page learns all this */
     showLink(link) {
       live.textContent = LINKS[link];
       live.dataset['link'] = link;

@@ -11,7 +11,7 @@ const EXPIRING_SECONDS = 60;
 
 /**
  * @param {object} parts
- * @param {() => Promise<import('../bff-client.js').User | null>} parts.ask
+ * @param {() => Promise<import('./bff-client.js').User | null>} parts.ask
  * @param {(event: import('./session-event.js').SessionEvent) => void} parts.onEvent
  * @param {(isAnswered: boolean) => void} parts.onAnswered after each question
  */
@@ -41,7 +41,7 @@ export function createPoller({ ask, onEvent, onAnswered }) {
     if (isRunning) timer = setTimeout(poll, pause * 1000);
   }
 
-  /** @param {import('../bff-client.js').User | null} user */
+  /** @param {import('./bff-client.js').User | null} user */
   function report(user) {
     if (!user) return onEvent({ type: 'ended', reason: 'unknown' });
     const figures = figuresOf(user.bff);

@@ -5,19 +5,20 @@
  * It never sees a token and stores nothing. It never sends its header to another origin.
  */
 
-import { createDevices } from './bff-client/devices.js';
-import { createSessionEvents } from './bff-client/events.js';
-import { GatewayError, NotAuthenticatedError, readProblem, refused, UnavailableError } from './bff-client/problems.js';
+import { createDevices } from './devices.js';
+import { createSessionEvents } from './events.js';
+import { GatewayError, NotAuthenticatedError, readProblem, refused, UnavailableError } from './problems.js';
 
 export { GatewayError, NotAuthenticatedError, readProblem, UnavailableError };
 
 const ANSWER_WITHIN_MS = 10_000;
 
-/** @typedef {import('./bff-client/problems.js').Problem} Problem */
-/** @typedef {import('./bff-client/devices.js').Device} Device */
-/** @typedef {import('./bff-client/session-event.js').SessionEvent} SessionEvent */
-/** @typedef {import('./bff-client/session-event.js').Figures} Figures */
-/** @typedef {import('./bff-client/session-event.js').Link} Link */
+/** @typedef {import('./problems.js').Problem} Problem */
+/** @typedef {import('./devices.js').Device} Device */
+/** @typedef {import('./devices.js').Devices} Devices */
+/** @typedef {import('./session-event.js').SessionEvent} SessionEvent */
+/** @typedef {import('./session-event.js').Figures} Figures */
+/** @typedef {import('./session-event.js').Link} Link */
 
 /**
  * The `bff` part of the user document. Durations are whole seconds from the moment of the answer.
@@ -54,11 +55,32 @@ const ANSWER_WITHIN_MS = 10_000;
  * @property {number} [maxAge] OIDC `max_age`, seconds
  */
 
-/** @typedef {ReturnType<typeof createClient>} Client */
+/**
+ * @typedef {object} UserOptions
+ * @property {boolean} [slide] false: the question does not count as activity
+ * @property {AbortSignal} [signal] default: the answer must come within ten seconds
+ */
+
+/**
+ * What `createClient` returns. Its methods may be taken off it.
+ * @typedef {object} Client
+ * @property {(how?: UserOptions) => Promise<User | null>} user who is logged in, or null. Throws
+ *   `UnavailableError` when that cannot be known at the moment
+ * @property {(how?: LoginOptions) => void} login leaves this page for the login
+ * @property {() => Promise<boolean>} logout leaves this page for the logout; false when there was no
+ *   session to end, and the page stays
+ * @property {(input: RequestInfo | URL, init?: RequestInit) => Promise<Response>} fetch `fetch` for
+ *   paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
+ *   login, `UnavailableError` for a 503, no answer or too many calls
+ * @property {(listener: (event: SessionEvent) => void) => () => void} onSession calls `listener` with
+ *   what happens to the session, until the function it returns is called
+ * @property {Devices} devices the user's own sessions
+ */
 
 /**
  * A client for the gateway that serves this page.
  * @param {ClientOptions} [options]
+ * @returns {Readonly<Client>}
  */
 export function createClient(options = {}) {
   const { prefix = '/bff', csrfHeader = 'X-CSRF', csrfValue = '1', onSessionEnded } = options;
@@ -141,7 +163,7 @@ export function createClient(options = {}) {
   /**
    * Who is logged in, or null. With `slide: false` the question does not count as activity. Without a
    * signal of the caller's the answer must come within ten seconds.
-   * @param {{slide?: boolean, signal?: AbortSignal}} [how]
+   * @param {UserOptions} [how]
    * @returns {Promise<User | null>}
    * @throws {UnavailableError} it cannot be known at the moment
    * @throws {GatewayError} the answer is not one of the contract's

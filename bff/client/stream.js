@@ -21,7 +21,7 @@ const REPLACED_PAUSE_SECONDS = 1;
 /**
  * @param {object} parts
  * @param {string} parts.url
- * @param {() => Promise<import('../bff-client.js').User | null>} parts.ask
+ * @param {() => Promise<import('./bff-client.js').User | null>} parts.ask
  * @param {(event: SessionEvent) => void} parts.onEvent
  * @param {(state: 'stream' | 'polling' | 'away' | 'idle') => void} parts.onState
  */

@@ -17,6 +17,7 @@ import { GatewayError, refused } from './problems.js';
  * @property {number} expires_at the absolute end
  */
 
+/** @typedef {ReturnType<typeof createDevices>} Devices */
 /** @typedef {(path: string, init?: RequestInit) => Promise<Response>} Send */
 
 /**

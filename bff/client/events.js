@@ -22,7 +22,7 @@ const REASON_WITHIN_MS = 500; // the stream says why a session ended, a refused 
 /**
  * @param {object} parts
  * @param {string} parts.prefix where the gateway's own endpoints are
- * @param {() => Promise<import('../bff-client.js').User | null>} parts.ask
+ * @param {() => Promise<import('./bff-client.js').User | null>} parts.ask
  * @param {() => void} parts.onEnded before the listeners are told
  */
 export function createSessionEvents({ prefix, ask, onEnded }) {
@@ -210,7 +210,7 @@ export function createSessionEvents({ prefix, ask, onEnded }) {
 
     /**
      * A request has found a session.
-     * @param {import('../bff-client.js').SessionInfo} info
+     * @param {import('./bff-client.js').SessionInfo} info
      * @param {{isOther: boolean}} how whether it is another user's than the one before
      */
     met(info, { isOther }) {

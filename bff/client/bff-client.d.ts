@@ -1,0 +1,193 @@
+/**
+ * The browser side of the gateway's contract (docs/spa-contract.md): who is logged in, login, logout,
+ * `fetch` for calls through the gateway, what happens to the session, and the user's devices.
+ *
+ * It never sees a token and stores nothing. It never sends its header to another origin.
+ */
+import { GatewayError, NotAuthenticatedError, readProblem, UnavailableError } from './problems.js';
+export { GatewayError, NotAuthenticatedError, readProblem, UnavailableError };
+export type Problem = import('./problems.js').Problem;
+export type Device = import('./devices.js').Device;
+export type Devices = import('./devices.js').Devices;
+export type SessionEvent = import('./session-event.js').SessionEvent;
+export type Figures = import('./session-event.js').Figures;
+export type Link = import('./session-event.js').Link;
+export type SessionInfo = {
+    /**
+     * until the absolute end of the session
+     */
+    session_expires_in: number;
+    /**
+     * until the session ends for want of activity
+     */
+    idle_expires_in: number;
+    /**
+     * until the gateway needs a new access token
+     */
+    access_token_expires_in: number;
+    /**
+     * path and query of a logout link bound to this session
+     */
+    logout_url: string;
+    /**
+     * how strongly the user was authenticated (OIDC Core section 2)
+     */
+    acr?: string | null;
+    /**
+     * when the user was authenticated, epoch seconds
+     */
+    auth_time?: number | null;
+};
+export type User = {
+    sub: string;
+    name?: string;
+    email?: string;
+    bff: SessionInfo;
+    [claim: string]: unknown;
+};
+export type ClientOptions = {
+    /**
+     * where the gateway's own endpoints are; default `/bff`
+     */
+    prefix?: string;
+    /**
+     * default `X-CSRF`
+     */
+    csrfHeader?: string;
+    /**
+     * default `1`
+     */
+    csrfValue?: string;
+    /**
+     * called once when a request finds
+     * that a session this client knew of is gone; not for a visitor who never logged in, nor for our own
+     * logout. Who listens with `onSession` needs it not.
+     */
+    onSessionEnded?: (error: NotAuthenticatedError) => void;
+};
+export type LoginOptions = {
+    /**
+     * path to come back to; default: the current path, query and fragment
+     */
+    returnUrl?: string;
+    /**
+     * OIDC `prompt`, such as `login` or `none`
+     */
+    prompt?: string;
+    /**
+     * OIDC `login_hint`
+     */
+    loginHint?: string;
+    /**
+     * OIDC `acr_values`, to step up
+     */
+    acrValues?: string;
+    /**
+     * OIDC `max_age`, seconds
+     */
+    maxAge?: number;
+};
+export type UserOptions = {
+    /**
+     * false: the question does not count as activity
+     */
+    slide?: boolean;
+    /**
+     * default: the answer must come within ten seconds
+     */
+    signal?: AbortSignal;
+};
+export type Client = {
+    /**
+     * who is logged in, or null. Throws
+     * `UnavailableError` when that cannot be known at the moment
+     */
+    user: (how?: UserOptions) => Promise<User | null>;
+    /**
+     * leaves this page for the login
+     */
+    login: (how?: LoginOptions) => void;
+    /**
+     * leaves this page for the logout; false when there was no
+     * session to end, and the page stays
+     */
+    logout: () => Promise<boolean>;
+    /**
+     * `fetch` for
+     * paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
+     * login, `UnavailableError` for a 503, no answer or too many calls
+     */
+    fetch: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>;
+    /**
+     * calls `listener` with
+     * what happens to the session, until the function it returns is called
+     */
+    onSession: (listener: (event: SessionEvent) => void) => () => void;
+    /**
+     * the user's own sessions
+     */
+    devices: Devices;
+};
+/** @typedef {import('./problems.js').Problem} Problem */
+/** @typedef {import('./devices.js').Device} Device */
+/** @typedef {import('./devices.js').Devices} Devices */
+/** @typedef {import('./session-event.js').SessionEvent} SessionEvent */
+/** @typedef {import('./session-event.js').Figures} Figures */
+/** @typedef {import('./session-event.js').Link} Link */
+/**
+ * The `bff` part of the user document. Durations are whole seconds from the moment of the answer.
+ * @typedef {object} SessionInfo
+ * @property {number} session_expires_in until the absolute end of the session
+ * @property {number} idle_expires_in until the session ends for want of activity
+ * @property {number} access_token_expires_in until the gateway needs a new access token
+ * @property {string} logout_url path and query of a logout link bound to this session
+ * @property {string | null} [acr] how strongly the user was authenticated (OIDC Core section 2)
+ * @property {number | null} [auth_time] when the user was authenticated, epoch seconds
+ */
+/**
+ * What `GET /bff/user` says: `sub`, the claims the gateway's configuration allows, and `bff`.
+ * @typedef {{sub: string, name?: string, email?: string, bff: SessionInfo, [claim: string]: unknown}} User
+ */
+/**
+ * @typedef {object} ClientOptions
+ * @property {string} [prefix] where the gateway's own endpoints are; default `/bff`
+ * @property {string} [csrfHeader] default `X-CSRF`
+ * @property {string} [csrfValue] default `1`
+ * @property {(error: NotAuthenticatedError) => void} [onSessionEnded] called once when a request finds
+ *   that a session this client knew of is gone; not for a visitor who never logged in, nor for our own
+ *   logout. Who listens with `onSession` needs it not.
+ */
+/**
+ * @typedef {object} LoginOptions
+ * @property {string} [returnUrl] path to come back to; default: the current path, query and fragment
+ * @property {string} [prompt] OIDC `prompt`, such as `login` or `none`
+ * @property {string} [loginHint] OIDC `login_hint`
+ * @property {string} [acrValues] OIDC `acr_values`, to step up
+ * @property {number} [maxAge] OIDC `max_age`, seconds
+ */
+/**
+ * @typedef {object} UserOptions
+ * @property {boolean} [slide] false: the question does not count as activity
+ * @property {AbortSignal} [signal] default: the answer must come within ten seconds
+ */
+/**
+ * What `createClient` returns. Its methods may be taken off it.
+ * @typedef {object} Client
+ * @property {(how?: UserOptions) => Promise<User | null>} user who is logged in, or null. Throws
+ *   `UnavailableError` when that cannot be known at the moment
+ * @property {(how?: LoginOptions) => void} login leaves this page for the login
+ * @property {() => Promise<boolean>} logout leaves this page for the logout; false when there was no
+ *   session to end, and the page stays
+ * @property {(input: RequestInfo | URL, init?: RequestInit) => Promise<Response>} fetch `fetch` for
+ *   paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
+ *   login, `UnavailableError` for a 503, no answer or too many calls
+ * @property {(listener: (event: SessionEvent) => void) => () => void} onSession calls `listener` with
+ *   what happens to the session, until the function it returns is called
+ * @property {Devices} devices the user's own sessions
+ */
+/**
+ * A client for the gateway that serves this page.
+ * @param {ClientOptions} [options]
+ * @returns {Readonly<Client>}
+ */
+export declare function createClient(options?: ClientOptions): Readonly<Client>;

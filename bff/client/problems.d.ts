@@ -1,0 +1,77 @@
+/**
+ * What the gateway says when it does not do what was asked (RFC 9457), as errors that tell the cases
+ * apart. Never thrown for what an API answers.
+ */
+export type Problem = {
+    type?: string;
+    title?: string;
+    status?: number;
+    code?: string;
+    request_id?: string;
+    login_url?: string;
+    /**
+     * seconds
+     */
+    retry_after?: number;
+};
+/**
+ * Problem details (RFC 9457) as the gateway sends them. `code` is the stable part.
+ * @typedef {object} Problem
+ * @property {string} [type]
+ * @property {string} [title]
+ * @property {number} [status]
+ * @property {string} [code]
+ * @property {string} [request_id]
+ * @property {string} [login_url]
+ * @property {number} [retry_after] seconds
+ */
+/** Base of what the client throws. `status` is 0 when there was no answer. */
+export declare class GatewayError extends Error {
+    code: string;
+    status: number;
+    requestId: string | null;
+    response: Response | null;
+    /**
+     * @param {string} code
+     * @param {Response | null} response
+     * @param {Problem | null} problem
+     * @param {unknown} [cause]
+     */
+    constructor(code: string, response: Response | null, problem: Problem | null, cause?: unknown);
+}
+/** The gateway wants a login: codes `not_authenticated` and `session_ended`. */
+export declare class NotAuthenticatedError extends GatewayError {
+    loginUrl: string;
+    /**
+     * @param {string} code
+     * @param {Response} response
+     * @param {Problem | null} problem
+     * @param {string} loginUrl
+     */
+    constructor(code: string, response: Response, problem: Problem | null, loginUrl: string);
+}
+/**
+ * Nothing is wrong with the session; try again later. Code `unreachable` when no answer came at all,
+ * else the gateway's. `retryAfter` is in seconds, null when nobody said.
+ */
+export declare class UnavailableError extends GatewayError {
+    retryAfter: number | null;
+    /**
+     * @param {string} code
+     * @param {Response | null} response
+     * @param {Problem | null} problem
+     * @param {unknown} [cause]
+     */
+    constructor(code: string, response: Response | null, problem: Problem | null, cause?: unknown);
+}
+/**
+ * The problem document of a response, or null when it has none. The response stays readable.
+ * @param {Response} response
+ * @returns {Promise<Problem | null>}
+ */
+export declare function readProblem(response: Response): Promise<Problem | null>;
+/**
+ * The error for an answer of the gateway's own that is not a success.
+ * @param {Response} response
+ */
+export declare function refused(response: Response): Promise<GatewayError>;
