@@ -63,8 +63,8 @@ class SessionSettings(Section):
     )
     secrets: Annotated[tuple[StrongSecret, ...], SOME, AfterValidator(require_distinct)] = Field(
         description="Secrets of at least 32 bytes each. The first signs cookies and seals "
-        "sessions, all of them verify and open: put a new one in front to rotate. "
-        "`bff keygen` makes one. Every replica needs the same list.",
+        "sessions, all of them verify and open. `bff keygen` makes one. Every replica needs the "
+        "same list; docs/operations.md says how it is rotated.",
     )
     secrets_file: FilePath | None = Field(
         default=None,

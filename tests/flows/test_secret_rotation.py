@@ -1,7 +1,13 @@
 """Rotating `session.secrets` by restarts, as docs/operations.md says: nobody notices."""
 
+import contextlib
+import os
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -10,10 +16,11 @@ import pytest
 from bff.app import Gateway
 from bff.clock import ManualClock
 from tests.browser import Browser
+from tests.deployment import ROOT
 from tests.flows.logins import log_in
 from tests.redis_server import RedisServer
 from tests.stack import SESSION_SECRET as OLD
-from tests.stack import Stack, running, running_stack, settings_from
+from tests.stack import Stack, free_port, running, running_stack, settings_from
 
 NEW = "Qn8vM2xK5wT9rB3yH7jL4pF6sD1gC0eZ"
 
@@ -59,23 +66,100 @@ async def test_sessions_go_on_while_the_old_secret_is_kept(own_redis: RedisServe
             assert await statuses(before, after) == [401, 200]
 
 
+PRINTED = re.findall(
+    r"^ +```sh\n(.*?)^ +```",
+    (ROOT / "docs" / "operations.md").read_text().partition("## Rotating the secrets")[2],
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def edited(secrets: Path, step: str) -> None:
+    """Run one step of the recipe, as it is printed, beside the file that it names."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["sh", "-e", "-c", step]
+    subprocess.run(command, cwd=secrets.parent, env=environment, check=True)
+
+
 @pytest.mark.rule("OP-03")
-async def test_replicas_that_are_restarted_one_by_one_share_their_sessions(
-    own_redis: RedisServer,
+@pytest.mark.parametrize("first", [0, 1])
+async def test_the_recipe_rotates_while_replicas_are_restarted_one_by_one(
+    own_redis: RedisServer, tmp_path: Path, first: int
 ) -> None:
-    """The new secret is at the end of all lists before it comes to the front of any."""
+    """Between any two restarts a session works at both, whichever of them has made it."""
+    secrets = tmp_path / "session_secrets"
+    secrets.write_text(OLD + "\n")
+    secrets.chmod(0o444)  # as deploy/make-secrets leaves it
     clock = ManualClock()
-    async with running_stack(store=own_redis.url, clock=clock) as stack, Browser() as browser:
-        await log_in(browser, stack)
-        before, stack.toml = stack.toml, with_secrets(stack, NEW, OLD)
-        async with stack.replica() as moved:
-            stack.toml = before
-            async with restarted(stack, OLD, NEW):
-                assert await statuses(browser) == [200]
-                clock.advance(61)
-                assert await status_at(moved, stack, browser) == 200  # sealed with the new one
-                assert await statuses(browser) == [200]
-                assert stack.op.refreshes == 1
+    lasting = 'absolute_timeout = "1h"\nidle_timeout = "1h"'
+    async with running_stack(store=own_redis.url, clock=clock, session=lasting) as stack:
+        replicas = Replicas(stack, secrets)
+        await stack.gateway.stop()
+        async with replicas.running():
+            sessions: list[Browser] = []
+            async with contextlib.AsyncExitStack() as browsers:
+
+                async def require_service() -> None:
+                    new = await browsers.enter_async_context(Browser())
+                    await log_in(new, stack)
+                    sessions.append(new)
+                    clock.advance(61)  # a refresh writes each record anew, at either
+                    for browser in sessions:
+                        for base in replicas.bases[:: 1 if len(sessions) % 2 else -1]:
+                            assert await status_at(base, stack, browser) == 200
+
+                await require_service()
+                for number, step in enumerate(PRINTED):
+                    if number == 2:
+                        clock.advance(3600)
+                        sessions.clear()  # they are over
+                        await require_service()
+                    edited(secrets, step)
+                    for which in (first, 1 - first):
+                        await replicas.restart(which)
+                        await require_service()
+    assert len(PRINTED) == 3
+    assert len(secrets.read_text().splitlines()) == 1
+    assert OLD not in secrets.read_text()
+
+
+class Replicas:
+    """Two gateways of one installation, with the secrets that are in a file when they start."""
+
+    def __init__(self, stack: Stack, secrets: Path) -> None:
+        listed = f'secrets = ["{OLD}"]'
+        assert listed in stack.toml
+        self._toml = stack.toml.replace(listed, f'secrets_file = "{secrets}"')
+        self._clock = stack.clock
+        self._ports = ((stack.ports.gateway, stack.ports.admin), (free_port(), free_port()))
+        self._gateways: list[Gateway] = []
+
+    @property
+    def bases(self) -> list[str]:
+        return [f"http://127.0.0.1:{port}" for port, _ in self._ports]
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self._gateways = [self._made(which) for which in (0, 1)]
+        for gateway in self._gateways:
+            await gateway.start()
+        try:
+            yield
+        finally:
+            for gateway in self._gateways:
+                await gateway.stop()
+
+    async def restart(self, which: int) -> None:
+        await self._gateways[which].stop()
+        self._gateways[which] = self._made(which)
+        await self._gateways[which].start()
+
+    def _made(self, which: int) -> Gateway:
+        public, admin = self._ports[which]
+        environ = {
+            "BFF_SERVER__LISTEN": f"127.0.0.1:{public}",
+            "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{admin}",
+        }
+        return Gateway(settings_from(self._toml, environ), self._clock)
 
 
 async def status_at(base: str, stack: Stack, browser: Browser) -> int:
