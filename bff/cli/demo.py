@@ -9,8 +9,9 @@ import uvloop
 from aiohttp import web
 
 from bff.app import Gateway
+from bff.cli.announce import banner
 from bff.cli.options import CONFIG_UNUSABLE
-from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, banner, run_until_stopped
+from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, run_until_stopped
 from bff.config import Settings
 from bff.config.problems import dotted
 from bff.config.validation import validate

@@ -6,12 +6,9 @@ import gc
 import socket
 from collections.abc import Callable, Iterator
 
-from bff import __version__
 from bff.app import Gateway
-from bff.app.listening import Addresses
 from bff.app.stopping import StopRequest
 from bff.cli.open_files import allow_open_files
-from bff.config.settings import Settings
 
 ADDRESS_UNAVAILABLE = 3
 GC_THRESHOLDS = (20_000, 10, 10)  # objects, then collections of the younger generation
@@ -70,26 +67,6 @@ def _spare_the_collector() -> None:
 
 def address_unavailable(error: OSError) -> str:
     """What to tell the operator."""
+    if error.filename is not None:  # of a listener's address there is none
+        return f"bff: can't open {error.filename}: {error.strerror}"
     return f"bff: can't listen: {error.strerror or error}"
-
-
-def banner(settings: Settings, addresses: Addresses) -> str:
-    """What an operator wants to see at start: addresses, OP, store, routes. No secret."""
-    store = settings.session.store.get_secret_value().partition("://")[0]
-    workers = f" with {settings.server.workers} workers" if settings.server.workers > 1 else ""
-    lines = [
-        f"bff {__version__}",
-        f"  serving   {settings.server.public_url} on {', '.join(addresses.public)}{workers}",
-        f"  admin     {', '.join(addresses.admin)}",
-        *([f"  health    {', '.join(addresses.health)}"] if addresses.health else []),
-        *([f"  auth      {', '.join(addresses.auth)}"] if addresses.auth else []),
-        f"  OP        {settings.oidc.issuer} as {settings.oidc.client_id}",
-        f"  store     {store}",
-    ]
-    for route in settings.routes:
-        targets = ", ".join(str(upstream) for upstream in route.upstream)
-        lines.append(f"  route     {route.path} -> {targets} ({route.token} token)")
-    app = settings.spa.root or settings.spa.dev_server
-    if app:
-        lines.append(f"  SPA       {app}")
-    return "\n".join(lines)

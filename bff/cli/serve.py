@@ -7,10 +7,10 @@ import click
 import uvloop
 
 from bff.app import Gateway
-from bff.app.listening import Addresses
 from bff.app.supervisor import Supervisor
+from bff.cli.announce import Announcer
 from bff.cli.options import config_option
-from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, banner, run_until_stopped
+from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, run_until_stopped
 from bff.config.settings import Settings
 from bff.observability import logs
 
@@ -26,20 +26,15 @@ def serve(settings: Settings) -> None:
     configuration is not valid. 3: an address can't be listened on.
     """
     logs.configure(level=settings.log.level, log_format=settings.log.format)
+    announcer = Announcer(settings)
     try:
         if settings.server.workers > 1:
-            sys.exit(0 if _serve_with_workers(settings) else WORKERS_FAILED)
+            in_order = asyncio.run(Supervisor(settings, announcer).run())
+            sys.exit(0 if in_order else WORKERS_FAILED)
         gateway = Gateway(settings)
-        uvloop.run(
-            run_until_stopped(gateway, lambda: click.echo(banner(settings, gateway.addresses)))
-        )
+        uvloop.run(run_until_stopped(gateway, lambda: announcer(gateway.addresses)))
     except OSError as error:
         click.echo(address_unavailable(error), err=True)
         sys.exit(ADDRESS_UNAVAILABLE)
-
-
-def _serve_with_workers(settings: Settings) -> bool:
-    def announce(addresses: Addresses) -> None:
-        click.echo(banner(settings, addresses))
-
-    return asyncio.run(Supervisor(settings, announce).run())
+    finally:
+        announcer.stopped()

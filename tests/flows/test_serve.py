@@ -1,6 +1,8 @@
 """`bff serve` as a process: its banner and its admin listener."""
 
 import asyncio
+import json
+import os
 import resource
 import sys
 from asyncio.subprocess import PIPE
@@ -9,13 +11,18 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from bff import __version__
 from tests.flows.served import a_served_gateway, admin, some_ports
 from tests.polling import until
 from tests.raw_upstream import raw_upstream
 from tests.stack import CLIENT_SECRET, Ports, free_port, gateway_toml
 
 
-async def test_the_banner_says_what_runs_and_no_secret(tmp_path: Path) -> None:
+async def test_the_banner_says_what_runs_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where logs are text, for people."""
+    monkeypatch.setenv("BFF_LOG__FORMAT", "text")
     ports = some_ports(free_port())
     async with a_served_gateway(ports, tmp_path) as process:
         process.terminate()
@@ -31,6 +38,55 @@ async def test_the_banner_says_what_runs_and_no_secret(tmp_path: Path) -> None:
         assert part in banner
     assert CLIENT_SECRET not in banner + errors.decode()
     assert process.returncode == 0
+
+
+async def test_start_and_stop_are_events_and_nothing_else_is_said(tmp_path: Path) -> None:
+    """Logs are JSON by default, so whatever a program reads of it is; the banner is not."""
+    ports = some_ports(free_port())
+    async with a_served_gateway(ports, tmp_path) as process:
+        process.terminate()
+        output, errors = await process.communicate()
+    assert output == b""
+    events = [json.loads(line) for line in errors.splitlines()]
+    [started] = [event for event in events if event["event"] == "started"]
+    assert started["version"] == __version__
+    assert started["public_url"] == f"http://localhost:{ports.gateway}"
+    assert started["listen"] == [f"127.0.0.1:{ports.gateway}"]
+    assert (started["store"], started["workers"]) == ("memory", 1)
+    assert events[-1]["event"] == "stopped"
+    assert events[-1]["uptime_seconds"] >= 0
+
+
+async def test_a_placeholder_is_told_at_each_start(tmp_path: Path) -> None:
+    """On loopback it is allowed: it must not be forgotten."""
+    ports = some_ports(free_port())
+    weak = {"BFF_OIDC__CLIENT_SECRET": "my-spa-client-secret"}
+    config = tmp_path / "bff.toml"
+    config.write_text(gateway_toml(ports))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bff", "serve", "--config", str(config)),
+        env={**os.environ, **weak},
+        stderr=PIPE,
+    )
+    assert process.stderr is not None
+    warned = await process.stderr.readuntil(b'"event": "guessable_secret"')
+    process.terminate()
+    await process.communicate()
+    assert b'"setting": "oidc.client_secret"' in warned
+    assert b"my-spa-client-secret" not in warned
+
+
+async def test_an_access_log_that_can_not_be_opened_is_a_plain_sentence(tmp_path: Path) -> None:
+    config = tmp_path / "bff.toml"
+    file = tmp_path / "nowhere" / "access.log"
+    extra = f'[access_log]\nenabled = true\nfile = "{file}"\n'
+    config.write_text(gateway_toml(some_ports(free_port()), extra=extra))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bff", "serve", "--config", str(config), stdout=PIPE, stderr=PIPE
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 3
+    assert errors.decode() == f"bff: can't open {file}: No such file or directory\n"
 
 
 async def test_an_address_in_use_is_a_plain_sentence(tmp_path: Path) -> None:
@@ -102,10 +158,10 @@ async def test_as_many_files_may_be_open_as_the_system_allows(tmp_path: Path) ->
         stdout=PIPE,
         stderr=PIPE,
     )
-    assert process.stdout is not None
-    await process.stdout.readuntil(b"serving")
+    assert process.stderr is not None
+    begun = await process.stderr.readuntil(b'"event": "started"')
     soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
     process.terminate()
-    _, log = await process.communicate()
+    log = begun + (await process.communicate())[1]
     assert (soft, hard) == (4096, 4096)
     assert b'"allowed": 4096, "wanted": 31024, "event": "few_open_files"' in log

@@ -127,8 +127,8 @@ async def test_a_hangup_that_was_ignored_at_the_start_stays_so(tmp_path: Path) -
         stdout=PIPE,
         stderr=PIPE,
     )
-    assert process.stdout is not None
-    await process.stdout.readuntil(b"serving")
+    assert process.stderr is not None
+    await process.stderr.readuntil(b'"event": "started"')
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGUSR2)  # delivered after it, and told in the log
     assert process.stderr is not None
