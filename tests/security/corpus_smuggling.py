@@ -29,7 +29,7 @@ def _folded(name: str) -> list[str]:
 
 
 # What the protocol itself refuses, by the name as it should be spelled; all else passes without.
-STATUS_OF_OWN_NAME = {"Host": 400, "Transfer-Encoding": 400, "Upgrade": 501}
+STATUS_OF_OWN_NAME = {"Host": 400, "Transfer-Encoding": 400}
 
 # (line, status): with 200 the upstream sees the usual fields and nothing of the line.
 SPELLED = [
