@@ -432,6 +432,13 @@ class UpstreamUnreachable(UpstreamError):
     """Refused, reset before an answer, TLS not verified."""
 
 
+class DevServerUnreachable(UpstreamError):
+    """`spa.dev_server` takes no connection."""
+
+    code = "dev_server_unreachable"
+    title = "The development server cannot be reached. Is it running?"
+
+
 class UpstreamMalformed(UpstreamError):
     code = "upstream_malformed"
     title = "The API sent an answer that cannot be used."

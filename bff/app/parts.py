@@ -162,7 +162,7 @@ def forwarding(settings: Settings) -> Forwarding:
 def route_table(settings: Settings) -> RouteTable:
     routes = [_route(route) for route in settings.routes]
     if settings.spa.dev_server is not None:
-        routes.append(_dev_server_route(settings.spa.dev_server))
+        routes.append(_dev_server_route(settings.spa.dev_server, settings.server.authority))
     return RouteTable(routes)
 
 
@@ -191,7 +191,7 @@ def _route(route: RouteSettings) -> Route:
     )
 
 
-def _dev_server_route(origin: Upstream) -> Route:
+def _dev_server_route(origin: Upstream, public_host: str) -> Route:
     return Route(
         prefix="",
         upstreams=(origin,),
@@ -200,6 +200,8 @@ def _dev_server_route(origin: Upstream) -> Route:
         strip_prefix=False,
         csrf=CsrfMode.SAME_ORIGIN,
         websocket=True,  # its hot reload
+        # Of its own name in a container network it knows nothing; localhost it answers.
+        dev_host=public_host,
         allow_in_path=frozenset(Spelling),  # what is not the app's page is its own file
     )
 

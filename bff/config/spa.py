@@ -18,8 +18,10 @@ class SpaSettings(Section):
     )
     dev_server: DevServerUrl | None = Field(
         default=None,
-        description="Origin of a development server on this machine to pass requests to.",
-        examples=["http://127.0.0.1:5173"],
+        description="Origin of a development server to pass requests to: plain http, on this "
+        "machine or in a private network (a container's name, a private address). It is sent the "
+        "Host of public_url.",
+        examples=["http://127.0.0.1:5173", "http://vite:5173"],
     )
     content_security_policy: FieldValue | None = Field(
         default=None,

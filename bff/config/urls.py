@@ -41,6 +41,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+_PRIVATE_NAMES = (".internal", ".local", ".test", ".home.arpa")
+
+
+def is_private(host: str) -> bool:
+    """Whether a host can only be this machine or one of a private network (RFC 1918, RFC 4193):
+    names that no public DNS has (RFC 6761, RFC 6762, RFC 8375), or no domain at all."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return is_loopback(host) or "." not in host or host.endswith(_PRIVATE_NAMES)
+    return address.is_loopback or (address.is_private and not address.is_unspecified)
+
+
 def split_http_url(value: object) -> SplitResult:
     """An absolute http or https URL without user, query or fragment.
 
@@ -129,10 +142,14 @@ def parse_upstream(value: object) -> Upstream:
 
 
 def parse_dev_server(value: object) -> Upstream:
-    """The origin of a development server on this machine."""
+    """The origin of a development server, on this machine or in a network of its own."""
     parts = split_http_url(value)
-    if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
-        raise ValueError("must be plain http on a loopback host: it is for development only")
+    if parts.scheme != "http" or not is_private(parts.hostname or ""):
+        raise ValueError(
+            "must be plain http to this machine or a private network: a name without a dot "
+            "(http://vite:5173) or under .internal, .local or .test, or a private address; what "
+            "comes from there runs as the app, and anybody on the way could change it"
+        )
     if parts.path not in {"", "/"}:
         raise ValueError("must not have a path")
     return Upstream("http", authority_of(parts))

@@ -67,6 +67,7 @@ class Route:
     `scope` is asked for with a client token; `anonymous` lets callers without a session use one.
     `allow_in_path` are the spellings with a second reading that are forwarded as they were sent.
     `strip_headers` are folded names of fields that the route's upstreams don't get from a browser.
+    `dev_host` is the Host that a development server is sent; None for every other route.
     `map_location`: an upstream is told of the prefix that was cut off, and where it says that
     something is is turned into our terms.
     """
@@ -90,6 +91,7 @@ class Route:
     allow_in_path: frozenset[Spelling] = frozenset()
     map_location: bool = True
     strip_headers: frozenset[bytes] = frozenset()
+    dev_host: str | None = None
     ca_file: str | None = None
     told_prefix: tuple[bytes, bytes] | None = field(init=False, default=None)
 

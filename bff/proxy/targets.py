@@ -19,11 +19,15 @@ class UpstreamTarget(Member):
     __slots__ = ("base_path", "host", "locations", "pool")
 
     def __init__(
-        self, upstream: Upstream, pool: UpstreamPool, locations: Locations | None = None
+        self,
+        upstream: Upstream,
+        pool: UpstreamPool,
+        locations: Locations | None = None,
+        host: str | None = None,
     ) -> None:
         super().__init__()
         self.locations = locations
-        self.host = upstream.authority.encode()
+        self.host = (host or upstream.authority).encode()
         self.base_path = upstream.base_path.encode()
         self.pool = pool
 
@@ -43,6 +47,7 @@ class RouteTargets:
                 upstream,
                 UpstreamPool(upstream, route, tls, outbox),
                 Locations.of(route, upstream),
+                route.dev_host,
             )
             for upstream in route.upstreams
         ]

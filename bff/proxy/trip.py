@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from bff.errors import UpstreamError
+from bff.errors import DevServerUnreachable, UpstreamError
 from bff.gate.head import HOP_BY_HOP, Field
 from bff.gate.outcome import Forward, Local
 from bff.gate.routes import TokenKind
@@ -104,12 +104,14 @@ class UpstreamTrip:
             target = self._require_target()
             try:
                 return await target.pool.connect()
-            except UpstreamError:
+            except UpstreamError as error:
                 self.failed()
                 tried.append(target)
                 self.over()
                 self._target = self._targets.pick(tried)
                 if self._target is None:
+                    if self._decision.route.dev_host is not None:
+                        raise DevServerUnreachable(error.log_detail) from error
                     raise
 
     def head(self, _connection: UpstreamConnection, framing: Sequence[Field]) -> bytes:

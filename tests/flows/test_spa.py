@@ -13,7 +13,7 @@ from tests.browser import Browser
 from tests.browser_pages import Page
 from tests.flows.logins import log_in
 from tests.raw_upstream import raw_upstream
-from tests.stack import running_stack
+from tests.stack import free_port, running_stack
 
 
 @asynccontextmanager
@@ -361,3 +361,24 @@ async def test_only_files_that_never_change_are_kept(
         page = await asked(browser, "GET", path, {})
         assert page.status == 200
         assert page.headers["Cache-Control"] == (KEPT if kept else "no-cache")
+
+
+async def test_a_development_server_is_sent_the_host_that_the_browser_sees() -> None:
+    """It knows no other: that of a container network it would refuse (DNS rebinding)."""
+    async with raw_upstream() as server:
+        spa = f'dev_server = "http://127.0.0.1:{server.port}"'
+        async with running_stack(spa=spa) as stack, Browser() as browser:
+            await browser.navigate(f"{stack.public_url}/")
+            host = stack.public_url.removeprefix("http://").encode()
+            assert server.received[0].values(b"host") == [host]
+
+
+async def test_a_development_server_that_is_down_is_called_by_its_name() -> None:
+    spa = f'dev_server = "http://127.0.0.1:{free_port()}"'
+    async with running_stack(spa=spa) as stack, Browser() as browser:
+        page = await browser.navigate(f"{stack.public_url}/items")
+        assert page.status == 502
+        assert "The development server cannot be reached. Is it running?" in page.text
+        assert "API" not in page.text
+        answer = await browser.fetch("GET", "/src/main.ts")
+        assert answer.json()["code"] == "dev_server_unreachable"

@@ -69,6 +69,10 @@ ACCEPTED: list[tuple[str, str, object]] = [
     ("routes.timeout", '"2.5s"', 2.5),
     ("routes.forward_cookies", '["locale"]', ("locale",)),
     ("spa.dev_server", '"http://localhost:5173/"', Upstream("http", "localhost:5173", "")),
+    ("spa.dev_server", '"http://vite:5173"', Upstream("http", "vite:5173", "")),
+    ("spa.dev_server", '"http://web.internal"', Upstream("http", "web.internal", "")),
+    ("spa.dev_server", '"http://172.18.0.3:5173"', Upstream("http", "172.18.0.3:5173", "")),
+    ("spa.dev_server", '"http://[fd00::3]:5173"', Upstream("http", "[fd00::3]:5173", "")),
     ("csrf.header_name", '"X-Requested-With"', "X-Requested-With"),
     ("log.format", '"text"', "text"),
 ]
@@ -195,7 +199,10 @@ REFUSED = [
     # the rest
     ("spa.root", '"missing"', "not a directory"),
     ("spa.root", '"."', "index.html"),
-    ("spa.dev_server", '"http://10.0.0.1:5173"', "loopback"),
+    ("spa.dev_server", '"http://vite.example.com:5173"', "private network"),
+    ("spa.dev_server", '"http://8.8.8.8:5173"', "private network"),
+    ("spa.dev_server", '"http://0.0.0.0:5173"', "private network"),
+    ("spa.dev_server", '"http://[2001:4860::1]:5173"', "private network"),
     ("spa.dev_server", '"https://localhost:5173"', "plain http"),
     ("spa.dev_server", '"http://localhost:5173/app"', "path"),
     ("spa.content_security_policy", "\"default-src 'self'\\r\\nX: y\"", "line breaks"),
