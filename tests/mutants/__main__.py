@@ -7,7 +7,6 @@ docs/security.md.
 import argparse
 import sys
 import time
-from collections.abc import Sequence
 
 from tests.mutants import document, plan, trial
 from tests.mutants.operators import Mutant
@@ -54,26 +53,23 @@ class _Round:
         for mutant in quick:
             if time.monotonic() > began + seconds / 2:
                 break
-            self._try_with(mutant, self._stages(mutant)[:-1], trial.DOUBTFUL)
+            self._try_with(mutant, self._suites(mutant)[0], trial.DOUBTFUL)
         doubtful = [m for m in self._left if self._results.outcome(m) in _NOT_NOTICED]
         for mutant in doubtful:
             if time.monotonic() > began + seconds:
                 break
-            self._try_with(mutant, self._stages(mutant)[-1:], trial.SURVIVED)
+            self._try_with(mutant, self._suites(mutant)[1], trial.SURVIVED)
 
-    def _stages(self, mutant: Mutant) -> tuple[tuple[str, ...], ...]:
-        return self._package.stages(mutant.module)
+    def _suites(self, mutant: Mutant) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return self._package.suites(mutant.module)
 
-    def _try_with(self, mutant: Mutant, stages: Sequence[tuple[str, ...]], otherwise: str) -> None:
+    def _try_with(self, mutant: Mutant, suites: tuple[str, ...], otherwise: str) -> None:
         text = mutant.applied(trial.path_of(mutant.module).read_text())
-        for suites in stages:
-            patience = self._patience(suites, mutant.module)
-            found = trial.run(suites, module=mutant.module, text=text, patience=patience)
-            if found.outcome != trial.SURVIVED:
-                self._results.keep(mutant, found.outcome)
-                return
-        self._results.keep(mutant, otherwise)
-        if otherwise == trial.SURVIVED:
+        patience = self._patience(suites, mutant.module)
+        found = trial.run(suites, module=mutant.module, text=text, patience=patience)
+        survived = found.outcome == trial.SURVIVED
+        self._results.keep(mutant, otherwise if survived else found.outcome)
+        if survived and otherwise == trial.SURVIVED:
             _say(f"  not noticed: {mutant}")
 
     def _patience(self, suites: tuple[str, ...], module: str) -> trial.Patience:
@@ -91,10 +87,10 @@ _NOT_NOTICED = {trial.DOUBTFUL, trial.SURVIVED}
 
 def _show(score: plan.Score, *, in_full: bool) -> None:
     _say(
-        f"{score.package}: {score.noticed} of {score.tried} noticed ({score.percent:.1f} %), "
-        f"of {score.total} there are; {score.without_effect} more have no effect"
+        f"{score.package}: {score.noticed} of {score.tried} noticed ({score.percent:.1f} %) and "
+        f"{len(score.doubtful)} in doubt, of {score.total}; {score.without_effect} have no effect"
     )
-    for mutant in score.survivors if in_full else ():
+    for mutant in (*score.survivors, *score.doubtful) if in_full else ():
         _say(f'\n# {mutant}\n[[mutants]]\nname = "{mutant.name}"\nreason = ""')
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.mutants.operators import Mutant, mutants_of
-from tests.mutants.trial import DOUBTFUL, ROOT, SURVIVED, path_of
+from tests.mutants.trial import DOUBTFUL, HUNG, NOTICED, ROOT, SURVIVED, path_of
 
 HERE = Path(__file__).parent
 RESULTS = ROOT / "build" / "mutants" / "results.json"
@@ -25,14 +25,12 @@ class Package:
     own: Mapping[str, tuple[str, ...]]
     left_out: frozenset[str]
 
-    def stages(self, module: str) -> tuple[tuple[str, ...], ...]:
-        """The suites that guard a module, the likeliest to notice something at the beginning."""
+    def suites(self, module: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The quick ones, which are likely to notice a mutant of the module, and all the others."""
         stem = module.rpartition(".")[2]
         named = [path for path in self.first if path.endswith(f"_{stem}.py")]
-        own = (*named, *self.own.get(stem, ()))
-        first = tuple(path for path in self.first if path not in own)
-        then = tuple(path for path in self.then if path not in own)
-        return tuple(stage for stage in (own, first, then) if stage)
+        quick = (*named, *self.own.get(stem, ())) or self.first
+        return quick, tuple(path for path in self.first + self.then if path not in quick)
 
     def modules(self) -> list[str]:
         """Without those that are left out."""
@@ -103,17 +101,23 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Of one package. `total` and `tried` are without those that have no effect."""
+    """Of one package. `total` and `tried` are without those that have no effect; `doubtful` are
+    those that the quick suites have not noticed, and the others have not been asked."""
 
     package: str
     total: int
-    tried: int
     noticed: int
-    without_effect: int
+    doubtful: tuple[Mutant, ...]
     survivors: tuple[Mutant, ...]
+    without_effect: int
+
+    @property
+    def tried(self) -> int:
+        return self.noticed + len(self.doubtful) + len(self.survivors)
 
     @property
     def percent(self) -> float:
+        """What is in doubt counts as not noticed."""
         return 100 * self.noticed / self.tried if self.tried else 0.0
 
 
@@ -123,15 +127,13 @@ def score(package: Package, results: Results) -> Score:
     mutants = package.mutants()
     judged = [mutant for mutant in mutants if mutant.name not in known]
     outcomes = {mutant: results.outcome(mutant) for mutant in judged}
-    survivors = tuple(m for m, outcome in outcomes.items() if outcome == SURVIVED)
-    tried = sum(outcome not in (None, DOUBTFUL) for outcome in outcomes.values())
     return Score(
         package.name,
         len(judged),
-        tried,
-        tried - len(survivors),
+        sum(outcome in (NOTICED, HUNG) for outcome in outcomes.values()),
+        tuple(mutant for mutant, outcome in outcomes.items() if outcome == DOUBTFUL),
+        tuple(mutant for mutant, outcome in outcomes.items() if outcome == SURVIVED),
         len(mutants) - len(judged),
-        survivors,
     )
 
 

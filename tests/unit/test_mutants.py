@@ -85,22 +85,26 @@ def test_a_name_outlives_changes_elsewhere() -> None:
 def test_each_module_is_guarded_by_suites_that_exist() -> None:
     for package in packages().values():
         for module in package.modules():
-            stages = package.stages(module)
-            assert stages
-            assert all(Path(trial.ROOT / path).exists() for stage in stages for path in stage)
+            quick, others = package.suites(module)
+            assert quick
+            assert not set(quick) & set(others)
+            assert all(Path(trial.ROOT / path).exists() for path in quick + others)
 
 
 def test_results_are_kept_and_lapse_with_the_module(tmp_path: Path) -> None:
     package = packages()["limits"]
-    first, second, *_ = package.mutants()
+    first, second, third, *_ = package.mutants()
     results = Results(tmp_path / "results.json")
     results.keep(first, trial.NOTICED)
     results.keep(second, trial.SURVIVED)
+    results.keep(third, trial.DOUBTFUL)
     again = Results(tmp_path / "results.json")
     assert again.outcome(first) == trial.NOTICED
     assert again.is_settled(second)
     found = score(package, again)
-    assert (found.tried, found.noticed, found.survivors) == (2, 1, (second,))
+    assert not again.is_settled(third)
+    assert (found.tried, found.noticed) == (3, 1)
+    assert (found.survivors, found.doubtful) == ((second,), (third,))
     kept = (tmp_path / "results.json").read_text()
     (tmp_path / "results.json").write_text(kept.replace(again._module(first), "another"))
     assert Results(tmp_path / "results.json").outcome(first) is None
