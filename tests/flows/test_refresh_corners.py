@@ -145,3 +145,52 @@ async def test_one_sessions_success_does_not_end_the_wait_of_others(
     with pytest.raises(OpUnavailable):
         await process.coordinator.refreshed(failing)
     assert op.count("token") == calls
+
+
+@pytest.mark.rule("TK-09")
+async def test_nothing_is_refreshed_in_the_background_while_the_op_is_left_alone(
+    process: Process, op: RotatingOp, clock: ManualClock
+) -> None:
+    """Requests that still have a good token ask for it with each call."""
+    session = await process.log_in(op, "a")
+    clock.advance(45)
+    op.refuse = Answer({"error": "server_error"}, status=500)
+    process.coordinator.refresh_soon(session)
+    await until(lambda: process.metrics.exposition().count(b'outcome="failed"} 1.0') == 1)
+    for _ in range(10):
+        process.coordinator.refresh_soon(session)
+        await asyncio.sleep(0)
+    await process.coordinator.close(20)
+    assert op.count("token") == 1
+    clock.advance(0.5)
+    process.coordinator.refresh_soon(session)
+    await process.coordinator.close(20)
+    assert op.count("token") == 2
+
+
+@pytest.mark.rule("TK-06")
+async def test_who_asks_after_the_refresh_gets_its_answer_and_asks_nobody(
+    process: Process, op: RotatingOp, clock: ManualClock
+) -> None:
+    """A request that has read the session before may still hold the old one."""
+    session = await process.log_in(op, "a")
+    clock.advance(61)
+    first = await process.coordinator.refreshed(session)
+    again = await process.coordinator.refreshed(session)
+    assert again.tokens == first.tokens
+    assert op.count("token") == 1
+
+
+async def test_a_refused_token_is_replaced_once(
+    process: Process, op: RotatingOp, clock: ManualClock
+) -> None:
+    """Not one that is new, and not the one that another request has had replaced meanwhile."""
+    session = await process.log_in(op, "a")
+    clock.advance(29)
+    assert await process.coordinator.replaced(session) is None
+    clock.advance(1)
+    for _ in range(2):
+        replaced = await process.coordinator.replaced(session)
+        assert replaced is not None
+        assert replaced.tokens.access_token == "at.a.1"
+    assert op.count("token") == 1

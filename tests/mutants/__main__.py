@@ -42,19 +42,19 @@ class _Round:
             mutant
             for mutant in package.mutants()
             if mutant.name not in known
-            and not results.is_settled(mutant)
+            and results.outcome_today(mutant) in (None, trial.DOUBTFUL)
             and only in ("", mutant.module.rpartition(".")[2])
         ]
 
     def run(self, seconds: float) -> None:
         """For so long, and what the mutant that is tried then still takes."""
         began = time.monotonic()
-        quick = [m for m in self._left if self._results.outcome(m) is None]
+        quick = [m for m in self._left if self._results.outcome_today(m) is None]
         for mutant in quick:
             if time.monotonic() > began + seconds / 2:
                 break
             self._try_with(mutant, self._suites(mutant)[0], trial.DOUBTFUL)
-        doubtful = [m for m in self._left if self._results.outcome(m) in _NOT_NOTICED]
+        doubtful = [m for m in self._left if self._results.outcome_today(m) == trial.DOUBTFUL]
         for mutant in doubtful:
             if time.monotonic() > began + seconds:
                 break
@@ -80,9 +80,6 @@ class _Round:
                 sys.exit(f"these fail without a change: {' '.join(suites)}")
             self._known[suites] = trial.Patience.after(found)
         return self._known[suites]
-
-
-_NOT_NOTICED = {trial.DOUBTFUL, trial.SURVIVED}
 
 
 def _show(score: plan.Score, *, in_full: bool) -> None:

@@ -76,16 +76,16 @@ class Results:
         self._modules: dict[str, str] = {}
 
     def outcome(self, mutant: Mutant) -> str | None:
-        """None when nothing is known of it as it is now."""
+        """The last one, if the module is as it was then."""
         outcome, module, _ = self._kept.get(mutant.name, ("", "", ""))
         return outcome if module == self._module(mutant) else None
 
-    def is_settled(self, mutant: Mutant) -> bool:
-        """Whether there is nothing to be tried, for today's tests."""
+    def outcome_today(self, mutant: Mutant) -> str | None:
+        """None also where other tests than today's have noticed nothing."""
         outcome = self.outcome(mutant)
-        if outcome in (SURVIVED, DOUBTFUL):
-            return outcome == SURVIVED and self._kept[mutant.name][2] == self._tests
-        return outcome is not None
+        if outcome in (SURVIVED, DOUBTFUL) and self._kept[mutant.name][2] != self._tests:
+            return None
+        return outcome
 
     def keep(self, mutant: Mutant, outcome: str) -> None:
         """On disk at once, so that a run may be ended at any time."""

@@ -100,12 +100,14 @@ def test_results_are_kept_and_lapse_with_the_module(tmp_path: Path) -> None:
     results.keep(third, trial.DOUBTFUL)
     again = Results(tmp_path / "results.json")
     assert again.outcome(first) == trial.NOTICED
-    assert again.is_settled(second)
+    assert again.outcome_today(second) == trial.SURVIVED
     found = score(package, again)
-    assert not again.is_settled(third)
     assert (found.tried, found.noticed) == (3, 1)
     assert (found.survivors, found.doubtful) == ((second,), (third,))
     kept = (tmp_path / "results.json").read_text()
+    (tmp_path / "results.json").write_text(kept.replace(again._tests, "others"))
+    older = Results(tmp_path / "results.json")
+    assert (older.outcome_today(first), older.outcome_today(second)) == (trial.NOTICED, None)
     (tmp_path / "results.json").write_text(kept.replace(again._module(first), "another"))
     assert Results(tmp_path / "results.json").outcome(first) is None
 

@@ -1,5 +1,6 @@
 """What was rotated is kept, and told again to a store that has forgotten it; nothing else is."""
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 
@@ -10,8 +11,8 @@ from bff.errors import StoreUnavailable
 from bff.model import Session, Tokens
 from bff.sessions.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
-from bff.tokens.rotations import Rotations
-from tests.polling import until
+from bff.tokens.rotations import REMEMBER_SECONDS, Rotations
+from tests.polling import HANG_SECONDS, until
 from tests.record_owner import OWNER
 from tests.scripted_store import ScriptedStore
 
@@ -225,3 +226,38 @@ async def test_a_write_that_the_session_does_not_outlive_is_given_up(
     clock.advance(1)
     with pytest.raises(StoreUnavailable):
         await rotated(rotations, sessions, kept, "2", clock.now())
+
+
+async def test_closing_does_not_wait_for_a_store_that_is_away(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """What it restores is tried without end; a process that stops has to stop."""
+    await rotated(rotations, sessions, await new_session(sessions, clock), "1", clock.now() + 50)
+    store.faults["load"] = [StoreUnavailable("away") for _ in range(10_000)]
+    store.break_stream()
+    calls = store.calls["load"]
+    await until(lambda: store.calls["load"] > calls)
+    async with asyncio.timeout(HANG_SECONDS):
+        await rotations.close()
+    store.faults.clear()
+
+
+async def test_what_was_written_is_remembered_for_a_while(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """A minute: longer than a failover takes, and not for as long as a session lives."""
+    first, second = [await new_session(sessions, clock, key) for key in ("first", "second")]
+    before = await store.load("first")
+    assert before is not None
+    await rotated(rotations, sessions, first, "1", clock.now() + 50)
+    clock.advance(REMEMBER_SECONDS)
+    await rotated(rotations, sessions, second, "1", clock.now() + 50)
+    store.go_back("first", before)
+    loaded = await sessions.load_fresh("first")
+    assert loaded is not None
+    assert (await rotations.restored(loaded)).version == 2
+    store.go_back("first", before)
+    clock.advance(REMEMBER_SECONDS + 1)
+    await rotated(rotations, sessions, await new_session(sessions, clock), "1", clock.now() + 50)
+    assert await rotations.restored(loaded) == loaded
+    assert await stored(sessions, "first") == (1, "rt0")
