@@ -118,7 +118,7 @@ class Callback:
         except BffError as error:
             self._metrics.login(error.code)
             log.warning("login_failed", code=error.code, request_id=local.identity.request_id)
-            if not error.retryable:  # trouble with the OP or the store is nobody's attempt
+            if error.status < 500:  # what a browser can bring about, and no trouble of the OP's
                 await self._failures.count(client)
             raise
 

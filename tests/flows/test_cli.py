@@ -252,8 +252,8 @@ async def test_check_refuses_an_op_that_calls_itself_otherwise(tmp_path: Path) -
         result = await bff("check", "--config", str(config(tmp_path, issuer)), cwd=tmp_path)
     assert result.code == FAILED
     refusal = result.line("✗ OP")
-    assert "'http://127.0.0.1/other'" in refusal
-    assert f"'{issuer}'" in refusal
+    assert "http://127.0.0.1/other" in refusal
+    assert issuer in refusal
 
 
 async def test_check_refuses_an_op_that_lacks_the_client_authentication(tmp_path: Path) -> None:

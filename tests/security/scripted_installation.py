@@ -97,9 +97,12 @@ class ScriptedInstallation:
 
 @asynccontextmanager
 async def scripted_installation(
-    oidc: str = "", prepare: Callable[[ScriptedOp], object] = lambda _: None
+    oidc: str = "",
+    prepare: Callable[[ScriptedOp], object] = lambda _: None,
+    *,
+    limits: str = LIMITS,
 ) -> AsyncIterator[ScriptedInstallation]:
-    """`prepare` is handed the OP before the gateway starts."""
+    """`prepare` is handed the OP before the gateway starts; `limits` is a table of its own."""
     clock = ManualClock()
     async with AsyncExitStack() as stack:
         op = await ScriptedOp(clock).start()
@@ -112,7 +115,7 @@ async def scripted_installation(
             "BFF_OIDC__CLIENT_ID": CLIENT_ID,
             "BFF_OIDC__CLIENT_SECRET": CLIENT_SECRET,
         }
-        settings = settings_from(gateway_toml(ports, oidc=oidc, extra=LIMITS), environ)
+        settings = settings_from(gateway_toml(ports, oidc=oidc, extra=limits), environ)
         await stack.enter_async_context(running(Gateway(settings, clock)))
         public = await stack.enter_async_context(kept_connection(ports.gateway))
         admin = await stack.enter_async_context(kept_connection(ports.admin))

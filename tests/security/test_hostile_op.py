@@ -264,6 +264,35 @@ async def test_an_authorization_response_that_is_not_right_spends_no_code(
         assert right.status == 302
 
 
+TROUBLE: dict[str, Misbehaviour] = {
+    "5xx at the code exchange": misbehaviours.TOKEN["500"],
+    "no JSON at the code exchange": misbehaviours.TOKEN["html"],
+    "another secret": misbehaviours.TOKEN["client not known"],
+    "a clock that is late": misbehaviours.LOGIN_ID_TOKEN["expired"],
+    "keys that are not published": misbehaviours.KEYS["unknown"],
+}
+
+
+@pytest.mark.rule("OP-06")
+@pytest.mark.parametrize("wrong", table(TROUBLE))
+async def test_trouble_at_the_op_is_no_attempt_of_the_user(wrong: Misbehaviour) -> None:
+    """It is answered as what it is, however long it lasts, and the login afterwards is let in."""
+    limits = '[limits]\nlogins = "off"\nfailed_callbacks = "2/hour"'
+    async with scripted_installation(QUICK, limits=limits) as installation:
+        visitor = installation.visitor
+        await visitor.log_in()  # metadata and keys are there
+        wrong.change(installation.op)
+        for _ in range(4):
+            reply = await visitor.log_in()
+            assert (reply.status, code_of(reply)) == wrong.expected
+        behave(installation.op)
+        installation.clock.advance(11)
+        assert (await visitor.log_in()).status == 302
+        for status in (400, 400, 429):
+            reply = await visitor.get("/bff/callback?code=made-up&state=made-up")
+            assert reply.status == status
+
+
 @pytest.mark.rule("AZ-03")
 @pytest.mark.rule("AZ-06")
 async def test_a_state_is_good_once(installation: ScriptedInstallation) -> None:
