@@ -299,7 +299,6 @@ class RefreshCoordinator:
         if self._breaker.is_open:
             self._session_backoff.clear()  # they failed with the OP, and it is back
         self._session_backoff.succeeded(key)
-        self._refusals.forget(key)
         self._breaker.succeeded()
 
     def _note_failure(self, key: str, attempt: Attempt, error: OpError) -> None:

@@ -53,5 +53,5 @@ class Refusals:
         return found.count >= FINAL_COUNT
 
     def forget(self, key: str) -> None:
-        """The refresh token has been taken, or the session is gone."""
+        """The session is gone. After a success there is nothing to forget: the version is another."""
         self._counts.pop(key, None)

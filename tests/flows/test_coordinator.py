@@ -570,6 +570,23 @@ async def test_a_session_outlives_any_refusal_while_its_access_token_is_good(
         assert op.count("token") == 3
 
 
+@pytest.mark.rule("TK-09")
+async def test_a_token_that_an_api_refuses_is_no_reason_to_end_the_session_sooner(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    """It is replaced before it expires, as often as the OP says no; others may still take it."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(35)
+        op.refuse = REFUSALS["Dex"]
+        for asked in (1, 2, 3):
+            with pytest.raises(OpError):
+                await process.coordinator.replaced(session)
+            assert op.count("token") == asked
+            clock.advance(10 if asked < 3 else 0)
+        assert await process.sessions.load_fresh(session.key) is not None
+
+
 PASSING: dict[str, list[Answer | None]] = {
     "twice only": [REFUSALS["Dex"], REFUSALS["Dex"], None],
     "a success between": [REFUSALS["Dex"], REFUSALS["Dex"], None, REFUSALS["Dex"], REFUSALS["Dex"]],
