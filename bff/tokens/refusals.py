@@ -53,5 +53,5 @@ class Refusals:
         return found.count >= FINAL_COUNT
 
     def forget(self, key: str) -> None:
-        """The session is gone. After a success there is nothing to forget: the version is another."""
+        """The session is gone. A refresh token that was taken has another version."""
         self._counts.pop(key, None)

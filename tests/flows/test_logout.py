@@ -134,7 +134,7 @@ async def test_a_logout_after_the_session_timed_out_goes_on_to_the_op() -> None:
         clock.advance(601)
         refused = await browser.click("/bff/logout?sid=wrong", follow=False)
         assert refused.status == 403
-        answer = await browser.click(url, follow=False)
+        answer = await browser.navigate(f"{stack.public_url}{url}", follow=False)  # by no page
         assert answer.status == 303
         require_the_op_is_asked(stack, answer.location or "")
         assert browser.cookies.get("bff") is None
