@@ -13,6 +13,7 @@ from bff.clock import Clock
 from bff.model import NO_CLAIMS, Session, Tokens
 from bff.sessions.beats import Beat
 from bff.sessions.cache import SessionCache
+from bff.sessions.expiries import Expiries
 from bff.sessions.keyring import Keyring
 from bff.sessions.last_known import LastKnown
 from bff.sessions.observers import Observer, Observers
@@ -62,15 +63,23 @@ class Sessions:
             store, self._records, clock, cache, self._observers, last_known
         )
         self._touches = Touches(store, clock, policy.idle_seconds, self._reader.forget)
+        self._told_of_expiry: list[Callable[[str, str], None]] = []
+        self._expiries = Expiries(store, clock, self._tell_expired)
+        self.observe(
+            on_ended=lambda key, _: self._expiries.forget(key),
+            on_watch=lambda watching: None if watching else self._expiries.forget_all(),
+        )
         store.watch(self._reader)
 
     async def start(self) -> None:
         """Open the store. Does not fail when it is down."""
         self._touches.start()
+        self._expiries.start()
         await self._store.start()
 
     async def close(self) -> None:
         await self._reader.close()
+        await self._expiries.close()
         await self._touches.close()
         await self._store.close()
 
@@ -107,6 +116,11 @@ class Sessions:
     def on_end(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
         """`observe(on_ended=callback)`."""
         return self.observe(on_ended=callback)
+
+    def on_expiry(self, callback: Callable[[str, str], None]) -> None:
+        """`callback(key, reason)` is told, by one of the processes and a little late, of a session
+        that has ended by itself; see `Expiries` for those of which nothing is told."""
+        self._told_of_expiry.append(callback)
 
     def end_reason(self, key: str) -> str | None:
         """Why a session has ended, if that was heard of lately; None for one that expired."""
@@ -209,6 +223,7 @@ class Sessions:
                 indexes=indexes_of(self._owner, session),
             )
             write.outcome = session
+        self._expect(session)
         return session
 
     async def replace(self, session: Session, *, lease: Lease | None = None) -> Session | None:
@@ -231,6 +246,7 @@ class Sessions:
                 session.key, sealed, expected_version=session.version, lease=lease
             ):
                 write.outcome = written
+                self._expect(written)
         if write.outcome is not None and not self.watching:
             self._observers.changed(session.key)  # its echo from the store may never come
         return write.outcome
@@ -242,6 +258,9 @@ class Sessions:
         if idle_expires_at - session.idle_expires_at >= self._touch_every_seconds:
             self._reader.move_idle(session.key, idle_expires_at)
             self._touches.add(session.key, now)
+            self._expiries.expect(
+                session.key, idle_expires_at=idle_expires_at, expires_at=session.expires_at
+            )
 
     async def end(
         self, session_or_key: Session | str, reason: str, *, only_version: int | None = None
@@ -288,6 +307,15 @@ class Sessions:
     async def release_lease(self, lease: Lease) -> None:
         """Give it back and wake those who wait. Raises `StoreUnavailable`."""
         await self._store.release_lease(lease)
+
+    def _expect(self, session: Session) -> None:
+        self._expiries.expect(
+            session.key, idle_expires_at=session.idle_expires_at, expires_at=session.expires_at
+        )
+
+    def _tell_expired(self, key: str, reason: str) -> None:
+        for callback in self._told_of_expiry:
+            callback(key, reason)
 
     def _expires_at(self, created_at: float, tokens: Tokens) -> float:
         limit = created_at + self._policy.absolute_seconds

@@ -40,6 +40,7 @@ class SessionEnder:
         self._revocations: set[asyncio.Task[None]] = set()
         self._revocations_waiting = revocations_waiting
         self._slots = asyncio.Semaphore(REVOCATIONS_AT_ONCE)
+        sessions.on_expiry(self._tell)
 
     async def end(
         self,
@@ -71,6 +72,10 @@ class SessionEnder:
         task.add_done_callback(self._ended)
         return await asyncio.shield(task)
 
+    def _tell(self, key: str, reason: str) -> None:
+        self._metrics.session_ended(reason)
+        log.info("session_ended", reason=reason, session=public_id(key))
+
     def _ended(self, task: asyncio.Task[Session | None]) -> None:
         self._endings.discard(task)
         if not task.cancelled():
@@ -88,8 +93,7 @@ class SessionEnder:
         ended = await self._sessions.end(session_or_key, reason, only_version=only_version)
         if ended is None:
             return None
-        self._metrics.session_ended(reason)
-        log.info("session_ended", reason=reason, session=public_id(ended.key))
+        self._tell(ended.key, reason)
         if self._revoke and revoke:
             self._start_revocation(ended.key, rotated or ended.tokens)
         return ended
