@@ -6,17 +6,21 @@ in the queue of a socket that is closed. A POST that has been sent is never repe
 of these shows.
 """
 
+import asyncio
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.browser import Browser
 from tests.caddy_server import running_caddy
 from tests.certificates import self_signed
 from tests.deployment import DEPLOY, ROOT
 from tests.flows.asking_proxies import NGINX_AROUND, moved
-from tests.flows.replicas import Load, a_site
-from tests.polling import until
+from tests.flows.replicas import Load, Site, a_site
+from tests.polling import HANG_SECONDS, until
 from tests.redis_server import RedisServer
 from tests.stack import free_port
 from tests.wire.nginx import nginx_with
@@ -55,25 +59,48 @@ NGINX_SITES = {
 }
 
 
+@contextmanager
+def nginx_in_front(site: Site, folder: Path, printed: str, port: int) -> Iterator[ssl.SSLContext]:
+    """As it is printed, but for places; what a browser must trust."""
+    certificate, key = self_signed(folder, "localhost")
+    places = {
+        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+        "/etc/ssl/app.example.com.crt": str(certificate),
+        "/etc/ssl/app.example.com.key": str(key),
+        "app.example.com": "localhost",
+        "10.0.0.11:8080": site.gateways[0],
+        "10.0.0.12:8080": site.gateways[1],
+    }
+    config = NGINX_AROUND.replace("PRINTED", moved(printed, places))
+    with nginx_with(folder, config.replace("FOLDER", str(folder)), port):
+        yield ssl.create_default_context(cafile=str(certificate))
+
+
 @pytest.mark.parametrize("printed", NGINX_SITES.values(), ids=NGINX_SITES)
 async def test_behind_nginx(own_redis: RedisServer, tmp_path: Path, printed: str) -> None:
     """It asks nothing: what it needs is that no connection is closed under a request."""
     port = free_port()
     load = Load()
-    certificate, key = self_signed(tmp_path, "localhost")
-    tls = ssl.create_default_context(cafile=str(certificate))
     async with a_site(own_redis, tmp_path, f"https://localhost:{port}") as site:
-        places = {
-            "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
-            "/etc/ssl/app.example.com.crt": str(certificate),
-            "/etc/ssl/app.example.com.key": str(key),
-            "app.example.com": "localhost",
-            "10.0.0.11:8080": site.gateways[0],
-            "10.0.0.12:8080": site.gateways[1],
-        }
-        config = NGINX_AROUND.replace("PRINTED", moved(printed, places))
-        with nginx_with(tmp_path, config.replace("FOLDER", str(tmp_path)), port):
+        with nginx_in_front(site, tmp_path, printed, port) as tls:
             async with site.started(), site.under_load(load, tls):
                 await site.restart_one_by_one(front_asks=False)
                 await until(load.is_enough)
     assert load.failures == []
+
+
+@pytest.mark.parametrize("printed", NGINX_SITES.values(), ids=NGINX_SITES)
+async def test_events_come_through_nginx(
+    own_redis: RedisServer, tmp_path: Path, printed: str
+) -> None:
+    """At once, although nginx buffers answers: it would wait for some KiB of events."""
+    port = free_port()
+    async with a_site(own_redis, tmp_path, f"https://localhost:{port}") as site:
+        with nginx_in_front(site, tmp_path, printed, port) as tls:
+            async with site.started(), Browser(ssl=tls) as browser:
+                page = await browser.navigate(f"{site.public_url}/bff/login")
+                await browser.log_in_at_op(page, "alice")
+                async with browser.stream("/bff/events", csrf=False) as stream:
+                    assert stream.status == 200
+                    async with asyncio.timeout(HANG_SECONDS):
+                        await stream.content.readuntil(b"event: session\n")
