@@ -1,7 +1,8 @@
 """The small changes: which there are in a source text, and the text with one of them made.
 
 A change is a replacement of characters, so that all lines keep their numbers. What has no meaning
-for a caller is left alone: annotations, docstrings, log lines, and what is imported.
+for a caller is left alone: annotations, docstrings, log lines, and what is imported; so are a
+module's durations (`..._SECONDS = 5`), of which a little more would do as well.
 """
 
 import ast
@@ -200,6 +201,8 @@ def _is_left_alone(node: ast.AST) -> bool:
         func = node.value.func
         return isinstance(func, ast.Attribute) and _name_of(func.value) in NOT_JUDGED
     if isinstance(node, ast.If) and _name_of(node.test) == "TYPE_CHECKING":
+        return True
+    if isinstance(node, ast.Assign) and _name_of(node.targets[0]).endswith("_SECONDS"):
         return True
     return isinstance(node, ast.Import | ast.ImportFrom) or getattr(node, "name", "") == "__repr__"
 

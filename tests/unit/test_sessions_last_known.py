@@ -86,6 +86,20 @@ async def test_an_ended_or_expired_session_does_not_go_on() -> None:
         await known.fall_back("k", store.read)
 
 
+@pytest.mark.rule("SE-06")
+async def test_a_session_that_the_store_had_no_more_does_not_go_on() -> None:
+    """It ended elsewhere before the store went away, and this process has seen that."""
+    clock = ManualClock()
+    store = Store(a_session(clock))
+    known = LastKnown(clock, seconds=3600, entries=10)
+    await known.fall_back("k", store.read)
+    found, store.session = store.session, None
+    assert await known.fall_back("k", store.read) is None
+    store.session, store.down = found, True
+    with pytest.raises(StoreUnavailable):
+        await known.fall_back("k", store.read)
+
+
 async def test_memory_is_bounded() -> None:
     clock = ManualClock()
     store = Store(a_session(clock))

@@ -1,12 +1,13 @@
 """Activity reaches the store, whatever happens on the way: a lost touch logs out an active user."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from bff.clock import ManualClock
 from bff.errors import StoreUnavailable
-from bff.sessions.touches import AT_ONCE, Touches
+from bff.sessions.touches import AT_ONCE, RETRY_SECONDS, Touches
 from tests.polling import until
 from tests.scripted_store import ScriptedStore
 
@@ -69,6 +70,18 @@ async def test_the_worker_outlives_a_failure(
     touches.add("k", clock.now())
     await until(lambda: store.calls["touch_all"] == 3)
     assert await idle_end(store, "k") == clock.now() + IDLE_SECONDS
+
+
+async def test_a_store_that_is_away_is_not_asked_without_a_pause(
+    store: ScriptedStore, clock: ManualClock, touches: Touches
+) -> None:
+    """However slow the machine is, the second try does not come before its time."""
+    store.faults["touch_all"] = [StoreUnavailable("away") for _ in range(10_000)]
+    began = asyncio.get_running_loop().time()
+    touches.add("k", clock.now())
+    await until(lambda: store.calls["touch_all"] >= 3)
+    assert asyncio.get_running_loop().time() - began >= 2 * RETRY_SECONDS * 0.99
+    store.faults.clear()
 
 
 async def test_what_is_gone_is_told_and_not_tried_again(
