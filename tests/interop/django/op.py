@@ -113,6 +113,7 @@ def main():
         name="spa",
         client_id="spa",
         client_secret=os.environ["CLIENT_SECRET"],
+        hash_client_secret=False,  # a slow hash, and each request of the client would wait for it
         client_type=Application.CLIENT_CONFIDENTIAL,
         authorization_grant_type=Application.GRANT_AUTHORIZATION_CODE,
         algorithm=Application.RS256_ALGORITHM,

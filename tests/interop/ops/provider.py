@@ -98,14 +98,25 @@ class Provider:
     async def is_active(self, token: str) -> bool:
         """RFC 7662."""
         client_id = self.api_client_id or self.client_id
-        answer = await self._post("introspection_endpoint", client_id, token=token)
+        status, answer = await self._post("introspection_endpoint", client_id, token=token)
+        assert status == 200, answer
         return bool(answer["active"])
 
     async def revoke(self, refresh_token: str) -> None:
         """RFC 7009, behind the gateway's back."""
-        await self._post("revocation_endpoint", self.client_id, token=refresh_token)
+        status, answer = await self._post(
+            "revocation_endpoint", self.client_id, token=refresh_token
+        )
+        assert status == 200, answer
 
-    async def _post(self, endpoint: str, client_id: str, **form: str) -> Any:
+    async def refuses(self, refresh_token: str) -> bool:
+        """Whether it is dead; one that is not is spent by the question."""
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        status, answer = await self._post("token_endpoint", self.client_id, **form)
+        assert status in {200, 400, 401}, answer
+        return status != 200
+
+    async def _post(self, endpoint: str, client_id: str, **form: str) -> tuple[int, Any]:
         """To the OP itself, whether the relay is there or not."""
         listed = self.paths.get(endpoint) or (await self.metadata())[endpoint]
         url = f"{self.place.direct}{urlsplit(listed).path}"
@@ -113,14 +124,17 @@ class Provider:
         async with self._http.post(
             url, data=form, headers={"Authorization": credentials}
         ) as answer:
-            assert answer.status == 200, await answer.text()
-            return await answer.json() if "json" in answer.content_type else None
+            is_json = answer.content_type == "application/json"
+            return answer.status, await answer.json() if is_json else await answer.text()
 
 
 @asynccontextmanager
 async def a_client() -> AsyncIterator[aiohttp.ClientSession]:
-    """For questions to an OP: no cookies, and the host's name as it is asked for."""
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+    """For questions to an OP, each on a connection of its own, without cookies."""
+    connector = aiohttp.TCPConnector(force_close=True)  # none that the OP is about to close
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+    ) as http:
         yield http
 
 

@@ -7,7 +7,7 @@ nothing and changes nothing.
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +30,12 @@ class Grant:
     grant_type: str
     spent: str | None = field(repr=False)
     answer: dict[str, Any] = field(repr=False)
-    expires_at: float
+    asked_at: float
+    answered_at: float
+
+    @property
+    def expires_at(self) -> float:
+        return self.answered_at + float(self.answer["expires_in"])
 
     @property
     def access_token(self) -> str:
@@ -42,20 +47,18 @@ class Grant:
 
 
 class Relay:
-    """`grants` are in the order of their answers; `refused` are the token endpoint's refusals."""
+    """`grants` are in the order of their answers; `refused` are the token endpoint's refusals, and
+    `revoked` the tokens that the OP was asked to revoke."""
 
     def __init__(self, op_origin: str, http: aiohttp.ClientSession) -> None:
         self._op_origin = op_origin
         self._http = http
         self.grants: list[Grant] = []
         self.refused: list[tuple[int, bytes]] = []
-
-    @property
-    def refreshes(self) -> list[Grant]:
-        return [grant for grant in self.grants if grant.grant_type == "refresh_token"]
+        self.revoked: list[str] = []
 
     async def handle(self, request: web.Request) -> web.Response:
-        body = await request.read()
+        asked_at, body = time.time(), await request.read()
         url = URL(f"{self._op_origin}{request.raw_path}", encoded=True)
         async with self._http.request(
             request.method,
@@ -65,18 +68,22 @@ class Relay:
             allow_redirects=False,
         ) as answer:
             content = await answer.read()
-        if request.method == "POST" and b"grant_type=" in body:
-            self._note(body, answer.status, content)
+        if request.method == "POST":
+            form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+            if "grant_type" in form:
+                self._note_grant(form, answer.status, content, asked_at)
+            elif "token" in form and answer.status == 200:
+                self.revoked.append(form["token"])
         return web.Response(status=answer.status, headers=_end_to_end(answer.headers), body=content)
 
-    def _note(self, form: bytes, status: int, content: bytes) -> None:
+    def _note_grant(
+        self, form: Mapping[str, str], status: int, content: bytes, asked_at: float
+    ) -> None:
         if status != 200:
             self.refused.append((status, content))
             return
-        asked, answer = parse_qs(form.decode()), json.loads(content)
-        spent = asked.get("refresh_token", [None])[0]
-        expires_at = time.time() + float(answer["expires_in"])
-        self.grants.append(Grant(asked["grant_type"][0], spent, answer, expires_at))
+        spent, answer = form.get("refresh_token"), json.loads(content)
+        self.grants.append(Grant(form["grant_type"], spent, answer, asked_at, time.time()))
 
 
 def _end_to_end(headers: "CIMultiDict[str] | Any") -> CIMultiDict[str]:
@@ -89,7 +96,9 @@ def _end_to_end(headers: "CIMultiDict[str] | Any") -> CIMultiDict[str]:
 async def relaying(port: int, op_origin: str) -> AsyncIterator[tuple[Relay, Server]]:
     """The relay at that port, and the server that can be stopped and started again."""
     async with aiohttp.ClientSession(
-        auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+        connector=aiohttp.TCPConnector(force_close=True),  # none that the OP is about to close
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
     ) as http:
         relay = Relay(op_origin, http)
         application = web.Application()
