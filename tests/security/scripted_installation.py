@@ -50,6 +50,16 @@ class Visitor:
                 del self.cookies[name]
         return reply
 
+    async def tell(self, logout_token: str) -> Reply:
+        """What the OP sends on its own, over the back channel."""
+        body = urlencode({"logout_token": logout_token})
+        head = (
+            f"POST /bff/backchannel-logout HTTP/1.1\r\nHost: {HOST}\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        return await self.connection.ask((head + body).encode())
+
     async def start(self, query: str = "", *lines: str) -> str:
         """Start a login; its `state`. The OP will put its nonce into the ID token."""
         reply = await self.get(f"/bff/login{'?' if query else ''}{query}", *lines)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from bff.oidc.logout_token import LOGOUT_EVENT
 from tests.polling import until
 from tests.scripted_op import CLIENT_ID, Answer, ScriptedOp, signing_key
 from tests.security import misbehaviours
@@ -238,6 +239,23 @@ RESPONSES = {
         "callback_invalid",
     ),
     "denied": ({"error": "access_denied", "iss": "ISSUER"}, "login_denied"),
+    "a login page left open, at Keycloak": (
+        {
+            "error": "temporarily_unavailable",
+            "error_description": "authentication_expired",
+            "iss": "ISSUER",
+        },
+        "login_expired",
+    ),
+    "an outage": ({"error": "temporarily_unavailable", "iss": "ISSUER"}, "op_unavailable"),
+    "an outage, said otherwise": (
+        {
+            "error": "temporarily_unavailable",
+            "error_description": "authentication_expired <b>",
+            "iss": "ISSUER",
+        },
+        "op_unavailable",
+    ),
     "an error with markup": ({"error": "<script>", "iss": "ISSUER"}, "login_refused"),
     "an error not ASCII": ({"error": "\xe4", "iss": "ISSUER"}, "callback_invalid"),
 }
@@ -450,6 +468,36 @@ async def test_a_refresh_without_a_usable_answer_ends_no_session(
     behave(op)
     installation.clock.advance(600)
     assert (await visitor.get("/api/x")).status == 200
+
+
+def a_logout_token(op: ScriptedOp, typ: str | None, **changes: object) -> str:
+    now = int(op.clock.now())
+    usual = {"iss": op.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 120, "jti": typ or "none"}
+    claims = {**usual, "events": {LOGOUT_EVENT: {}}, "sub": op.sub, **changes}
+    return op.keys[0].sign({k: v for k, v in claims.items() if v is not None}, typ=typ)
+
+
+@pytest.mark.rule("LO-09")
+@pytest.mark.parametrize("typ", ["logout+jwt", "JWT", None])
+async def test_a_logout_token_is_known_by_what_it_says(
+    installation: ScriptedInstallation, typ: str | None
+) -> None:
+    """The certification suite, Hydra and glewlwyd send `typ: JWT`. An ID token stays one, whatever
+    it is called, and so does an access token."""
+    visitor, op = installation.visitor, installation.op
+    assert (await visitor.log_in()).status == 302
+    for wrong in (
+        op.id_token(jti="i", exp=int(op.clock.now()) + 120),
+        a_logout_token(op, typ, nonce="n"),
+        a_logout_token(op, typ, events=None),
+        a_logout_token(op, typ, exp=None),
+        a_logout_token(op, "at+jwt"),
+    ):
+        assert (await visitor.tell(wrong)).status == 400
+    assert len(await installation.sessions()) == 1
+    assert (await visitor.tell(a_logout_token(op, typ))).status == 200
+    assert await installation.sessions() == []
+    assert (await visitor.get("/bff/user")).status == 401
 
 
 @pytest.mark.rule("TK-14")
