@@ -36,8 +36,8 @@ export function createSessionEvents({ prefix, ask, onEnded }) {
   let state = 'idle'; // the leader's
   /** @type {Link} */
   let link = 'idle';
-  /** @type {Promise<void>} */
-  let looked = Promise.resolve();
+  /** @type {Promise<boolean>} whether there was an answer */
+  let looked = Promise.resolve(false);
   /** @type {number | undefined} */
   let doubt;
   /** @type {number | undefined} */
@@ -124,10 +124,10 @@ export function createSessionEvents({ prefix, ask, onEnded }) {
   }
 
   async function lead() {
-    await looked;
+    const isAnswered = await looked;
     if (!tabs?.isLeading() || !stream.isIdle()) return;
     if (known.isLive()) stream.connect();
-    else if (known.isLive() === undefined) void stream.check();
+    else if (known.isLive() === undefined || !isAnswered) void stream.check();
     else setState('idle');
   }
 
@@ -137,8 +137,9 @@ export function createSessionEvents({ prefix, ask, onEnded }) {
       const user = await ask();
       const figures = user && figuresOf(user.bff);
       if (figures) take({ type: 'session', ...figures });
+      return true;
     } catch {
-      // whoever leads finds out as well, and goes on asking
+      return false; // whoever leads finds out as well, and goes on asking
     }
   }
 
@@ -153,7 +154,10 @@ export function createSessionEvents({ prefix, ask, onEnded }) {
   function join() {
     if (isJoined) return;
     isJoined = true;
-    isLeaving = false;
+    if (isLeaving) {
+      isLeaving = false;
+      take({ type: 'ended', reason: 'logout' }); // the back button shows the page as it was left
+    }
     document.addEventListener('visibilitychange', wakeUp);
     if (!('EventSource' in globalThis) || !canTakeTurns()) return setState('polling');
     looked = Promise.resolve().then(look); // so that it shares a question asked at the same time

@@ -46,7 +46,8 @@ export function createKnowledge({ tell, onEnded }) {
     isLive = false;
     last = null;
     onEnded();
-    const isLogout = reason === 'unknown' && performance.now() - logoutAt < LOGOUT_WITHIN_MS;
+    const isVague = reason === 'unknown' || reason === 'replaced'; // by a session that is over, too
+    const isLogout = isVague && performance.now() - logoutAt < LOGOUT_WITHIN_MS;
     if (wasLive) tell({ type: 'ended', reason: isLogout ? 'logout' : reason });
   }
 

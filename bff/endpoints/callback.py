@@ -188,12 +188,16 @@ class Callback:
     ) -> str:
         identity = await self._relying_party.redeem(code, transaction)
         new_id = self._session_cookie.issue()
+        of_other_tab = await self._transactions.replace_outcome(transaction.binder_hash, new_id.key)
         session = await self._create(new_id.key, identity, device)
+        before = {key for key in (transaction.previous_session, of_other_tab) if key is not None}
         if caller.is_gone:
-            # The session before it lives on, maybe on the same grant: that is not revoked then.
-            return await self._undo(session, revoke=transaction.previous_session is None)
-        if transaction.previous_session is not None:
-            await self._ender.end(transaction.previous_session, "replaced", revoke=False)
+            if of_other_tab is not None:
+                await self._transactions.replace_outcome(transaction.binder_hash, of_other_tab)
+            # The sessions before it live on, maybe on the same grant: that is not revoked then.
+            return await self._undo(session, revoke=not before)
+        for replaced in before:
+            await self._ender.end(replaced, "replaced", revoke=False)
         await self._keep_to_limit(session)
         if caller.is_gone:
             return await self._undo(session, revoke=True)

@@ -15,6 +15,7 @@ from bff.sessions.store import SessionStore
 log = structlog.get_logger("bff.sessions")
 
 PURPOSE = "login"
+OUTCOME = "login-outcome"
 
 
 class Transactions:
@@ -62,6 +63,25 @@ class Transactions:
             return None
         is_open = self._clock.now() < transaction.created_at + self._ttl_seconds
         return transaction if is_open else None
+
+    async def replace_outcome(self, binder_hash: str, session_key: str) -> str | None:
+        """Note which session a login of this browser makes, and return the one noted before.
+
+        None when no login of the browser succeeded for as long as one may be open. A login that
+        was begun before that one ended knows of no session (`previous_session`), and the callback
+        gets no Strict cookie. Raises `StoreUnavailable`.
+        """
+        place = self._keyring.owner.name_for_frontend(OUTCOME, binder_hash)
+        before = await self._store.take_login(place)
+        await self._store.put_login(
+            place,
+            self._keyring.seal(OUTCOME, place, session_key.encode()),
+            browser_key=place,
+            ttl_seconds=self._ttl_seconds,
+            cap=1,
+        )
+        known = self._keyring.open(OUTCOME, place, before) if before is not None else None
+        return known.decode() if known is not None else None
 
     def _state_key(self, state: str) -> str:
         return self._keyring.owner.name_for_frontend("login", state)

@@ -91,8 +91,9 @@ function meet(user) {
  */
 function hear(event) {
   if (event.type === 'link') sessionView.showLink(event.link);
-  else if (event.type === 'ended') endSession(new SessionEnd(event.reason));
-  else if (event.type !== 'logged_in' && phase === 'signedin') {
+  else if (event.type === 'ended') {
+    if (phase !== 'asking') endSession(new SessionEnd(event.reason)); // or it was our own logout
+  } else if (event.type !== 'logged_in' && phase === 'signedin') {
     if (event.type === 'refreshed') sessionView.refreshed(event);
     sessionView.update(event);
     if (event.type === 'expiring') expiring.show(event);
@@ -168,9 +169,10 @@ function login() {
 async function logout() {
   isLeaving = true;
   try {
-    if (await client.logout()) return;
-    forget();
-    enter('anonymous');
+    const isLeft = await client.logout();
+    forget(); // the browser may keep this page for its back button
+    enter(isLeft ? 'asking' : 'anonymous');
+    if (isLeft) return;
   } catch (error) {
     banner.show(error);
   }

@@ -26,17 +26,21 @@ DEADLINE_MS = 30_000.0
 @contextlib.asynccontextmanager
 async def running_chromium(trusted: Iterable[x509.Certificate]) -> AsyncIterator[Browser]:
     """`trusted` are certificates of servers, or of authorities that servers send along."""
-    keys = ",".join(_key_hash(certificate) for certificate in trusted)
     async with async_playwright() as playwright:
         expect.set_options(timeout=DEADLINE_MS)
         browser = await playwright.chromium.launch(
             executable_path=CHROMIUM,
-            args=[*FLAGS, f"--ignore-certificate-errors-spki-list={keys}"],
+            args=[*FLAGS, trusting(trusted)],
         )
         try:
             yield browser
         finally:
             await browser.close()
+
+
+def trusting(trusted: Iterable[x509.Certificate]) -> str:
+    """The flag with which Chromium takes these certificates for good."""
+    return f"--ignore-certificate-errors-spki-list={','.join(map(_key_hash, trusted))}"
 
 
 def _key_hash(certificate: x509.Certificate) -> str:

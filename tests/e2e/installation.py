@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.e2e.program import Program
+from tests.e2e.program import Program, accepts
 from tests.redis_server import RedisServer
 from tests.stack import CLIENT_ID, CLIENT_SECRET, SCOPE, SESSION_SECRET, free_port
 
@@ -23,7 +23,8 @@ ACCESS_TOKEN_SECONDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Known before anything runs: each part is told where the others will be."""
+    """Known before anything runs: each part is told where the others will be. Without a Caddy,
+    which is 0, the gateway itself is the origin, in plain http."""
 
     caddy: int
     gateway: int
@@ -32,11 +33,14 @@ class Ports:
     api: int
 
     @classmethod
-    def free(cls) -> "Ports":
-        return cls(free_port(), free_port(), free_port(), free_port(), free_port())
+    def free(cls, *, with_caddy: bool = True) -> "Ports":
+        caddy = free_port() if with_caddy else 0
+        return cls(caddy, free_port(), free_port(), free_port(), free_port())
 
     @property
     def public_url(self) -> str:
+        if not self.caddy:
+            return f"http://localhost:{self.gateway}"
         return f"https://localhost:{self.caddy}"
 
     @property
@@ -67,13 +71,14 @@ class Installation:
 
 @contextlib.asynccontextmanager
 async def running_installation(
-    ports: Ports, redis: RedisServer, folder: Path
+    ports: Ports, redis: RedisServer, folder: Path, *, more: str = ""
 ) -> AsyncIterator[Installation]:
-    """OP, API and gateway; Caddy is the caller's, at `ports.caddy`."""
+    """OP, API and gateway, with `more` tables in its configuration; Caddy is the caller's, at
+    `ports.caddy`."""
     config = folder / "bff.toml"
-    config.write_text(_gateway_toml(ports, redis.url))
-    op = Program(_op_command(ports), folder / "op.log", _accepts(ports.op))
-    api = Program(_api_command(ports), folder / "api.log", _accepts(ports.api))
+    config.write_text(_gateway_toml(ports, redis.url) + more)
+    op = Program(_op_command(ports), folder / "op.log", accepts(ports.op))
+    api = Program(_api_command(ports), folder / "api.log", accepts(ports.api))
     command = [sys.executable, "-m", "bff", "serve", "--config", str(config)]
     gateway = Program(command, folder / "gateway.log", _is_ready(ports.admin))
     try:
@@ -129,19 +134,6 @@ upstream = "http://127.0.0.1:{ports.api}/"
 [log]
 level = "debug"
 """
-
-
-def _accepts(port: int) -> Callable[[], Awaitable[bool]]:
-    async def is_open() -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            return False
-        writer.close()
-        await writer.wait_closed()
-        return True
-
-    return is_open
 
 
 def _is_ready(admin_port: int) -> Callable[[], Awaitable[bool]]:

@@ -1,7 +1,9 @@
-"""One server program of the installation: a real process, ended by the pid that was started."""
+"""A program that serves, as a real process: ended by the pid that was started."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +16,8 @@ STOP_SECONDS = 10.0
 
 
 class Program:
-    """What it writes is added to `log`. `is_ready` asks whether it serves."""
+    """What it writes is added to `log`. `is_ready` asks whether it serves. `with_children`: it
+    leads a process group, and all of that ends with it."""
 
     def __init__(
         self,
@@ -22,8 +25,11 @@ class Program:
         log: Path,
         is_ready: Callable[[], Awaitable[bool]],
         environment: Mapping[str, str] | None = None,
+        *,
+        with_children: bool = False,
     ) -> None:
         self.log = log
+        self._with_children = with_children
         self._command = command
         self._is_ready = is_ready
         self._environment = {"PATH": os.environ["PATH"], **(environment or {})}
@@ -59,10 +65,33 @@ class Program:
         except subprocess.TimeoutExpired:
             process.kill()
             await asyncio.to_thread(process.wait)
+        if self._with_children:
+            with contextlib.suppress(ProcessLookupError):  # none of them is left
+                os.killpg(process.pid, signal.SIGKILL)
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log
+                self._command,
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=self._with_children,
             )
         return self._process
+
+
+def accepts(port: int) -> Callable[[], Awaitable[bool]]:
+    """Asks whether something listens at a port of 127.0.0.1."""
+
+    async def is_open() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+        return True
+
+    return is_open

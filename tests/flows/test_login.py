@@ -221,6 +221,26 @@ async def test_every_login_makes_a_new_id_and_ends_the_old_session() -> None:
         assert stack.op.revocations == 0  # the grant is the new session's as well
 
 
+@pytest.mark.rule("SE-02")
+async def test_the_later_of_two_logins_side_by_side_ends_the_session_of_the_earlier() -> None:
+    """Neither knew of a session when it began. A browser has one cookie and so one session, and
+    the open pages of the earlier one are told that it was replaced; logins of other browsers are
+    not concerned."""
+    async with running_stack() as stack, Browser() as browser, Browser() as other:
+        await log_in(other, stack)
+        first = await browser.navigate(f"{stack.public_url}/bff/login")
+        second = await browser.navigate(f"{stack.public_url}/bff/login")
+        await browser.log_in_at_op(second, "alice")
+        async with browser.stream("/bff/events") as events:
+            browser.page = first
+            await browser.log_in_at_op(first, "alice")
+            assert '"reason":"replaced"' in (await events.text()).replace(" ", "")
+        listed = (await browser.fetch("GET", "/bff/sessions")).json()["sessions"]
+        assert [one["current"] for one in listed] == [True, False]
+        assert (await other.fetch("GET", "/bff/user")).status == 200
+        assert stack.op.revocations == 0
+
+
 @pytest.mark.rule("AZ-09")
 async def test_a_login_the_user_cancels_ends_on_a_plain_page() -> None:
     async with running_stack() as stack, Browser() as browser:

@@ -64,6 +64,22 @@ async def test_each_tab_has_its_own(store: MemoryStore, clock: ManualClock) -> N
     assert await logins.take("a") is None
 
 
+@pytest.mark.rule("SE-02")
+async def test_a_login_learns_which_session_the_one_before_it_made(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    """In the same browser, for as long as a login may be open; none is dropped for it."""
+    logins = transactions(store, clock)
+    for state in ("a", "b"):
+        await logins.put(state, login(clock))
+    assert await logins.replace_outcome("binder", "first") is None
+    assert await logins.replace_outcome("another", "elsewhere") is None
+    assert await logins.replace_outcome("binder", "second") == "first"
+    assert await logins.take("a") is not None
+    clock.advance(600)
+    assert await logins.replace_outcome("binder", "third") is None
+
+
 @pytest.mark.rule("AZ-03")
 async def test_an_old_transaction_is_none(store: MemoryStore, clock: ManualClock) -> None:
     """Ten minutes, by our clock, whatever the store still has."""

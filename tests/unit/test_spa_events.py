@@ -117,6 +117,18 @@ def test_a_replaced_session_without_a_new_one_has_ended() -> None:
     assert in_tabs(THREE_TABS + work) == [["link idle", "ended replaced"]] * 3
 
 
+def test_a_logout_right_after_a_login_in_another_tab_is_a_logout() -> None:
+    """The session that took this one's place is over before anybody could ask for it."""
+    work = """
+      for (const stream of openStreams()) stream.say('ended', { reason: 'replaced' });
+      await tabs[1].client.logout();
+      gateway.user = null;
+      await advance(5);
+      return news().map((heard) => heard.filter((one) => one.startsWith('ended')));
+    """
+    assert in_tabs(THREE_TABS + work) == [["ended logout"], [], ["ended logout"]]
+
+
 def test_nobody_logged_in_means_no_stream_and_one_question() -> None:
     """A visitor who only reads costs nothing more."""
     work = """

@@ -120,6 +120,26 @@ def test_a_page_kept_for_the_back_button_holds_no_stream() -> None:
     assert in_tabs(work) == [[0, None], 1]
 
 
+def test_a_page_left_by_its_own_logout_is_told_of_it_when_it_is_shown_again() -> None:
+    """At once, before anything can be asked: the browser shows it with all that was on it. Once,
+    and the page learns of a session that is alive nevertheless."""
+    work = f"""
+      {ALICE}
+      const tab = await openTab((client) => client.user());
+      tab.news();
+      await tab.client.logout();
+      await turnPage('pagehide');
+      const left = tab.news();
+      gateway.isAway = true;
+      await turnPage('pageshow');
+      const shown = tab.news().filter((one) => one.startsWith('ended'));
+      gateway.isAway = false;
+      await advance(60);
+      return [left, shown, tab.news().includes('logged_in')];
+    """
+    assert in_tabs(work) == [[], ["ended logout"], True]
+
+
 @pytest.mark.parametrize(
     "trouble",
     ["", "gateway.isAway = true;", "gateway.stream = 'refused';", "gateway.user = null;"],
