@@ -1,8 +1,10 @@
 """Gateways that share a Redis: what one has made is nothing to another, unless both are the same
 client of the same OP with the same secrets. Nothing of the others is used, ended or deleted."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ from bff.app import Gateway
 from bff.clock import ManualClock
 from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.flows.test_cli import bff
 from tests.redis_server import RedisServer
 from tests.stack import CLIENT_ID, Stack, running, running_stack, settings_from
 
@@ -196,6 +199,20 @@ async def test_everybody_is_everybody_here(own_redis: RedisServer, second: dict[
         assert await call(one, "GET", "/bff/user", cookie_of(bob)) == 200
         assert one.op.revocations == 0
         assert await end(one, all="true") == {"ended": 2, "foreign": 0}
+
+
+async def test_the_command_says_what_it_has_left_alone(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    async with two_gateways(own_redis) as (one, other), Browser() as alice, Browser() as bob:
+        await log_in(alice, one)
+        (tmp_path / "bff.toml").write_text(other.toml)
+        left = "1 record of another gateway, client or secret left alone.\n"
+        found = await bff("sessions", "revoke", "--all", cwd=tmp_path)
+        assert (found.code, found.out) == (0, f"0 sessions ended.\n{left}")
+        await log_in(bob, other, "bob")
+        found = await bff("sessions", "revoke", "--all", "--json", cwd=tmp_path)
+        assert json.loads(found.out) == {"ended": 1, "foreign": 1}
 
 
 @pytest.mark.rule("SE-08")

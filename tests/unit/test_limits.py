@@ -3,8 +3,10 @@
 import pytest
 
 from bff.clock import ManualClock
+from bff.errors import RateLimited
 from bff.limits.addresses import client_of
 from bff.limits.calls import CallLimit
+from bff.limits.limiter import REFUSED_ENTRIES, Limiter
 from bff.limits.rate import Rate, retry_after
 from bff.observability.metrics import Metrics
 from bff.sessions.memory import MemoryStore
@@ -106,3 +108,18 @@ async def test_calls_that_leaked_away_are_forgotten() -> None:
     clock.advance(1.01)
     await limit.share()
     assert len(limit) == 0
+
+
+async def test_who_was_refused_is_remembered_within_bounds() -> None:
+    """The one refused first is forgotten first, and asked about in the store again."""
+    clock = ManualClock()
+    limiter = Limiter("login", Rate(1, 3600.0), MemoryStore(clock), clock, Metrics())
+    for number in range(REFUSED_ENTRIES + 1):
+        await limiter.take(str(number))
+        with pytest.raises(RateLimited):
+            await limiter.take(str(number))
+    limiter.require_not_refused("0")
+    with pytest.raises(RateLimited):
+        limiter.require_not_refused("1")
+    with pytest.raises(RateLimited):
+        await limiter.take("0")
