@@ -42,7 +42,6 @@ from bff.proxy.turns import MUCH_BYTES, give_way
 
 MAX_FIELDS = 200
 MOST_AT_ONCE = 32  # requests of one browser that are begun in one turn of the event loop
-LINGER_SECONDS = 2.0  # how long the rest of an unread body is drained before closing
 NEW_SECONDS = 2.0  # how long after it was made a connection may be without its first request
 
 CONTENT_LENGTH = b"content-length"
@@ -115,6 +114,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._head_is_timed = False
         self._is_deaf = False  # what still comes is drained, never read
         self._lingering = False
+        self._linger_until = 0.0
         self._has_served = False
         self._made_at = loop.time()
 
@@ -146,6 +146,8 @@ class DownstreamConnection(asyncio.Protocol):
                 give_way(self._transport, lambda: self._guard(self._read_on))
             if not self._is_deaf:
                 self._read(data)
+            elif self._lingering:
+                self._linger_on()
             elif self._current is not None:
                 self._current.raw_data(data)
         except Exception as error:  # noqa: BLE001 - whatever it is, a request gets an answer
@@ -483,26 +485,33 @@ class DownstreamConnection(asyncio.Protocol):
     def _kernel_bytes(self, queue: int) -> int:
         """What the kernel holds of this connection: TIOCOUTQ not taken, FIONREAD not read."""
         sock = self._transport.get_extra_info("socket")
-        if sock is None or self._transport.is_closing():
+        if sock is None or sock.fileno() < 0:
             return 0
         held: bytes = fcntl.ioctl(sock.fileno(), queue, bytes(4))
         return int.from_bytes(held, sys.byteorder)
 
     def _close(self, *, unread: bool) -> None:
-        """After what was written. With bytes unread, closing at once would reset the connection
-        and take the answer away (RFC 9112 section 9.6)."""
+        """After what was written has been taken, as slowly as the browser likes. With bytes unread,
+        closing at once would reset the connection and take the answer away (RFC 9112 section
+        9.6): they are drained for as long as they come, within a limit."""
         if self._transport.is_closing():
             return
         self._outbox.flush(self._transport)
         if not unread:
+            self._deadline.clear()
             self._transport.close()
-            self._deadline.set(LINGER_SECONDS)
+            self._await_taking(sys.maxsize)
             return
         self._lingering = True
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self._deadline.set(LINGER_SECONDS)
+        self._linger_until = asyncio.get_running_loop().time() + self._limits.linger_most_seconds
+        self._linger_on()
         self._read_or_not()
+
+    def _linger_on(self) -> None:
+        left = self._linger_until - asyncio.get_running_loop().time()
+        self._deadline.set(min(self._limits.linger_seconds, left))
 
     def _read_or_not(self) -> None:
         if self._transport.is_closing():

@@ -24,13 +24,16 @@ from bff.tokens.coordinator import RefreshCoordinator
 class ProxyLimits:
     """`max_body_bytes` None means no limit. `head_seconds` is for a whole head to arrive,
     `body_seconds` the longest silence within a request body, `keepalive_seconds` between two
-    requests. `max_connections` is per process."""
+    requests. `max_connections` is per process. The rest of a body that is not wanted any more is
+    drained until nothing comes for `linger_seconds`, and for `linger_most_seconds` at most."""
 
     max_body_bytes: int | None
     head_seconds: float
     body_seconds: float
     keepalive_seconds: float
     max_connections: int
+    linger_seconds: float = 5.0
+    linger_most_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,11 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from bff.app import Gateway
+from bff.proxy.downstream import DownstreamConnection
 from bff.proxy.listener import Listener
 from bff.proxy.local import LocalPool
 from bff.proxy.shared import Shared
@@ -19,13 +21,25 @@ def shared_of(gateway: Gateway) -> Shared:
     return gateway._public.shared
 
 
+@dataclass(frozen=True, slots=True)
+class Other:
+    """The listener and its port."""
+
+    port: int
+    listener: Listener
+
+    @property
+    def connections(self) -> list[DownstreamConnection]:
+        return list(self.listener._open)
+
+
 @contextlib.asynccontextmanager
-async def a_listener(gateway: Gateway, **parts: Any) -> AsyncIterator[int]:
-    """Its port. `parts` are fields of `Shared` that are to be other ones."""
+async def a_listener(gateway: Gateway, **parts: Any) -> AsyncIterator[Other]:
+    """`parts` are fields of `Shared` that are to be other ones."""
     listener = Listener(dataclasses.replace(shared_of(gateway), **parts))
     server = await asyncio.get_running_loop().create_server(listener, "127.0.0.1", 0)
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield Other(server.sockets[0].getsockname()[1], listener)
     finally:
         server.close()
         await listener.stop(0.0)

@@ -61,9 +61,9 @@ async def on_a_used_connection(
 ) -> AsyncIterator[tuple[int, InternalConnections]]:
     """A listener whose only internal connection has served a request and lies idle."""
     internal = InternalConnections(stack.gateway, idle_seconds=IDLE_SECONDS)
-    async with a_listener(stack.gateway, local=internal.pool) as port:
-        await ask(port, "/bff/user", own_lines(stack, browser))
-        yield port, internal
+    async with a_listener(stack.gateway, local=internal.pool) as other:
+        await ask(other.port, "/bff/user", own_lines(stack, browser))
+        yield other.port, internal
     await internal.pool.close()
 
 

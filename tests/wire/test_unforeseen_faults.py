@@ -165,8 +165,8 @@ async def test_a_request_is_not_left_waiting(place: Place, name: str) -> None:
     place.upstream.responder = case.responder
     with capture_logs() as logs:
         async with (
-            a_listener(place.users.gateway, **case.parts(shared_of(place.users.gateway))) as port,
-            wired(port) as wire,
+            a_listener(place.users.gateway, **case.parts(shared_of(place.users.gateway))) as other,
+            wired(other.port) as wire,
         ):
             wire.send(f"{case.ask}{origin}\r\n".encode())
             received = await wire.until_end()

@@ -9,7 +9,8 @@ stands for what a table can't know or should not repeat:
     {a*9000}    a character so many times
     {fields*9}  so many fields, a line each
 
-`nginx` is what nginx does otherwise, and why that is right for it and not for us, or the reverse.
+`nginx` is what nginx does otherwise, and why that is right for it and not for us, or the reverse;
+`chance`: what depends on how quickly it was told of something.
 Without it nginx must do the same.
 """
 
@@ -79,7 +80,8 @@ class Outcome:
         told = {item.name: getattr(vector, item.name) for item in fields(vector)}
         said = {name: told[name] for name in _OUTCOMES if name in told} | {"violates": []}
         if by_nginx:
-            said |= {name: value for name, value in vector.nginx.items() if name != "why"}
+            said |= {name: value for name, value in vector.nginx.items() if name in said}
+            said = {name: said[name] for name in said if name not in vector.nginx.get("chance", ())}
         return cls(said)
 
     def differs_from(self, other: Self) -> str:
@@ -87,7 +89,7 @@ class Outcome:
         return "; ".join(
             f"{name}: {value!r}, not {other.seen[name]!r}"
             for name, value in self.seen.items()
-            if value != other.seen[name]
+            if value != other.seen.get(name, value)
         )
 
 
