@@ -179,6 +179,7 @@ def _route(route: RouteSettings) -> Route:
         timeout_seconds=route.timeout,
         connect_timeout_seconds=route.connect_timeout,
         total_timeout_seconds=route.total_timeout,
+        idle_seconds=route.keepalive_timeout,
         max_concurrent=route.max_concurrent,
         balance=route.balance,
         retry_unauthorized=route.retry_unauthorized,

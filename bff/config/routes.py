@@ -117,6 +117,13 @@ class RouteSettings(Section):
         validate_default=True,
         description="The longest time that connecting to the upstream may take.",
     )
+    keepalive_timeout: Annotated[Duration, Between("10ms", "1h")] = Field(
+        default="4s",
+        validate_default=True,
+        description="How long a connection to the upstream is kept without a request. Shorter than "
+        "the upstream itself keeps one (Node.js and uvicorn 5s, gunicorn 2s), or a POST meets one "
+        "that is being closed, and can't be sent again.",
+    )
     max_concurrent: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = Field(
         default=0,
         description="Requests and WebSockets of this route that one process has under way at a "

@@ -63,7 +63,8 @@ class Route:
     """One entry of the table. `prefix` has no trailing slash; the root is the empty string.
 
     `timeout_seconds` is the longest silence between bytes, `total_timeout_seconds` the longest a
-    whole exchange may take, `max_concurrent` how many there may be at a time; 0 is no limit.
+    whole exchange may take, `idle_seconds` how long a connection is kept without one,
+    `max_concurrent` how many there may be at a time; 0 is no limit.
     `scope` is asked for with a client token; `anonymous` lets callers without a session use one.
     `allow_in_path` are the spellings with a second reading that are forwarded as they were sent.
     `strip_headers` are folded names of fields that the route's upstreams don't get from a browser.
@@ -83,6 +84,7 @@ class Route:
     timeout_seconds: float = 30.0
     connect_timeout_seconds: float = 5.0
     total_timeout_seconds: float = 0.0
+    idle_seconds: float = 4.0
     max_concurrent: int = 0
     balance: Balance = Balance.ROUND_ROBIN
     retry_unauthorized: bool = True

@@ -33,7 +33,7 @@ from bff.proxy.refusals import unforeseen
 from bff.proxy.renewal import UNAUTHORIZED, another_decision, speaks_of_the_token
 from bff.proxy.request_body import KEPT_BYTES, RequestBody
 from bff.proxy.shared import Shared
-from bff.proxy.trip import Trip
+from bff.proxy.trip import Trip, UpstreamTrip
 from bff.proxy.tunnel import Tunnel, accepts_handshake
 from bff.proxy.upstream import UpstreamConnection
 from bff.proxy.websocket import GOING_AWAY
@@ -373,7 +373,7 @@ class Exchange:
         except TooManyStreams as error:
             self._fail(error)
             return
-        self._shared.metrics.answered(trip.kind, head.status)
+        self._shared.metrics.answered(UpstreamTrip.kind, head.status)
         fields = [*trip.answer_fields(head), *messages.UPGRADE]
         self._browser.write(messages.response_head(head.status, head.reason, fields))
         self._answer.is_sent = True
@@ -482,7 +482,9 @@ class Exchange:
 
     def _flush(self) -> None:
         if self._answer.flush() and self._trip is not None:
-            self._shared.metrics.answered(self._trip.kind, self._answer.status)
+            kind = self._trip.kind
+            if kind is not None:
+                self._shared.metrics.answered(kind, self._answer.status)
 
     def _require_trip(self) -> Trip:
         if self._trip is None:

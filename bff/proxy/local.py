@@ -24,6 +24,10 @@ MOST_IDLE = 64
 BUFFER_BYTES = 65_536  # of an answer between the two ends; it is read as a whole
 
 
+class Refusal(web.Response):
+    """An answer that has been counted and logged."""
+
+
 class Endpoints(Protocol):
     """What a request ends up in."""
 
@@ -35,11 +39,13 @@ class Endpoints(Protocol):
 
 
 class _LocalConnection(web.RequestHandler):
-    """aiohttp's end of one socket pair. `decision` belongs to the request it handles."""
+    """aiohttp's end of one socket pair. `decision` belongs to the request it handles, `is_refusal`
+    to the answer."""
 
-    __slots__ = ("decision",)
+    __slots__ = ("decision", "is_refusal")
 
     decision: Local
+    is_refusal: bool
 
     def handle_error(
         self,
@@ -61,6 +67,7 @@ class _LocalConnection(web.RequestHandler):
         error: BffError = BadRequest(complaint_of(exc)) if is_theirs else InternalError()
         response = server.endpoints.refused(request, error, self.decision)
         response.force_close()
+        self.is_refusal = True
         return response
 
 
@@ -75,7 +82,9 @@ class LocalServer(web.Server):
             protocol = request.protocol
             if not isinstance(protocol, _LocalConnection):
                 raise TypeError("not one of our connections")
-            return await endpoints(request, protocol.decision)
+            response = await endpoints(request, protocol.decision)
+            protocol.is_refusal = isinstance(response, Refusal)
+            return response
 
         super().__init__(
             handle,
@@ -120,7 +129,13 @@ class LocalPool(IdleConnections):
 
     def hand_over(self, connection: UpstreamConnection, decision: Local) -> None:
         """The decision of the request that is written next."""
-        self._ends[connection].decision = decision
+        end = self._ends[connection]
+        end.decision, end.is_refusal = decision, False
+
+    def has_refused(self, connection: UpstreamConnection) -> bool:
+        """Whether the answer that has begun is a refusal."""
+        end = self._ends.get(connection)
+        return end is not None and end.is_refusal
 
     async def connect(self) -> UpstreamConnection:
         """A new socket pair. Raises: OSError when there are no more descriptors."""

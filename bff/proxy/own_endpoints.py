@@ -8,6 +8,7 @@ from aiohttp import web
 from bff.errors import BffError
 from bff.gate.outcome import Local
 from bff.gate.problem import OwnResponses
+from bff.proxy.local import Refusal
 from bff.proxy.refusals import Refusals, unforeseen
 
 Endpoint = Callable[[web.BaseRequest, Local], Awaitable[web.StreamResponse]]
@@ -50,4 +51,4 @@ class OwnEndpoints:
             method=request.method,
             route=local.route,
         )
-        return web.Response(status=problem.status, headers=problem.headers, body=problem.body)
+        return Refusal(status=problem.status, headers=problem.headers, body=problem.body)

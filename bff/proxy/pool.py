@@ -12,8 +12,6 @@ from bff.proxy.idle import IdleConnections
 from bff.proxy.outbox import Outbox
 from bff.proxy.upstream import UpstreamConnection
 
-# Less than the five seconds that common servers (Node.js, uvicorn) keep an idle connection.
-IDLE_SECONDS = 4.0
 CA_SETTING = "ca_file of the route"
 MOST_IDLE = 512
 
@@ -47,6 +45,7 @@ class UpstreamPool(IdleConnections):
         self._outbox = outbox
         self._connect_seconds = route.connect_timeout_seconds
         self._silence_seconds = route.timeout_seconds
+        self._idle_seconds = route.idle_seconds
 
     async def connect(self) -> UpstreamConnection:
         """A new one.
@@ -63,7 +62,7 @@ class UpstreamPool(IdleConnections):
                 self,
                 self._outbox,
                 silence_seconds=self._silence_seconds,
-                idle_seconds=IDLE_SECONDS,
+                idle_seconds=self._idle_seconds,
             )
 
         try:

@@ -21,11 +21,13 @@ _NOT_FROM_LOCAL = HOP_BY_HOP | {b"server"}
 
 
 class Trip(Protocol):
-    """One way for one request. `kind` names it in metrics; `session` is the one that opened it;
-    `websocket_key` is that of a handshake; `total_seconds` 0 is no limit; `may_renew`: a 401 may
-    mean that the token is no longer good."""
+    """One way for one request. `kind` names its answer in metrics, None where that is counted
+    already; `session` is the one that opened it; `websocket_key` is that of a handshake;
+    `total_seconds` 0 is no limit; `may_renew`: a 401 may mean that the token is no longer good."""
 
-    kind: str
+    @property
+    def kind(self) -> str | None: ...
+
     request_id: str
     session: Session | None
     websocket_key: bytes | None
@@ -161,6 +163,7 @@ class LocalTrip:
     """To one of our own endpoints. `method` and `fields` are the browser's."""
 
     __slots__ = (
+        "_connection",
         "_decision",
         "_fields",
         "_method",
@@ -170,7 +173,6 @@ class LocalTrip:
         "websocket_key",
     )
 
-    kind = "local"
     total_seconds = 0.0
     may_renew = False
 
@@ -183,7 +185,14 @@ class LocalTrip:
         self._fields = fields
         self.request_id = decision.identity.request_id
         self.websocket_key: bytes | None = None
+        self._connection: UpstreamConnection | None = None
         self.session: Session | None = None  # an endpoint knows by itself what ends with a session
+
+    @property
+    def kind(self) -> str | None:
+        connection = self._connection
+        is_refusal = connection is not None and self._pool.has_refused(connection)
+        return None if is_refusal else "local"
 
     def take(self) -> UpstreamConnection | None:
         return self._pool.take()
@@ -192,6 +201,7 @@ class LocalTrip:
         return await self._pool.connect()
 
     def head(self, connection: UpstreamConnection, framing: Sequence[Field]) -> bytes:
+        self._connection = connection
         self._pool.hand_over(connection, self._decision)
         target = self._decision.target
         fields = [item for item in self._fields if item[0].lower() not in _NOT_FOR_LOCAL]

@@ -4,13 +4,16 @@ Where the second reader is stricter than the first, its refusal is worded as all
 it is not, there is nothing left for it to read differently.
 """
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.raw_upstream import raw_upstream
 from tests.wire.client import everything
 from tests.wire.fronts import PROBE, Front, the_gateway
 from tests.wire.reading import read_answers, statuses
+from tests.wire.users import Users, a_gateway_for_users
 
 
 @pytest.fixture
@@ -54,3 +57,30 @@ async def test_own_answers_and_an_apis_keep_their_order_on_one_connection(gatewa
     assert read.rest == b""
     assert b'"sub"' in read.messages[1].body
     assert b"<html" in read.messages[7].body
+
+
+def answers_counted(users: Users) -> dict[str, float]:
+    """By the kind of answer and its status."""
+    counted: dict[str, float] = {}
+    for line in users.gateway._core.metrics.exposition().decode().splitlines():
+        if found := re.match(r'bff_answers_total\{.*kind="(\w+)",status="(\d+)"\} (\S+)', line):
+            name = f"{found[1]} {found[2]}"
+            counted[name] = counted.get(name, 0) + float(found[3])
+    return counted
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "kind"),
+    [
+        pytest.param("/api/x", "", "forward 200", id="an API's"),
+        pytest.param("/bff/user", "", "local 200", id="an own endpoint's"),
+        pytest.param("/bff/callback", "", "refused 400", id="refused by an own endpoint"),
+        pytest.param("/bff/user", "ETag: x\r\nETag: y\r\n", "refused 400", id="by its parser"),
+        pytest.param("/api/../x", "", "refused 400", id="by the gate"),
+    ],
+)
+async def test_an_answer_is_counted_once(target: str, more: str, kind: str) -> None:
+    async with raw_upstream() as upstream, a_gateway_for_users(upstream.port) as users:
+        lines = f"Host: {users.host}\r\n{await users.log_in('alice')}{more}Connection: close\r\n"
+        await everything(users.port, f"GET {target} HTTP/1.1\r\n{lines}\r\n".encode())
+        assert answers_counted(users) == {kind: 1}

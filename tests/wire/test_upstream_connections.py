@@ -4,12 +4,16 @@ RFC 9110 section 9.2.2 (retries); RFC 9112 sections 9.2 (answers nobody asked fo
 """
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
 
+from bff.proxy.pool import UpstreamPool
+from bff.proxy.upstream import UpstreamConnection
 from tests.polling import until
 from tests.raw_upstream import OK, Received, read_body
+from tests.stack import Ports, gateway_toml, settings_from
 from tests.wire.client import everything
 from tests.wire.fronts import Front, the_gateway
 from tests.wire.reading import Answer, read_answers
@@ -171,3 +175,56 @@ async def test_a_connection_that_was_closed_while_it_lay_idle_is_forgotten(gatew
     await until(lambda: gateway.upstream.closed == 1)
     assert (await ask(gateway, "POST", "x")).status == 200
     assert gateway.upstream.connections == 2
+
+
+COMMON_SERVERS_KEEP_SECONDS = 5.0  # Node.js, uvicorn
+
+
+async def test_a_connection_that_lies_idle_is_closed_before_the_upstream_would() -> None:
+    """A POST that meets one which is just being closed fails, and can't be sent again."""
+    async with the_gateway('keepalive_timeout = "50ms"', "") as gateway:
+        assert (await ask(gateway)).status == 200
+        await until(lambda: gateway.upstream.closed == 1)
+        assert (await ask(gateway, "POST", "x")).status == 200
+        assert gateway.upstream.connections == 2
+    routes = '[[routes]]\npath = "/api/"\nupstream = "http://127.0.0.1:1/"'
+    settings = settings_from(gateway_toml(Ports(1, 2, 3, 4), routes=routes))
+    assert settings.routes[0].keepalive_timeout < COMMON_SERVERS_KEEP_SECONDS
+
+
+def remembered() -> int:
+    """How many connections to upstreams there are in memory, open ones or not."""
+    gc.collect()
+    found = (one for one in gc.get_objects() if isinstance(one, UpstreamConnection))
+    return sum(isinstance(one._home, UpstreamPool) for one in found)
+
+
+async def test_connections_that_are_closed_are_not_remembered(gateway: Front) -> None:
+    """Round after round, with one that lives on: what lies below it must go as well."""
+    before = remembered()
+    for _ in range(20):
+        gateway.upstream.responder = Together(5)
+        await asyncio.gather(*(ask(gateway) for _ in range(5)))
+        await until(lambda: gateway.upstream.closed == gateway.upstream.connections)
+    await until(lambda: remembered() == before)
+
+
+class Together:
+    """Answers once so many have asked, and hangs up: so each has a connection of its own."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._all = asyncio.Event()
+
+    async def __call__(
+        self, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._all.set()
+        await self._all.wait()
+        writer.write(OK)
+        await writer.drain()
+        writer.write_eof()  # it has become idle at the gateway, or is about to
+        await reader.read()
+        writer.close()
