@@ -43,6 +43,16 @@ class ScriptedStore(MemoryStore):
         self._fail("renew_lease")
         return await super().renew_lease(lease, ttl_seconds=ttl_seconds)
 
+    async def fill(
+        self, key: str, *, seconds: float, size_seconds: float, to_the_brim: bool = False
+    ) -> float:
+        self._fail("fill")
+        answer = await super().fill(
+            key, seconds=seconds, size_seconds=size_seconds, to_the_brim=to_the_brim
+        )
+        await self._answer("fill")
+        return answer
+
     def say_saved(self, *, saved: bool) -> None:
         self.said_saved.append(saved)
 

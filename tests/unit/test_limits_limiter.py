@@ -1,0 +1,165 @@
+"""One kind of event, at so many in a period for each client: what passes, and what a store that is
+away changes."""
+
+import asyncio
+
+import pytest
+
+from bff.clock import ManualClock
+from bff.errors import RateLimited, StoreUnavailable
+from bff.limits.calls import CallLimit
+from bff.limits.limiter import Limiter
+from bff.limits.rate import Rate
+from bff.observability.metrics import Metrics
+from tests.polling import until
+from tests.scripted_store import ScriptedStore
+
+THREE_A_MINUTE = Rate(3, 60.0)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def store(clock: ManualClock) -> ScriptedStore:
+    return ScriptedStore(clock)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def limiter(store: ScriptedStore, clock: ManualClock, metrics: Metrics) -> Limiter:
+    return Limiter("login", THREE_A_MINUTE, store, clock, metrics)
+
+
+async def refused_seconds(limiter: Limiter, who: str = "a") -> int:
+    with pytest.raises(RateLimited) as refused:
+        await limiter.take(who)
+    retry_after = refused.value.retry_after
+    assert retry_after is not None
+    return retry_after
+
+
+async def test_so_many_pass_and_then_one_each_share_of_the_period(
+    limiter: Limiter, clock: ManualClock
+) -> None:
+    """The one who is refused is told when to come again, and then passes."""
+    for _ in range(3):
+        await limiter.take("a")
+    assert await refused_seconds(limiter) == 20
+    clock.advance(19.5)
+    assert await refused_seconds(limiter) == 1
+    await limiter.take("b")
+    clock.advance(0.5)
+    await limiter.take("a")
+    assert await refused_seconds(limiter) == 20
+
+
+async def test_what_was_refused_is_known_without_the_store(
+    limiter: Limiter, store: ScriptedStore, clock: ManualClock, metrics: Metrics
+) -> None:
+    """A flood costs it nothing; each refusal is counted."""
+    for _ in range(3):
+        await limiter.take("a")
+    await refused_seconds(limiter)
+    calls = store.calls["fill"]
+    for _ in range(10):
+        await refused_seconds(limiter)
+    with pytest.raises(RateLimited):
+        limiter.require_not_refused("a")
+    limiter.require_not_refused("b")
+    assert store.calls["fill"] == calls
+    assert b'kind="login"} 12.0' in metrics.exposition()
+    assert 19 < limiter.refused_seconds("a") <= 20
+    assert limiter.refused_seconds("b") == 0
+    clock.advance(20)
+    assert limiter.refused_seconds("a") == 0
+    limiter.require_not_refused("a")
+
+
+async def test_a_refused_event_does_not_count(limiter: Limiter, clock: ManualClock) -> None:
+    """Who keeps trying is not kept out for ever."""
+    for _ in range(3):
+        await limiter.take("a")
+    for _ in range(20):
+        clock.advance(0.9)
+        await refused_seconds(limiter)
+    clock.advance(2)
+    await limiter.take("a")
+
+
+async def test_asking_for_room_takes_none(limiter: Limiter, clock: ManualClock) -> None:
+    """And failures that have happened count, whether they fit or not."""
+    for _ in range(10):
+        await limiter.require_room("a")
+    for _ in range(5):
+        await limiter.count("a")
+    with pytest.raises(RateLimited):
+        await limiter.require_room("a")
+    await limiter.require_room("b")
+    clock.advance(20)
+    await limiter.require_room("a")
+    await limiter.count("a")
+    with pytest.raises(RateLimited):
+        await limiter.require_room("a")
+
+
+async def test_kinds_do_not_share_their_counts(
+    limiter: Limiter, store: ScriptedStore, clock: ManualClock, metrics: Metrics
+) -> None:
+    other = Limiter("refresh", THREE_A_MINUTE, store, clock, metrics)
+    for _ in range(3):
+        await limiter.take("a")
+    for _ in range(3):
+        await other.take("a")
+
+
+async def test_without_a_rate_nothing_is_asked(
+    store: ScriptedStore, clock: ManualClock, metrics: Metrics
+) -> None:
+    unlimited = Limiter("login", None, store, clock, metrics)
+    for _ in range(100):
+        await unlimited.take("a")
+        await unlimited.require_room("a")
+        await unlimited.count("a")
+    assert store.calls["fill"] == 0
+
+
+@pytest.mark.rule("SE-10")
+async def test_a_store_that_is_away_lets_pass_unless_it_is_strict(
+    limiter: Limiter, store: ScriptedStore, clock: ManualClock, metrics: Metrics
+) -> None:
+    """Counting never fails, strict or not: what it would count has happened already."""
+    strict = Limiter("login", THREE_A_MINUTE, store, clock, metrics, strict=True)
+    store.faults["fill"] = [StoreUnavailable("away") for _ in range(5)]
+    await limiter.take("a")
+    await limiter.require_room("a")
+    await limiter.count("a")
+    await strict.count("a")
+    with pytest.raises(StoreUnavailable):
+        await strict.take("a")
+    assert not store.faults["fill"]
+    for _ in range(3):  # nothing of it was counted
+        await strict.take("a")
+
+
+async def test_calls_that_come_while_the_store_is_told_are_not_lost(
+    store: ScriptedStore, clock: ManualClock, metrics: Metrics
+) -> None:
+    """They are in this process's bucket only, and stay there."""
+    limit = CallLimit(Rate(10, 600.0), store, clock, metrics)
+    answer = store.hold("fill")
+    assert [limit("s") for _ in range(3)] == [None] * 3
+    sharing = asyncio.create_task(limit.share())
+    await until(lambda: store.calls["fill"] == 1)
+    assert [limit("s") for _ in range(3)] == [None] * 3
+    answer.set()
+    await sharing
+    assert [limit("s") for _ in range(5)].count(None) == 4
+    await limit.share()
+    assert await store.fill("api_call:s", seconds=0, size_seconds=600) == pytest.approx(600)
