@@ -113,6 +113,24 @@ async def test_a_failing_key_fetch_keeps_the_old_keys(
     await log_in(rp, op)
 
 
+@pytest.mark.rule("ID-08")
+async def test_a_key_fetch_that_failed_once_is_forgotten_with_the_next_that_works(
+    rp: RelyingParty, op: ScriptedOp, clock: ManualClock
+) -> None:
+    await log_in(rp, op)
+    op.answers["jwks"] = Answer(status=500)
+    op.keys = [signing_key(kid="k2", number=2)]
+    with pytest.raises(OpUnavailable):
+        await rp.redeem("c", await begin(rp, op))
+    del op.answers["jwks"]
+    clock.advance(10)
+    await log_in(rp, op)
+    op.keys = [signing_key(kid="k3", number=3)]
+    op.answers["jwks"] = Answer({"keys": [signing_key(kid="k2", number=2).jwk()]})
+    with pytest.raises(IdTokenInvalid, match="key_unknown"):  # and not the old failure again
+        await rp.redeem("c", await begin(rp, op))
+
+
 async def test_no_code_is_spent_when_there_are_no_keys(rp: RelyingParty, op: ScriptedOp) -> None:
     op.answers["jwks"] = Answer(status=500)
     transaction = await begin(rp, op)
