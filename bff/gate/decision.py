@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from bff.clock import Clock
 from bff.errors import (
-    AmbiguousPath,
     BadRequest,
     BffError,
     LoopDetected,
@@ -83,7 +82,7 @@ class Gate:
             self._require_our_host(target, fields, head.peer)
             route = self._routes.match(target.path)
             if target.doubt:
-                self._require_one_place(target, route)
+                require_within(target, route, self._routes, self._settings.endpoints.owns)
             if self._settings.endpoints.owns(target.path):
                 rule = self._settings.endpoints.match(target.path)
                 if rule is None:
@@ -229,12 +228,6 @@ class Gate:
         )
 
     # --- the rules both share
-
-    def _require_one_place(self, target: Target, route: Route | None) -> None:
-        endpoints = self._settings.endpoints
-        if endpoints.owns(target.path) or (route is None and self._settings.spa is None):
-            raise AmbiguousPath(target.doubt)
-        require_within(target, route, self._routes, endpoints.owns)
 
     def _require_our_host(self, target: Target, fields: ScannedFields, peer: str | None) -> None:
         # RFC 9112 section 3.2: exactly one valid Host; an absolute-form authority wins over it.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from urllib.parse import unquote_to_bytes
 
 from bff.errors import AmbiguousPath
-from bff.gate.paths import OVERLONG, UNRESERVED, Target, doubt_of, is_page_path
+from bff.gate.paths import UNRESERVED, Target, doubt_of, is_page_path
 from bff.gate.routes import Route, RouteTable, Spelling
 
 # A longer path is refused whatever it is allowed: its readings are too much work.
@@ -71,7 +71,7 @@ def is_page(path: bytes) -> bool:
 
 def _spellings(path: bytes) -> frozenset[Spelling]:
     """What of the path needs to be allowed. Raises: AmbiguousPath: something that can't be."""
-    if not _PATH.match(path) or OVERLONG.search(path):
+    if not _PATH.match(path):
         raise AmbiguousPath("bytes in the path that no route allows")
     found = {Spelling.PARAMETERS} if b";" in path else set()
     if b"//" in path:
@@ -108,6 +108,5 @@ def _is_plain(reading: bytes) -> bool:
     return (
         _DOT_SEGMENT.search(reading) is None
         and _CONTROLS.search(reading) is None
-        and OVERLONG.search(reading) is None
         and _OVERLONG_BYTES.search(reading) is None
     )

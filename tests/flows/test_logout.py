@@ -35,6 +35,17 @@ async def test_a_fetch_logs_out_and_is_told_where_to_go() -> None:
         await until(lambda: stack.op.revocations >= 1)
 
 
+async def test_a_fetch_with_a_form_and_the_header_needs_no_sid() -> None:
+    """The header is the proof; only a form of a page, which has none, says the `sid`."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        answer = await browser.fetch("POST", "/bff/logout", data="x=1", headers=form)
+        assert answer.status == 200
+        assert answer.json()["redirect"].startswith(stack.issuer)
+        assert (await browser.fetch("GET", "/bff/user")).status == 401
+
+
 @pytest.mark.rule("CK-08")
 async def test_the_cookie_is_deleted_with_the_attributes_it_was_set_with() -> None:
     async with running_stack() as stack, Browser() as browser:

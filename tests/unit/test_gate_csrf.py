@@ -71,6 +71,15 @@ def test_a_null_origin_passes_beside_a_same_origin_site_only(mode: CsrfMode, met
     assert refusal([null, SAME, (b"Origin", b"https://evil.example"), HEADER], method, mode)
 
 
+@pytest.mark.rule("CS-04")
+def test_a_typed_url_is_no_sign_where_the_header_is_wanted() -> None:
+    """Nothing that a user types carries the header, and no change is typed."""
+    typed = [(b"Sec-Fetch-Site", b"none"), (b"Sec-Fetch-Mode", b"navigate"), HEADER]
+    assert refusal(typed, "GET", CsrfMode.HEADER) is CrossSiteRequest
+    assert refusal(typed, "POST", CsrfMode.SAME_ORIGIN) is CrossSiteRequest
+    assert refusal(typed, "GET", CsrfMode.SAME_ORIGIN) is None
+
+
 @pytest.mark.rule("CS-07")
 def test_a_handshake_of_a_null_origin_is_refused_whatever_its_site() -> None:
     for fields in (

@@ -68,7 +68,8 @@ NEVER = [
     # another route, or ours
     b"/files/private%2Fx", b"/files/private;x/y", b"/files//private/x", b"/files/p%72ivate/x",
     b"/files/private%5Cx", b"/files/p%2572ivate/x", b"/files;x/y", b"/files%2Fx", b"/f%69les/x",
-    b"/files/;/private/x", b"/files/private%252Fx", b"//files/x", b"/bff%2Fuser", b"/bff;x/user",
+    b"/files/;/private/x", b"/files/private%252Fx", b"/files/%253Ba%255Cb/private%255Cx",
+    b"//files/x", b"/bff%2Fuser", b"/bff;x/user",
     # never a path
     b"/files/a%00", b"/files/a%2500", b"/files/a%0d%0a", b"/files/a%250a", b"/files/a%7f",
     b"/files/a%", b"/files/a%2", b"/files/%zz", b"/files/%c0%ae%c0%ae/x", b"/files/%25c0%25ae",
