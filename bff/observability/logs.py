@@ -5,12 +5,14 @@ are cut. What may be logged is decided where it is logged; as a last line of def
 looks like a token or sits under a secret's name is replaced here.
 """
 
+import contextlib
 import json
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
 from types import TracebackType
+from typing import TextIO, cast
 
 import structlog
 
@@ -44,10 +46,27 @@ def configure(*, level: str, log_format: str) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line is one write, whole
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lossy(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[Bridge()], force=True)
+
+
+class _Lossy:
+    """A stream that drops what can't be written, and raises nothing: a terminal that was closed, a
+    pipe whose reader has gone, or a full disk must not cost a request its answer. A line is one
+    write, whole."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def one_line(entry: object, **options: object) -> str:

@@ -7,6 +7,7 @@ sends on a connection that is closed may be lost, and only some of it may be sen
 import asyncio
 import contextlib
 import dataclasses
+import os
 import signal
 import socket
 import sys
@@ -15,6 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from bff.app import Gateway
@@ -115,6 +117,45 @@ async def test_signals_that_mean_nothing_here_end_nothing(
         process.terminate()
         await process.communicate()
         assert process.returncode == 0
+
+
+@pytest.mark.parametrize("what", ["a pipe without a reader", "a full disk"])
+async def test_a_log_that_can_not_be_written_costs_nobody_an_answer(
+    tmp_path: Path, what: str
+) -> None:
+    """As after a terminal was closed, or when the program that reads the log has died."""
+    ports = some_ports(free_port())
+    config = tmp_path / "bff.toml"
+    config.write_text(gateway_toml(ports))
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open("/dev/full", "wb") as full, open(writer, "wb") as broken:  # noqa: ASYNC230, PTH123
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bff", "serve", "--config", str(config)),
+            stdout=PIPE,
+            stderr=broken if what == "a pipe without a reader" else full,
+        )
+    try:
+
+        async def answers() -> bool:
+            try:
+                return (await admin(ports, "/healthz"))[0] == 200
+            except aiohttp.ClientError:
+                return False
+
+        await until(answers, every=0.05)
+        async with wired(ports.gateway) as wire:
+            for _ in range(3):
+                wire.received.clear()
+                wire.send(ONCE % ports.gateway)
+                await wire.until_received(b"not_authenticated")
+        process.terminate()
+        async with asyncio.timeout(HANG_SECONDS):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 async def test_a_hangup_that_was_ignored_at_the_start_stays_so(tmp_path: Path) -> None:
