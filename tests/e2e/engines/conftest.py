@@ -13,7 +13,7 @@ from spa_demo import SPA_ROOT
 from tests.caddy_server import CaddyServer, running_caddy
 from tests.e2e.engines.launch import ENGINES, Engine
 from tests.e2e.engines.person import Person
-from tests.e2e.engines.upstream import build_upstream
+from tests.e2e.engines.upstream import Upstream, build_upstream
 from tests.e2e.engines.webdriver import Browser
 from tests.e2e.installation import Installation, Ports, running_installation
 from tests.redis_server import RedisServer
@@ -34,13 +34,13 @@ def spa_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def upstream() -> AsyncIterator[int]:
-    port = free_port()
-    async with serving(build_upstream(), port):
-        yield port
+async def upstream() -> AsyncIterator[Upstream]:
+    upstream = Upstream(free_port())
+    async with serving(build_upstream(upstream), upstream.port):
+        yield upstream
 
 
-def more_toml(ports: Ports, upstream: int, spa_root: Path | None) -> str:
+def more_toml(ports: Ports, upstream: Upstream, spa_root: Path | None) -> str:
     spa = f'[spa]\nroot = "{spa_root}"\n' if spa_root is not None else ""
     return f"""
 [[routes]]
@@ -50,7 +50,7 @@ csrf = "same-origin"
 
 [[routes]]
 path = "/api/test/"
-upstream = "http://127.0.0.1:{upstream}/"
+upstream = "http://127.0.0.1:{upstream.port}/"
 websocket = true
 
 {spa}"""
@@ -76,7 +76,7 @@ async def https_site(
     https_ports: Ports,
     https_front: CaddyServer,
     redis: RedisServer,
-    upstream: int,
+    upstream: Upstream,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Installation]:
     folder = tmp_path_factory.mktemp("https")
@@ -90,7 +90,7 @@ async def https_site(
 async def http_site(
     spa_root: Path,
     redis: RedisServer,
-    upstream: int,
+    upstream: Upstream,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Installation]:
     ports = Ports.free(with_caddy=False)

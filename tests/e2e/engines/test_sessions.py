@@ -59,10 +59,10 @@ async def test_devices_are_listed_and_ended(person: Person, https_front: CaddySe
 
 
 @pytest.mark.rule("TK-06")
-async def test_a_refresh_is_not_felt(person: Person) -> None:
+async def test_a_refresh_is_not_felt(at_http: Person) -> None:
     """Every call of a page that works on succeeds, and the token behind it changes."""
-    await person.log_in("alice")
-    client = await person.open_client()
+    await at_http.log_in("alice")
+    client = await at_http.open_client()
     me = "const answer = await bff.fetch('/api/me'); return [answer.status, await answer.json()];"
     first = await client.run(me)
     expiries = [first[1]["exp"]]
@@ -120,16 +120,16 @@ async def test_after_a_logout_the_back_button_shows_nothing_of_the_user(person: 
 
 
 async def test_pages_that_come_back_from_the_cache_hear_of_the_session_again(
-    person: Person,
+    at_https: Person,
 ) -> None:
     """The client leaves the line of tabs when its page is left, and takes its place again."""
-    await person.log_in("alice")
-    client = await person.open_client()
+    await at_https.log_in("alice")
+    client = await at_https.open_client()
     await has_heard(client, "session")
-    await client.open(f"{person.site.public_url}/notes")
+    await client.open(f"{at_https.site.public_url}/notes")
     await client.expect_text(USER, "alice")
     await client.back()
-    await client.expect_url(person.site.public_url + CLIENT_PAGE)
+    await client.expect_url(at_https.site.public_url + CLIENT_PAGE)
     await client.expect_shown("#ready")
     await client.run("window.sessionEvents.length = 0;")
     await has_heard(client, "refreshed")

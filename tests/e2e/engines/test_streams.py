@@ -45,17 +45,17 @@ async def test_an_event_stream_of_the_api(person: Person) -> None:
     assert await client.run(TWO_TICKS) == ["alice", "alice"]
 
 
-async def test_the_session_s_own_stream_lives_as_long_as_the_session(person: Person) -> None:
+async def test_the_session_s_own_stream_lives_as_long_as_the_session(at_https: Person) -> None:
     """On a connection that was used before, through several refreshes, to the logout. It breaks
     once only: after the end."""
-    page = await person.log_in("alice")
-    client = await person.open_client()
+    page = await at_https.log_in("alice")
+    client = await at_https.open_client()
     await client.run(LISTEN)
 
     async def has_heard(kind: str, times: int) -> bool:
         return bool((await client.run("return window.heard;")).count(kind) >= times)
 
-    await until(lambda: has_heard("refreshed", 3), every=0.2)
+    await until(lambda: has_heard("refreshed", 2), every=0.2)
     await page.click(LOGOUT)
     await page.expect_shown(LOGIN)
     await until(lambda: has_heard("ended", 1), every=0.1)

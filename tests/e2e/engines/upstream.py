@@ -1,13 +1,28 @@
 """An API behind the gateway that repeats what reached it, and echoes on a WebSocket."""
 
+from dataclasses import dataclass, field
+
 from aiohttp import WSMsgType, web
 
 METHODS = ("GET", "POST", "PUT", "DELETE")
 
 
-def build_upstream() -> web.Application:
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """`arrived` names every request by method and path."""
+
+    port: int
+    arrived: list[str] = field(default_factory=list)
+
+
+def build_upstream(upstream: Upstream) -> web.Application:
     """`/seen` answers any method with what it saw; `/socket` echoes texts."""
+
+    async def note(request: web.Request, _response: web.StreamResponse) -> None:
+        upstream.arrived.append(f"{request.method} {request.path}")
+
     app = web.Application()
+    app.on_response_prepare.append(note)
     for method in METHODS:
         app.router.add_route(method, "/seen", _seen)
     app.router.add_get("/socket", _socket)
