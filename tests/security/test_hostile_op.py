@@ -500,6 +500,22 @@ async def test_a_logout_token_is_known_by_what_it_says(
     assert (await visitor.get("/bff/user")).status == 401
 
 
+@pytest.mark.rule("OP-06")
+@pytest.mark.rule("LO-12")
+async def test_logout_tokens_that_could_not_be_judged_are_no_worthless_ones() -> None:
+    """Without keys each is answered 503, however many there are, and works when sent again."""
+    limits = '[limits]\nlogins = "off"\nfailed_logout_tokens = "2/hour"'
+    no_keys = misbehaviours.answer("jwks", Answer(status=500))
+    async with scripted_installation(QUICK, prepare=no_keys, limits=limits) as installation:
+        token = a_logout_token(installation.op, "logout+jwt")
+        for _ in range(4):
+            reply = await installation.visitor.tell(token)
+            assert (reply.status, code_of(reply)) == misbehaviours.UNAVAILABLE
+        behave(installation.op)
+        installation.clock.advance(11)
+        assert (await installation.visitor.tell(token)).status == 200
+
+
 @pytest.mark.rule("TK-14")
 @pytest.mark.rule("LO-01")
 @pytest.mark.parametrize("name", misbehaviours.NO_ANSWERS)
