@@ -18,8 +18,8 @@ TURNS = 100  # of the event loop: one that stood still has not gone on meanwhile
 
 # What the gateway adds to a request by itself.
 ADDED = frozenset(
-    b"authorization host via x-forwarded-for x-forwarded-host x-forwarded-proto x-request-id "
-    b"content-length transfer-encoding".split()
+    b"authorization host via x-forwarded-for x-forwarded-host x-forwarded-prefix x-forwarded-proto "
+    b"x-request-id content-length transfer-encoding".split()
 )
 
 
