@@ -61,6 +61,7 @@ class Gateway:
         self._auth = forward_auth(self._core, self._public.shared.refusals)
         self._server: asyncio.Server | None = None
         self._runners: list[web.BaseRunner] = []
+        self._limited: list[LimitedServer] = []
         self.addresses = Addresses()
 
     async def start(self) -> None:
@@ -89,6 +90,8 @@ class Gateway:
         Everything is served on, new connections included, until `stop`."""
         self._health.stopping()
         self._public.listener.drain()
+        for server in self._limited:
+            server.is_draining = True
 
     async def stop(self) -> None:
         """Stop accepting, let requests, refreshes and revocations finish (bounded), close all."""
@@ -113,6 +116,7 @@ class Gateway:
             return ()
         runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
         self._runners.append(runner)
+        self._limited.append(server)
         await runner.setup()
         await listening.site(runner).start()
         return tuple(show_address(found) for found in runner.addresses)

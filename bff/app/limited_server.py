@@ -94,7 +94,10 @@ class _Connection(web.RequestHandler):
         self._head_is_here()
         self._is_asked = True
         try:
-            return await self._server.answers(request)
+            answer = await self._server.answers(request)
+            if self._server.is_draining:
+                answer.force_close()  # and says so (RFC 9112 section 9.6)
+            return answer
         finally:
             self._is_asked = False
 
@@ -159,6 +162,7 @@ class LimitedServer(web.Server):
             lingering_time=LINGER_SECONDS,
             keepalive_timeout=limits.keepalive_seconds,
         )
+        self.is_draining = False  # then each answer is the last on its connection
         self.answers = answers
         self.limits = limits
 

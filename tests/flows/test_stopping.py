@@ -225,6 +225,20 @@ def _at_admin(ports: Ports, port: int) -> Ports:
     return dataclasses.replace(ports, admin=port)
 
 
+async def test_proxies_that_ask_are_told_as_well() -> None:
+    """They keep connections to the auth listener, as others do to the public one."""
+    auth = free_port()
+    server = f'auth_listen = "127.0.0.1:{auth}"\ntrusted_proxies = ["127.0.0.1/32"]'
+    question = b"GET /bff/auth HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with running_stack(server=server) as stack, wired(auth) as kept:
+        kept.send(question)
+        await kept.until_received(b"bad_request")
+        assert b"Connection: close" not in kept.received
+        stack.gateway.drain()
+        kept.send(question)
+        assert (await kept.until_end()).count(b"\r\nConnection: close\r\n") == 1
+
+
 async def test_the_delay_ends_by_itself(tmp_path: Path) -> None:
     ports = some_ports(free_port())
     async with a_served_gateway(ports, tmp_path, server='shutdown_delay = "300ms"') as process:
