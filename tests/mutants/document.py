@@ -20,7 +20,7 @@ def write(scores: Iterable[Score]) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"the marks are missing in {DOCUMENT}")
-    rows = "".join(map(_row, scores))
+    rows = "".join(_row(score) for score in scores if score.tried)
     DOCUMENT.write_text(f"{before}{begin}{HEAD}{rows}\n{end}{after}")
 
 
