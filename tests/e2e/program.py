@@ -12,6 +12,7 @@ from tests.polling import until
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
+KEPT = ("PATH", "CI_RUN_ID")  # by the second .ci/run finds what a cut-off run has left
 STOP_SECONDS = 10.0
 
 
@@ -32,7 +33,8 @@ class Program:
         self._with_children = with_children
         self._command = command
         self._is_ready = is_ready
-        self._environment = {"PATH": os.environ["PATH"], **(environment or {})}
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        self._environment = {**kept, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
