@@ -19,9 +19,10 @@ from yarl import URL
 
 from tests.browser_cookies import Jar
 from tests.browser_pages import Form, Page
+from tests.polling import HANG_SECONDS
 
 MAX_REDIRECTS = 20
-TIMEOUT = aiohttp.ClientTimeout(total=20)
+TIMEOUT = aiohttp.ClientTimeout(total=HANG_SECONDS)
 DEMO_PASSWORDS = {"alice": "wonderland", "bob": "builder", "carol": "singer"}
 
 

@@ -232,18 +232,18 @@ async def commands(site: Site, folder: Path) -> None:
     config = folder / "bff.toml"
     config.write_text(site.stack.toml)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BFF_")}
-    for arguments in (
-        ("check",),
-        ("sessions", "list", "--sub", "alice"),
-        ("sessions", "list", "--sub", "alice", "--json"),
-        ("sessions", "revoke", "--sub", "nobody"),
+    for arguments, code in (
+        (("check",), 1),  # one of the APIs is down
+        (("sessions", "list", "--sub", "alice"), 0),
+        (("sessions", "list", "--sub", "alice", "--json"), 0),
+        (("sessions", "revoke", "--sub", "nobody"), 0),
     ):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bff", *arguments, "--config", str(config),
             env=kept, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         said, _ = await process.communicate()
-        assert process.returncode == 0, said
+        assert process.returncode == code, said
         site.other.append(said.decode())
     async with aiohttp.ClientSession() as http:
         for path in ("/metrics", "/readyz", "/sessions?sub=alice", "/sessions?sub=", "/nothing"):

@@ -24,6 +24,7 @@ from tests.stack import (
     serving,
     settings_from,
 )
+from tests.written_log import written_log
 
 DONE, NOT_ANSWERED, UNUSABLE = 0, 1, 2
 
@@ -90,17 +91,14 @@ async def test_without_arguments_all_are_listed_a_page_at_a_time(tmp_path: Path)
         assert [after, document["sessions"][0]["id"]] == [row.split()[0] for row in rows]
 
 
-async def test_the_log_says_which_administrator_ended_a_session(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_the_log_says_which_administrator_ended_a_session(tmp_path: Path) -> None:
     """In the line of the command and in that of each session."""
-    async with logged_in(tmp_path):
-        await bff("sessions", "revoke", "--sub", "alice", cwd=tmp_path, SUDO_USER="carol")
-    written = capsys.readouterr()
-    lines = (written.out + written.err).splitlines()
-    for event in ("sessions_ended_by_admin", "session_ended "):
-        [line] = [line for line in lines if event in line]
-        assert "carol at 127.0.0.1" in line
+    with written_log() as log:
+        async with logged_in(tmp_path):
+            await bff("sessions", "revoke", "--sub", "alice", cwd=tmp_path, SUDO_USER="carol")
+    for event in ("sessions_ended_by_admin", "session_ended"):
+        [entry] = log.of(event)
+        assert entry["actor"] == "carol at 127.0.0.1"
 
 
 async def test_programs_get_json(tmp_path: Path) -> None:
