@@ -278,7 +278,7 @@ class DownstreamConnection(asyncio.Protocol):
         return HeadTooLarge() if self._fields else TargetTooLong()
 
     def _head_fault(self, version: str, fields: list[Field]) -> BffError | None:
-        if version != "1.1" and not self._is_http_1(version):
+        if not self._is_http_1(version):
             return BadRequest("not HTTP/1")
         codings = []
         for name, value in fields:
@@ -299,7 +299,7 @@ class DownstreamConnection(asyncio.Protocol):
         return None
 
     def _is_http_1(self, version: str) -> bool:
-        # llhttp takes RTSP/1.0 and ICE/1.0 as well.
+        # llhttp takes RTSP and ICE as well, of any version.
         return version.startswith("1.") and b"%b HTTP/1." % self._target in self._heads
 
     # --- what an exchange asks for

@@ -49,8 +49,8 @@ class Exchange:
 
     __slots__ = (
         "_answer", "_browser", "_browser_full", "_is_held", "_is_http10", "_keep_alive", "_let_go",
-        "_over", "_record", "_renewed", "_retried", "_shared", "_started", "_task", "_timer",
-        "_trip", "_tunnel", "_upstream", "body", "body_complete", "fault", "head",
+        "_over", "_record", "_renewed", "_request_id", "_retried", "_shared", "_started", "_task",
+        "_timer", "_trip", "_tunnel", "_upstream", "body", "body_complete", "fault", "head",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +75,7 @@ class Exchange:
         self._keep_alive = keep_alive
         self._is_http10 = is_http10
         self._answer = AnswerWriter(browser, is_http10=is_http10)
+        self._request_id = ""  # until the gate has given it one
         self._trip: Trip | None = None
         self._upstream: UpstreamConnection | None = None
         self._tunnel: Tunnel | None = None
@@ -118,10 +119,9 @@ class Exchange:
         self._act(await self._shared.admission.settle(self.head, wait))
 
     def _act(self, decision: Decision) -> None:
-        if self._record is not None:
-            self._record.decided(decision)
+        self._note_identity(decision)
         if isinstance(decision, Answer):
-            self.refuse(decision.error, decision.identity.request_id, clear=decision.clear_cookie)
+            self._refuse(decision.error, clear=decision.clear_cookie)
             return
         if isinstance(decision, Wait):
             raise TypeError("a settled decision waits for nothing")
@@ -134,6 +134,12 @@ class Exchange:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(trip.total_seconds, self._on_total_timeout)
         self._set_out(trip)
+
+    def _note_identity(self, decision: Decision) -> None:
+        """The answer and the logs name the request as the upstream is told."""
+        self._request_id = decision.identity.request_id
+        if self._record is not None:
+            self._record.decided(decision)
 
     def _set_out(self, trip: Trip) -> None:
         connection = trip.take()
@@ -346,6 +352,7 @@ class Exchange:
         self._is_held = False
         self._answer.take_back()
         self._release_upstream()
+        self._note_identity(decision)
         self._trip = again = self._shared.trip(decision, self.head)
         connection = again.take() or await again.connect()
         self._send(again, connection)
@@ -400,9 +407,9 @@ class Exchange:
 
     # --- the end
 
-    def refuse(self, error: BffError, request_id: str = "", *, clear: bool = False) -> None:
+    def _refuse(self, error: BffError, *, clear: bool = False) -> None:
         """Answer in the gateway's own name."""
-        request_id = request_id or secrets.token_hex(16)
+        request_id = self._request_id or secrets.token_hex(16)
         if self._record is not None:
             self._record.refused(error.code, request_id)
         problem = self._shared.refusals.problem(
@@ -432,7 +439,6 @@ class Exchange:
     def _fail(self, error: BffError) -> None:
         if self._over:
             return
-        request_id = self._trip.request_id if self._trip is not None else ""
         if self._answer.is_sent:
             self._over = True
             self._release()
@@ -440,12 +446,12 @@ class Exchange:
             return
         self._answer.take_back()
         self._release()
-        self.refuse(error, request_id)
+        self._refuse(error)
 
     def breaks(self, error: BaseException) -> None:
         """A fault of our own that no rule foresees: 500, or the end of the connection where no
         answer can be given any more. Never raises."""
-        answer = unforeseen(error, self._trip.request_id if self._trip is not None else "")
+        answer = unforeseen(error, self._request_id)
         try:
             if not self._over:
                 self._fail(answer)

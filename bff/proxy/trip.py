@@ -28,7 +28,6 @@ class Trip(Protocol):
     @property
     def kind(self) -> str | None: ...
 
-    request_id: str
     session: Session | None
     websocket_key: bytes | None
     total_seconds: float
@@ -72,8 +71,8 @@ class UpstreamTrip:
     """
 
     __slots__ = (
-        "_date", "_decision", "_own_fields", "_target", "_targets", "may_renew", "request_id",
-        "session", "total_seconds", "websocket_key",
+        "_date", "_decision", "_own_fields", "_target", "_targets", "may_renew", "session",
+        "total_seconds", "websocket_key",
     )  # fmt: skip
 
     kind = "forward"
@@ -91,7 +90,6 @@ class UpstreamTrip:
         self._own_fields = own_fields
         self._date = date
         self._target: UpstreamTarget | None = targets.pick()
-        self.request_id = decision.identity.request_id
         self.session = decision.session
         self.websocket_key = decision.websocket_key
         self.total_seconds = route.total_timeout_seconds
@@ -133,7 +131,7 @@ class UpstreamTrip:
             date=self._date(),
         )
         fields += self._own_fields
-        fields.append((b"X-Request-ID", self.request_id.encode()))
+        fields.append((b"X-Request-ID", self._decision.identity.request_id.encode()))
         return fields
 
     def interim_fields(self, answer: AnswerHead) -> list[Field]:
@@ -168,7 +166,6 @@ class LocalTrip:
         "_fields",
         "_method",
         "_pool",
-        "request_id",
         "session",
         "websocket_key",
     )
@@ -183,7 +180,6 @@ class LocalTrip:
         self._pool = pool
         self._method = method
         self._fields = fields
-        self.request_id = decision.identity.request_id
         self.websocket_key: bytes | None = None
         self._connection: UpstreamConnection | None = None
         self.session: Session | None = None  # an endpoint knows by itself what ends with a session

@@ -13,10 +13,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from bff.clock import ManualClock
 from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.flows.test_unauthorized import Revoking
 from tests.flows.test_websocket import EchoApi
 from tests.polling import until
+from tests.raw_upstream import raw_upstream
 from tests.stack import Stack, free_port, running_stack, serving
 
 FIELDS = {
@@ -73,6 +76,28 @@ async def test_a_call_leaves_one_line_with_what_an_operator_asks_for(tmp_path: P
         assert line["address"] == "127.0.0.0/24"
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
         assert len([e for e in lines.read() if e["route"] == "/api/"]) == 1
+
+
+async def test_a_call_that_was_sent_again_has_the_name_of_its_answer(tmp_path: Path) -> None:
+    """An API has refused the token: the name is the one under which the call went out last."""
+    clock, api = ManualClock(), Revoking()
+    async with raw_upstream() as upstream:
+        upstream.responder = api
+        routes = f'[[routes]]\npath = "/api/"\nupstream = "http://127.0.0.1:{upstream.port}/"\n'
+        given: dict[str, Any] = {"clock": clock, "access_token_seconds": 3600, "routes": routes}
+        async with (
+            logging_stack(tmp_path / "access.log", **given) as (stack, lines),
+            Browser() as browser,
+        ):
+            await log_in(browser, stack)
+            await browser.fetch("GET", "/api/x")
+            api.revoked.add(upstream.received[0].values(b"authorization")[0])
+            clock.advance(31)
+            answer = await browser.fetch("POST", "/api/x")
+            name = answer.headers["X-Request-ID"]
+            assert upstream.received[-1].values(b"x-request-id") == [name.encode()]
+            line = await lines.wait_for(lambda e: e["method"] == "POST")
+            assert (line["status"], line["request_id"], stack.op.refreshes) == (200, name, 1)
 
 
 async def test_own_endpoints_refusals_and_broken_requests_are_there_too(tmp_path: Path) -> None:

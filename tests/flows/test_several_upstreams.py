@@ -126,6 +126,20 @@ async def test_a_route_that_is_full_says_503_and_when() -> None:
         assert (await api.browser.fetch("GET", "/api/x")).status == 200
 
 
+async def test_a_full_route_refuses_a_request_under_the_name_a_proxy_gave_it() -> None:
+    """X-Request-ID: what a proxy in front logs can be found in the gateway's answer and log."""
+    held = Held()
+    async with an_api("max_concurrent = 1", 'trusted_proxies = ["127.0.0.1/32"]') as api:
+        api.upstream.responder = held
+        waiting = asyncio.create_task(api.browser.fetch("GET", "/api/x"))
+        await until(lambda: len(api.upstream.received) == 1)
+        answer = await api.raw(api.head("GET /api/x HTTP/1.1", "X-Request-ID: one-of-the-proxy"))
+        assert status_of(answer) == 503
+        assert b"\r\nX-Request-ID: one-of-the-proxy\r\n" in answer
+        held.go.set()
+        assert (await waiting).status == 200
+
+
 async def test_an_exchange_that_takes_too_long_altogether_is_504() -> None:
     async def half(
         request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
