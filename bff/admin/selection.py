@@ -57,7 +57,10 @@ def parse_page(parameters: Collection[tuple[str, str]]) -> Page | None:
     if len(given) != len(parameters) or not all(given.values()):
         raise BadRequest("a parameter is given twice or empty")
     limit = given.get("limit", str(ON_A_PAGE))
-    if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:5]) <= MOST_ON_A_PAGE):
+    is_short = len(limit) <= len(str(MOST_ON_A_PAGE))
+    if not (
+        is_short and limit.isascii() and limit.isdecimal() and 1 <= int(limit) <= MOST_ON_A_PAGE
+    ):
         raise BadRequest(f"limit must be from 1 to {MOST_ON_A_PAGE}")
     return Page(int(limit), given.get("after", ""))
 

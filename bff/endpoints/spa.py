@@ -63,10 +63,18 @@ class Spa:
         if name.startswith("."):
             return None
         if not any(part.startswith(".") for part in name.split("/")):
-            wanted = (self._root / name).resolve()
-            if wanted.is_relative_to(self._root) and wanted.is_file():
-                return wanted
+            found = self._file(name)
+            if found is not None:
+                return found
         if "." in name.rpartition("/")[2] and not is_page:
             return None
         index = self._root / "index.html"
         return index if index.is_file() else None
+
+    def _file(self, name: str) -> Path | None:
+        """The file of that name, if there is one and it is below the root."""
+        try:
+            wanted = (self._root / name).resolve()
+            return wanted if wanted.is_relative_to(self._root) and wanted.is_file() else None
+        except (OSError, RuntimeError):  # too long for a file's name, or links in a circle
+            return None

@@ -176,6 +176,7 @@ class Gate:
                 scope=route.scope,
                 may_clear_cookie=self._may_clear_cookie(fields),
             )
+        self._guard.tell_origin(fields)
         if route.strip_headers:
             fields = without(fields, route.strip_headers)
         return Forward(

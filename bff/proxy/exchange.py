@@ -157,13 +157,14 @@ class Exchange:
 
     async def _guarded(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         try:
-            await work()
-        except BffError as error:
-            self._fail(error)
+            try:
+                await work()
+            except BffError as error:
+                self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must fail closed and be seen
             self.breaks(error)
         except asyncio.CancelledError as error:
-            if not self._over:  # not by us, who are over then: what was waited for was cancelled
+            if not self._over:  # `_release` has not cancelled this task: what it waited for was
                 self.breaks(error)
             raise
 

@@ -12,6 +12,8 @@ from bff.gate.routes import Route, Upstream
 
 _ABSOLUTE = re.compile(rb"(?:(https?):)?//([^/?#\\]*)([/?#].*|)\Z", re.IGNORECASE | re.DOTALL)
 _TAIL = re.compile(rb"[?#]")
+# To a browser a backslash is a slash, and a tab is nothing (URL standard section 4.4).
+_NAMES_HOST = re.compile(rb"/\t*[/\\]")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 
@@ -68,4 +70,4 @@ def _is_within(path: bytes, prefix: bytes) -> bool:
 
 def _reference(path: bytes) -> bytes:
     # RFC 3986 section 4.2: one that starts with two slashes names another host.
-    return b"/." + path if path.startswith(b"//") else path
+    return b"/." + path if _NAMES_HOST.match(path) else path

@@ -154,7 +154,8 @@ async def test_answers_without_a_body_stay_without_one(
     async with an_api() as api:
         api.upstream.answer = answer
         got = await api.raw(api.head(f"{method} /api/x HTTP/1.1"))
-        head, _, body = got.partition(b"\r\n\r\n")
+        assert got.startswith(EARLY_HINTS) == answer.startswith(EARLY_HINTS)
+        head, _, body = got.removeprefix(EARLY_HINTS).partition(b"\r\n\r\n")
         assert head.split(b" ", 2)[1] == status
         assert body == b""
         lengths = [
@@ -525,6 +526,41 @@ async def test_a_route_forwards_the_spellings_that_it_allows_as_they_were_sent()
         for path in paths:
             assert status_of(await api.raw(api.head(f"GET /api{path} HTTP/1.1"))) == 400, path
         assert api.upstream.received == []
+
+
+async def test_an_api_is_told_the_origin_that_a_page_of_ours_may_not_tell() -> None:
+    """Firefox and WebKit send `null` for a page with `Referrer-Policy: no-referrer`, Chromium the
+    page's origin; an API that checks Origin refuses the former."""
+    open_to_all = """
+[[routes]]
+path = "/hooks/"
+upstream = "UPSTREAM"
+token = "none"
+csrf = "off"
+"""
+    null, ours = b"null", "Sec-Fetch-Site: same-origin"
+    async with an_api(more=open_to_all) as api:
+        public = api.stack.public_url.encode()
+        for method, path, fields, told in (
+            ("POST", "/api/x", ["origin: null", ours], [public]),
+            ("DELETE", "/api/x", [ours, "Origin: null"], [public]),
+            ("GET", "/api/x", [ours], []),
+            ("POST", "/api/x", [f"Origin: {api.stack.public_url}", ours], [public]),
+            ("POST", "/hooks/x", ["Origin: null", ours], [public]),
+            ("POST", "/hooks/x", ["Origin: null"], [null]),
+            ("POST", "/hooks/x", ["Origin: null", "Sec-Fetch-Site: cross-site"], [null]),
+            ("POST", "/hooks/x", ["Origin: null", ours, "Sec-Fetch-Site: none"], [null]),
+            ("POST", "/hooks/x", ["Origin: null", "Origin: null", ours], [null, null]),
+            (
+                "POST",
+                "/hooks/x",
+                ["X_Origin: null", "Origin: https://a.example"],
+                [b"https://a.example"],
+            ),
+        ):
+            head = api.head(f"{method} {path} HTTP/1.1", "Content-Length: 0", *fields)
+            assert status_of(await api.raw(head)) == 200, fields
+            assert api.upstream.received[-1].values(b"origin") == told, fields
 
 
 async def test_webhooks_pass_where_the_guard_is_off() -> None:

@@ -63,6 +63,17 @@ async def test_paths_that_are_no_file_are_the_application(tmp_path: Path, path: 
         assert page.headers["Cache-Control"] == "no-cache"
 
 
+@pytest.mark.parametrize("path", [f"/{'x' * 300}", f"/assets/{'x' * 300}", "/x" * 2500, "/circle"])
+async def test_a_path_that_no_file_can_have_is_the_application(tmp_path: Path, path: str) -> None:
+    """Such as one with a token in it that is longer than the name of any file."""
+    async with an_app(tmp_path) as browser:
+        dist = tmp_path / "dist"
+        (dist / "circle").symlink_to(dist / "circle")
+        page = await browser.navigate(browser.origin + path)
+        assert page.status == 200
+        assert "<title>app</title>" in page.text
+
+
 async def test_a_file_is_served_with_its_type_and_answers_conditional_requests(
     tmp_path: Path,
 ) -> None:

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.admin.selection import TO_END, TO_LIST, By, Selection, parse_selection
+from bff.admin.selection import (
+    MOST_ON_A_PAGE,
+    TO_END,
+    TO_LIST,
+    By,
+    Page,
+    Selection,
+    parse_page,
+    parse_selection,
+)
 from bff.errors import BadRequest
 
 OURS = "https://op.example"
@@ -60,6 +69,20 @@ REFUSED: list[Parameters] = [
 def test_whatever_is_not_understood_is_refused(parameters: Parameters) -> None:
     with pytest.raises(BadRequest):
         parse(parameters)
+
+
+@pytest.mark.parametrize("limit", ["1", "42", str(MOST_ON_A_PAGE)])
+def test_a_page_has_a_limit(limit: str) -> None:
+    assert parse_page([("limit", limit)]) == Page(int(limit), "")
+
+
+@pytest.mark.parametrize(
+    "limit",
+    ["0", "-1", "1.0", "1001", "9999", "00001000000", "1" * 5000, "0" * 5000 + "1", "\u0661"],
+)
+def test_a_page_of_another_length_is_refused(limit: str) -> None:
+    with pytest.raises(BadRequest):
+        parse_page([("limit", limit)])
 
 
 NAMES = st.sampled_from(["sub", "sid", "id", "all", "issuer", "x"])

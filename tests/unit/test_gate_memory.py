@@ -17,6 +17,7 @@ from bff.gate.head import FieldReader
 from bff.gate.memo import Memo
 from bff.gate.paths import MAX_TARGET_BYTES, read_target
 from bff.gate.peers import TrustedProxies
+from bff.gate.spellings import readings
 
 ROUND = 4500
 TRUSTED = [ipaddress.ip_network("10.0.0.0/8")]
@@ -100,6 +101,15 @@ def test_long_names_and_targets_are_not_remembered() -> None:
     for number in range(500):
         reader.scan([(b"X-%d-" % number + b"a" * 20_000, b"z")])
         read_target((b"/%d" % number).ljust(MAX_TARGET_BYTES, b"a"))
+    held, _ = tracemalloc.get_traced_memory()
+    assert held < 1_000_000
+
+
+@pytest.mark.usefixtures("traced")
+def test_readings_of_long_paths_are_not_remembered() -> None:
+    """One path of 2 KB may have dozens of them."""
+    for number in range(40):
+        assert len(readings(b"/%d" % number + b"/%255C%253Bx;a/%2561/%5C%3By" * 50)) > 20
     held, _ = tracemalloc.get_traced_memory()
     assert held < 1_000_000
 

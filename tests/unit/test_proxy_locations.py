@@ -13,7 +13,7 @@ OURS = "https://app.example"
 ROOT, BASED = Upstream("http", "127.0.0.1:9000"), Upstream("http", "api.internal", "/v1")
 PARTS = [
     "http:", "https:", "//", "/", "127.0.0.1:9000", "api.internal", "/v1", "/api", "evil", "@",
-    ":80", "?", "#", "..", "\\", "x",
+    ":80", "?", "#", "..", "\\", "\t", "x",
 ]  # fmt: skip
 
 
@@ -94,6 +94,10 @@ def test_an_upstream_with_a_path_of_its_own(said: str, found: str) -> None:
         ("http://127.0.0.1:9000/x", ROOT, "", "/x"),
         ("http://127.0.0.1:9000//evil.example/", ROOT, "", "/.//evil.example/"),
         ("/v1//evil.example", BASED, "", "/.//evil.example"),
+        # a browser reads a backslash as a slash, and passes over tabs (URL standard section 4.4)
+        ("/v1/\\evil.example", BASED, "", "/./\\evil.example"),
+        ("/v1/\t/evil.example", BASED, "", "/./\t/evil.example"),
+        ("http://127.0.0.1:9000/\\evil.example", ROOT, "", "/./\\evil.example"),
     ],
 )
 def test_a_prefix_that_was_not_cut_off(
