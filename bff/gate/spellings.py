@@ -16,7 +16,9 @@ from bff.gate.routes import Route, RouteTable, Spelling
 
 # A longer path is refused whatever it is allowed: its readings are too much work.
 MAX_DOUBTFUL_BYTES = 2048
+# As with targets: pages and an API's names are asked for again and again, long ones are not.
 _REMEMBERED = 512
+_REMEMBERED_BYTES = 256
 
 # As in a canonical path, and ';'.
 _PATH = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,=:@%/\[\]|;]*\Z")
@@ -85,16 +87,22 @@ def _spellings(path: bytes) -> frozenset[Spelling]:
     return frozenset(found)
 
 
-@functools.lru_cache(_REMEMBERED)
 def readings(path: bytes) -> frozenset[bytes]:
     """The path as servers could read it: decoded up to twice, each time with and without parameters
     and with backslashes as they are or as slashes; and with runs of slashes as one."""
+    return _read_remembered(path) if len(path) <= _REMEMBERED_BYTES else _read(path)
+
+
+def _read(path: bytes) -> frozenset[bytes]:
     found: set[bytes] = set()
     decoded = {path}
     for _ in range(3):
         found |= _variants(decoded)
         decoded = {unquote_to_bytes(reading) for reading in found}
     return frozenset(found | {_SLASHES.sub(b"/", reading) for reading in found})
+
+
+_read_remembered = functools.lru_cache(_REMEMBERED)(_read)
 
 
 def _variants(paths: Iterable[bytes]) -> set[bytes]:
