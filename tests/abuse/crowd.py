@@ -11,6 +11,7 @@ from tests.polling import until
 from tests.wire.client import End, Wire
 
 CLOSED = f"{End.CLOSED.value}, no answer"
+INTERIM = frozenset({"100", "102", "103"})
 RESET = f"{End.RESET.value}, no answer"
 AT_ONCE = 100
 ROUND_SECONDS = 0.1
@@ -54,8 +55,8 @@ class Crowd(list[Wire]):
 
 
 def outcome_of(wire: Wire) -> str:
-    """The statuses that came, or how it ended without any."""
-    found = statuses_of(bytes(wire.received))
+    """The final statuses that came, or how it ended without any."""
+    found = [status for status in statuses_of(bytes(wire.received)) if status not in INTERIM]
     return " ".join(found) if found else f"{wire.end.value}, no answer"
 
 
