@@ -106,6 +106,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._ignored_upgrade: list[Field] | None = None  # the framing of a request that had one
         self._is_replaying = False  # a head that has been read before
         self._heads = b""  # what has been read, from the beginning of a head that has no end yet
+        self._head_at = 0  # where in it the request line of the next head is looked for
         self._bad: BffError | None = None
         self._advancing = False
         self._held = False
@@ -172,7 +173,7 @@ class DownstreamConnection(asyncio.Protocol):
                 return
             self._give_up(BadRequest(complaint_of(error)))
         if not self._reading_head:
-            self._heads = b""
+            self._heads, self._head_at = b"", 0
         if self._reading_head or self._arriving is not None:
             self._unsettled_bytes += len(data)
             if self._unsettled_bytes > MAX_HEAD_BYTES:
@@ -278,7 +279,7 @@ class DownstreamConnection(asyncio.Protocol):
         return HeadTooLarge() if self._fields else TargetTooLong()
 
     def _head_fault(self, version: str, fields: list[Field]) -> BffError | None:
-        if not self._is_http_1(version):
+        if not self._is_http_1():
             return BadRequest("not HTTP/1")
         codings = []
         for name, value in fields:
@@ -298,9 +299,13 @@ class DownstreamConnection(asyncio.Protocol):
                 return HeadTooLarge()
         return None
 
-    def _is_http_1(self, version: str) -> bool:
-        # llhttp takes RTSP and ICE as well, of any version.
-        return version.startswith("1.") and b"%b HTTP/1." % self._target in self._heads
+    def _is_http_1(self) -> bool:
+        # llhttp takes RTSP and ICE as well, of any version. A read can hold thousands of heads, so
+        # each is looked for behind the one before it.
+        wanted = self._target + b" HTTP/1."
+        at = self._heads.find(wanted, self._head_at)
+        self._head_at = at + len(wanted)
+        return at >= 0
 
     # --- what an exchange asks for
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from bff.errors import NotFound
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision, Needs, Wait
 from bff.proxy.shared import Shared
@@ -96,6 +97,11 @@ def settling(error: BaseException) -> Parts:
     return lambda shared: {"admission": Waiting(shared.admission, "settle", error)}
 
 
+def refusing_in_vain(shared: Shared) -> dict[str, Any]:
+    """A refusal that has been waited for, and can't be worded."""
+    return {**settling(NotFound())(shared), **part("refusals", "problem")(shared)}
+
+
 async def hang_up(
     _request: Received, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
@@ -125,6 +131,7 @@ CASES = {
     "the decision": Case(part("admission", "decide"), [500]),
     "what was waited for": Case(settling(Fault()), [500]),
     "what was waited for is cancelled": Case(settling(asyncio.CancelledError()), [500]),
+    "the words of a refusal that was waited for": Case(refusing_in_vain, []),
     "the choice of an upstream": Case(targets("pick"), [500]),
     "an upstream that answers": Case(target("succeeded"), [500]),
     "an upstream that hangs up": Case(target("failed"), [500], responder=hang_up),
