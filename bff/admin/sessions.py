@@ -34,7 +34,7 @@ log = structlog.get_logger("bff.audit")
 ENDED_BY_ADMIN = "admin"
 ENDED_AT_ONCE = 16
 PASSES_AT_MOST = 5
-ACTOR = "X-BFF-Actor"  # what a tool says of its user; the listener authenticates nobody
+ACTOR = "X-BFF-Actor"  # what a tool says of its user; the listener does not authenticate
 LONGEST_ACTOR = 100
 
 Scan = Callable[[], AsyncIterator[tuple[str, ...]]]
@@ -123,7 +123,7 @@ class AdminSessions:
         return [session for session in loaded if session is not None]
 
     async def _keys(self, selection: Selection) -> tuple[str, ...]:
-        """Where the store may hold what is selected, whoever made it."""
+        """Where the store may hold what is selected; some may be foreign."""
         if selection.by is By.SUB:
             return await self._sessions.keys_of_subject(selection.issuer, selection.value)
         if selection.by is By.SID:

@@ -62,7 +62,7 @@ def _headers() -> dict[str, str]:
         user = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):  # a number without a name, as in many containers
         user = f"uid {os.getuid()}"
-    return {ACTOR: user if user.isascii() and user.isprintable() else repr(user)}
+    return {ACTOR: user if user.isascii() and user.isprintable() else ascii(user)}
 
 
 async def _read(answer: aiohttp.ClientResponse, address: str) -> dict[str, Any]:

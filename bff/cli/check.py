@@ -43,11 +43,13 @@ def check(
     """Validate the configuration, then ask the OP, the session store and the APIs.
 
     Without --login nothing is changed anywhere: the OP is asked without a user, the store keeps a
-    session of nobody's for a moment, an API is connected to and asked nothing.
+    session without a user for a moment, an API is connected to and asked nothing.
 
     Exit code 0: it would work. 1: something does not answer as needed. 2: the configuration is not
     valid.
     """
+    if login and offline:
+        raise click.UsageError("--login asks the OP: it does not go with --offline.")
     logs.configure(level="critical", log_format=settings.log.format)
     show(good("configuration", _summary(settings)))
     for verdict in on_settings(settings):

@@ -121,7 +121,7 @@ def truncated(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return address  # `unix` and `unknown` are nobody's
+        return address  # `unix` and `unknown` are no one person's
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
     network = ipaddress.ip_network((parsed, KEPT_BITS[parsed.version]), strict=False)

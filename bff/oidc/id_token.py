@@ -18,7 +18,7 @@ from bff.oidc.signed_jwt import VerifiedJwt
 MAX_LOGIN_AGE_SECONDS = 600
 ID_TOKEN_TYP: frozenset[str | None] = frozenset({None, "jwt"})  # RFC 8725 section 3.11
 
-# Checks that say "of no use", not "somebody else".
+# Checks that say "of no use", not "another user".
 CHECKS_OF_USE = frozenset({"exp", "nbf", "iat", "sid", "acr", "auth_time"})
 
 

@@ -67,8 +67,8 @@ class IdTokenVerifier:
 
         An OP may leave this token out (OIDC Core section 12.2), so one whose signature cannot be
         verified is as good as none: whether it is the keys that are old, or a replica of the OP
-        that has others, or an algorithm that nobody has configured, it is worth no session. What it
-        says about the user must be right all the same.
+        that has others, or an algorithm that is not configured here, it is worth no session. What
+        it says about the user must be right all the same.
 
         Raises:
             IdTokenInvalid: the token contradicts the session.

@@ -1,6 +1,6 @@
 """Questions to an OP that else only a login answers: does it know this client, its secret and its
-redirect URI? Asked without a user and without harm: a code that nobody was given is presented at
-the token endpoint (RFC 6749 section 4.1.3), and an authorization request forbids the OP to show
+redirect URI? Asked without a user and without harm: a code that was never given is presented at the
+token endpoint (RFC 6749 section 4.1.3), and an authorization request forbids the OP to show
 anything (`prompt=none`, OIDC Core section 3.1.2.1). Neither changes anything there.
 """
 
@@ -23,8 +23,8 @@ from bff.oidc.userinfo import UserInfo
 @dataclass(frozen=True, slots=True)
 class SilentLogin:
     """What became of an authorization request that may show nothing. `came_back`: to the redirect
-    URI, with the OAuth error `error`. Else the OP answered with `status`, or led to `elsewhere`,
-    a host and path without a query."""
+    URI, with the OAuth error `error`, or with none where the OP wanted no user for it. Else the OP
+    answered with `status`, or led to `elsewhere`, a host and path without a query."""
 
     status: int
     came_back: bool = False
@@ -88,7 +88,7 @@ class Probe:
         if location == back or location.startswith((f"{back}?", f"{back}#")):
             parts = urlsplit(location)
             fields = dict(parse_qsl(parts.query) + parse_qsl(parts.fragment))
-            error = plain_code(fields.get("error"))
+            error = plain_code(fields["error"]) if "error" in fields else ""
             return SilentLogin(answer.status, came_back=True, error=error)
         parts = urlsplit(location)
         return SilentLogin(answer.status, elsewhere=f"{parts.netloc}{parts.path}")

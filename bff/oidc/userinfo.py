@@ -41,7 +41,7 @@ class UserInfo:
         """The claims about `sub`; none where the OP does not answer to this token.
 
         Raises:
-            IdTokenInvalid: the answer is about another user or nobody, or its signature or what it
+            IdTokenInvalid: the answer is about another user or none, or its signature or what it
                 says of itself is wrong; `check` begins with `userinfo_`.
             OpError: there is no answer, or none that can be used.
         """

@@ -43,9 +43,8 @@ class Expiries:
         self._on_expired = on_expired
         self._most = most
         self._due: dict[str, tuple[float, float]] = {}  # when to look, and the absolute expiry
-        self._order: list[
-            tuple[float, str]
-        ] = []  # each key once, with its due time or an older one
+        # Each key with its due time or an older one; also those forgotten, until that time comes.
+        self._order: list[tuple[float, str]] = []
         self._worker: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -62,7 +61,7 @@ class Expiries:
         due = min(idle_expires_at, expires_at) + LATER_SECONDS
         known = self._due.get(key)
         if known is None:
-            if len(self._due) >= self._most:
+            if len(self._order) >= self._most:
                 return
             heapq.heappush(self._order, (due, key))
         elif known[0] > due:

@@ -32,7 +32,7 @@ _SALT = b"bff.keyring.1"
 
 @dataclass(frozen=True, slots=True)
 class RecordOwner:
-    """Who makes records: a client at an OP (`issuer` and `client_id`), and the frontend it serves.
+    """The maker of records: a client at an OP (`issuer`, `client_id`), and the frontend it serves.
 
     Also derives the names under which the owner keeps what is not found by a random id, so that two
     owners never meet in one place of a store. A name is 64 hexadecimal digits.

@@ -15,6 +15,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     MaxConnectionsError,
+    MovedError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -37,6 +38,7 @@ _CLASSES: Mapping[type[Exception], str] = {
     MaxConnectionsError: "all connections to it are taken",
     AuthenticationWrongNumberOfArgsError: "it knows no user names: it is older than Redis 6",
     AskError: "the cluster is moving slots",
+    MovedError: "it is a cluster: redis+cluster://, not redis://",
 }
 _MESSAGES: Mapping[str, str] = {  # by what Redis's message holds, in lower case
     "unknown command": "it does not know a command: Redis 6.2 or newer is needed",
@@ -45,7 +47,6 @@ _MESSAGES: Mapping[str, str] = {  # by what Redis's message holds, in lower case
     "misconf": "it refuses writes, for it can't save to its disk",
     "noreplicas": "it refuses writes, for it has too few replicas",
     "max number of clients": "it has as many clients as it takes",
-    "moved ": "it is a cluster: redis+cluster://, not redis://",
 }
 _UNKNOWN = "it refused a command for a reason that only its own log names"
 _COMMAND = re.compile(r"the '([a-z|]{1,40})' command")

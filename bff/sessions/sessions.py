@@ -314,6 +314,8 @@ class Sessions:
         )
 
     def _tell_expired(self, key: str, reason: str) -> None:
+        if self.end_reason(key) is not None:
+            return  # it was ended while the store was asked, or touched by a request after its end
         for callback in self._told_of_expiry:
             callback(key, reason)
 

@@ -1,5 +1,5 @@
-"""Does a store do all that is asked of it? Every kind of step is taken once, with a session of
-nobody's that is deleted at the end and would be gone in seconds by itself.
+"""Does a store do all that is asked of it? Every kind of step is taken once, with a session
+without a user, which is deleted at the end and would be gone in seconds by itself.
 """
 
 import secrets

@@ -327,7 +327,7 @@ class RefreshCoordinator:
         # Not when a new login came first, or may have: at many OPs it lives on the same grant, and
         # a revocation of these tokens would end that as well.
         if self._sessions.end_reason(key) not in (None, "replaced"):
-            await self._relying_party.revoke(obtained)
+            await self._ender.revoke(key, obtained)
 
 
 def _loop_time() -> float:

@@ -98,6 +98,12 @@ class SessionEnder:
             self._start_revocation(ended.key, rotated or ended.tokens)
         return ended
 
+    async def revoke(self, key: str, tokens: Tokens) -> None:
+        """Revoke tokens of a session that has ended. A failure is counted and logged."""
+        reason = await self._relying_party.revoke(tokens)
+        if reason is not None:
+            self._failed(key, reason)
+
     async def close(self, seconds: float) -> None:
         """Let what has begun finish, revocations included, for at most `seconds`."""
         loop = asyncio.get_running_loop()
@@ -110,15 +116,13 @@ class SessionEnder:
         if len(self._revocations) >= self._revocations_waiting:
             self._failed(key, "too many are waiting for the OP")
             return
-        task = asyncio.create_task(self._revoke_tokens(key, tokens))
+        task = asyncio.create_task(self._revoke_in_turn(key, tokens))
         self._revocations.add(task)
         task.add_done_callback(self._revocations.discard)
 
-    async def _revoke_tokens(self, key: str, tokens: Tokens) -> None:
+    async def _revoke_in_turn(self, key: str, tokens: Tokens) -> None:
         async with self._slots:
-            reason = await self._relying_party.revoke(tokens)
-        if reason is not None:
-            self._failed(key, reason)
+            await self.revoke(key, tokens)
 
     def _failed(self, key: str, reason: str) -> None:
         self._metrics.revocation_failed()

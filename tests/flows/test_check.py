@@ -97,6 +97,16 @@ async def test_an_installation_with_which_all_is_well(tmp_path: Path) -> None:
     assert "prompt=none" in next(r.path for r in op.received if r.endpoint == "other")
 
 
+async def test_a_login_is_no_check_without_the_op(tmp_path: Path) -> None:
+    """Else the command would end well without the login that was asked for."""
+    async with scripted_op() as op:
+        config = configuration(tmp_path, op.issuer)
+        result = await bff("check", "--config", str(config), "--login", "--offline", cwd=tmp_path)
+        assert op.received == []
+    assert result.code == 2
+    assert "--offline" in result.err
+
+
 # --- the OP and what it says
 
 
@@ -221,6 +231,7 @@ async def test_the_client_is_tried_with_a_code_that_nobody_was_given(
     [
         (led_to(f"{CALLBACK}?error=login_required&state=x"), f"✓ redirect URI  {CALLBACK} is"),
         (led_to(f"{CALLBACK}#error=interaction_required"), "✓ redirect URI"),
+        (led_to(f"{CALLBACK}?code=canary&state=x"), f"✓ redirect URI  {CALLBACK} is"),
         (
             led_to(f"{CALLBACK}?error=invalid_scope"),
             f"✗ redirect URI  {CALLBACK} is registered, but the OP refuses logins (invalid_scope)",
@@ -425,14 +436,16 @@ async def test_each_api_is_tried_by_itself(tmp_path: Path) -> None:
     assert "no TLS is spoken there" in result.line("✗ upstream      https://")
 
 
-async def test_a_port_that_another_program_has_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["listen", "admin_listen", "health_listen", "auth_listen"])
+async def test_a_port_that_another_program_has_is_told(tmp_path: Path, key: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        listen = json.dumps(f"127.0.0.1:{taken.getsockname()[1]}")
+        address = json.dumps(f"127.0.0.1:{taken.getsockname()[1]}")
+        server = {key: address, "trusted_proxies": '["127.0.0.1"]'}
         async with scripted_op() as op:
-            result = await check(configuration(tmp_path, op.issuer, server={"listen": listen}))
-    assert "another program listens there" in result.line("✗ server        server.listen")
+            result = await check(configuration(tmp_path, op.issuer, server=server))
+    assert "another program listens there" in result.line(f"✗ server        server.{key}")
     assert result.code == FAILED
 
 

@@ -122,7 +122,7 @@ async def test_a_running_gateway_is_in_the_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("opened", [True, False])
 async def test_time_runs_out_in_words(tmp_path: Path, opened: bool) -> None:
-    """Whether nobody came, or somebody went to the OP and did not come back."""
+    """Whether the link was left alone, or a browser went to the OP and did not come back."""
     async with an_op(tmp_path), checking(tmp_path, "--timeout", "5" if opened else "1") as process:
         link = await the_link(process)
         if opened:
@@ -130,7 +130,9 @@ async def test_time_runs_out_in_words(tmp_path: Path, opened: bool) -> None:
                 assert await status(http, link) == 303
         out = await the_rest(process)
         assert process.returncode == 1
-    expected = "✗ redirect URI  the browser went to the OP" if opened else "✗ login         nobody"
+    expected = (
+        "✗ redirect URI  the browser went to the OP" if opened else "✗ login         the link"
+    )
     assert out.startswith(expected)
 
 

@@ -447,6 +447,25 @@ async def test_a_revocation_that_fails_says_why(op: RotatingOp, clock: ManualClo
         assert told["session"] == public_id(session.key)
 
 
+async def test_a_revocation_of_late_tokens_that_fails_says_why(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    """Those that a refresh has brought after the logout, as any others."""
+    op.answers["revocation"] = Answer({"error": "invalid_client"}, status=401)
+    with written_log() as log:
+        async with a_process(MemoryStore(clock), op, clock) as process:
+            session = await process.log_in(op, "a")
+            clock.advance(61)
+            task = await refreshing(process, session, op)
+            await process.ender.end(session.key, "logout", revoke=False)
+            op.deliver.set()
+            with pytest.raises(GrantRejected):
+                await task
+            assert process.metrics.registry.get_sample_value("bff_revocations_failed_total") == 1
+        (told,) = log.of("revocation_failed")
+        assert told["session"] == public_id(session.key)
+
+
 async def test_an_op_without_revocation_endpoint_is_no_failure_at_each_logout(
     op: RotatingOp, clock: ManualClock
 ) -> None:

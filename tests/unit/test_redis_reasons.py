@@ -5,6 +5,7 @@ import pytest
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    MovedError,
     NoPermissionError,
     ReadOnlyError,
     RedisError,
@@ -33,6 +34,7 @@ def wrapped(inner: BaseException) -> RedisError:
     [
         (BusyLoadingError("canary"), "still loading"),
         (ReadOnlyError("canary"), "read-only replica"),
+        (MovedError("3999 canary:6379"), "redis+cluster://"),
         (AuthenticationError("Authentication required."), "wants a password"),
         (AuthenticationError("invalid username-password pair canary"), "user name or password"),
         (NoPermissionError("no permissions to run the 'getdel' command canary"), "command getdel:"),

@@ -2,7 +2,7 @@
 
 While it runs it listens where the gateway would and answers nothing but this login: the link, which
 holds a random value; the callback with this login's `state`, once; and the page after the logout.
-Nothing of the link helps anybody else: the OP's address is only given to the browser that has it.
+The OP's address is given to no browser but the one that has the link.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from bff.app.listening import Listening
-from bff.cli.checks.login_steps import LoginSteps, before_a_login
+from bff.cli.checks.login_steps import LoginSteps
 from bff.cli.checks.reach import is_gateway_running, why_not_listened
-from bff.cli.checks.verdict import Verdict, bad, good, warning
+from bff.cli.checks.verdict import Verdict, bad, good, refused, warning
 from bff.clock import Clock
 from bff.config.settings import Settings
 from bff.errors import OpError
@@ -34,7 +34,7 @@ _HEADERS = {
 }
 
 _NO_LOGOUT = warning(
-    "logout", "the OP has no end_session_endpoint: who logs out here stays logged in there"
+    "logout", "the OP has no end_session_endpoint: a user who logs out here stays logged in there"
 )
 _DONE = "Done. See the terminal for the verdicts."
 
@@ -85,8 +85,7 @@ class LoginCheck:
                 self._invite(f"{server.public_url}{server.prefix}/login?check={self._ticket}")
                 await self._wait()
         except OpError as error:
-            for verdict in before_a_login(error):
-                self._tell(verdict)
+            self._tell(refused("OP", error, "`bff check` says more."))
         except OSError as error:
             self._tell(await self._not_listening(error))
         finally:
@@ -120,7 +119,7 @@ class LoginCheck:
             async with asyncio.timeout(self._patience.login_seconds):
                 await self._has_come_back.wait()
         except TimeoutError:
-            self._tell(self._nobody_came())
+            self._tell(self._not_come_back())
             return
         await self._is_judged.wait()
         if not self._logs_out:
@@ -138,13 +137,13 @@ class LoginCheck:
                 )
             )
 
-    def _nobody_came(self) -> Verdict:
+    def _not_come_back(self) -> Verdict:
         server = self._settings.server
         if not self._was_opened:
             return bad(
                 "login",
-                f"nobody opened the link in time. If somebody did: {server.public_url} does not "
-                f"lead to {server.listen}, look at the proxy in front",
+                f"the link was not opened in time. If it was: {server.public_url} does not lead to "
+                f"{server.listen}, look at the proxy in front",
             )
         return bad(
             "redirect URI",
@@ -159,16 +158,15 @@ class LoginCheck:
         path, _, query = request.raw_path.partition("?")
         fields = parse_qs(query)
         login = self._request
-        if request.method == "GET" and login is not None:
+        is_get = request.method == "GET"
+        if is_get and login is not None:
             if path == f"{prefix}/login" and fields.get("check") == [self._ticket]:
                 self._was_opened = True
                 return _redirect(login.url)
             if path == f"{prefix}/callback" and fields.get("state") == [login.state]:
                 self._request = None  # it serves once
                 return await self._come_back(login, query)
-            is_back = path == self._settings.oidc.post_logout_path
-        else:
-            is_back = request.method == "GET" and path == self._settings.oidc.post_logout_path
+        is_back = is_get and path == self._settings.oidc.post_logout_path
         if is_back and fields.get("state") == [self._logout_state] and self._logs_out:
             if not self._is_logged_out.is_set():
                 self._tell(good("logout", "the OP ended its session and led back"))

@@ -2,7 +2,7 @@
 ID token, UserInfo, claims, the refresh, the revocation. No token, code or claim's value is in any.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from bff.cli.checks.provider import OFFLINE, is_keycloak
 from bff.cli.checks.verdict import Verdict, bad, good, printable, refused, warning
@@ -15,9 +15,8 @@ from bff.errors import (
     GrantRejected,
     IdTokenInvalid,
     LoginDenied,
-    OpError,
 )
-from bff.model import LoginTransaction, Session
+from bff.model import LoginTransaction, Session, Tokens
 from bff.oidc.callback import process_callback, require_code
 from bff.oidc.identity import Identity
 from bff.oidc.relying_party import RelyingParty
@@ -61,7 +60,8 @@ class LoginSteps:
             await self._relying_party.require_response_issuer(response)
             code = require_code(response)
         except BffError as error:
-            advice = "Log in once more, or see what the OP lacks." * isinstance(error, LoginDenied)
+            again = "Log in once more, or see what the OP lacks."
+            advice = again if isinstance(error, LoginDenied) else ""
             yield refused("login", error, advice)
             return
         async for verdict in self._redeemed(code):
@@ -110,7 +110,7 @@ class LoginSteps:
         yield from_claims(self._settings, claims)
         async for verdict in self._refreshed(identity):
             yield verdict
-        yield await self._revoked()
+        yield await self._revoked((self.identity or identity).tokens)
 
     async def _refreshed(self, identity: Identity) -> AsyncIterator[Verdict]:
         tokens = identity.tokens
@@ -154,15 +154,13 @@ class LoginSteps:
             return f"Add {OFFLINE} to oidc.scope"
         return "Allow this client the refresh_token grant there"
 
-    async def _revoked(self) -> Verdict:
+    async def _revoked(self, tokens: Tokens) -> Verdict:
         item = "revocation"
         if not self._settings.oidc.revoke_on_logout:
             return warning(item, "oidc.revoke_on_logout is off: tokens live on after a logout")
         if (await self._relying_party.metadata()).revocation_endpoint is None:
             return warning(item, "the OP has no revocation_endpoint: tokens live on after a logout")
-        if self.identity is None:
-            raise TypeError("nobody has logged in")
-        reason = await self._relying_party.revoke(self.identity.tokens)
+        reason = await self._relying_party.revoke(tokens)
         if reason is None:
             return good(item, "the OP has revoked the tokens of this login")
         return bad(item, f"tokens live on after a logout: {printable(reason)}")
@@ -221,8 +219,3 @@ def _duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} seconds"
-
-
-def before_a_login(error: OpError) -> Iterator[Verdict]:
-    """There is nothing to log in to."""
-    yield refused("OP", error, "`bff check` says more.")

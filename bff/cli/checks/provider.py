@@ -20,7 +20,7 @@ from bff.oidc.probe import SilentLogin
 from bff.oidc.relying_party import RelyingParty
 
 OFFLINE = "offline_access"
-# What an OP answers `prompt=none` with where nobody is logged in (OIDC Core section 3.1.2.6).
+# What an OP answers `prompt=none` with where no user is logged in (OIDC Core section 3.1.2.6).
 _NO_USER = frozenset(
     {"login_required", "interaction_required", "consent_required", "account_selection_required"}
 )
@@ -29,7 +29,7 @@ _REFUSED_LOGIN: Mapping[str, str] = {
     "unauthorized_client": "it does not let this client use the authorization code flow: allow it",
     "unsupported_response_type": "it does not let this client use the authorization code flow",
     "invalid_request": "it wants something else in the request: see oidc.authorization_params",
-    "access_denied": "it denies the access to everybody, or to this client",
+    "access_denied": "it denies access to all, or to this client",
 }  # fmt: skip
 
 
@@ -190,10 +190,10 @@ async def _redirect_uri(settings: Settings, relying_party: RelyingParty) -> Verd
 def on_silent_login(found: SilentLogin, uri: str) -> Verdict:
     """What the OP's answer to `prompt=none` says of the redirect URI."""
     item = "redirect URI"
-    if found.came_back and found.error in _NO_USER:
+    if found.came_back and (not found.error or found.error in _NO_USER):
         return good(item, f"{uri} is registered")
     if found.came_back:
-        why = _REFUSED_LOGIN.get(found.error, "it is its own word for what it lacks")
+        why = _REFUSED_LOGIN.get(found.error, "see its manual or its log for that code")
         return bad(item, f"{uri} is registered, but the OP refuses logins ({found.error}): {why}")
     if found.status >= 400 or "error" in found.elsewhere:
         return bad(

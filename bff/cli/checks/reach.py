@@ -20,6 +20,7 @@ from bff.gate.routes import Upstream
 from bff.observability.reasons import reason_of
 
 DEV_SERVER_SECONDS = 3.0
+RUNNING_SECONDS = 3.0  # another program may listen there and say nothing
 
 
 async def on_upstreams(settings: Settings) -> AsyncIterator[Verdict]:
@@ -82,15 +83,16 @@ async def on_listeners(settings: Settings) -> AsyncIterator[Verdict]:
 async def is_gateway_running(settings: Settings) -> bool:
     """Whether a gateway answers at this configuration's admin listener."""
     try:
-        answer = await ask_admin(settings.server.admin_listen, "GET", "/healthz", {})
-    except AdminFailed:
+        async with asyncio.timeout(RUNNING_SECONDS):
+            answer = await ask_admin(settings.server.admin_listen, "GET", "/healthz", {})
+    except (AdminFailed, TimeoutError):
         return False
     return answer.get("status") == "ok"
 
 
 def _not_free(settings: Settings) -> Iterator[tuple[str, str, OSError]]:
     server = settings.server
-    for key in ("listen", "admin_listen", "auth_listen"):
+    for key in ("listen", "admin_listen", "health_listen", "auth_listen"):
         address = getattr(server, key)
         if address is None:
             continue

@@ -11,7 +11,7 @@ from bff.sessions.redis_url import parse_redis_url
 
 
 def on_settings(settings: Settings) -> Iterator[Verdict]:
-    """Warnings that need no question to anybody."""
+    """Warnings that need no question to another program."""
     server, session = settings.server, settings.session
     is_local = is_for_this_machine(settings)
     if is_local:
@@ -22,7 +22,7 @@ def on_settings(settings: Settings) -> Iterator[Verdict]:
     if any(network.prefixlen == 0 for network in server.trusted_proxies):
         yield warning("server", "trusted_proxies holds every address: anyone may forge theirs")
     if server.is_https and not server.trusted_proxies and not server.listen.startswith("unix:"):
-        # The gateway itself speaks no TLS, so somebody in front does.
+        # The gateway itself speaks no TLS, so a proxy in front does.
         yield warning(
             "server",
             "trusted_proxies does not name what serves https in front: by its one address "
