@@ -198,7 +198,8 @@ def _judge_request(head: RequestHead, decision: Forward) -> None:
         authority, target = target.split(b"://", 1)[1].split(b"/", 1)[0], after_authority(target)
     require(authority.lower() == HOST, "another Host")
     require(head.method in decision.route.methods, "a method that is not allowed")
-    require(not _values(fields, b"upgrade"), "an upgrade")
+    offered = (entry.split(b"/")[0].strip().lower() for entry in _entries(fields, b"upgrade"))
+    require(b"websocket" not in offered, "an upgrade")  # any other is ignored
     coding = _values(fields, b"transfer-encoding")
     require(coding in ([], [coding and coding[0]]), "several transfer codings")
     require(not coding or coding[0].lower() == b"chunked", "an unknown transfer coding")
@@ -268,6 +269,8 @@ def _judge_fields(head: RequestHead, decision: Forward) -> None:
 def _may_pass(fields: Sequence[Field]) -> Iterator[Field]:
     named = {entry.strip().lower() for entry in _entries(fields, b"connection")}
     read = {name.lower() for name in READ}
+    sites, origins = _values(fields, b"sec-fetch-site"), _values(fields, b"origin")
+    is_told = (sites, origins) == ([b"same-origin"], [b"null"])
     for name, value in fields:
         folded, lower = _folded(name), name.lower()
         is_odd = folded != lower.decode() and folded in read
@@ -275,7 +278,7 @@ def _may_pass(fields: Sequence[Field]) -> Iterator[Field]:
         if folded in _TAKEN or folded.startswith(_FAMILIES) or is_odd:
             continue
         if lower not in named or describes:
-            yield name, value
+            yield name, ORIGIN if is_told and lower == b"origin" else value
 
 
 def _hops(head: RequestHead) -> list[str]:
