@@ -1,4 +1,4 @@
-"""Who decides: one gate, built in one place, for the public listener and for proxies that ask."""
+"""The decision: one gate, built in one place, for the public listener and for proxies that ask."""
 
 from bff.app import parts
 from bff.app.core import Core

@@ -2,8 +2,8 @@
 our words for what its parser refuses, and with the limits it lacks. It knows nothing of what is
 asked.
 
-Those who are late or too many are cut off without a word: the peer is a program, which has words of
-its own for that.
+Connections that are late or too many are cut off without an answer: the peer is a program, which
+has words of its own for that.
 """
 
 import asyncio
@@ -147,7 +147,7 @@ class _Connection(web.RequestHandler):
 
 class LimitedServer(web.Server):
     """Made within the event loop. `for_proxies`: heads may be large, and a question is dropped when
-    who asked has hung up; what an administrator asked for is done."""
+    the proxy has hung up; what an administrator asked for is done."""
 
     def __init__(self, answers: Answers, limits: ServerLimits, *, for_proxies: bool) -> None:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:

@@ -61,7 +61,7 @@ export type ClientOptions = {
     /**
      * called once when a request finds
      * that a session this client knew of is gone; not for a visitor who never logged in, nor for our own
-     * logout. Who listens with `onSession` needs it not.
+     * logout. A page with an `onSession` listener needs it not.
      */
     onSessionEnded?: (error: NotAuthenticatedError) => void;
 };
@@ -155,7 +155,7 @@ export type Client = {
  * @property {string} [csrfValue] default `1`
  * @property {(error: NotAuthenticatedError) => void} [onSessionEnded] called once when a request finds
  *   that a session this client knew of is gone; not for a visitor who never logged in, nor for our own
- *   logout. Who listens with `onSession` needs it not.
+ *   logout. A page with an `onSession` listener needs it not.
  */
 /**
  * @typedef {object} LoginOptions

@@ -43,7 +43,7 @@ const ANSWER_WITHIN_MS = 10_000;
  * @property {string} [csrfValue] default `1`
  * @property {(error: NotAuthenticatedError) => void} [onSessionEnded] called once when a request finds
  *   that a session this client knew of is gone; not for a visitor who never logged in, nor for our own
- *   logout. Who listens with `onSession` needs it not.
+ *   logout. A page with an `onSession` listener needs it not.
  */
 
 /**

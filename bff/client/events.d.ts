@@ -2,7 +2,7 @@
  * What happens to the session, for listeners in every tab of this browser. One tab holds the gateway's
  * event stream and passes on what it hears; where that cannot be, every visible tab asks by itself.
  *
- * What it asks never counts as activity; it asks nothing before somebody listens, nor after the last
+ * What it asks never counts as activity; it asks nothing before there is a listener, nor after the last
  * one has stopped.
  */
 export type Link = import('./session-event.js').Link;
@@ -37,7 +37,7 @@ export declare function createSessionEvents({ prefix, ask, onEnded }: {
         isOther: boolean;
     }): void;
     /**
-     * A request has found that nobody is logged in.
+     * A request has found that there is no session.
      * @param {string} code the problem's
      */
     missed(code: string): void;

@@ -2,7 +2,7 @@
  * What happens to the session, for listeners in every tab of this browser. One tab holds the gateway's
  * event stream and passes on what it hears; where that cannot be, every visible tab asks by itself.
  *
- * What it asks never counts as activity; it asks nothing before somebody listens, nor after the last
+ * What it asks never counts as activity; it asks nothing before there is a listener, nor after the last
  * one has stopped.
  */
 
@@ -139,7 +139,7 @@ export function createSessionEvents({ prefix, ask, onEnded }) {
       if (figures) take({ type: 'session', ...figures });
       return true;
     } catch {
-      return false; // whoever leads finds out as well, and goes on asking
+      return false; // the leading tab finds out as well, and goes on asking
     }
   }
 
@@ -232,7 +232,7 @@ export function createSessionEvents({ prefix, ask, onEnded }) {
     },
 
     /**
-     * A request has found that nobody is logged in.
+     * A request has found that there is no session.
      * @param {string} code the problem's
      */
     missed(code) {

@@ -1,6 +1,6 @@
 /**
  * What this tab knows of the session, and what of it is news: each end and each login is told once, by
- * whichever way it was learnt first. It asks nobody.
+ * whichever way it was learnt first. It makes no request.
  */
 export type Figures = import('./session-event.js').Figures;
 export type SessionEvent = import('./session-event.js').SessionEvent;
@@ -19,7 +19,7 @@ export declare function createKnowledge({ tell, onEnded }: {
     findLive: () => boolean;
     keep: (figures: Figures | null) => void;
     isLive: () => boolean | undefined;
-    /** Nobody is logged in; whoever knew of a session is told its end by `take`. */
+    /** There is no session; its end is told by `take` where one was known. */
     findNobody(): void;
     /**
      * Whether there is more time left than this tab would think.

@@ -1,6 +1,6 @@
 /**
  * What this tab knows of the session, and what of it is news: each end and each login is told once, by
- * whichever way it was learnt first. It asks nobody.
+ * whichever way it was learnt first. It makes no request.
  */
 
 import { figuresOf } from './session-event.js';
@@ -70,7 +70,7 @@ export function createKnowledge({ tell, onEnded }) {
     keep,
     isLive: () => isLive,
 
-    /** Nobody is logged in; whoever knew of a session is told its end by `take`. */
+    /** There is no session; its end is told by `take` where one was known. */
     findNobody() {
       isLive ??= false;
     },

@@ -52,7 +52,7 @@ export declare class NotAuthenticatedError extends GatewayError {
 }
 /**
  * Nothing is wrong with the session; try again later. Code `unreachable` when no answer came at all,
- * else the gateway's. `retryAfter` is in seconds, null when nobody said.
+ * else the gateway's. `retryAfter` is in seconds, null when none was given.
  */
 export declare class UnavailableError extends GatewayError {
     retryAfter: number | null;

@@ -49,7 +49,7 @@ export class NotAuthenticatedError extends GatewayError {
 
 /**
  * Nothing is wrong with the session; try again later. Code `unreachable` when no answer came at all,
- * else the gateway's. `retryAfter` is in seconds, null when nobody said.
+ * else the gateway's. `retryAfter` is in seconds, null when none was given.
  */
 export class UnavailableError extends GatewayError {
   /**

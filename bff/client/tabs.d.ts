@@ -36,7 +36,7 @@ export declare function joinTabs(name: string, { onMessage, onLead, onDeposed, o
     isLeading: () => boolean;
     /** @param {unknown} message to all other tabs */
     post(message: unknown): void;
-    /** Leads from now on, whoever did: for a leader that the browser has put to sleep. */
+    /** Leads from now on, in the place of another tab: for a leader that the browser has put to sleep. */
     depose(): void;
     leave(): void;
 }>;

@@ -72,7 +72,7 @@ export function joinTabs(name, { onMessage, onLead, onDeposed, onAlone }) {
       if (!hasLeft) channel.postMessage(message);
     },
 
-    /** Leads from now on, whoever did: for a leader that the browser has put to sleep. */
+    /** Leads from now on, in the place of another tab: for a leader that the browser has put to sleep. */
     depose() {
       if (isLeading) return;
       place.abort();

@@ -47,14 +47,12 @@ SILENT_REFUSALS = frozenset(
         "account_selection_required",
     }
 )
-
-
 ABANDONED = "abandoned"  # the browser hung up before it could be told of its session
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where somebody logs in from, for lists of sessions."""
+    """What a user logs in with, for lists of sessions."""
 
     client: str
     address: str

@@ -19,7 +19,6 @@ DEFAULT_CONTENT_SECURITY_POLICY = (
     "form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 )
 
-
 NOT_KEPT = "no-cache"  # asked for each time, and mostly answered 304
 KEPT = "public, max-age=31536000, immutable"  # RFC 8246
 

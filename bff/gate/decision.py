@@ -1,7 +1,7 @@
 """The decision: one canonical reading of a request head, and what becomes of it.
 
 `Gate.decide` is a function of its arguments, the settings, the clock and the sessions already in
-memory. Where it lacks something it answers `Wait`; whoever waited asks again with what was found.
+memory. Where it lacks something it answers `Wait`; `Admission` asks again with what it has found.
 The order of the checks is the order of the lines in `decide`: the cheap ones first, and nothing
 about a session is looked up for a request that would be refused anyway.
 """

@@ -9,8 +9,8 @@ from bff.gate.head import ScannedFields
 
 _NAVIGATE = [b"navigate"]
 _OWN = [b"same-origin"]
-# Of a navigation that a service worker has passed on (`respondWith(fetch(event.request))`): who
-# began it can no longer be told, the worker is our own.
+# Of a navigation that a service worker has passed on (`respondWith(fetch(event.request))`): which
+# page began it can no longer be told, the worker is our own.
 _PASSED_ON = [b"empty"]
 _DOCUMENT = [b"document"]
 _FORM = b"application/x-www-form-urlencoded"

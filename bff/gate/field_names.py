@@ -23,8 +23,8 @@ class Meaning(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """`names` are separated by spaces; with a `*` at its end one is a family. `by` are those who
-    believe them."""
+    """`names` are separated by spaces; with a `*` at its end one is a family. `by` are the
+    programs that believe them."""
 
     meaning: Meaning
     by: str

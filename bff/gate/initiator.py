@@ -1,4 +1,4 @@
-"""Who has begun a request for an own endpoint, and whether that endpoint may be begun so."""
+"""Which page has begun a request for an own endpoint, and whether that may begin it."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""What is remembered of requests, within a bound: who sends them may send anything."""
+"""What is remembered of requests, within a bound: a browser may send anything."""
 
 from typing import TypeVar
 

@@ -87,7 +87,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._limits = shared.limits
         self._outbox = shared.outbox
         self._deadline = Deadline(loop, lambda: self._guard(self._on_deadline))
-        self._taking: Deadline | None = None  # for who takes nothing of what was written
+        self._taking: Deadline | None = None  # for a browser that takes nothing of what was written
         self._untaken_bytes = 0
         self._fields: list[Field] = []
         self.on_header = fields_into(self._fields)
@@ -357,7 +357,7 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Begin what can begin. A read can hold thousands of small requests, so not by recursion,
-        and not all of them before anybody else has had a turn and what was written is sent."""
+        and not all before other connections have had a turn and what was written is sent."""
         if self._advancing:
             return
         self._advancing = True
@@ -439,7 +439,7 @@ class DownstreamConnection(asyncio.Protocol):
             self._answer_bad(answer)
 
     def _give_up(self, error: BffError) -> None:
-        """Nobody can tell where the next request would begin."""
+        """It can't be told where the next request would begin."""
         self._is_deaf = True
         if self._arriving is None:
             self._bad = error

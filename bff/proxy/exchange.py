@@ -254,7 +254,7 @@ class Exchange:
         if self._record is not None:
             self._record.answered()
         if not self.body_complete:
-            self._keep_alive = False  # nobody waits for the rest of the body
+            self._keep_alive = False  # the rest of the body is not read
         keep_alive = self._keep_alive and not self._browser.is_draining
         fields = trip.answer_fields(head)
         self._keep_alive = self._answer.begin(head, fields, keep_alive=keep_alive)
@@ -431,7 +431,7 @@ class Exchange:
         self._finish()
 
     def cancel(self) -> None:
-        """The browser is gone: nobody waits any more."""
+        """The browser is gone: there is no answer to give any more."""
         self._over = True
         self._release()
         if self._record is not None:
@@ -495,7 +495,7 @@ class Exchange:
 
     def _require_trip(self) -> Trip:
         if self._trip is None:
-            raise TypeError("nobody has asked")
+            raise TypeError("no request is on its way")
         return self._trip
 
     def _is_replayable(self) -> bool:

@@ -14,7 +14,7 @@ class IdleConnections:
         self._idle: dict[UpstreamConnection, None] = {}  # in the order in which they came back
 
     def take(self) -> UpstreamConnection | None:
-        """The one that was used last, if any. Who closed its end already is passed over; where
+        """The one that was used last, if any. One whose other end is closed is passed over; where
         that is still on its way to us, the next request finds out."""
         while self._idle:
             connection, _ = self._idle.popitem()

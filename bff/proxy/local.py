@@ -91,13 +91,12 @@ class LocalServer(web.Server):
             handler_cancellation=True,
             access_log=None,
             auto_decompress=False,
-            keepalive_timeout=IDLE_SECONDS * 2,  # whose turn it is to close is not left to chance
+            keepalive_timeout=IDLE_SECONDS * 2,  # our end closes first, always
             max_line_size=MAX_HEAD_BYTES,
             max_field_size=MAX_HEAD_BYTES,
             max_headers=MAX_HEAD_BYTES,
             lingering_time=0,
         )
-
         self.endpoints = endpoints
 
     def __call__(self) -> _LocalConnection:

@@ -1,6 +1,6 @@
 """How a request that failed is answered: the one place that logs, counts and words it.
 
-A person who navigates gets a page, everybody else problem+json.
+A navigation gets a page, every other request problem+json.
 """
 
 from collections.abc import Callable, Iterable

@@ -27,7 +27,7 @@ async def another_decision(
     admission: Admission, head: RequestHead, session: Session | None
 ) -> Forward | None:
     """The decision for the same request with a newer token; None when there is none to be had, or
-    nobody can be asked now.
+    the OP can't be asked now.
 
     Raises:
         GrantRejected: the session has ended.

@@ -30,7 +30,6 @@ _NEVER = HOP_BY_HOP | {
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _STATED = (b"public", b"private", b"s-maxage", b"no-store")
 
-
 _LOCATIONS = frozenset({b"location", b"content-location"})
 _SPECIAL = _LOCATIONS | frozenset(
     {

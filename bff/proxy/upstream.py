@@ -33,44 +33,8 @@ from bff.proxy.answer_head import (
 from bff.proxy.deadline import Deadline
 from bff.proxy.messages import MAX_HEAD_BYTES, fields_into, head_bytes
 from bff.proxy.outbox import Outbox
+from bff.proxy.receiver import Receiver
 from bff.proxy.turns import MUCH_BYTES, give_way
-
-
-class Receiver(Protocol):
-    """What waits for an answer. None of these may block; `answer_breaks` may not raise either."""
-
-    def answer_interim(self, head: AnswerHead) -> None:
-        """An answer before the answer (RFC 9110 section 15.2), but 100, which the gateway gives by
-        itself, and 101."""
-
-    def answer_begins(self, head: AnswerHead) -> None: ...
-
-    def answer_body(self, data: bytes) -> None: ...
-
-    def answer_read(self) -> None:
-        """All that came in one go has been told; the answer goes on."""
-
-    def answer_ends(self) -> None:
-        """The connection is free again, or closed."""
-
-    def answer_fails(self, error: UpstreamError, *, unanswered: bool) -> None:
-        """The connection is gone. `unanswered`: not one byte came back."""
-
-    def answer_breaks(self, error: Exception) -> None:
-        """A fault of the gateway's own, unforeseen, has ended the connection: a request may not be
-        left without an answer because of it."""
-
-    def answer_late(self) -> None:
-        """Nothing has passed for as long as the route allows."""
-
-    def protocol_switched(self, head: AnswerHead, rest: bytes) -> None:
-        """101 (RFC 9110 section 15.2.2): no HTTP from here on, beginning with `rest`."""
-
-    def tunnel_data(self, data: bytes) -> None:
-        """What came after the switch."""
-
-    def upstream_full(self, *, full: bool) -> None:
-        """Whether to send no more of the body for now."""
 
 
 class Home(Protocol):
@@ -146,7 +110,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._surplus = False
         self._interim = False
 
-    # --- used by whoever has a request
+    # --- used by an exchange
 
     @property
     def is_open(self) -> bool:
