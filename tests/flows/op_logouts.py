@@ -96,6 +96,7 @@ async def log_in_twice(browser: Browser, stack: Stack, user: str) -> tuple[str, 
     await log_in(browser, stack, user)
     first = browser.cookies.get("bff") or ""
     browser.cookies.delete("bff")
+    browser.cookies.delete("bff-login")  # or the second login would end the session of the first
     await browser.navigate(stack.public_url)
     await log_in(browser, stack, user)
     second = browser.cookies.get("bff") or ""
