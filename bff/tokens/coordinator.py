@@ -286,11 +286,10 @@ class RefreshCoordinator:
         """The OP is there and has said no, but not that the grant is dead. While the access token
         is good nothing is lost by asking again; after that, what is said for good ends the session.
         """
+        self._note_answer(session.key)
         is_final = self._refusals.is_final(session, error.log_detail)
         if is_final and self._policy.is_expired(session.tokens, self._clock.now()):
-            self._note_answer(session.key)
             return await self._after_rejection(session)
-        self._breaker.succeeded()
         self._session_backoff.failed(session.key, retry_after=SPACING_SECONDS)
         self._count_failure(session.key, error)
         raise error

@@ -2,12 +2,13 @@
 and when an OP that was away counts as back."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
 
 from bff.clock import ManualClock
-from bff.errors import GrantRejected, OpError, OpUnavailable
+from bff.errors import GrantRejected, OpError, OpUnavailable, RefreshRefused
 from bff.model import Session
 from tests.polling import until
 from tests.refreshing import Process, a_process
@@ -101,8 +102,11 @@ async def test_no_expired_token_goes_out(
 
 
 @pytest.mark.rule("TK-09")
+@pytest.mark.parametrize(
+    "first_answer", [None, Answer({"error": "invalid_request"}, status=400)], ids=["yes", "no"]
+)
 async def test_an_op_that_is_back_is_back_for_everybody(
-    process: Process, op: RotatingOp, clock: ManualClock
+    process: Process, op: RotatingOp, clock: ManualClock, first_answer: Answer | None
 ) -> None:
     """The session that has failed most has to wait longest. The first that is answered shows that
     the outage is over, and the wait of the others with it."""
@@ -121,7 +125,10 @@ async def test_an_op_that_is_back_is_back_for_everybody(
     with pytest.raises(OpUnavailable):  # it still has its own wait, of 4 s at least
         await process.coordinator.refreshed(unlucky)
     assert op.count("token") == calls
-    await process.coordinator.refreshed(lucky)
+    op.refuse = first_answer
+    with contextlib.nullcontext() if first_answer is None else pytest.raises(RefreshRefused):
+        await process.coordinator.refreshed(lucky)
+    op.refuse = None
     assert (await process.coordinator.refreshed(unlucky)).tokens.access_token == "at.unlucky.1"
 
 
