@@ -9,10 +9,14 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 
+import structlog
+
 from bff.clock import Clock
 from bff.errors import StoreUnavailable
 from bff.model import Session
 from bff.sessions.sessions import Sessions
+
+log = structlog.get_logger("bff.sessions")
 
 LOOK_EVERY_SECONDS = 1.0
 EXPIRED = "expired"
@@ -87,7 +91,10 @@ class SessionBonds:
 
     def _on_ended(self, key: str, reason: str) -> None:
         for bond in tuple(self._bonds.pop(key, ())):  # each is let go of while we are at it
-            bond.end(reason)
+            try:
+                bond.end(reason)
+            except Exception:  # a stream that fails at its end must not keep others open
+                log.exception("stream_not_ended", reason=reason)
 
     def _on_watch(self, watching: bool) -> None:
         if watching:  # ends may have been missed: look at every session again, soon
@@ -105,7 +112,10 @@ class SessionBonds:
                 if not all(bond.session.is_live(now) for bond in bonds)
             ]
             for key in doubtful:
-                await self._look_at(key)
+                try:
+                    await self._look_at(key)
+                except Exception:  # or no session would be looked at any more
+                    log.exception("expiry_not_seen")
 
     async def _look_at(self, key: str) -> None:
         try:

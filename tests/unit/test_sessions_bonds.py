@@ -65,6 +65,33 @@ async def test_all_that_is_held_ends_once(
     assert len(bonds) == 0
 
 
+@pytest.mark.rule("SE-06")
+async def test_one_that_fails_at_its_end_keeps_no_other_open(
+    sessions: Sessions, bonds: SessionBonds, session: Session
+) -> None:
+    ended: list[str] = []
+
+    def fail(_reason: str) -> None:
+        ended.append("fails")
+        raise RuntimeError("a fault of ours")
+
+    for end in (fail, ended.append, fail, ended.append):
+        bonds.hold(session, end)
+    await sessions.end(session, "logout")
+    assert sorted(ended) == ["fails", "fails", "logout", "logout"]
+
+
+@pytest.mark.rule("SE-04")
+async def test_a_look_that_fails_is_not_the_last(
+    bonds: SessionBonds, session: Session, store: ScriptedStore, clock: ManualClock
+) -> None:
+    ended: list[str] = []
+    bonds.hold(session, ended.append)
+    store.faults["load"] = [RuntimeError("a fault of ours")]
+    clock.advance(1800)
+    await until(lambda: ended == [EXPIRED])
+
+
 async def test_what_was_let_go_of_leaves_nothing_behind(
     bonds: SessionBonds, session: Session
 ) -> None:
