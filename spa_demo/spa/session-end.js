@@ -5,6 +5,7 @@ const REASONS = {
   logout: 'You logged out in another tab of this browser.',
   ended_by_user: 'You logged this browser out from your list of devices.',
   replaced: 'Another login in this browser took its place.',
+  limit: 'You logged in on more devices than are allowed, and this was the oldest login.',
   expired: 'It expired: nothing was done for too long, or it reached its full length.',
   admin: 'An administrator ended it.',
   backchannel_logout: 'The login service ended it: you logged out there.',
