@@ -50,6 +50,7 @@ SHOWN = {
     "RelyingPartySettings.id_token_algs": "names",
     "RelyingPartySettings.send_id_token_hint": "a switch",
     "Route.forward_cookies": "names",
+    "Route.strip_headers": "names",
     "Route.told_prefix": "configured",
     "Route.token": "a kind",
     "ServerLimits.body_seconds": "a number",
