@@ -159,7 +159,6 @@ async def test_compression_is_agreed_on_end_to_end() -> None:
 @pytest.mark.parametrize(
     ("change", "status"),
     [
-        (("Upgrade: websocket", "Upgrade: h2c"), b"501"),
         (("Upgrade: websocket", "Upgrade: websocket, h2c"), b"501"),
         (("Connection: Upgrade", "Connection: keep-alive"), b"400"),
         (("Version: 13", "Version: 8"), b"400"),
