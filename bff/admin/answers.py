@@ -12,8 +12,6 @@ log = structlog.get_logger("bff.admin")
 
 OWN = OwnResponses(hsts=False)
 
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-
 
 def ours(response: web.Response) -> web.Response:
     """With the headers that every answer carries."""
@@ -26,7 +24,7 @@ def problem(error: BffError) -> web.Response:
     """The answer to what went wrong, which is logged."""
     request_id = secrets.token_hex(16)
     log.log(
-        _LEVELS[error.log_level],
+        error.log_level,
         "admin_refused",
         code=error.code,
         detail=error.log_detail,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
-from bff.errors import BffError, GrantRejected, RateLimited
+from bff.errors import BffError, RateLimited, SessionEnded
 from bff.gate.decision import Gate
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
@@ -58,7 +58,7 @@ class Admission:
         while isinstance(decision, Wait):
             try:
                 known = await self._find(decision)
-            except GrantRejected as error:
+            except SessionEnded as error:
                 return Answer(error, decision.identity, clear_cookie=decision.may_clear_cookie)
             except BffError as error:
                 return Answer(error, decision.identity)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bff.errors import BffError, GrantRejected, MethodNotAllowed, NotAuthenticated
+from bff.errors import BffError, MethodNotAllowed, NotAuthenticated
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -60,7 +60,7 @@ def problem_for(error: BffError, *, request_id: str, login_url: str) -> Problem:
         "request_id": request_id,
     }
     headers = {"Content-Type": "application/problem+json", "X-Request-ID": request_id}
-    if isinstance(error, NotAuthenticated | GrantRejected):
+    if isinstance(error, NotAuthenticated):
         document["login_url"] = login_url
     if error.retry_after is not None:
         document["retry_after"] = error.retry_after

@@ -148,7 +148,7 @@ class RelyingParty:
         """Spend the session's refresh token, once. UserInfo is not asked again.
 
         Raises:
-            GrantRejected: the grant is dead: `invalid_grant`, no refresh token, or another OP's.
+            GrantRejected: nothing can be had for it any more; nothing is sent to another OP.
             IdTokenInvalid: the new ID token contradicts the session; its `tokens` came with it.
             AccessTokenUnusable: only the new refresh token can be used.
             OpError: the session is untouched as far as anybody knows.

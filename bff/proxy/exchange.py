@@ -16,7 +16,7 @@ from bff.errors import (
     BadHandshake,
     BffError,
     BodyTooLarge,
-    GrantRejected,
+    SessionEnded,
     TooManyStreams,
     UpstreamError,
     UpstreamMalformed,
@@ -344,7 +344,7 @@ class Exchange:
         self._renewed = True
         try:
             decision = await another_decision(self._shared.admission, self.head, trip.session)
-        except GrantRejected:
+        except SessionEnded:
             self._is_held = False
             raise
         if decision is None:

@@ -17,8 +17,6 @@ log = structlog.get_logger("bff.front")
 
 ErrorPage = Callable[[BffError, str], Problem]
 
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-
 
 def unforeseen(error: BaseException, request_id: str = "") -> InternalError:
     """Log an exception that no rule foresees, with its traceback; what to answer then."""
@@ -57,7 +55,7 @@ class Refusals:
         """The whole answer to a request with these fields. `clear`: take away a dead cookie.
         `route` is empty where none is known."""
         log.log(
-            _LEVELS[error.log_level],
+            error.log_level,
             "refused",
             code=error.code,
             status=error.status,

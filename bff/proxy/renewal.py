@@ -3,7 +3,7 @@ another token. RFC 6750 section 3.1."""
 
 from collections.abc import Iterable
 
-from bff.errors import BffError, GrantRejected
+from bff.errors import BffError, SessionEnded
 from bff.gate.admission import Admission
 from bff.gate.head import Field, RequestHead
 from bff.gate.outcome import Forward
@@ -30,13 +30,13 @@ async def another_decision(
     the OP can't be asked now.
 
     Raises:
-        GrantRejected: the session has ended.
+        SessionEnded: the session has ended.
     """
     if session is None:
         return None
     try:
         return await admission.with_another_token(head, session)
-    except GrantRejected:
+    except SessionEnded:
         raise
     except BffError:
         return None

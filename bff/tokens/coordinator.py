@@ -23,6 +23,7 @@ from bff.errors import (
     OpError,
     OpUnavailable,
     RefreshRefused,
+    SessionEnded,
     StoreUnavailable,
 )
 from bff.limits.limiter import Limiter
@@ -109,7 +110,7 @@ class RefreshCoordinator:
         """The session with a token that is good.
 
         Raises:
-            GrantRejected: the session has ended.
+            SessionEnded: it has.
             OpError: the OP can't be asked now; the session stays.
             StoreUnavailable: the store can't; the session stays.
             RateLimited: it was refreshed too often; the session stays.
@@ -211,7 +212,7 @@ class RefreshCoordinator:
     async def _load(self, key: str) -> Session:
         session = await self._sessions.load_fresh(key)
         if session is None:
-            raise GrantRejected("the session is gone")
+            raise SessionEnded("the session is gone")
         return await self._rotations.restored(session)
 
     def _may_spend(self, asked_at: float) -> bool:
@@ -228,7 +229,7 @@ class RefreshCoordinator:
     async def _spend(self, session: Session, lease: Lease) -> Session:
         if session.tokens.refresh_token is None:
             await self._ender.end(session, "token_expired", revoke=False)
-            raise GrantRejected("the access token expired and there is no refresh token")
+            raise SessionEnded("the access token expired and there is no refresh token")
         attempt = self._breaker.begin()
         if attempt is None:
             raise _backing_off(self._breaker.pause_seconds())
@@ -249,7 +250,7 @@ class RefreshCoordinator:
                 session=public_id(session.key),
             )
             await self._ender.end(session, "identity_mismatch", rotated=error.tokens)
-            raise GrantRejected("the refreshed ID token is not valid") from error
+            raise SessionEnded("the refreshed ID token is not valid") from error
         except RefreshRefused as error:
             return await self._after_refusal(session, error)
         except AccessTokenUnusable as error:
@@ -268,7 +269,7 @@ class RefreshCoordinator:
         written = await self._rotations.keep(updated, lease)
         if written is None:
             await self._logout_won(updated.key, updated.tokens)
-            raise GrantRejected("a logout came first")
+            raise SessionEnded("a logout came first")
         return written
 
     async def _after_rejection(self, session: Session) -> Session:
@@ -280,7 +281,7 @@ class RefreshCoordinator:
             return await self._load(session.key)
         self._metrics.refreshed("rejected")
         log.info("refresh_rejected", session=public_id(session.key))
-        raise GrantRejected("invalid_grant")
+        raise SessionEnded("invalid_grant")
 
     async def _after_refusal(self, session: Session, error: RefreshRefused) -> Session:
         """The OP is there and has said no, but not that the grant is dead. While the access token

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from bff.clock import ManualClock
-from bff.errors import GrantRejected, OpError
+from bff.errors import OpError, SessionEnded
 from bff.model import Session
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis_store import RedisStore
@@ -249,7 +249,7 @@ class Lives(RuleBasedStateMachine):
             known.is_lost = True
         try:
             found = await process.coordinator.refreshed(session)
-        except GrantRejected:
+        except SessionEnded:
             assert known.is_lost or not self._is_live(known), "ended without need"
             known.has_ended = True
         except OpError:
@@ -263,7 +263,7 @@ class Lives(RuleBasedStateMachine):
         for _ in range(steps):
             await asyncio.sleep(0)
         await self._processes[ender].ender.end(known.session.key, "logout")
-        with suppress(GrantRejected, OpError):
+        with suppress(SessionEnded, OpError):
             await refreshing
 
     async def _end_found(self, process: Process, known: Known, *, by_sid: bool) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from bff.clock import ManualClock
-from bff.errors import GrantRejected, OpError, OpUnavailable, StoreUnavailable
+from bff.errors import OpError, OpUnavailable, SessionEnded, StoreUnavailable
 from bff.model import Session
 from bff.sessions.beats import Beat
 from bff.sessions.memory import MemoryStore
@@ -392,7 +392,7 @@ async def test_a_refusal_ends_the_session_everywhere(deployment: Deployment) -> 
     session = await first.log_in(deployment.op, "a")
     deployment.clock.advance(61)
     deployment.op.refuse = INVALID_GRANT
-    with pytest.raises(GrantRejected):
+    with pytest.raises(SessionEnded):
         await first.coordinator.refreshed(session)
     assert await second.sessions.load_fresh(session.key) is None
     assert deployment.op.count("token") == 1
@@ -406,7 +406,7 @@ async def test_somebody_else_s_identity_ends_the_session(deployment: Deployment)
     session = await process.log_in(deployment.op, "a")
     deployment.clock.advance(61)
     deployment.op.token_changes = {"id_token": deployment.op.id_token(sub="mallory")}
-    with pytest.raises(GrantRejected):
+    with pytest.raises(SessionEnded):
         await process.coordinator.refreshed(session)
     assert await process.sessions.load_fresh(session.key) is None
     assert process.sessions.end_reason(session.key) == "identity_mismatch"
@@ -426,7 +426,7 @@ async def test_a_logout_during_a_refresh_wins_and_its_late_tokens_are_revoked(
     await second.ender.end(session.key, "logout")
     await until(lambda: first.sessions.end_reason(session.key) == "logout")
     deployment.op.deliver.set()
-    with pytest.raises(GrantRejected):
+    with pytest.raises(SessionEnded):
         await task
     assert await first.sessions.load_fresh(session.key) is None
     assert deployment.op.current["a"] in revoked_at(deployment.op)
@@ -459,7 +459,7 @@ async def test_a_revocation_of_late_tokens_that_fails_says_why(
             task = await refreshing(process, session, op)
             await process.ender.end(session.key, "logout", revoke=False)
             op.deliver.set()
-            with pytest.raises(GrantRejected):
+            with pytest.raises(SessionEnded):
                 await task
             assert process.metrics.registry.get_sample_value("bff_revocations_failed_total") == 1
         (told,) = log.of("revocation_failed")
@@ -549,7 +549,7 @@ async def refusals(process: Process, session: Session, clock: ManualClock, secon
         try:
             with pytest.raises(OpError):
                 await process.coordinator.refreshed(session)
-        except GrantRejected:
+        except SessionEnded:
             return passed
         clock.advance(1)
     return seconds
@@ -584,7 +584,7 @@ async def test_a_session_outlives_any_refusal_while_its_access_token_is_good(
         assert await refusals(process, session, clock, 14) == 14
         assert await process.sessions.load_fresh(session.key) is not None
         clock.advance(10)
-        with pytest.raises(GrantRejected):
+        with pytest.raises(SessionEnded):
             await process.coordinator.refreshed(session)
         assert op.count("token") == 3
 
@@ -691,7 +691,7 @@ async def test_a_logout_during_such_a_refresh_revokes_the_rotated_token(
     await second.ender.end(session.key, "logout")
     await until(lambda: first.sessions.end_reason(session.key) == "logout")
     deployment.op.deliver.set()
-    with pytest.raises(GrantRejected):
+    with pytest.raises(SessionEnded):
         await task
     assert deployment.op.current["a"] in revoked_at(deployment.op)
 
@@ -752,7 +752,7 @@ async def test_an_answer_lost_after_the_rotation_is_asked_for_again_soon(
             await process.coordinator.refreshed(session)
         op.fault = None
         clock.advance(0.5)
-        with pytest.raises(GrantRejected):
+        with pytest.raises(SessionEnded):
             await process.coordinator.refreshed(session)
         assert await process.sessions.load_fresh(session.key) is None
         assert op.count("token") == 2

@@ -130,6 +130,17 @@ async def test_a_grant_revoked_at_the_op_ends_the_session_with_one_attempt() -> 
         assert stack.op.token_requests["refresh_token"] == 1
 
 
+async def test_the_page_of_a_session_that_has_ended_offers_a_login() -> None:
+    """As that of a request without a session does: to the user it is the same."""
+    clock = ManualClock()
+    async with logged_in(clock) as (stack, browser):
+        stack.revoke_all_grants()
+        clock.advance(61)
+        page = await browser.navigate("/api/me", initiator=browser.origin, headers={"X-CSRF": "1"})
+        assert (page.status, "session_ended" in page.text) == (401, True)
+        assert '<a class="action" href="/bff/login">Log in</a>' in page.text
+
+
 @pytest.mark.rule("TK-09")
 async def test_an_op_that_is_away_is_503_only_once_the_token_has_really_expired() -> None:
     clock = ManualClock()

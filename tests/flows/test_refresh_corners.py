@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bff.clock import ManualClock
-from bff.errors import GrantRejected, OpError, OpUnavailable, RefreshRefused
+from bff.errors import OpError, OpUnavailable, RefreshRefused, SessionEnded
 from bff.model import Session
 from tests.polling import until
 from tests.refreshing import Process, a_process
@@ -76,7 +76,7 @@ async def test_late_tokens_are_revoked_unless_a_new_login_may_live_on_them(
     else:
         await process.ender.end(session.key, reason, revoke=False)
     op.deliver.set()
-    with pytest.raises(GrantRejected):
+    with pytest.raises(SessionEnded):
         await task
     await process.ender.close(20)
     revoked = [it.form["token"] for it in op.received if it.endpoint == "revocation"]

@@ -22,7 +22,7 @@ def all_errors(base: type[BffError] = BffError) -> Iterator[type[BffError]]:
         yield from all_errors(found)
 
 
-OURS = {error.code: error for error in all_errors() if error.__module__ == errors.__name__}
+OURS = {error.code: error for error in all_errors() if error.__module__.startswith(errors.__name__)}
 
 
 @pytest.mark.parametrize("code", sorted(OURS))
