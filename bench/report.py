@@ -45,9 +45,9 @@ of the ratios of {rounds} rounds.
   session cookie between two others and `X-CSRF`.
 - *Latency* comes from a driver of our own that sends at fixed times, whatever the program does. A
   request that has to wait for a free connection counts from when it was due, so that a program that
-  stalls pays for everybody it kept waiting. The driver, the API and wrk share a processor: read
+  stalls pays for all requests it kept waiting. The driver, the API and wrk share a processor: read
   latencies next to each other.
-- nginx and Caddy authenticate nobody: they are the limit, not an alternative. The others log in at
+- nginx and Caddy authenticate no user: they are the limit, not an alternative. The others log in at
   the same OP, keep sessions in the same Redis, and add the bearer token. Every program is
   configured as in [bench/peers](../bench/peers).
 - The gateway is `bff serve` with the settings in

@@ -24,7 +24,7 @@ TEXT = """\
 Written by `make abuse`: one gateway process with a Redis, an OpenID provider that can do harm, and
 two APIs, one of which can. Each scenario has a gateway of its own. Meanwhile an honest user, who is
 logged in, calls the other API without a pause. A run fails when one of these calls is refused, when
-somebody is answered or ended in another way than the limits say, or when the gateway grows by
+a client is answered or cut off in another way than the limits say, or when the gateway grows by
 more than the scenario allows.
 
 {table}

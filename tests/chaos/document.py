@@ -29,17 +29,17 @@ ledger and the ports of each killed process say which of the ended sessions thes
 {table}
 
 - **calls**, **200**, **503**, **other**: answers to the users. *other* counts answers with another
-  status, and answers that came for somebody else's token; calls that met a killed gateway were
+  status, and answers that came for another user's token; calls that met a killed gateway were
   **retried** at another one.
 - **OP asked**, **rotated**, **reuse**: refreshes that reached the provider, those it granted, and
   refresh tokens it saw twice.
-- **logouts**, **unavoidable**: sessions that ended, and those of them that nobody could have kept.
+- **logouts**, **unavoidable**: sessions that ended, and those of them that no gateway could have kept.
 - **slowest s**: the longest time that an answer took, of whatever kind.
 - **recovery s**: from the end of the fault to the last answer that was not a 200 within 2 s. The
   fault of a failover ends when another primary has been named.
 
 Where logins can be lost: an OP that drops the answer to a rotation, or a gateway that dies between
-that answer and its first write, leaves nobody with the new token. An OP that accepts the old token
+that answer and its first write, loses the new token. An OP that accepts the old token
 again for some seconds ("the same, with grace") takes that case away, too.
 
 Measured on {day:%Y-%m-%d}: {machine}. All processes share the machine: read the times as an upper
