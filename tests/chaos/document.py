@@ -33,7 +33,7 @@ ledger and the ports of each killed process say which of the ended sessions thes
   **retried** at another one.
 - **OP asked**, **rotated**, **reuse**: refreshes that reached the provider, those it granted, and
   refresh tokens it saw twice.
-- **logouts**, **unavoidable**: sessions that ended, and those of them that no gateway could have kept.
+- **logouts**, **unavoidable**: sessions that ended, and those of them that could not be kept.
 - **slowest s**: the longest time that an answer took, of whatever kind.
 - **recovery s**: from the end of the fault to the last answer that was not a 200 within 2 s. The
   fault of a failover ends when another primary has been named.
