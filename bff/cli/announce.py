@@ -10,8 +10,8 @@ import structlog
 
 from bff import __version__
 from bff.app.listening import Addresses
-from bff.config.guessable import guessable_secrets
 from bff.config.problems import dotted
+from bff.config.rules import guessable_secrets
 from bff.config.settings import Settings
 
 log = structlog.get_logger("bff.app")

@@ -1,21 +1,35 @@
-"""What must hold between keys. One rule a function; each yields the faults it finds.
-
-A rule is also run on settings in which other keys are invalid and therefore missing; it then ends
-where it first reads one of those (AttributeError), so that every problem is told at once.
-"""
+"""What must hold between keys. One rule a function; each yields the faults it finds."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from bff.config.canonical import is_within
-from bff.config.guessable import guessable_secrets, is_for_this_machine
-from bff.config.problems import Fault
-from bff.config.routes import RouteSettings
+from bff.config.placeholders import is_placeholder
+from bff.config.problems import Fault, KeyPath
+from bff.config.rulebook import RULES, Routes, Rule, only_keys, route_rule, rule
 from bff.config.settings import Settings
+from bff.config.signing_secrets import require_strong, require_unguessed
+from bff.config.urls import is_loopback
 from bff.gate.routes import CsrfMode, TokenKind
 from bff.sessions.redis_url import parse_redis_url
 
+SECRET_RULES: list[Rule] = []  # see `guessable_secrets`
+_CLIENT_ONLY = 'is for token = "client" only'
 
+
+def broken_rules(settings: Settings) -> Iterator[Fault]:
+    """The faults of every rule that can be judged. `settings` may lack keys that are not valid."""
+    for one in RULES:
+        yield from one.faults(settings)
+    if not is_for_this_machine(settings):
+        yield from guessable_secrets(settings)
+
+
+# --- [server] and [session] -------------------------------------------------------------------
+
+
+@rule("session.store", "server.workers")
 def memory_has_one_worker(settings: Settings) -> Iterator[Fault]:
     if settings.session.is_in_memory and settings.server.workers > 1:
         yield Fault(
@@ -25,45 +39,50 @@ def memory_has_one_worker(settings: Settings) -> Iterator[Fault]:
         )
 
 
-def listeners_differ(settings: Settings) -> Iterator[Fault]:
-    listen = settings.server.listen
-    if listen == settings.server.admin_listen and not listen.endswith(":0"):
-        yield Fault(("server", "admin_listen"), "must differ from server.listen: never public")
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """An address to listen on that must be none of the others'."""
+
+    key: str
+    others: tuple[str, ...]
+    why: str = ""
+
+    def __call__(self, settings: Settings) -> Iterator[Fault]:
+        address = getattr(settings.server, self.key)
+        others = [getattr(settings.server, other) for other in self.others]
+        # With port 0 each listener gets a free port of its own.
+        if address is not None and address in others and not address.endswith(":0"):
+            *first, last = (f"server.{other}" for other in self.others)
+            named = f"{', '.join(first)} and {last}" if first else last
+            yield Fault(("server", self.key), f"must differ from {named}{self.why}")
 
 
-def health_listener_is_apart(settings: Settings) -> Iterator[Fault]:
-    server = settings.server
-    health = server.health_listen
-    others = (server.listen, server.admin_listen, server.auth_listen)
-    if health is not None and health in others and not health.endswith(":0"):
-        yield Fault(
-            ("server", "health_listen"),
-            "must differ from server.listen, server.admin_listen and server.auth_listen",
-        )
+for apart in (
+    Apart("admin_listen", ("listen",), ": never public"),
+    Apart("auth_listen", ("listen", "admin_listen"), ": its answers hold tokens"),
+    Apart("health_listen", ("listen", "admin_listen", "auth_listen")),
+):
+    rule(*(f"server.{key}" for key in (apart.key, *apart.others)))(apart)
 
 
-def auth_listener_is_apart(settings: Settings) -> Iterator[Fault]:
-    server = settings.server
-    auth = server.auth_listen
-    if auth is None:
+@rule("server.auth_listen", "server.trusted_proxies")
+def auth_listener_has_a_proxy(settings: Settings) -> Iterator[Fault]:
+    auth = settings.server.auth_listen
+    if auth is None or auth.startswith("unix:") or settings.server.trusted_proxies:
         return
-    if auth in (server.listen, server.admin_listen) and not auth.endswith(":0"):
-        yield Fault(
-            ("server", "auth_listen"),
-            "must differ from server.listen and server.admin_listen: its answers hold tokens",
-        )
-    if not auth.startswith("unix:") and not server.trusted_proxies:
-        yield Fault(
-            ("server", "trusted_proxies"),
-            "must name the proxy that asks at server.auth_listen: nobody else gets an answer there",
-        )
+    yield Fault(
+        ("server", "trusted_proxies"),
+        "must name the proxy that asks at server.auth_listen: nobody else gets an answer there",
+    )
 
 
+@rule("session.idle_timeout", "session.absolute_timeout")
 def idle_within_absolute(settings: Settings) -> Iterator[Fault]:
     if settings.session.idle_timeout > settings.session.absolute_timeout:
         yield Fault(("session", "idle_timeout"), "must not be longer than session.absolute_timeout")
 
 
+@rule("session.cookie_name", "server.public_url")
 def cookie_name_fits_scheme(settings: Settings) -> Iterator[Fault]:
     # RFC 6265bis section 4.1.3: a browser drops a prefixed cookie that is not Secure, and only
     # the prefix keeps a sibling domain from planting a cookie of that name.
@@ -76,105 +95,87 @@ def cookie_name_fits_scheme(settings: Settings) -> Iterator[Fault]:
         yield Fault(("session", "cookie_name"), "a name with this prefix needs an https public_url")
 
 
-def each_secret_has_one_purpose(settings: Settings) -> Iterator[Fault]:
-    # Whoever learns the OP's or the store's copy must not be able to open and sign sessions.
-    sealing = {secret.get_secret_value() for secret in settings.session.secrets}
-    with suppress(AttributeError):
-        if settings.oidc.client_secret.get_secret_value() in sealing:
-            yield Fault(("oidc", "client_secret"), "must not be one of session.secrets as well")
-    with suppress(AttributeError):
-        url = settings.session.store.get_secret_value()
-        if not settings.session.is_in_memory and sealing & {*parse_redis_url(url).passwords}:
-            yield Fault(("session", "store"), "has one of session.secrets as its password")
+# --- secrets ----------------------------------------------------------------------------------
+# The OP and the operator of the store know one each: with it they must not be able to open and sign
+# sessions.
 
 
-def no_secret_is_guessable(settings: Settings) -> Iterator[Fault]:
-    is_local = False
-    with suppress(AttributeError):
-        is_local = is_for_this_machine(settings)
-    if not is_local:  # there, `bff check` and each start warn of it
-        yield from guessable_secrets(settings)
+@rule("session.secrets", "oidc.client_secret")
+def client_secret_has_one_purpose(settings: Settings) -> Iterator[Fault]:
+    if settings.oidc.client_secret.get_secret_value() in _sealing_secrets(settings):
+        yield Fault(("oidc", "client_secret"), "must not be one of session.secrets as well")
 
 
+@rule("session.secrets", "session.store")
+def store_password_has_one_purpose(settings: Settings) -> Iterator[Fault]:
+    if _sealing_secrets(settings) & _store_passwords(settings):
+        yield Fault(("session", "store"), "has one of session.secrets as its password")
+
+
+def _sealing_secrets(settings: Settings) -> set[str]:
+    return {secret.get_secret_value() for secret in settings.session.secrets}
+
+
+def _store_passwords(settings: Settings) -> set[str]:
+    if settings.session.is_in_memory:
+        return set()
+    return {*parse_redis_url(settings.session.store.get_secret_value()).passwords}
+
+
+def is_for_this_machine(settings: Settings) -> bool:
+    """Whether no other machine's browser can use the gateway: `public_url` is valid and loopback.
+    There a secret may be guessable: `bff check` and each start warn of it."""
+    server = only_keys(vars(settings).get("server"), {"public_url"})
+    return server is not None and is_loopback(urlsplit(server.public_url).hostname or "")
+
+
+def guessable_secrets(settings: Settings) -> Iterator[Fault]:
+    """A fault for each secret that looks typed by a person or copied from an example. No text
+    repeats a secret."""
+    for one in SECRET_RULES:
+        yield from one.faults(settings)
+
+
+@rule("oidc.client_secret", among=SECRET_RULES)
+def client_secret_is_not_guessable(settings: Settings) -> Iterator[Fault]:
+    secret = settings.oidc.client_secret.get_secret_value()
+    yield from _refused(("oidc", "client_secret"), require_unguessed, secret)
+
+
+@rule("session.secrets", among=SECRET_RULES)
+def session_secrets_are_not_guessable(settings: Settings) -> Iterator[Fault]:
+    for index, secret in enumerate(settings.session.secrets):
+        yield from _refused(
+            ("session", "secrets", index), require_strong, secret.get_secret_value()
+        )
+
+
+def _refused(path: KeyPath, require: Callable[[str], None], secret: str) -> Iterator[Fault]:
+    try:
+        require(secret)
+    except ValueError as error:
+        yield Fault(path, str(error))
+
+
+@rule("session.store", among=SECRET_RULES)
+def store_password_is_no_placeholder(settings: Settings) -> Iterator[Fault]:
+    if any(map(is_placeholder, _store_passwords(settings))):
+        yield Fault(
+            ("session", "store"),
+            "has a placeholder for its password: put the password in its place",
+        )
+
+
+# --- [oidc] and [spa] -------------------------------------------------------------------------
+
+
+@rule("oidc.post_logout_path", "server.prefix")
 def logout_returns_to_a_page(settings: Settings) -> Iterator[Fault]:
     if is_within(settings.oidc.post_logout_path, settings.server.prefix):
         yield Fault(("oidc", "post_logout_path"), "must not lie below server.prefix")
 
 
-def one_source_of_pages(settings: Settings) -> Iterator[Fault]:
-    if settings.spa.root is not None and settings.spa.dev_server is not None:
-        yield Fault(("spa", "dev_server"), "must not be given together with spa.root")
-
-
-def routes_are_distinct(settings: Settings) -> Iterator[Fault]:
-    seen: set[str] = set()
-    for index, route in enumerate(settings.routes):
-        with suppress(AttributeError):
-            if route.prefix in seen:
-                yield Fault(("routes", index, "path"), "another route has this path already")
-            seen.add(route.prefix)
-
-
-def routes_leave_own_paths(settings: Settings) -> Iterator[Fault]:
-    own = settings.server.prefix
-    for index, route in enumerate(settings.routes):
-        with suppress(AttributeError):
-            if is_within(route.path, own):
-                yield Fault(
-                    ("routes", index, "path"), "lies below server.prefix, where the gateway's are"
-                )
-
-
-def routes_leave_the_app(settings: Settings) -> Iterator[Fault]:
-    if settings.spa.root is None and settings.spa.dev_server is None:
-        return
-    for index, route in enumerate(settings.routes):
-        with suppress(AttributeError):
-            if route.prefix == "":
-                yield Fault(("routes", index, "path"), "would hide the app that [spa] serves")
-
-
-def client_keys_need_client_token(settings: Settings) -> Iterator[Fault]:
-    for index, route in enumerate(settings.routes):
-        with suppress(AttributeError):
-            if route.token is not TokenKind.CLIENT:
-                yield from _client_keys(index, route)
-
-
-def _client_keys(index: int, route: RouteSettings) -> Iterator[Fault]:
-    message = 'is for token = "client" only'
-    with suppress(AttributeError):
-        if route.scope:
-            yield Fault(("routes", index, "scope"), message)
-    with suppress(AttributeError):
-        if route.anonymous:
-            yield Fault(("routes", index, "anonymous"), message)
-
-
-def only_the_open_go_unguarded(settings: Settings) -> Iterator[Fault]:
-    # Without the guard any site could act with what the browser or the gateway adds.
-    for index, route in enumerate(settings.routes):
-        with suppress(AttributeError):
-            if route.csrf is CsrfMode.OFF and (
-                route.token is not TokenKind.NONE or route.forward_cookies
-            ):
-                yield Fault(
-                    ("routes", index, "csrf"),
-                    'must not be "off" unless token = "none" and forward_cookies is empty: another '
-                    "site could act in the user's name",
-                )
-
-
-def own_cookie_stays(settings: Settings) -> Iterator[Fault]:
-    own = settings.cookie_name
-    for index, route in enumerate(settings.routes):
-        with suppress(AttributeError):
-            if any(name.lower().startswith(own.lower()) for name in route.forward_cookies):
-                yield Fault(
-                    ("routes", index, "forward_cookies"), "must not name the gateway's cookies"
-                )
-
-
+@rule("oidc.allow_frontchannel_logout_without_iss", "oidc.frontchannel_logout")
 def front_channel_is_offered(settings: Settings) -> Iterator[Fault]:
     oidc = settings.oidc
     if oidc.allow_frontchannel_logout_without_iss and not oidc.frontchannel_logout:
@@ -184,29 +185,72 @@ def front_channel_is_offered(settings: Settings) -> Iterator[Fault]:
         )
 
 
-RULES: tuple[Callable[[Settings], Iterator[Fault]], ...] = (
-    memory_has_one_worker,
-    listeners_differ,
-    health_listener_is_apart,
-    auth_listener_is_apart,
-    idle_within_absolute,
-    cookie_name_fits_scheme,
-    each_secret_has_one_purpose,
-    no_secret_is_guessable,
-    logout_returns_to_a_page,
-    one_source_of_pages,
-    routes_are_distinct,
-    routes_leave_own_paths,
-    routes_leave_the_app,
-    client_keys_need_client_token,
-    only_the_open_go_unguarded,
-    own_cookie_stays,
-    front_channel_is_offered,
-)
+@rule("spa.root", "spa.dev_server")
+def one_source_of_pages(settings: Settings) -> Iterator[Fault]:
+    if settings.spa.root is not None and settings.spa.dev_server is not None:
+        yield Fault(("spa", "dev_server"), "must not be given together with spa.root")
 
 
-def broken_rules(settings: Settings) -> Iterator[Fault]:
-    """The faults of every rule that can be judged."""
-    for rule in RULES:
-        with suppress(AttributeError):
-            yield from rule(settings)
+# --- [[routes]] -------------------------------------------------------------------------------
+
+
+@route_rule("path")
+def routes_are_distinct(_settings: Settings, routes: Routes) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for index, route in routes.items():
+        if route.prefix in seen:
+            yield Fault(("routes", index, "path"), "another route has this path already")
+        seen.add(route.prefix)
+
+
+@route_rule("path", beside=("server.prefix",))
+def routes_leave_own_paths(settings: Settings, routes: Routes) -> Iterator[Fault]:
+    for index, route in routes.items():
+        if is_within(route.path, settings.server.prefix):
+            yield Fault(
+                ("routes", index, "path"), "lies below server.prefix, where the gateway's are"
+            )
+
+
+@route_rule("path", beside=("spa.root", "spa.dev_server"))
+def routes_leave_the_app(settings: Settings, routes: Routes) -> Iterator[Fault]:
+    if settings.spa.root is None and settings.spa.dev_server is None:
+        return
+    for index, route in routes.items():
+        if route.prefix == "":
+            yield Fault(("routes", index, "path"), "would hide the app that [spa] serves")
+
+
+@route_rule("token", "scope")
+def scope_needs_client_token(_settings: Settings, routes: Routes) -> Iterator[Fault]:
+    for index, route in routes.items():
+        if route.scope and route.token is not TokenKind.CLIENT:
+            yield Fault(("routes", index, "scope"), _CLIENT_ONLY)
+
+
+@route_rule("token", "anonymous")
+def anonymous_needs_client_token(_settings: Settings, routes: Routes) -> Iterator[Fault]:
+    for index, route in routes.items():
+        if route.anonymous and route.token is not TokenKind.CLIENT:
+            yield Fault(("routes", index, "anonymous"), _CLIENT_ONLY)
+
+
+@route_rule("csrf", "token", "forward_cookies")
+def only_the_open_go_unguarded(_settings: Settings, routes: Routes) -> Iterator[Fault]:
+    # Without the guard any site could act with what the browser or the gateway adds.
+    for index, route in routes.items():
+        is_open = route.token is TokenKind.NONE and not route.forward_cookies
+        if route.csrf is CsrfMode.OFF and not is_open:
+            yield Fault(
+                ("routes", index, "csrf"),
+                'must not be "off" unless token = "none" and forward_cookies is empty: another '
+                "site could act in the user's name",
+            )
+
+
+@route_rule("forward_cookies", beside=("session.cookie_name", "server.public_url"))
+def own_cookie_stays(settings: Settings, routes: Routes) -> Iterator[Fault]:
+    own = settings.cookie_name.lower()
+    for index, route in routes.items():
+        if any(name.lower().startswith(own) for name in route.forward_cookies):
+            yield Fault(("routes", index, "forward_cookies"), "must not name the gateway's cookies")

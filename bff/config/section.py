@@ -1,6 +1,7 @@
 """The base of every section: frozen, typed, and closed to unknown keys."""
 
-from typing import get_args, get_origin
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,6 +16,17 @@ class Section(BaseModel):
         hide_input_in_errors=True,
         arbitrary_types_allowed=True,
     )
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def partial(model: type[SectionT], known: Mapping[str, Any]) -> SectionT:
+    """A section that has these keys and no others: to read another one is an AttributeError."""
+    section: Any = model.model_construct(**known)
+    for name in model.model_fields.keys() - known.keys():
+        vars(section).pop(name, None)  # not even the default: it is not what the user wrote
+    return cast("SectionT", section)
 
 
 def section_of(annotation: object) -> type[Section] | None:

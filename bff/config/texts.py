@@ -72,7 +72,7 @@ def require_some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-# Whether they can be guessed is judged together with `public_url`: see `bff.config.guessable`.
+# Whether they can be guessed is judged together with `public_url`: see `bff.config.rules`.
 def _require_given_secret(secret: SecretStr) -> SecretStr:
     require_text(secret.get_secret_value())
     return secret

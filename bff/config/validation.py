@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from bff.config.environment import variable_of
 from bff.config.problems import Fault, KeyPath, suggestion
 from bff.config.rules import broken_rules
-from bff.config.section import Section, section_of
+from bff.config.section import Section, partial, section_of
 from bff.config.settings import Settings
 from bff.config.tables import keys_at
 
@@ -37,7 +37,8 @@ _MESSAGES = {
 
 def validate(raw: Mapping[str, object], directory: Path | None) -> Settings | tuple[Fault, ...]:
     """Frozen settings, or all the faults. Relative paths start at `directory`."""
-    tables = {name: {} for name in ("server", "oidc", "session")} | dict(raw)
+    required = (name for name, known in Settings.model_fields.items() if known.is_required())
+    tables = {name: {} for name in required} | dict(raw)
     context = {"directory": directory}
     faults: list[Fault] = []
     try:
@@ -90,10 +91,7 @@ def _valid_part(
         else:
             with suppress(ValidationError):
                 known[name] = _adapter(model, name).validate_python(value, context=dict(context))
-    partial = model.model_construct(**known)
-    for name in model.model_fields.keys() - known.keys():
-        vars(partial).pop(name, None)  # not even the default: it was not what the user wrote
-    return partial
+    return partial(model, known)
 
 
 def _given_or_default(

@@ -1,9 +1,13 @@
 """What must hold between keys: each rule broken, kept, and still judged beside other problems."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bff.config import Settings
+from bff.config.problems import Fault
+from bff.config.rulebook import Routes, Rule, route_rule, rule
 from tests.unit.config_files import Tables, loaded, problems, toml
 
 REDIS = '"redis://127.0.0.1"'
@@ -191,3 +195,58 @@ def test_a_longer_path_is_another_route(tmp_path: Path) -> None:
 def test_the_cookies_name_follows_the_scheme(tmp_path: Path, public_url: str, name: str) -> None:
     """A prefix where the browser enforces it, none where some browsers would drop the cookie."""
     assert loaded(tmp_path, toml({"server": {"public_url": public_url}})).cookie_name == name
+
+
+def no_faults(*_: object) -> Iterator[Fault]:
+    yield from ()
+
+
+@pytest.mark.parametrize("key", ["server.lisen", "sever.listen", "listen", "routes", "server."])
+def test_a_rule_can_not_name_a_key_that_does_not_exist(key: str) -> None:
+    """A rule with a misspelt key would never be judged, and nothing else would show it."""
+    with pytest.raises(LookupError, match=key):
+        rule(key, among=[])(no_faults)
+
+
+@pytest.mark.parametrize("key", ["pfad", "routes.path", ""])
+def test_a_rule_about_routes_can_not_name_a_key_that_does_not_exist(key: str) -> None:
+    with pytest.raises(LookupError):
+        route_rule(key, among=[])(no_faults)
+
+
+def test_a_rule_can_not_read_a_key_that_it_does_not_name(tmp_path: Path) -> None:
+    """It fails on settings in which everything is valid, not only where that key is missing."""
+    rules: list[Rule] = []
+
+    @rule("server.listen", among=rules)
+    def reads_another_key(settings: Settings) -> Iterator[Fault]:
+        if settings.server.workers > 1:
+            yield Fault(("server", "listen"), "")
+
+    @rule("server.listen", among=rules)
+    def reads_another_table(settings: Settings) -> Iterator[Fault]:
+        if settings.session.is_in_memory:
+            yield Fault(("server", "listen"), "")
+
+    @rule("server.listen", among=rules)
+    def reads_routes(settings: Settings) -> Iterator[Fault]:
+        if settings.routes:
+            yield Fault(("server", "listen"), "")
+
+    @route_rule("path", among=rules)
+    def reads_another_key_of_routes(_: Settings, routes: Routes) -> Iterator[Fault]:
+        yield from (Fault(("routes", 0), "") for route in routes.values() if route.anonymous)
+
+    settings = loaded(tmp_path)
+    assert len(rules) == 4
+    for one in rules:
+        with pytest.raises(AttributeError):
+            list(one.faults(settings))
+
+
+def test_a_route_keeps_its_number_when_another_one_is_not_valid(tmp_path: Path) -> None:
+    """Problems name the route as it stands in the file."""
+    spoiled = '[[routes]]\npath = "x"\nupstream = "http://b"\n'
+    last = '[[routes]]\npath = "/bff/x"\nupstream = "http://b"'
+    found = [problem.key for problem in problems(tmp_path, toml(extra=spoiled + last))]
+    assert found == ["routes[1].path", "routes[2].path"]

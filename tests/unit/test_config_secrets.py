@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.config.guessable import guessable_secrets
 from bff.config.problems import dotted
+from bff.config.rules import guessable_secrets
 from bff.config.signing_secrets import MIN_BYTES, new_secret, require_strong, require_unguessed
 from tests.unit.config_files import SECRET, loaded, problems, toml
 

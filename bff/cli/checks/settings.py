@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from bff.cli.checks.verdict import Verdict, warning
-from bff.config.guessable import guessable_secrets, is_for_this_machine
 from bff.config.problems import dotted
+from bff.config.rules import guessable_secrets, is_for_this_machine
 from bff.config.settings import Settings
 from bff.config.urls import is_loopback
 from bff.sessions.redis_url import parse_redis_url
