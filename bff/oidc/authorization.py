@@ -84,7 +84,7 @@ def require_unreserved(parameters: Mapping[str, str]) -> None:
     """Raises: ValueError when static parameters would override the protocol's."""
     reserved = sorted(RESERVED_PARAMETERS & parameters.keys())
     if reserved:
-        raise ValueError(f"reserved authorization parameters: {', '.join(reserved)}")
+        raise ValueError(f"must not hold {', '.join(reserved)}, set by the gateway")
 
 
 def authorization_request(

@@ -4,8 +4,9 @@ Only the public members are imported, so that a private or symmetric key publish
 never held, and no certificate or URL in a key is looked at.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
@@ -18,8 +19,22 @@ MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 8192
 MAX_RSA_EXPONENT_BITS = 32
 
-# Every algorithm that may ever be configured, with the key it needs. `none` and HMAC have no place
-# here: RFC 8725 sections 3.1 and 3.2.
+# Every algorithm that may ever be configured. `none` and HMAC have no place here: RFC 8725 sections
+# 3.1 and 3.2.
+SigningAlg = Literal[
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "Ed25519",
+]
+# The type of key each needs, and its curve.
 KEY_OF_ALG: Mapping[str, tuple[str, str | None]] = {
     "RS256": ("RSA", None),
     "RS384": ("RSA", None),
@@ -34,6 +49,13 @@ KEY_OF_ALG: Mapping[str, tuple[str, str | None]] = {
     "Ed25519": ("OKP", "Ed25519"),
 }
 _PUBLIC_MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
+
+
+def require_signing_algs(algs: Collection[str]) -> Collection[str]:
+    """At least one, and all known. Raises: ValueError, with the rest of a sentence about them."""
+    if not algs or not KEY_OF_ALG.keys() >= set(algs):
+        raise ValueError(f"must be some of {', '.join(KEY_OF_ALG)}")
+    return algs
 
 
 @dataclass(frozen=True, slots=True)

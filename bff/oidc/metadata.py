@@ -12,6 +12,8 @@ from bff.errors import OpAnswerMalformed, OpMetadataRefused
 from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, plain_http_policy
 from bff.oidc.op_text import differs, quoted
 
+WELL_KNOWN = "/.well-known/openid-configuration"
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
@@ -32,7 +34,7 @@ class ProviderMetadata:
 
 def discovery_url(issuer: str) -> str:
     """Where the metadata of `issuer` lies (Discovery section 4)."""
-    return issuer.removesuffix("/") + "/.well-known/openid-configuration"
+    return issuer.removesuffix("/") + WELL_KNOWN
 
 
 def process_metadata(

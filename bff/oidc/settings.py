@@ -1,18 +1,52 @@
-"""The relying party's settings. Whatever is wrong with them is said when they are made, before
-anything is fetched."""
+"""The relying party's settings, and the rules for them. Whatever is wrong is said when they are
+made, before anything is fetched; the configuration asks the same rules.
 
-from collections.abc import Mapping
+Each `require_*` returns what it is given, or raises ValueError with the rest of a sentence that
+begins with the setting's name.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 
 from bff.oidc import authorization, end_session
-from bff.oidc.client_auth import CLIENT_SECRET_BASIC, METHODS
+from bff.oidc.client_auth import CLIENT_SECRET_BASIC, ClientAuthMethod, require_client_auth
 from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url
-from bff.oidc.jwks import KEY_OF_ALG
+from bff.oidc.jwks import SigningAlg, require_signing_algs
+from bff.oidc.metadata import WELL_KNOWN
 
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 MAX_LEEWAY_SECONDS = 60.0
+
+
+def require_issuer(issuer: str, *, allow_insecure_http: bool = False) -> str:
+    """An issuer identifier, kept byte for byte, since it is compared as a string (OpenID Connect
+    Discovery 1.0 sections 2 and 3: https, neither query nor fragment)."""
+    if urlsplit(issuer).path.endswith(WELL_KNOWN):
+        raise ValueError(f"must be the part before {WELL_KNOWN}")
+    plain_http = PlainHttp.ANYWHERE if allow_insecure_http else PlainHttp.LOOPBACK
+    if is_endpoint_url(issuer, PlainHttp.ANYWHERE) and not is_endpoint_url(issuer, plain_http):
+        raise ValueError("must be https; plain http is for loopback hosts only")
+    if not is_endpoint_url(issuer, plain_http) or "?" in issuer:
+        raise ValueError("must be an https URL without user, query or fragment")
+    return issuer
+
+
+def require_openid(scope: str) -> str:
+    """OIDC Core section 3.1.2.1: without `openid` there is no ID token."""
+    if "openid" not in scope.split():
+        raise ValueError('must contain "openid"')
+    return scope
+
+
+def require_leeway(seconds: float) -> float:
+    """More would let tokens live on that are long expired."""
+    if not 0 <= seconds <= MAX_LEEWAY_SECONDS:
+        raise ValueError(f"must be from 0 to {MAX_LEEWAY_SECONDS:.0f} seconds")
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +71,8 @@ class RelyingPartySettings:
     redirect_uri: str
     post_logout_redirect_uri: str | None = None
     scope: str = "openid"
-    client_auth: str = CLIENT_SECRET_BASIC
-    id_token_algs: tuple[str, ...] = ("RS256",)
+    client_auth: ClientAuthMethod = CLIENT_SECRET_BASIC
+    id_token_algs: tuple[SigningAlg, ...] = ("RS256",)
     trusted_audiences: tuple[str, ...] = ()
     authorization_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
     end_session_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
@@ -54,27 +88,19 @@ class RelyingPartySettings:
     allow_insecure_http: bool = False
 
     def __post_init__(self) -> None:
-        self._require_issuer()
         if not self.client_id or not self.client_secret:
             raise ValueError("client_id and client_secret must not be empty")
-        if self.client_auth not in METHODS:  # no public clients
-            raise ValueError(f"client_auth must be one of {', '.join(METHODS)}")
-        if "openid" not in self.scope.split():  # OIDC Core section 3.1.2.1
-            raise ValueError("scope must contain openid")
-        unknown = sorted(set(self.id_token_algs) - KEY_OF_ALG.keys())
-        if unknown or not self.id_token_algs:
-            raise ValueError(f"id_token_algs must be some of {', '.join(KEY_OF_ALG)}")
-        if not 0 <= self.leeway_seconds <= MAX_LEEWAY_SECONDS:
-            raise ValueError(f"leeway_seconds must be from 0 to {MAX_LEEWAY_SECONDS:.0f}")
-        authorization.require_unreserved(self.authorization_params)
-        end_session.require_unreserved(self.end_session_params)
-
-    def _require_issuer(self) -> None:
-        plain_http = PlainHttp.ANYWHERE if self.allow_insecure_http else PlainHttp.LOOPBACK
-        # Discovery section 3: neither query nor fragment.
-        if not is_endpoint_url(self.issuer, plain_http) or "?" in self.issuer:
-            raise ValueError(
-                "issuer must be an https URL (http only for loopback), without a query"
-            )
-        if urlsplit(self.issuer).path.endswith("/.well-known/openid-configuration"):
-            raise ValueError("issuer is the address before /.well-known/openid-configuration")
+        rules: dict[str, Callable[[Any], object]] = {
+            "issuer": partial(require_issuer, allow_insecure_http=self.allow_insecure_http),
+            "client_auth": require_client_auth,
+            "scope": require_openid,
+            "id_token_algs": require_signing_algs,
+            "leeway_seconds": require_leeway,
+            "authorization_params": authorization.require_unreserved,
+            "end_session_params": end_session.require_unreserved,
+        }
+        for name, require in rules.items():
+            try:
+                require(getattr(self, name))
+            except ValueError as wrong:
+                raise ValueError(f"{name} {wrong}") from None

@@ -1,10 +1,12 @@
 """Keys of the OP: which can verify, and which fits."""
 
+from typing import get_args
+
 import pytest
 from joserfc.jwk import OctKey, RSAKey
 
 from bff.errors import OpAnswerMalformed
-from bff.oidc.jwks import MAX_KEYS, process_jwks
+from bff.oidc.jwks import KEY_OF_ALG, MAX_KEYS, SigningAlg, process_jwks
 from tests.scripted_op import signing_key
 
 RSA = signing_key("RS256", kid="rsa")
@@ -112,3 +114,7 @@ def test_private_members_published_by_mistake_are_not_held() -> None:
 def test_anything_but_a_usable_key_set_is_malformed(status: int, document: object) -> None:
     with pytest.raises(OpAnswerMalformed):
         process_jwks(status, document)
+
+
+def test_each_algorithm_that_may_be_configured_has_a_type_of_key() -> None:
+    assert set(get_args(SigningAlg)) == set(KEY_OF_ALG)
