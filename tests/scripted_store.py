@@ -27,11 +27,9 @@ class ScriptedStore(MemoryStore):
         await self._answer("load")
         return answer
 
-    async def replace(
-        self, key: str, sealed: bytes, *, expected_version: int, lease: Lease | None = None
-    ) -> bool:
+    async def replace(self, key: str, sealed: bytes, *, expected_version: int) -> bool:
         self._fail("replace")
-        answer = await super().replace(key, sealed, expected_version=expected_version, lease=lease)
+        answer = await super().replace(key, sealed, expected_version=expected_version)
         await self._answer("replace")
         return answer
 

@@ -7,6 +7,7 @@ the injected clock: on access, and by a sweep of bounded length with every write
 import asyncio
 import heapq
 import itertools
+import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -47,8 +48,7 @@ class MemoryStore:
         self._clock = clock
         self._records: dict[str, _Record] = {}
         self._indexes: dict[str, dict[str, None]] = {}
-        self._leases: dict[str, tuple[int, float]] = {}
-        self._fences = itertools.count(1)
+        self._leases: dict[str, tuple[str, float]] = {}
         self._logins: dict[str, _Login] = {}
         self._browsers: dict[str, dict[str, None]] = {}
         self._seen: dict[str, float] = {}
@@ -97,13 +97,9 @@ class MemoryStore:
         record = self._live(key)
         return record.as_stored() if record is not None else None
 
-    async def replace(
-        self, key: str, sealed: bytes, *, expected_version: int, lease: Lease | None = None
-    ) -> bool:
+    async def replace(self, key: str, sealed: bytes, *, expected_version: int) -> bool:
         record = self._live(key)
         if record is None or record.version != expected_version:
-            return False
-        if lease is not None and not (lease.name == key and self._holds(lease)):
             return False
         record.version += 1
         record.sealed = sealed
@@ -162,15 +158,15 @@ class MemoryStore:
         held = self._leases.get(name)
         if held is not None and now < held[1]:
             return None
-        lease = Lease(name, next(self._fences))
-        self._leases[name] = (lease.fence, now + ttl_seconds)
+        lease = Lease(name, secrets.token_hex(8))
+        self._leases[name] = (lease.holder, now + ttl_seconds)
         heapq.heappush(self._due, (now + ttl_seconds, "lease", name))
         return lease
 
     async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
         if not self._holds(lease):
             return False
-        self._leases[lease.name] = (lease.fence, self._clock.now() + ttl_seconds)
+        self._leases[lease.name] = (lease.holder, self._clock.now() + ttl_seconds)
         return True
 
     async def release_lease(self, lease: Lease) -> None:
@@ -226,8 +222,8 @@ class MemoryStore:
         return record
 
     def _holds(self, lease: Lease) -> bool:
-        fence, expires_at = self._leases.get(lease.name, (0, 0.0))
-        return fence == lease.fence and self._clock.now() < expires_at
+        holder, expires_at = self._leases.get(lease.name, ("", 0.0))
+        return holder == lease.holder and self._clock.now() < expires_at
 
     def _drop(self, key: str, record: _Record, *more_indexes: str) -> None:
         del self._records[key]

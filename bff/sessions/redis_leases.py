@@ -1,10 +1,10 @@
 """Refresh leases in Redis.
 
 A grant whose answer is lost would make everybody wait for a holder that does not know of it. Each
-try therefore carries a claim of its own, kept with the grant: a try that is repeated, as redis-py
-does after a broken connection, gets its own grant again, and one that failed is taken back as soon
-as the server answers. Who tries anew names the claims that failed, and a grant of theirs passes to
-the new one, which nothing that is still on its way can take back.
+try therefore carries a claim of its own, which is what is stored: a try that is repeated, as
+redis-py does after a broken connection, gets its own grant again, and one that failed is taken back
+as soon as the server answers. A process that tries anew names the claims that failed, and a grant
+of theirs passes to the new one, which nothing that is still on its way can take back.
 """
 
 import asyncio
@@ -17,7 +17,6 @@ from bff.sessions.changes import RELEASED, Change, encode_change
 from bff.sessions.redis_client import RedisClient
 from bff.sessions.store import Lease
 
-FENCE_MEMORY_MS = 3_600_000
 UNANSWERED_ENTRIES = 10_000
 UNANSWERED_CLAIMS = 8  # of one name, the newest
 FIRST_PAUSE_SECONDS = 0.1
@@ -40,36 +39,32 @@ class RedisLeases:
             self._taking_back.cancel()
             await asyncio.wait([self._taking_back])
 
-    def key_of(self, name: str) -> str:
-        """The Redis key of a lease; in the same slot as the session it guards."""
-        return f"{self._prefix}l:{{{name}}}"
-
     async def acquire(self, name: str, *, ttl_seconds: float) -> Lease | None:
         claims = (secrets.token_hex(8), *self._unanswered.pop(name, ())[: UNANSWERED_CLAIMS - 1])
         try:
-            fence = await self._client.run(
-                scripts.ACQUIRE, self._keys(name), _ms(ttl_seconds), FENCE_MEMORY_MS, *claims
+            is_granted = await self._client.run(
+                scripts.ACQUIRE, [self._key(name)], _ms(ttl_seconds), *claims
             )
         except (StoreUnavailable, asyncio.CancelledError):
             self._take_back_later(name, claims)
             raise
-        return Lease(name, int(fence)) if fence is not None else None
+        return Lease(name, claims[0]) if is_granted else None
 
     async def renew(self, lease: Lease, *, ttl_seconds: float) -> bool:
-        keys = [self.key_of(lease.name)]
-        return bool(await self._client.run(scripts.RENEW, keys, lease.fence, _ms(ttl_seconds)))
+        keys = [self._key(lease.name)]
+        return bool(await self._client.run(scripts.RENEW, keys, lease.holder, _ms(ttl_seconds)))
 
     async def release(self, lease: Lease) -> None:
         await self._client.run(
             scripts.RELEASE,
-            [self.key_of(lease.name)],
-            lease.fence,
+            [self._key(lease.name)],
+            lease.holder,
             self._channel,
             encode_change(Change(RELEASED, lease.name)),
         )
 
-    def _keys(self, name: str) -> list[str]:
-        return [self.key_of(name), f"{self._prefix}f:{{{name}}}"]
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}l:{{{name}}}"
 
     def _take_back_later(self, name: str, claims: tuple[str, ...]) -> None:
         self._unanswered[name] = claims
@@ -90,10 +85,10 @@ class RedisLeases:
         try:
             # Once the server answers this, it has done what it was sent before; a command that it
             # found waiting after a pause may be done in any order with the next.
-            await self._client.call("EXISTS", self.key_of(name))
+            await self._client.call("EXISTS", self._key(name))
             message = encode_change(Change(RELEASED, name))
             await self._client.run(
-                scripts.TAKE_BACK, self._keys(name), self._channel, message, *claims
+                scripts.TAKE_BACK, [self._key(name)], self._channel, message, *claims
             )
         except StoreUnavailable:
             return False

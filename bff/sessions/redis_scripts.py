@@ -23,13 +23,12 @@ if not record[1] then return false end
 return {record[1], record[2], redis.call('pttl', KEYS[1])}
 """
 
-# KEYS: session, lease; ARGV: expected version, new version, sealed, fence or '', channel, message.
+# KEYS: session; ARGV: expected version, new version, sealed, channel, message.
 # HSET leaves the TTL alone, and comes after the check that the record is still there.
 REPLACE = """
 if redis.call('hget', KEYS[1], 'v') ~= ARGV[1] then return 0 end
-if ARGV[4] ~= '' and redis.call('get', KEYS[2]) ~= ARGV[4] then return 0 end
 redis.call('hset', KEYS[1], 'v', ARGV[2], 'd', ARGV[3])
-redis.call('publish', ARGV[5], ARGV[6])
+redis.call('publish', ARGV[4], ARGV[5])
 return 1
 """
 
@@ -72,47 +71,36 @@ end
 return 1
 """
 
-# KEYS: lease, fence counter; ARGV: lease TTL ms, counter TTL ms, claim, former claims. The counter
-# is the last fence granted and the claim it was granted to; who asks again under that claim is the
-# holder, and who names it as a former one becomes so in its place. The server's time is the floor
-# of the counter, so that fences grow even when it was lost.
+# KEYS: lease; ARGV: TTL ms, claim, former claims. The lease is the claim of its holder: the process
+# that asks again under that claim, or names it as a former one of its own, holds it from then on
+# under the new claim.
 ACQUIRE = """
-local last, claim = string.match(redis.call('get', KEYS[2]) or '0', '^(%d+):?(.*)$')
 local held = redis.call('get', KEYS[1])
-if held then
-  local is_own = false
-  for place = 3, #ARGV do is_own = is_own or claim == ARGV[place] end
-  if held ~= last or not is_own then return false end
-  redis.call('set', KEYS[2], held .. ':' .. ARGV[3], 'PX', ARGV[2])
-  redis.call('pexpire', KEYS[1], ARGV[1])
-  return held
-end
-local time = redis.call('time')
-local floor = time[1] * 1000 + math.floor(time[2] / 1000)
-local fence = string.format('%.0f', math.max(tonumber(last) + 1, floor))
-redis.call('set', KEYS[2], fence .. ':' .. ARGV[3], 'PX', ARGV[2])
-redis.call('set', KEYS[1], fence, 'PX', ARGV[1])
-return fence
+local is_free = not held
+for place = 2, #ARGV do is_free = is_free or held == ARGV[place] end
+if not is_free then return 0 end
+redis.call('set', KEYS[1], ARGV[2], 'PX', ARGV[1])
+return 1
 """
 
-# KEYS: lease, fence counter; ARGV: channel, message, claims.
+# KEYS: lease; ARGV: channel, message, claims.
 TAKE_BACK = """
-local last, claim = string.match(redis.call('get', KEYS[2]) or '0', '^(%d+):?(.*)$')
+local held = redis.call('get', KEYS[1])
 local is_theirs = false
-for place = 3, #ARGV do is_theirs = is_theirs or claim == ARGV[place] end
-if not is_theirs or redis.call('get', KEYS[1]) ~= last then return 0 end
+for place = 3, #ARGV do is_theirs = is_theirs or held == ARGV[place] end
+if not is_theirs then return 0 end
 redis.call('del', KEYS[1])
 redis.call('publish', ARGV[1], ARGV[2])
 return 1
 """
 
-# KEYS: lease; ARGV: fence, TTL ms.
+# KEYS: lease; ARGV: claim, TTL ms.
 RENEW = """
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('pexpire', KEYS[1], ARGV[2])
 """
 
-# KEYS: lease; ARGV: fence, channel, message.
+# KEYS: lease; ARGV: claim, channel, message.
 RELEASE = """
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('del', KEYS[1])

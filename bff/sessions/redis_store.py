@@ -1,9 +1,8 @@
 """Sessions in Redis or Valkey: for several workers and replicas.
 
-Keys, all in the namespace (`bff:` by default): `s:{key}` a session, `l:{key}` its refresh lease,
-`f:{key}` the lease's fence counter (one slot, by their hash tag); `i:index` the sessions of an
-index, by absolute expiry; `t:state` a login transaction, `b:browser` those of one browser; `r:key`
-what has been seen; `q:key` a bucket. Channels: `changes` and `beats`.
+Keys, all in the namespace (`bff:` by default): `s:{key}` a session, `l:{key}` its refresh lease;
+`i:index` the sessions of an index, by absolute expiry; `t:state` a login transaction, `b:browser`
+those of one browser; `r:key` what has been seen; `q:key` a bucket. Channels: `changes` and `beats`.
 What spans slots is done in steps that may be repeated, in an order that leaves at worst an entry
 pointing nowhere.
 """
@@ -93,20 +92,15 @@ class RedisStore:
     async def load(self, key: str) -> StoredRecord | None:
         return self._stored(await self._client.run(scripts.LOAD, [self._session(key)]))
 
-    async def replace(
-        self, key: str, sealed: bytes, *, expected_version: int, lease: Lease | None = None
-    ) -> bool:
-        if lease is not None and lease.name != key:
-            return False
+    async def replace(self, key: str, sealed: bytes, *, expected_version: int) -> bool:
         version = expected_version + 1
         return bool(
             await self._client.run(
                 scripts.REPLACE,
-                [self._session(key), self._leases.key_of(key)],
+                [self._session(key)],
                 expected_version,
                 version,
                 sealed,
-                lease.fence if lease is not None else "",
                 self._channel,
                 encode_change(Change(CHANGED, key, str(version))),
             )

@@ -113,10 +113,6 @@ class Sessions:
         """Tell the other processes whether we hold what the store may lack (`Beat.saved`)."""
         self._store.say_saved(saved=saved)
 
-    def on_end(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
-        """`observe(on_ended=callback)`."""
-        return self.observe(on_ended=callback)
-
     def on_expiry(self, callback: Callable[[str, str], None]) -> None:
         """`callback(key, reason)` is told, by one of the processes and a little late, of a session
         that has ended by itself; see `Expiries` for those of which nothing is told."""
@@ -226,11 +222,11 @@ class Sessions:
         self._expect(session)
         return session
 
-    async def replace(self, session: Session, *, lease: Lease | None = None) -> Session | None:
+    async def replace(self, session: Session) -> Session | None:
         """Write `session` over the version it was read at; returned as it now is.
 
-        None when a logout or another writer won, or the lease has passed on. `expires_at` follows
-        the refresh token's own, never past the absolute limit.
+        None when a logout or another writer won. `expires_at` follows the refresh token's own,
+        never past the absolute limit.
 
         Raises:
             StoreUnavailable: it may or may not have been written; load it to see.
@@ -242,9 +238,7 @@ class Sessions:
         )
         sealed = self._records.seal(written)
         with self._reader.writing(session.key) as write:
-            if await self._store.replace(
-                session.key, sealed, expected_version=session.version, lease=lease
-            ):
+            if await self._store.replace(session.key, sealed, expected_version=session.version):
                 write.outcome = written
                 self._expect(written)
         if write.outcome is not None and not self.watching:

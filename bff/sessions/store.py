@@ -29,10 +29,10 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to refresh one session. `fence` grows with every grant of the same name."""
+    """The right to refresh one session. `holder` differs with every grant of the same name."""
 
     name: str
-    fence: int
+    holder: str
 
 
 class StoreListener(Protocol):
@@ -98,14 +98,11 @@ class SessionStore(Protocol):
 
     async def load(self, key: str) -> StoredRecord | None: ...
 
-    async def replace(
-        self, key: str, sealed: bytes, *, expected_version: int, lease: Lease | None = None
-    ) -> bool:
+    async def replace(self, key: str, sealed: bytes, *, expected_version: int) -> bool:
         """Compare-and-set to `expected_version + 1`, leaving the expiry alone, and publish.
 
-        False when the record is gone, has another version, or `lease` (of the same name as `key`)
-        is no longer held: somebody else won, and nothing was written. Never recreates a deleted
-        record.
+        False when the record is gone or has another version: another writer won, and nothing was
+        written. Never recreates a deleted record.
         """
 
     async def touch(self, key: str, *, idle_seconds: float) -> bool:

@@ -35,7 +35,7 @@ async def try_store(store: SessionStore, clock: Clock) -> None:
         _require(lambda: record is not None and record.sealed == b"trial", "read what was written")
         lease = await store.acquire_lease(key, ttl_seconds=LIFE_SECONDS)
         _require(lambda: lease is not None, "give a lease")
-        replaced = await store.replace(key, b"tried", expected_version=1, lease=lease)
+        replaced = await store.replace(key, b"tried", expected_version=1)
         _require(lambda: replaced, "replace a record")
         if lease is not None:
             await store.release_lease(lease)

@@ -204,7 +204,7 @@ class RefreshCoordinator:
                     await self._limiter.take(key)
                     if self._may_spend(asked_at):
                         with self._rotations.under_way():
-                            return await self._spend(session, lease)
+                            return await self._spend(session)
 
     async def _lease(self, key: str) -> Lease | None:
         return await self._sessions.acquire_lease(key, ttl_seconds=self._settings.lease_seconds)
@@ -226,7 +226,7 @@ class RefreshCoordinator:
             return True
         return self._policy.is_due(session, now) or self._policy.is_expired(session.tokens, now)
 
-    async def _spend(self, session: Session, lease: Lease) -> Session:
+    async def _spend(self, session: Session) -> Session:
         if session.tokens.refresh_token is None:
             await self._ender.end(session, "token_expired", revoke=False)
             raise SessionEnded("the access token expired and there is no refresh token")
@@ -255,18 +255,18 @@ class RefreshCoordinator:
             return await self._after_refusal(session, error)
         except AccessTokenUnusable as error:
             self._note_failure(session.key, attempt, error)
-            await self._keep(dataclasses.replace(session, tokens=error.tokens), lease)
+            await self._keep(dataclasses.replace(session, tokens=error.tokens))
             raise
         except OpError as error:
             self._note_failure(session.key, attempt, error)
             raise
         self._note_answer(session.key)
-        written = await self._keep(self._updated(session, refreshed), lease)
+        written = await self._keep(self._updated(session, refreshed))
         self._metrics.refreshed("ok", seconds=self._clock.now() - started)
         return written
 
-    async def _keep(self, updated: Session, lease: Lease) -> Session:
-        written = await self._rotations.keep(updated, lease)
+    async def _keep(self, updated: Session) -> Session:
+        written = await self._rotations.keep(updated)
         if written is None:
             await self._logout_won(updated.key, updated.tokens)
             raise SessionEnded("a logout came first")

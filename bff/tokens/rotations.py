@@ -24,7 +24,6 @@ from bff.errors import StoreUnavailable
 from bff.model import Session
 from bff.sessions.public_id import public_id
 from bff.sessions.sessions import Sessions
-from bff.sessions.store import Lease
 
 log = structlog.get_logger("bff.tokens")
 
@@ -62,8 +61,8 @@ class Rotations:
                 self._owed.discard(mark)
                 self._tell()
 
-    async def keep(self, updated: Session, lease: Lease) -> Session | None:
-        """Write `updated` over the version it was made from, first under the lease.
+    async def keep(self, updated: Session) -> Session | None:
+        """Write `updated` over the version it was made from.
 
         Returns what the store has then: ours, or what somebody wrote over it; None when a logout
         came first.
@@ -71,18 +70,15 @@ class Rotations:
         Raises:
             StoreUnavailable: not before the session has expired.
         """
-        guard: Lease | None = lease
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
-                written = await self._sessions.replace(updated, lease=guard)
+                written = await self._sessions.replace(updated)
                 if written is None:
-                    current = await self._sessions.load_fresh(updated.key)
-                    if current is not None and current.version == updated.version:
-                        guard = None  # the lease lapsed but nobody wrote: the version alone decides
-                        continue
+                    written = await self._sessions.load_fresh(updated.key)
+                    if written is not None and written.version == updated.version:
+                        continue  # the store went back between the two answers
                     # Our own write whose answer was lost, or a newer one; or gone.
-                    written = current
             except StoreUnavailable:
                 self._trouble()
                 if self._clock.now() >= updated.expires_at:

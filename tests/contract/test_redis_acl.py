@@ -60,7 +60,7 @@ async def test_the_documented_rights_are_enough(url: str, namespace: str) -> Non
         lease = await store.acquire_lease("k", ttl_seconds=5)
         assert lease is not None
         assert await store.renew_lease(lease, ttl_seconds=5)
-        assert await store.replace("k", b"2", expected_version=1, lease=lease)
+        assert await store.replace("k", b"2", expected_version=1)
         await store.release_lease(lease)
         assert await store.touch("k", idle_seconds=20)
         assert await store.members("i") == ("k",)

@@ -21,7 +21,7 @@ from tests.polling import HANG_SECONDS, until
 from tests.redis_server import RedisServer, cluster_server, sentinel_server
 
 USUAL = RedisLimits()
-LEASE = Lease("key", 1)
+LEASE = Lease("key", "holder")
 OPERATIONS: dict[str, Callable[[SessionStore], Awaitable[object]]] = {
     "ping": lambda s: s.ping(),
     "create": lambda s: s.create(
@@ -218,7 +218,7 @@ async def test_callers_wait_for_a_connection(own_redis: RedisServer) -> None:
         assert clients.count(b"cmd=evalsha") <= 2
 
 
-async def test_fences_grow_over_a_loss_of_memory(own_redis: RedisServer) -> None:
+async def test_holders_differ_over_a_loss_of_memory(own_redis: RedisServer) -> None:
     """A lease from before a restart without persistence can't be mistaken for a later one."""
     async with opened(own_redis.url) as store:
         before = await store.acquire_lease("key", ttl_seconds=9)
@@ -227,7 +227,7 @@ async def test_fences_grow_over_a_loss_of_memory(own_redis: RedisServer) -> None
         after = await store.acquire_lease("key", ttl_seconds=9)
     assert before is not None
     assert after is not None
-    assert after.fence > before.fence
+    assert after.holder != before.holder
 
 
 async def test_logins_of_one_moment_keep_their_order(redis_server: RedisServer) -> None:

@@ -58,11 +58,8 @@ async def rotated(
     rotations: Rotations, sessions: Sessions, session: Session, name: str, at: float
 ) -> Session:
     """As the coordinator keeps what the OP answered."""
-    lease = await sessions.acquire_lease(session.key, ttl_seconds=6)
-    assert lease is not None
     with rotations.under_way():
-        kept = await rotations.keep(named(session, name, at), lease)
-    await sessions.release_lease(lease)
+        kept = await rotations.keep(named(session, name, at))
     assert kept is not None
     return kept
 
