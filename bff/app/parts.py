@@ -11,7 +11,7 @@ from bff.app.listening import UNIX, host_and_port
 from bff.clock import Clock
 from bff.config.routes import RouteSettings
 from bff.config.settings import Settings
-from bff.config.urls import host_spellings, is_loopback
+from bff.config.urls import host_spellings
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.gate.csrf import CsrfGuard
 from bff.gate.decision import GateSettings
@@ -21,6 +21,7 @@ from bff.gate.head import fold
 from bff.gate.peers import TrustedProxies
 from bff.gate.problem import OwnResponses
 from bff.gate.routes import CsrfMode, Route, RouteTable, Spelling, TokenKind, Upstream
+from bff.oidc.endpoint_url import is_loopback
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.proxy.shared import ProxyLimits

@@ -1,63 +1,44 @@
 """[oidc]: the OpenID provider, and how the gateway is registered there as a confidential client."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 
 from bff.config.canonical import OwnPath
 from bff.config.files import CaFile, FilePath
-from bff.config.quantities import Between, Duration
-from bff.config.section import Section
+from bff.config.quantities import Between, Duration, duration_text
+from bff.config.section import Section, default_of
 from bff.config.texts import SOME, GivenSecret, NonEmpty, Scope
 from bff.config.urls import Issuer
 from bff.oidc import authorization, end_session
-
-# Public-key signatures only: `none` and HMAC are not on offer (RFC 8725 section 3.1).
-SigningAlg = Literal[
-    "RS256",
-    "RS384",
-    "RS512",
-    "PS256",
-    "PS384",
-    "PS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "EdDSA",
-    "Ed25519",
-]
-ClientAuth = Literal["client_secret_basic", "client_secret_post"]
+from bff.oidc.client_auth import ClientAuthMethod, require_client_auth
+from bff.oidc.jwks import SigningAlg
+from bff.oidc.settings import MAX_LEEWAY_SECONDS, RelyingPartySettings, require_openid
 
 
-def refuse_public_client(value: object) -> object:
-    """OAuth for browser-based apps, section 6.1.3.1: a BFF is a confidential client."""
-    if value == "none":
-        raise ValueError(
-            'must not be "none": the gateway is a confidential client and needs a secret'
-        )
-    return value
+def refuse_public_client(method: object) -> object:
+    """Say more of `none` than that it is not on the list."""
+    return require_client_auth("none") if method == "none" else method
 
 
-def require_openid(scope: str) -> str:
-    """OIDC Core section 3.1.2.1: without `openid` there is no ID token."""
-    if "openid" not in scope.split():
-        raise ValueError('must contain "openid"')
-    return scope
-
-
-def unreserved(reserved: frozenset[str]) -> AfterValidator:
+def unreserved(is_reserved: Callable[[str], bool]) -> AfterValidator:
     """For names of parameters that the gateway does not set itself."""
 
     def refuse_reserved(name: str) -> str:
-        if name.lower() in reserved:
+        if is_reserved(name):
             raise ValueError("is set by the gateway and can't be overridden")
         return name
 
     return AfterValidator(refuse_reserved)
 
 
-LoginParameter = Annotated[str, unreserved(authorization.RESERVED_PARAMETERS)]
-LogoutParameter = Annotated[str, unreserved(end_session.RESERVED_PARAMETERS)]
+LoginParameter = Annotated[str, unreserved(authorization.is_reserved)]
+LogoutParameter = Annotated[str, unreserved(end_session.is_reserved)]
+
+
+def _default(name: str) -> Any:
+    return default_of(RelyingPartySettings, name)
 
 
 class OidcSettings(Section):
@@ -79,8 +60,8 @@ class OidcSettings(Section):
         description="A file that holds the client secret.",
         examples=["/run/secrets/client_secret"],
     )
-    client_auth: Annotated[ClientAuth, BeforeValidator(refuse_public_client)] = Field(
-        default="client_secret_basic",
+    client_auth: Annotated[ClientAuthMethod, BeforeValidator(refuse_public_client)] = Field(
+        default=_default("client_auth"),
         description="How the gateway authenticates at the OP's token and revocation endpoints.",
     )
     scope: Annotated[Scope, AfterValidator(require_openid)] = Field(
@@ -90,7 +71,7 @@ class OidcSettings(Section):
         "(Keycloak), it makes sessions that outlive the user's logout there.",
     )
     id_token_algs: Annotated[tuple[SigningAlg, ...], SOME] = Field(
-        default=("RS256",),
+        default=_default("id_token_algs"),
         description="Signature algorithms accepted on ID tokens and logout tokens, whatever the "
         "OP's metadata lists.",
     )
@@ -107,13 +88,13 @@ class OidcSettings(Section):
         examples=[{"audience": "https://api.example.com"}],
     )
     userinfo: StrictBool = Field(
-        default=False,
+        default=_default("userinfo"),
         description="Whether to ask the UserInfo endpoint for claims after a login. Where it "
         "refuses an access token that is made for an API, the claims are those of the ID token "
         "(userinfo_refused in the log). Signed answers are verified as ID tokens are.",
     )
     send_id_token_hint: StrictBool = Field(
-        default=True,
+        default=_default("send_id_token_hint"),
         description="Whether RP-initiated logout sends id_token_hint: the one place where a token "
         "(the ID token) passes through a URL. Without it many OPs ask the user to confirm.",
     )
@@ -133,12 +114,12 @@ class OidcSettings(Section):
         description="Whether a logout revokes the refresh token at the OP (RFC 7009).",
     )
     backchannel_logout_session_required: StrictBool = Field(
-        default=False,
+        default=_default("backchannel_logout_session_required"),
         description="Whether a logout token must name a session (sid), as the client setting of "
         "this name at the OP promises.",
     )
     allow_logout_tokens_without_exp: StrictBool = Field(
-        default=False,
+        default=_default("allow_logout_tokens_without_exp"),
         description="A relaxation: accepts logout tokens without exp, for five minutes after "
         "their iat. For an OP that sends no others.",
     )
@@ -154,13 +135,13 @@ class OidcSettings(Section):
         description="A relaxation: front-channel logout by sid alone, for an OP that sends no iss "
         "(Entra ID). An iss that is sent must still be the issuer.",
     )
-    leeway: Annotated[Duration, Between("0s", "60s")] = Field(
-        default="30s",
+    leeway: Annotated[Duration, Between("0s", duration_text(MAX_LEEWAY_SECONDS))] = Field(
+        default=duration_text(_default("leeway_seconds")),
         validate_default=True,
         description="Clock difference to the OP that is tolerated in tokens, at most 60s.",
     )
     timeout: Annotated[Duration, Between("100ms", "60s")] = Field(
-        default="10s",
+        default=duration_text(_default("timeout_seconds")),
         validate_default=True,
         description="The longest time that one call to the OP may take. A refresh may take a "
         "minute: its answer can hold the only copy of a token that replaces the old one.",

@@ -44,6 +44,11 @@ def parse_duration(value: object) -> float:
     return float(match[1]) * _UNIT_SECONDS[match[2]]
 
 
+def duration_text(seconds: float) -> str:
+    """A number of seconds, as a user would write it."""
+    return f"{seconds:g}s"
+
+
 def parse_size(value: object) -> int:
     """Bytes of a size such as `100MB`; KB, MB, GB are powers of 1000, KiB, MiB, GiB of 1024.
 

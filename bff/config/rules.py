@@ -10,8 +10,8 @@ from bff.config.problems import Fault, KeyPath
 from bff.config.rulebook import RULES, Routes, Rule, only_keys, route_rule, rule
 from bff.config.settings import Settings
 from bff.config.signing_secrets import require_strong, require_unguessed
-from bff.config.urls import is_loopback
 from bff.gate.routes import CsrfMode, TokenKind
+from bff.oidc.endpoint_url import is_loopback
 from bff.sessions.redis_url import parse_redis_url
 
 SECRET_RULES: list[Rule] = []  # see `guessable_secrets`

@@ -1,5 +1,6 @@
 """The base of every section: frozen, typed, and closed to unknown keys."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast, get_args, get_origin
 
@@ -36,3 +37,8 @@ def section_of(annotation: object) -> type[Section] | None:
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     return None
+
+
+def default_of(kind: type, name: str) -> Any:
+    """The default of a dataclass's field, for the key that sets it: it stands there alone."""
+    return next(known.default for known in dataclasses.fields(kind) if known.name == name)

@@ -16,9 +16,14 @@ RESERVED_PARAMETERS = frozenset(
 )
 
 
+def is_reserved(name: str) -> bool:
+    """In any case of letters: some OPs tell none from the other."""
+    return name.lower() in RESERVED_PARAMETERS
+
+
 def require_unreserved(parameters: Mapping[str, str]) -> None:
     """Raises: ValueError when static parameters would override the protocol's."""
-    reserved = sorted(RESERVED_PARAMETERS & parameters.keys())
+    reserved = sorted(filter(is_reserved, parameters))
     if reserved:
         raise ValueError(f"must not hold {', '.join(reserved)}, set by the gateway")
 

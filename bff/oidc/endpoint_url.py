@@ -47,6 +47,12 @@ def is_endpoint_url(value: object, plain_http: PlainHttp) -> bool:
     return url.scheme == "https" or (url.scheme == "http" and _may_be_plain(url, plain_http))
 
 
+def require_https(url: SplitResult, plain_http: PlainHttp) -> None:
+    """Raises: ValueError for http where it is not tolerated."""
+    if url.scheme != "https" and not _may_be_plain(url, plain_http):
+        raise ValueError("must be https; plain http is for loopback hosts only")
+
+
 def _may_be_plain(url: SplitResult, plain_http: PlainHttp) -> bool:
     if plain_http is PlainHttp.LOOPBACK:
         return is_loopback(url.hostname or "")
@@ -54,6 +60,7 @@ def _may_be_plain(url: SplitResult, plain_http: PlainHttp) -> bool:
 
 
 def is_loopback(host: str) -> bool:
+    """Whether a host name, or an address without brackets, can only be this machine."""
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 section 6.3
         return True
     try:

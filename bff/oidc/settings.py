@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from bff.oidc import authorization, end_session
 from bff.oidc.client_auth import CLIENT_SECRET_BASIC, ClientAuthMethod, require_client_auth
-from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url
+from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, require_https
 from bff.oidc.jwks import SigningAlg, require_signing_algs
 from bff.oidc.metadata import WELL_KNOWN
 
@@ -28,8 +28,8 @@ def require_issuer(issuer: str, *, allow_insecure_http: bool = False) -> str:
     if urlsplit(issuer).path.endswith(WELL_KNOWN):
         raise ValueError(f"must be the part before {WELL_KNOWN}")
     plain_http = PlainHttp.ANYWHERE if allow_insecure_http else PlainHttp.LOOPBACK
-    if is_endpoint_url(issuer, PlainHttp.ANYWHERE) and not is_endpoint_url(issuer, plain_http):
-        raise ValueError("must be https; plain http is for loopback hosts only")
+    if is_endpoint_url(issuer, PlainHttp.ANYWHERE):
+        require_https(urlsplit(issuer), plain_http)
     if not is_endpoint_url(issuer, plain_http) or "?" in issuer:
         raise ValueError("must be an https URL without user, query or fragment")
     return issuer

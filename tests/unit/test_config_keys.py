@@ -127,6 +127,10 @@ REFUSED = [
     ("oidc.issuer", '"http://idp.example.com"', "https"),
     ("oidc.issuer", '"https://idp.example.com?x=1"', "query"),
     ("oidc.issuer", '"https://idp.example.com/.well-known/openid-configuration"', "before"),
+    ("oidc.issuer", "'https://idp.example.com/\"a\"'", "without user, query or fragment"),
+    pytest.param(
+        "oidc.issuer", f'"https://idp.example.com/{"a" * 2048}"', "without user", id="a long issuer"
+    ),
     ("oidc.client_id", '""', "empty"),
     ("oidc.client_secret", '"  "', "empty"),
     ("oidc.client_secret", '"a\\nb"', "line breaks"),

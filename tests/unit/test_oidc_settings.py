@@ -49,7 +49,9 @@ def test_sound_settings_are_taken(changes: dict[str, object]) -> None:
         pytest.param(
             {"authorization_params": {"scope": "x"}}, "scope", marks=pytest.mark.rule("AZ-15")
         ),
+        ({"authorization_params": {"Scope": "x"}}, "Scope"),
         ({"end_session_params": {"state": "x"}}, "state"),
+        ({"end_session_params": {"STATE": "x"}}, "STATE"),
         pytest.param({"issuer": "http://op.test"}, "issuer", marks=pytest.mark.rule("AZ-17")),
         ({"issuer": "https://op.test/?x=1"}, "issuer"),
         ({"issuer": "https://op.test/#f"}, "issuer"),

@@ -6,7 +6,7 @@ from bff.cli.checks.verdict import Verdict, warning
 from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets, is_for_this_machine
 from bff.config.settings import Settings
-from bff.config.urls import is_loopback
+from bff.oidc.endpoint_url import is_loopback
 from bff.sessions.redis_url import parse_redis_url
 
 
