@@ -6,6 +6,7 @@ from bff.clock import Clock
 from bff.errors import OpUnavailable
 from bff.model import Tokens
 from bff.oidc.relying_party import RelyingParty
+from bff.tokens.attempts import backing_off
 from bff.tokens.backoff import Backoff
 from bff.tokens.single_flight import SingleFlight
 
@@ -33,7 +34,7 @@ class ClientTokens:
             return tokens
         pause = self._backoff.remaining_seconds(scope)
         if pause > 0:
-            raise OpUnavailable("backing off", retry_after=max(1, round(pause)))
+            raise backing_off(pause)
         task = self._flights.start(scope, lambda: self._fetch(scope))
         try:
             async with asyncio.timeout(WAIT_SECONDS):

@@ -11,13 +11,13 @@ RFC 6749 section 6, RFC 9700 section 4.14.2, OIDC Core section 12.
 import asyncio
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from bff.clock import Clock
 from bff.errors import (
     AccessTokenUnusable,
-    ClientRejected,
     GrantRejected,
     IdTokenInvalid,
     OpError,
@@ -34,14 +34,13 @@ from bff.oidc.relying_party import RelyingParty
 from bff.sessions.public_id import public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
-from bff.tokens.backoff import Backoff
-from bff.tokens.breaker import Attempt, Breaker
+from bff.tokens.attempts import Attempts
+from bff.tokens.backoff import Attempt
 from bff.tokens.calm import Calm
 from bff.tokens.claims import ClaimAllowList
 from bff.tokens.due import RefreshPolicy
 from bff.tokens.ending import SessionEnder
 from bff.tokens.lease import ChangeWaiters, held
-from bff.tokens.refusals import SPACING_SECONDS, Refusals
 from bff.tokens.rotations import Rotations
 from bff.tokens.single_flight import SingleFlight
 
@@ -83,12 +82,9 @@ class RefreshCoordinator:
         self._policy = policy
         self._claims = claims
         self._metrics = metrics
-        self._limiter = limiter
         self._settings = settings or CoordinatorSettings()
         self._flights: SingleFlight[Session] = SingleFlight()
-        self._session_backoff = Backoff(clock)
-        self._breaker = Breaker(clock)
-        self._refusals = Refusals(clock)
+        self._attempts = Attempts(clock, limiter, metrics)
         self._waiters = ChangeWaiters()
         self._calm = Calm(self._waiters.wake_all)
         self._rotations = Rotations(sessions, clock)
@@ -102,9 +98,8 @@ class RefreshCoordinator:
     def refresh_soon(self, session: Session) -> None:
         """Refresh in the background, unless the OP is being left alone: after failures, or because
         the session was refreshed too often."""
-        key = session.key
-        if self._pause_seconds(key) == 0 and self._limiter.refused_seconds(key) == 0:
-            self._start(key)
+        if self._attempts.may_begin(session.key):
+            self._start(session.key)
 
     async def refreshed(self, session: Session) -> Session:
         """The session with a token that is good.
@@ -151,10 +146,8 @@ class RefreshCoordinator:
         await self._rotations.close()
 
     async def _join(self, key: str, refused: str = "") -> Session:
-        pause = self._pause_seconds(key)
-        if pause > 0 and not self._flights.is_running(key):
-            raise _backing_off(pause)
-        self._limiter.require_not_refused(key)
+        if not self._flights.is_running(key):
+            self._attempts.require_begin(key)
         task = self._start(key, refused)
         waited = self._flights.age_seconds(key)
         patience = max(self._settings.wait_seconds - waited, self._settings.late_wait_seconds)
@@ -168,12 +161,8 @@ class RefreshCoordinator:
         return self._flights.start(key, lambda: self._run(key, refused))
 
     def _on_ended(self, key: str, _reason: str) -> None:
-        self._session_backoff.succeeded(key)
-        self._refusals.forget(key)
+        self._attempts.forget(key)
         self._waiters.wake(key)
-
-    def _pause_seconds(self, key: str) -> float:
-        return max(self._session_backoff.remaining_seconds(key), self._breaker.pause_seconds())
 
     async def _run(self, key: str, refused: str) -> Session:
         try:
@@ -201,10 +190,14 @@ class RefreshCoordinator:
                     session = await self._load(key)
                     if not self._is_due(session, refused):
                         return session
-                    await self._limiter.take(key)
-                    if self._may_spend(asked_at):
+                    if session.tokens.refresh_token is None:
+                        await self._ender.end(session, "token_expired", revoke=False)
+                        raise SessionEnded("expired, without a refresh token")
+                    is_safe = partial(self._is_undisturbed_since, asked_at)
+                    attempt = await self._attempts.spend(key, is_safe)
+                    if attempt is not None:
                         with self._rotations.under_way():
-                            return await self._spend(session)
+                            return await self._spend(session, attempt)
 
     async def _lease(self, key: str) -> Lease | None:
         return await self._sessions.acquire_lease(key, ttl_seconds=self._settings.lease_seconds)
@@ -215,8 +208,8 @@ class RefreshCoordinator:
             raise SessionEnded("the session is gone")
         return await self._rotations.restored(session)
 
-    def _may_spend(self, asked_at: float) -> bool:
-        """Not with a lease that may have lapsed while this process or the store stood still."""
+    def _is_undisturbed_since(self, asked_at: float) -> bool:
+        """False with a lease that may have lapsed while this process or the store stood still."""
         age = _loop_time() - asked_at
         return self._calm.remaining_seconds() == 0 and age < self._settings.lease_seconds / 2
 
@@ -226,41 +219,27 @@ class RefreshCoordinator:
             return True
         return self._policy.is_due(session, now) or self._policy.is_expired(session.tokens, now)
 
-    async def _spend(self, session: Session) -> Session:
-        if session.tokens.refresh_token is None:
-            await self._ender.end(session, "token_expired", revoke=False)
-            raise SessionEnded("the access token expired and there is no refresh token")
-        attempt = self._breaker.begin()
-        if attempt is None:
-            raise _backing_off(self._breaker.pause_seconds())
+    async def _spend(self, session: Session, attempt: Attempt) -> Session:
         started = self._clock.now()
         try:
             refreshed = await self._relying_party.refresh(session)
         except GrantRejected:
-            self._note_answer(session.key)
+            self._attempts.answered(session.key)
             return await self._after_rejection(session)
         except IdTokenInvalid as error:
-            # OIDC Core section 12.2: another identity came back. Nothing of it is used.
-            self._note_answer(session.key)
-            self._metrics.refreshed("identity_mismatch")
-            log.error(
-                "refresh_identity_mismatch",
-                check=error.check,
-                detail=error.detail,
-                session=public_id(session.key),
-            )
-            await self._ender.end(session, "identity_mismatch", rotated=error.tokens)
+            self._attempts.answered(session.key)
+            await self._after_contradiction(session, error)
             raise SessionEnded("the refreshed ID token is not valid") from error
         except RefreshRefused as error:
             return await self._after_refusal(session, error)
         except AccessTokenUnusable as error:
-            self._note_failure(session.key, attempt, error)
+            self._attempts.failed(session.key, attempt, error)
             await self._keep(dataclasses.replace(session, tokens=error.tokens))
             raise
         except OpError as error:
-            self._note_failure(session.key, attempt, error)
+            self._attempts.failed(session.key, attempt, error)
             raise
-        self._note_answer(session.key)
+        self._attempts.answered(session.key)
         written = await self._keep(self._updated(session, refreshed))
         self._metrics.refreshed("ok", seconds=self._clock.now() - started)
         return written
@@ -287,32 +266,23 @@ class RefreshCoordinator:
         """The OP is there and has said no, but not that the grant is dead. While the access token
         is good nothing is lost by asking again; after that, what is said for good ends the session.
         """
-        self._note_answer(session.key)
-        is_final = self._refusals.is_final(session, error.log_detail)
-        if is_final and self._policy.is_expired(session.tokens, self._clock.now()):
+        self._attempts.answered(session.key)
+        is_meant = self._attempts.is_meant(session, error)
+        if is_meant and self._policy.is_expired(session.tokens, self._clock.now()):
             return await self._after_rejection(session)
-        self._session_backoff.failed(session.key, retry_after=SPACING_SECONDS)
-        self._count_failure(session.key, error)
+        self._attempts.refused(session.key, error)
         raise error
 
-    def _note_answer(self, key: str) -> None:
-        if self._breaker.is_open:
-            self._session_backoff.clear()  # they failed with the OP, and it is back
-        self._session_backoff.succeeded(key)
-        self._breaker.succeeded()
-
-    def _note_failure(self, key: str, attempt: Attempt, error: OpError) -> None:
-        self._session_backoff.failed(key, retry_after=error.asked_seconds)
-        self._breaker.failed(attempt, asked_seconds=error.asked_seconds)
-        self._count_failure(key, error)
-
-    def _count_failure(self, key: str, error: OpError) -> None:
-        self._metrics.refreshed(
-            "client_rejected" if isinstance(error, ClientRejected) else "failed"
+    async def _after_contradiction(self, session: Session, error: IdTokenInvalid) -> None:
+        """OIDC Core section 12.2: another identity came back. Nothing of it is used."""
+        self._metrics.refreshed("identity_mismatch")
+        log.error(
+            "refresh_identity_mismatch",
+            check=error.check,
+            detail=error.detail,
+            session=public_id(session.key),
         )
-        log.warning(
-            "refresh_failed", code=error.code, detail=error.log_detail, session=public_id(key)
-        )
+        await self._ender.end(session, "identity_mismatch", rotated=error.tokens)
 
     def _updated(self, session: Session, refreshed: Refreshed) -> Session:
         return dataclasses.replace(
@@ -332,7 +302,3 @@ class RefreshCoordinator:
 
 def _loop_time() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _backing_off(seconds: float) -> OpUnavailable:
-    return OpUnavailable("backing off", retry_after=max(1, round(seconds)))

@@ -1,9 +1,12 @@
-"""A session whose refresh fails is left alone for a while, longer each time."""
+"""A session whose refresh fails, and an OP that fails, are left alone for a while, longer each
+time; the OP is then probed once."""
 
 import pytest
 
 from bff.clock import ManualClock
-from bff.tokens.backoff import MAX_KEYS, Backoff
+from bff.tokens.backoff import MAX_KEYS, Attempt, Backoff, Breaker
+
+MANY = 200
 
 
 def test_each_failure_waits_longer_up_to_the_limit() -> None:
@@ -48,3 +51,107 @@ def test_memory_is_bounded() -> None:
         backoff.failed(str(number))
     assert backoff.remaining_seconds("0") == 0
     assert backoff.remaining_seconds(str(MAX_KEYS)) > 0
+
+
+def begin(breaker: Breaker) -> Attempt:
+    attempt = breaker.begin()
+    assert attempt is not None, "not let through"
+    return attempt
+
+
+def opened(clock: ManualClock) -> Breaker:
+    """First wait 1 s, longest 8 s."""
+    breaker = Breaker(clock, threshold=3, first_seconds=1, longest_seconds=8)
+    for attempt in [begin(breaker) for _ in range(3)]:
+        breaker.failed(attempt)
+    return breaker
+
+
+def test_it_opens_after_its_threshold_and_not_before() -> None:
+    breaker = Breaker(ManualClock(), threshold=3)
+    attempts = [begin(breaker) for _ in range(3)]
+    for attempt in attempts[:2]:
+        breaker.failed(attempt)
+        assert breaker.pause_seconds() == 0
+    breaker.failed(attempts[2])
+    assert breaker.pause_seconds() > 0
+    assert breaker.begin() is None
+
+
+def test_a_success_in_between_starts_the_count_anew() -> None:
+    breaker = Breaker(ManualClock(), threshold=3)
+    for _ in range(5):
+        breaker.failed(begin(breaker))
+        breaker.failed(begin(breaker))
+        breaker.succeeded()
+    assert breaker.pause_seconds() == 0
+
+
+@pytest.mark.rule("TK-09")
+def test_failures_of_one_moment_are_one_outage() -> None:
+    """However many refreshes were under way: what began before does not lengthen the wait."""
+    clock = ManualClock()
+    breaker = Breaker(clock, first_seconds=0.5)
+    for attempt in [begin(breaker) for _ in range(MANY)]:
+        breaker.failed(attempt)
+    assert 0 < breaker.pause_seconds() <= 0.5
+
+
+@pytest.mark.rule("TK-09")
+def test_one_probe_at_a_time_and_each_failure_waits_longer() -> None:
+    """The number of calls in an outage is bounded: one probe per wait, up to the longest wait."""
+    clock = ManualClock()
+    breaker = opened(clock)
+    waits = []
+    for _ in range(6):
+        clock.advance(breaker.pause_seconds())
+        probe = begin(breaker)
+        assert [breaker.begin() for _ in range(MANY)] == [None] * MANY
+        breaker.failed(probe)
+        waits.append(breaker.pause_seconds())
+    for wait, ceiling in zip(waits, [2, 4, 8, 8, 8, 8], strict=True):
+        assert ceiling / 2 <= wait <= ceiling
+
+
+def test_a_probe_that_succeeds_closes_it() -> None:
+    clock = ManualClock()
+    breaker = opened(clock)
+    clock.advance(1)
+    begin(breaker)
+    breaker.succeeded()
+    assert not breaker.is_open
+    assert breaker.pause_seconds() == 0
+
+
+def test_an_answer_to_what_began_before_closes_it_too() -> None:
+    """A slow OP that answers after all is there."""
+    breaker = opened(ManualClock())
+    breaker.succeeded()
+    assert breaker.begin() is not None
+
+
+def test_a_probe_without_an_answer_blocks_others_for_the_longest_wait_only() -> None:
+    clock = ManualClock()
+    breaker = opened(clock)
+    clock.advance(1)
+    hanging = begin(breaker)
+    clock.advance(7.9)
+    assert breaker.begin() is None
+    clock.advance(0.1)
+    second = begin(breaker)
+    breaker.failed(hanging)
+    assert breaker.begin() is None, "an old probe's failure let others through"
+    breaker.failed(second)
+    assert breaker.pause_seconds() > 0
+
+
+@pytest.mark.rule("TK-09")
+def test_what_the_op_asks_for_is_respected_within_reason() -> None:
+    clock = ManualClock()
+    breaker = opened(clock)
+    clock.advance(1)
+    breaker.failed(begin(breaker), asked_seconds=20)
+    assert breaker.pause_seconds() == pytest.approx(20)
+    clock.advance(20)
+    breaker.failed(begin(breaker), asked_seconds=100_000)
+    assert breaker.pause_seconds() <= 60

@@ -6,7 +6,7 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.model import Session, Tokens
-from bff.tokens.refusals import FINAL_COUNT, MAX_KEYS, SPACING_SECONDS, Refusals
+from bff.tokens.attempts import FINAL_COUNT, MAX_KEYS, SPACING_SECONDS, Refusals
 
 SESSION = Session("k", 1, "i", "s", None, 0, 1e9, 1e9, Tokens("at", 0, 60, "rt"))
 

@@ -1,0 +1,158 @@
+"""Whether a session's tokens may be refreshed now, and what one attempt means for the next.
+
+A refresh is put off after a failure (`backoff`), while the OP fails for all sessions, and when the
+session has been refreshed too often (`limits`). None of these touches the session.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from bff.clock import Clock
+from bff.errors import ClientRejected, OpError, OpUnavailable, RefreshRefused
+from bff.limits.limiter import Limiter
+from bff.model import Session
+from bff.observability.metrics import Metrics
+from bff.sessions.public_id import public_id
+from bff.tokens.backoff import Attempt, Backoff, Breaker
+
+FINAL_COUNT = 3
+SPACING_SECONDS = 10.0
+MAX_KEYS = 10_000
+
+log = structlog.get_logger("bff.tokens")
+
+
+class Attempts:
+    """Of one process at one OP."""
+
+    def __init__(self, clock: Clock, limiter: Limiter, metrics: Metrics) -> None:
+        self._limiter = limiter
+        self._metrics = metrics
+        self._backoff = Backoff(clock)
+        self._breaker = Breaker(clock)
+        self._refusals = Refusals(clock)
+
+    def may_begin(self, key: str) -> bool:
+        """Whether a refresh that nothing waits for is worth starting."""
+        return self._pause_seconds(key) == 0 and self._limiter.refused_seconds(key) == 0
+
+    def require_begin(self, key: str) -> None:
+        """That a refresh may start now.
+
+        Raises:
+            OpUnavailable: the session, or the OP, is left alone after failures.
+            RateLimited: the session was refreshed too often.
+        """
+        pause = self._pause_seconds(key)
+        if pause > 0:
+            raise backing_off(pause)
+        self._limiter.require_not_refused(key)
+
+    async def spend(self, key: str, is_safe: Callable[[], bool]) -> Attempt | None:
+        """Leave to send the refresh token, asked right before that; its end must be reported by
+        `answered` or `failed`. None: `is_safe`, asked last, no longer held.
+
+        Raises:
+            OpUnavailable: the OP has begun to fail meanwhile.
+            RateLimited: the session was refreshed too often.
+        """
+        await self._limiter.take(key)
+        if not is_safe():
+            return None
+        attempt = self._breaker.begin()
+        if attempt is None:
+            raise backing_off(self._breaker.pause_seconds())
+        return attempt
+
+    def answered(self, key: str) -> None:
+        """The OP is there, whatever it said."""
+        if self._breaker.is_open:
+            self._backoff.clear()  # the other sessions failed because the OP did, and it is back
+        self._backoff.succeeded(key)
+        self._breaker.succeeded()
+
+    def failed(self, key: str, attempt: Attempt, error: OpError) -> None:
+        """There was no answer, or none that could be used."""
+        self._backoff.failed(key, retry_after=error.asked_seconds)
+        self._breaker.failed(attempt, asked_seconds=error.asked_seconds)
+        self._record(key, error)
+
+    def is_meant(self, session: Session, error: RefreshRefused) -> bool:
+        """Count a refusal; whether the OP has said the same often enough to mean the grant."""
+        return self._refusals.is_final(session, error.log_detail)
+
+    def refused(self, key: str, error: RefreshRefused) -> None:
+        """The OP has said no, and may say something else later."""
+        self._backoff.failed(key, retry_after=SPACING_SECONDS)
+        self._record(key, error)
+
+    def forget(self, key: str) -> None:
+        """The session has ended."""
+        self._backoff.succeeded(key)
+        self._refusals.forget(key)
+
+    def _pause_seconds(self, key: str) -> float:
+        return max(self._backoff.remaining_seconds(key), self._breaker.pause_seconds())
+
+    def _record(self, key: str, error: OpError) -> None:
+        self._metrics.refreshed(
+            "client_rejected" if isinstance(error, ClientRejected) else "failed"
+        )
+        log.warning(
+            "refresh_failed", code=error.code, detail=error.log_detail, session=public_id(key)
+        )
+
+
+def backing_off(seconds: float) -> OpUnavailable:
+    """The error while an OP, a session or a scope is left alone."""
+    return OpUnavailable("backing off", retry_after=max(1, round(seconds)))
+
+
+@dataclass(slots=True)
+class _Count:
+    """How often the refresh token of this `version` of a record has been answered `answer`."""
+
+    version: int
+    answer: str
+    count: int
+    counted_at: float
+
+
+class Refusals:
+    """Refreshes that an OP refuses without saying that the grant is dead. Counts, for each session,
+    the same answer to the same refresh token; answers that come within `SPACING_SECONDS` of each
+    other count as one.
+
+    RFC 6749 section 5.2 has `invalid_grant` for a dead grant, and some OPs answer something else
+    (Dex: `invalid_request`). One such answer may be a passing fault of the OP; the same one again
+    and again means the grant.
+
+    The count belongs to one process. Each process that is asked comes to the same result by itself,
+    and one that has just started errs on the side of the session; in the store, a fault of the OP
+    would write every session's record.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._counts: OrderedDict[str, _Count] = OrderedDict()
+
+    def is_final(self, session: Session, answer: str) -> bool:
+        """Count `answer`; whether it has now come often enough to be meant."""
+        now = self._clock.now()
+        found = self._counts.get(session.key)
+        if found is None or (found.version, found.answer) != (session.version, answer):
+            found = self._counts[session.key] = _Count(session.version, answer, 1, now)
+            self._counts.move_to_end(session.key)
+            if len(self._counts) > MAX_KEYS:
+                self._counts.popitem(last=False)
+        elif now - found.counted_at >= SPACING_SECONDS:
+            found.count += 1
+            found.counted_at = now
+        return found.count >= FINAL_COUNT
+
+    def forget(self, key: str) -> None:
+        """The session is gone. A refresh token that was taken has another version."""
+        self._counts.pop(key, None)
