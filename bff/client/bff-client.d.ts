@@ -1,6 +1,6 @@
 /**
- * The browser side of the gateway's contract (docs/spa-contract.md): who is logged in, login, logout,
- * `fetch` for calls through the gateway, what happens to the session, and the user's devices.
+ * The browser side of the gateway's contract (docs/spa-contract.md): the user, login, logout, `fetch`
+ * for calls through the gateway, events of the session, and the user's devices.
  *
  * It never sees a token and stores nothing. It never sends its header to another origin.
  */
@@ -60,8 +60,8 @@ export type ClientOptions = {
     csrfValue?: string;
     /**
      * called once when a request finds
-     * that a session this client knew of is gone; not for a visitor who never logged in, nor for our own
-     * logout. A page with an `onSession` listener needs it not.
+     * that a session this client knew of is gone; not for a visitor who never logged in, nor for a logout
+     * by this page. A page with an `onSession` listener does not need it.
      */
     onSessionEnded?: (error: NotAuthenticatedError) => void;
 };
@@ -99,8 +99,8 @@ export type UserOptions = {
 };
 export type Client = {
     /**
-     * who is logged in, or null. Throws
-     * `UnavailableError` when that cannot be known at the moment
+     * the user who is logged in, or
+     * null. Throws `UnavailableError` when that cannot be known at the moment
      */
     user: (how?: UserOptions) => Promise<User | null>;
     /**
@@ -120,7 +120,7 @@ export type Client = {
     fetch: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>;
     /**
      * calls `listener` with
-     * what happens to the session, until the function it returns is called
+     * the session's events, until the function it returns is called
      */
     onSession: (listener: (event: SessionEvent) => void) => () => void;
     /**
@@ -154,8 +154,8 @@ export type Client = {
  * @property {string} [csrfHeader] default `X-CSRF`
  * @property {string} [csrfValue] default `1`
  * @property {(error: NotAuthenticatedError) => void} [onSessionEnded] called once when a request finds
- *   that a session this client knew of is gone; not for a visitor who never logged in, nor for our own
- *   logout. A page with an `onSession` listener needs it not.
+ *   that a session this client knew of is gone; not for a visitor who never logged in, nor for a logout
+ *   by this page. A page with an `onSession` listener does not need it.
  */
 /**
  * @typedef {object} LoginOptions
@@ -173,8 +173,8 @@ export type Client = {
 /**
  * What `createClient` returns. Its methods may be taken off it.
  * @typedef {object} Client
- * @property {(how?: UserOptions) => Promise<User | null>} user who is logged in, or null. Throws
- *   `UnavailableError` when that cannot be known at the moment
+ * @property {(how?: UserOptions) => Promise<User | null>} user the user who is logged in, or
+ *   null. Throws `UnavailableError` when that cannot be known at the moment
  * @property {(how?: LoginOptions) => void} login leaves this page for the login
  * @property {() => Promise<boolean>} logout leaves this page for the logout; false when there was no
  *   session to end, and the page stays
@@ -182,7 +182,7 @@ export type Client = {
  *   paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
  *   login, `UnavailableError` for a 503, no answer or too many calls
  * @property {(listener: (event: SessionEvent) => void) => () => void} onSession calls `listener` with
- *   what happens to the session, until the function it returns is called
+ *   the session's events, until the function it returns is called
  * @property {Devices} devices the user's own sessions
  */
 /**

@@ -1,6 +1,6 @@
 /**
- * The browser side of the gateway's contract (docs/spa-contract.md): who is logged in, login, logout,
- * `fetch` for calls through the gateway, what happens to the session, and the user's devices.
+ * The browser side of the gateway's contract (docs/spa-contract.md): the user, login, logout, `fetch`
+ * for calls through the gateway, events of the session, and the user's devices.
  *
  * It never sees a token and stores nothing. It never sends its header to another origin.
  */
@@ -42,8 +42,8 @@ const ANSWER_WITHIN_MS = 10_000;
  * @property {string} [csrfHeader] default `X-CSRF`
  * @property {string} [csrfValue] default `1`
  * @property {(error: NotAuthenticatedError) => void} [onSessionEnded] called once when a request finds
- *   that a session this client knew of is gone; not for a visitor who never logged in, nor for our own
- *   logout. A page with an `onSession` listener needs it not.
+ *   that a session this client knew of is gone; not for a visitor who never logged in, nor for a logout
+ *   by this page. A page with an `onSession` listener does not need it.
  */
 
 /**
@@ -64,8 +64,8 @@ const ANSWER_WITHIN_MS = 10_000;
 /**
  * What `createClient` returns. Its methods may be taken off it.
  * @typedef {object} Client
- * @property {(how?: UserOptions) => Promise<User | null>} user who is logged in, or null. Throws
- *   `UnavailableError` when that cannot be known at the moment
+ * @property {(how?: UserOptions) => Promise<User | null>} user the user who is logged in, or
+ *   null. Throws `UnavailableError` when that cannot be known at the moment
  * @property {(how?: LoginOptions) => void} login leaves this page for the login
  * @property {() => Promise<boolean>} logout leaves this page for the logout; false when there was no
  *   session to end, and the page stays
@@ -73,7 +73,7 @@ const ANSWER_WITHIN_MS = 10_000;
  *   paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
  *   login, `UnavailableError` for a 503, no answer or too many calls
  * @property {(listener: (event: SessionEvent) => void) => () => void} onSession calls `listener` with
- *   what happens to the session, until the function it returns is called
+ *   the session's events, until the function it returns is called
  * @property {Devices} devices the user's own sessions
  */
 
@@ -85,10 +85,10 @@ const ANSWER_WITHIN_MS = 10_000;
 export function createClient(options = {}) {
   const { prefix = '/bff', csrfHeader = 'X-CSRF', csrfValue = '1', onSessionEnded } = options;
 
-  /** @type {User | null | undefined} undefined until somebody has asked */
+  /** @type {User | null | undefined} undefined before the first answer */
   let known;
 
-  /** @type {Promise<User | null> | null} the question under way, for all who ask meanwhile */
+  /** @type {Promise<User | null> | null} the question under way, shared by callers */
   let asking = null;
 
   const events = createSessionEvents({
@@ -100,15 +100,15 @@ export function createClient(options = {}) {
   });
 
   /**
-   * The one place where requests change what we know of the session.
+   * The only place where answers change what the client knows of the session.
    * @param {User | null} next
-   * @param {NotAuthenticatedError} [reason] set when the gateway said so
+   * @param {NotAuthenticatedError} [reason] the gateway's, when it wants a login
    */
   function learn(next, reason) {
     const wasKnown = known;
     known = next;
-    if (next) events.met(next.bff, { isOther: Boolean(wasKnown) && wasKnown?.sub !== next.sub });
-    else if (reason) events.missed(reason.code);
+    if (next) events.sessionFound(next.bff, { isOtherUser: Boolean(wasKnown) && wasKnown?.sub !== next.sub });
+    else if (reason) events.sessionMissing(reason.code);
     if (wasKnown && !next && reason) onSessionEnded?.(reason);
   }
 
@@ -128,13 +128,13 @@ export function createClient(options = {}) {
       return await fetch(request);
     } catch (cause) {
       const timedOut = cause instanceof DOMException && cause.name === 'TimeoutError';
-      if (request.signal.aborted && !timedOut) throw cause; // the caller's own wish
+      if (request.signal.aborted && !timedOut) throw cause; // the caller has aborted it
       throw new UnavailableError('unreachable', null, null, cause);
     }
   }
 
   /**
-   * Throws what the gateway itself has to say; an API's own 401, 403 or 429 passes.
+   * Throws for a refusal of the gateway itself; an API's own 401, 403 or 429 passes.
    * @param {Response} response
    */
   async function requireService(response) {
@@ -161,7 +161,7 @@ export function createClient(options = {}) {
   }
 
   /**
-   * Who is logged in, or null. With `slide: false` the question does not count as activity. Without a
+   * The user who is logged in, or null. With `slide: false` the question does not count as activity. Without a
    * signal of the caller's the answer must come within ten seconds.
    * @param {UserOptions} [how]
    * @returns {Promise<User | null>}
@@ -224,7 +224,7 @@ export function createClient(options = {}) {
     const target = new URL(current.bff.logout_url, location.href);
     if (target.origin !== location.origin) throw new GatewayError('malformed', null, null);
     learn(null);
-    events.leaving();
+    events.loggingOut();
     location.assign(target.href);
     return true;
   }

@@ -1,6 +1,6 @@
 /**
  * The user's own sessions, one for each browser they are logged in with, and the way to end them.
- * Never anybody else's: the gateway answers for the caller's own account only.
+ * The gateway answers for the caller's own account only.
  */
 export type Device = {
     /**
@@ -8,7 +8,7 @@ export type Device = {
      */
     id: string;
     /**
-     * whether it is the one that asks
+     * whether it is the session of this page
      */
     current: boolean;
     /**
@@ -32,7 +32,7 @@ export type Send = (path: string, init?: RequestInit) => Promise<Response>;
  * Times are epoch seconds.
  * @typedef {object} Device
  * @property {string} id good for `end`, and for nothing else
- * @property {boolean} current whether it is the one that asks
+ * @property {boolean} current whether it is the session of this page
  * @property {string} client the browser's User-Agent at the login, cut; not to be trusted
  * @property {string} [address] the IP address at the login, where the gateway keeps it
  * @property {number} created_at
@@ -53,10 +53,10 @@ export declare function createDevices(send: Send, prefix: string): Readonly<{
      */
     list(): Promise<Device[]>;
     /**
-     * Ends one, this very one included. False when it was over already.
+     * Ends one, that of this page included. False when it was over already.
      * @param {string} id
      */
     end(id: string): Promise<boolean>;
-    /** Ends all but this one; how many there were. */
+    /** Ends all but that of this page; returns how many there were. */
     endOthers(): Promise<number>;
 }>;

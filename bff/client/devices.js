@@ -1,6 +1,6 @@
 /**
  * The user's own sessions, one for each browser they are logged in with, and the way to end them.
- * Never anybody else's: the gateway answers for the caller's own account only.
+ * The gateway answers for the caller's own account only.
  */
 
 import { GatewayError, refused } from './problems.js';
@@ -9,7 +9,7 @@ import { GatewayError, refused } from './problems.js';
  * Times are epoch seconds.
  * @typedef {object} Device
  * @property {string} id good for `end`, and for nothing else
- * @property {boolean} current whether it is the one that asks
+ * @property {boolean} current whether it is the session of this page
  * @property {string} client the browser's User-Agent at the login, cut; not to be trusted
  * @property {string} [address] the IP address at the login, where the gateway keeps it
  * @property {number} created_at
@@ -42,7 +42,7 @@ export function createDevices(send, prefix) {
     },
 
     /**
-     * Ends one, this very one included. False when it was over already.
+     * Ends one, that of this page included. False when it was over already.
      * @param {string} id
      */
     async end(id) {
@@ -52,7 +52,7 @@ export function createDevices(send, prefix) {
       throw await refused(response);
     },
 
-    /** Ends all but this one; how many there were. */
+    /** Ends all but that of this page; returns how many there were. */
     async endOthers() {
       const response = await send(path, { method: 'DELETE' });
       if (!response.ok) throw await refused(response);

@@ -1,9 +1,10 @@
 /**
- * What happens to the session, for listeners in every tab of this browser. One tab holds the gateway's
- * event stream and passes on what it hears; where that cannot be, every visible tab asks by itself.
+ * What happens to the session, for listeners in every tab of this browser. One tab, the leader, holds
+ * the gateway's event stream and passes its events on to the others; where the browser or the network
+ * prevents that, every visible tab polls.
  *
- * What it asks never counts as activity; it asks nothing before there is a listener, nor after the last
- * one has stopped.
+ * No request made here counts as activity, and none is made before there is a listener or after the
+ * last one has stopped.
  */
 export type Link = import('./session-event.js').Link;
 export type SessionEvent = import('./session-event.js').SessionEvent;
@@ -15,7 +16,7 @@ export type Listener = (event: SessionEvent) => void;
  * @param {object} parts
  * @param {string} parts.prefix where the gateway's own endpoints are
  * @param {() => Promise<import('./bff-client.js').User | null>} parts.ask
- * @param {() => void} parts.onEnded before the listeners are told
+ * @param {() => void} parts.onEnded called before the listeners get `ended`
  */
 export declare function createSessionEvents({ prefix, ask, onEnded }: {
     prefix: string;
@@ -29,18 +30,18 @@ export declare function createSessionEvents({ prefix, ask, onEnded }: {
      */
     onSession(listener: Listener): () => void;
     /**
-     * A request has found a session.
+     * The answer to a request shows a session.
      * @param {import('./bff-client.js').SessionInfo} info
-     * @param {{isOther: boolean}} how whether it is another user's than the one before
+     * @param {{isOtherUser: boolean}} how whether it is another user's than the one before
      */
-    met(info: import('./bff-client.js').SessionInfo, { isOther }: {
-        isOther: boolean;
+    sessionFound(info: import('./bff-client.js').SessionInfo, { isOtherUser }: {
+        isOtherUser: boolean;
     }): void;
     /**
-     * A request has found that there is no session.
+     * The answer to a request shows that there is no session.
      * @param {string} code the problem's
      */
-    missed(code: string): void;
-    /** This page is being left by a logout of our own. */
-    leaving(): void;
+    sessionMissing(code: string): void;
+    /** The user logs out by this page. */
+    loggingOut(): void;
 }>;

@@ -1,19 +1,20 @@
 /**
- * What happens to the session, for listeners in every tab of this browser. One tab holds the gateway's
- * event stream and passes on what it hears; where that cannot be, every visible tab asks by itself.
+ * What happens to the session, for listeners in every tab of this browser. One tab, the leader, holds
+ * the gateway's event stream and passes its events on to the others; where the browser or the network
+ * prevents that, every visible tab polls.
  *
- * What it asks never counts as activity; it asks nothing before there is a listener, nor after the last
- * one has stopped.
+ * No request made here counts as activity, and none is made before there is a listener or after the
+ * last one has stopped.
  */
 
-import { createKnowledge } from './knowledge.js';
 import { createPoller } from './poller.js';
 import { figuresOf, readEvent } from './session-event.js';
+import { createSessionState } from './session-state.js';
 import { createStream } from './stream.js';
-import { canTakeTurns, joinTabs } from './tabs.js';
+import { canElectLeader, joinTabs } from './tab-leader.js';
 
-const ANSWER_WITHIN_MS = 3000; // a leader that is silent for longer is asleep
-const REASON_WITHIN_MS = 500; // the stream says why a session ended, a refused request does not
+const LEADER_ANSWERS_WITHIN_MS = 3000; // a leader that takes longer is suspended by the browser
+const REASON_WITHIN_MS = 500; // a refused request does not say why the session ended, the stream does
 
 /** @typedef {import('./session-event.js').Link} Link */
 /** @typedef {import('./session-event.js').SessionEvent} SessionEvent */
@@ -23,171 +24,171 @@ const REASON_WITHIN_MS = 500; // the stream says why a session ended, a refused 
  * @param {object} parts
  * @param {string} parts.prefix where the gateway's own endpoints are
  * @param {() => Promise<import('./bff-client.js').User | null>} parts.ask
- * @param {() => void} parts.onEnded before the listeners are told
+ * @param {() => void} parts.onEnded called before the listeners get `ended`
  */
 export function createSessionEvents({ prefix, ask, onEnded }) {
   /** @type {Set<{listener: Listener}>} */
   const listeners = new Set();
-  /** @type {import('./tabs.js').Tabs | null} */
+  /** @type {import('./tab-leader.js').Tabs | null} */
   let tabs = null;
   let isJoined = false;
-  let isLeaving = false; // by our own logout: nothing is told any more
-  /** @type {unknown} */
-  let state = 'idle'; // the leader's
+  let isLoggingOut = false; // by this page: its listeners get no further event
+  /** @type {unknown} the state of the leader's stream */
+  let streamState = 'idle';
   /** @type {Link} */
   let link = 'idle';
-  /** @type {Promise<boolean>} whether there was an answer */
-  let looked = Promise.resolve(false);
-  /** @type {number | undefined} */
-  let doubt;
-  /** @type {number | undefined} */
-  let silence;
+  /** @type {Promise<boolean>} whether the first question had an answer */
+  let firstAnswer = Promise.resolve(false);
+  /** @type {number | undefined} ends the session without a reason */
+  let endTimer;
+  /** @type {number | undefined} takes the lead from a tab that does not answer */
+  let leaderTimer;
 
-  const known = createKnowledge({ tell, onEnded });
+  const session = createSessionState({ notify, onEnded });
   const stream = createStream({
     url: `${prefix}/events`,
     ask,
     onEvent: (event) => {
       tabs?.post({ kind: 'event', event });
-      take(event);
+      applyEvent(event);
     },
     onState: (next) => {
       tabs?.post({ kind: 'state', state: next });
-      setState(next);
+      setStreamState(next);
     },
   });
   const poller = createPoller({
     ask,
-    onEvent: take,
-    onAnswered: (isAnswered) => showLink(isAnswered ? 'polling' : 'away'),
+    onEvent: applyEvent,
+    onAnswered: (isAnswered) => setLink(isAnswered ? 'polling' : 'away'),
   });
 
   /** @param {SessionEvent} event */
-  function tell(event) {
-    if (isLeaving) return;
+  function notify(event) {
+    if (isLoggingOut) return;
     for (const entry of [...listeners]) {
-      if (!listeners.has(entry)) continue; // stopped by the one before
+      if (!listeners.has(entry)) continue; // an earlier listener has stopped this one
       try {
         entry.listener(event);
       } catch (error) {
         queueMicrotask(() => {
-          throw error; // as loud as any fault of the page, but the next listener is told
+          throw error; // reported like any error of the page, without keeping the event from the others
         });
       }
     }
   }
 
   /** @param {SessionEvent} event */
-  function take(event) {
-    clearTimeout(doubt);
-    known.take(event);
+  function applyEvent(event) {
+    clearTimeout(endTimer);
+    session.apply(event);
   }
 
   /** @param {Link} next */
-  function showLink(next) {
+  function setLink(next) {
     if (next === link) return;
     link = next;
-    tell({ type: 'link', link });
+    notify({ type: 'link', link });
   }
 
   /** @param {unknown} next */
-  function setState(next) {
-    clearTimeout(silence);
-    state = next;
+  function setStreamState(next) {
+    clearTimeout(leaderTimer);
+    streamState = next;
     if (next === 'polling') return poller.start();
     poller.stop();
-    if (next === 'stream') showLink(tabs?.isLeading() ? 'stream' : 'tab');
-    else if (next === 'away' || next === 'idle') showLink(next);
+    if (next === 'stream') setLink(tabs?.isLeading() ? 'stream' : 'tab');
+    else if (next === 'away' || next === 'idle') setLink(next);
   }
 
   /** @param {any} message from another tab */
-  function hear(message) {
+  function onMessage(message) {
     const event = message?.kind === 'event' ? readEvent(message.event?.type, message.event) : null;
-    if (event) take(event);
-    if (message?.kind === 'leaving') known.expectLogout();
+    if (event) applyEvent(event);
+    if (message?.kind === 'logout') session.expectLogout();
     if (message?.kind === 'live') {
-      known.findLive();
-      wake();
+      session.setLive();
+      resume();
     }
     if (!tabs?.isLeading()) {
-      if (message?.kind === 'state') setState(message.state);
+      if (message?.kind === 'state') setStreamState(message.state);
       return;
     }
-    if (message?.kind === 'hello') tabs.post({ kind: 'state', state });
-    if (message?.kind === 'doubt') void stream.check();
+    if (message?.kind === 'is-there-a-leader') tabs.post({ kind: 'state', state: streamState });
+    if (message?.kind === 'check') void stream.check();
   }
 
-  /** There may be a session again: whoever had given up tries anew. */
-  function wake() {
+  /** There may be a session again: a stream or poller that has stopped without one starts anew. */
+  function resume() {
     if (tabs?.isLeading() && stream.isIdle()) stream.connect();
-    if (poller.isRunning()) poller.soon();
+    if (poller.isRunning()) poller.pollNow();
   }
 
   async function lead() {
-    const isAnswered = await looked;
+    const isAnswered = await firstAnswer;
     if (!tabs?.isLeading() || !stream.isIdle()) return;
-    if (known.isLive()) stream.connect();
-    else if (known.isLive() === undefined || !isAnswered) void stream.check();
-    else setState('idle');
+    if (session.isLive()) stream.connect();
+    else if (session.isLive() === undefined || !isAnswered) void stream.check();
+    else setStreamState('idle');
   }
 
-  /** Asks once, whoever leads: this tab may have slept through something. */
-  async function look() {
+  /** Asks once, in every tab: one that was suspended has missed the leader's messages. */
+  async function askOnce() {
     try {
       const user = await ask();
       const figures = user && figuresOf(user.bff);
-      if (figures) take({ type: 'session', ...figures });
+      if (figures) applyEvent({ type: 'session', ...figures });
       return true;
     } catch {
-      return false; // the leading tab finds out as well, and goes on asking
+      return false; // the leader meets the same error, and asks again
     }
   }
 
-  /** Makes sure that somebody leads. */
-  function greet() {
+  /** Takes the lead when the leader does not answer in time. */
+  function checkLeader() {
     if (!tabs || tabs.isLeading() || document.hidden) return;
-    clearTimeout(silence);
-    silence = setTimeout(() => tabs?.depose(), ANSWER_WITHIN_MS);
-    tabs.post({ kind: 'hello' });
+    clearTimeout(leaderTimer);
+    leaderTimer = setTimeout(() => tabs?.takeLead(), LEADER_ANSWERS_WITHIN_MS);
+    tabs.post({ kind: 'is-there-a-leader' });
   }
 
   function join() {
     if (isJoined) return;
     isJoined = true;
-    if (isLeaving) {
-      isLeaving = false;
-      take({ type: 'ended', reason: 'logout' }); // the back button shows the page as it was left
+    if (isLoggingOut) {
+      isLoggingOut = false;
+      applyEvent({ type: 'ended', reason: 'logout' }); // the back button shows the page as it was left
     }
-    document.addEventListener('visibilitychange', wakeUp);
-    if (!('EventSource' in globalThis) || !canTakeTurns()) return setState('polling');
-    looked = Promise.resolve().then(look); // so that it shares a question asked at the same time
+    document.addEventListener('visibilitychange', onVisibilityChange);
+    if (!('EventSource' in globalThis) || !canElectLeader()) return setStreamState('polling');
+    firstAnswer = Promise.resolve().then(askOnce); // later, so that it shares a question of the page's
     tabs = joinTabs(`bff-session ${prefix}`, {
-      onMessage: hear,
+      onMessage,
       onLead: () => void lead(),
-      onDeposed: () => stream.stop(),
-      onAlone: () => setState('polling'),
+      onLeadLost: () => stream.stop(),
+      onUnavailable: () => setStreamState('polling'),
     });
-    greet();
+    checkLeader();
   }
 
   function leave() {
     isJoined = false;
-    document.removeEventListener('visibilitychange', wakeUp);
-    clearTimeout(doubt);
-    clearTimeout(silence);
+    document.removeEventListener('visibilitychange', onVisibilityChange);
+    clearTimeout(endTimer);
+    clearTimeout(leaderTimer);
     poller.stop();
     stream.stop();
     tabs?.leave();
     tabs = null;
-    state = 'idle';
+    streamState = 'idle';
     link = 'idle';
   }
 
-  function wakeUp() {
+  function onVisibilityChange() {
     if (document.hidden) return;
-    if (poller.isRunning()) return poller.soon();
-    void look();
-    greet();
+    if (poller.isRunning()) return poller.pollNow();
+    void askOnce();
+    checkLeader();
   }
 
   return Object.freeze({
@@ -213,45 +214,45 @@ export function createSessionEvents({ prefix, ask, onEnded }) {
     },
 
     /**
-     * A request has found a session.
+     * The answer to a request shows a session.
      * @param {import('./bff-client.js').SessionInfo} info
-     * @param {{isOther: boolean}} how whether it is another user's than the one before
+     * @param {{isOtherUser: boolean}} how whether it is another user's than the one before
      */
-    met(info, { isOther }) {
+    sessionFound(info, { isOtherUser }) {
       if (!isJoined) return;
-      if (known.findLive()) {
+      if (session.setLive()) {
         tabs?.post({ kind: 'live' });
-        wake();
-      } else if (isOther && poller.isRunning()) {
-        take({ type: 'logged_in' }); // a stream would have said so itself
+        resume();
+      } else if (isOtherUser && poller.isRunning()) {
+        applyEvent({ type: 'logged_in' }); // with a stream, the stream reports it
       }
       const figures = figuresOf(info);
       if (!figures) return;
-      if (known.isExtended(figures)) tabs?.post({ kind: 'event', event: { type: 'session', ...figures } });
-      known.keep(figures);
+      if (session.isExtended(figures)) tabs?.post({ kind: 'event', event: { type: 'session', ...figures } });
+      session.setFigures(figures);
     },
 
     /**
-     * A request has found that there is no session.
+     * The answer to a request shows that there is no session.
      * @param {string} code the problem's
      */
-    missed(code) {
+    sessionMissing(code) {
       if (!isJoined) return;
-      known.findNobody();
-      if (!known.isLive()) return;
+      session.setAnonymousIfUnknown();
+      if (!session.isLive()) return;
       const reason = code === 'session_ended' ? 'grant_rejected' : 'unknown';
-      clearTimeout(doubt);
-      doubt = setTimeout(() => {
-        take({ type: 'ended', reason });
-        if (!tabs?.isLeading()) tabs?.post({ kind: 'doubt' });
+      clearTimeout(endTimer);
+      endTimer = setTimeout(() => {
+        applyEvent({ type: 'ended', reason });
+        if (!tabs?.isLeading()) tabs?.post({ kind: 'check' });
         else if (stream.isOpen()) void stream.check();
       }, REASON_WITHIN_MS);
     },
 
-    /** This page is being left by a logout of our own. */
-    leaving() {
-      tabs?.post({ kind: 'leaving' });
-      isLeaving = true;
+    /** The user logs out by this page. */
+    loggingOut() {
+      tabs?.post({ kind: 'logout' });
+      isLoggingOut = true;
     },
   });
 }

@@ -1,6 +1,6 @@
 /**
- * How the session is, by asking again and again without that counting as activity, while the page is
- * visible: for browsers and networks that have no event stream.
+ * Asks for the user document every 30 seconds while the page is visible, without that counting as
+ * activity: for browsers and networks in which the event stream does not work.
  */
 /**
  * @param {object} parts
@@ -15,7 +15,6 @@ export declare function createPoller({ ask, onEvent, onAnswered }: {
 }): Readonly<{
     isRunning: () => boolean;
     start(): void;
-    /** Asks now rather than later. */
-    soon(): void;
+    pollNow(): void;
     stop(): void;
 }>;

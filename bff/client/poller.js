@@ -1,6 +1,6 @@
 /**
- * How the session is, by asking again and again without that counting as activity, while the page is
- * visible: for browsers and networks that have no event stream.
+ * Asks for the user document every 30 seconds while the page is visible, without that counting as
+ * activity: for browsers and networks in which the event stream does not work.
  */
 
 import { UnavailableError } from './problems.js';
@@ -16,7 +16,7 @@ const EXPIRING_SECONDS = 60;
  * @param {(isAnswered: boolean) => void} parts.onAnswered after each question
  */
 export function createPoller({ ask, onEvent, onAnswered }) {
-  let turn = 0; // the answer to an earlier turn's question is no news any more
+  let newestQuestion = 0; // the answer to an earlier one is out of date
   let isRunning = false;
   let hasWarned = false;
   /** @type {number | undefined} */
@@ -25,16 +25,16 @@ export function createPoller({ ask, onEvent, onAnswered }) {
   async function poll() {
     clearTimeout(timer);
     if (!isRunning || document.hidden) return;
-    const mine = ++turn;
+    const question = ++newestQuestion;
     let pause = EVERY_SECONDS;
     try {
       const user = await ask();
-      if (mine !== turn) return;
+      if (question !== newestQuestion) return;
       onAnswered(true);
       report(user);
-      if (!user) return; // until the page is shown again, or a login is heard of
+      if (!user) return; // `pollNow` goes on when the page is shown again or a tab reports a login
     } catch (error) {
-      if (mine !== turn) return;
+      if (question !== newestQuestion) return;
       onAnswered(false);
       if (error instanceof UnavailableError) pause = Math.max(pause, error.retryAfter ?? 0);
     }
@@ -60,14 +60,13 @@ export function createPoller({ ask, onEvent, onAnswered }) {
       void poll();
     },
 
-    /** Asks now rather than later. */
-    soon() {
+    pollNow() {
       void poll();
     },
 
     stop() {
       isRunning = false;
-      turn += 1;
+      newestQuestion += 1;
       clearTimeout(timer);
     },
   });

@@ -1,6 +1,6 @@
 /**
- * What the gateway says when it does not do what was asked (RFC 9457), as errors that tell the cases
- * apart. Never thrown for what an API answers.
+ * The gateway's refusals (RFC 9457 problem documents) as errors, one class for each kind. Never thrown
+ * for an answer of an API.
  */
 export type Problem = {
     type?: string;
@@ -39,7 +39,7 @@ export declare class GatewayError extends Error {
      */
     constructor(code: string, response: Response | null, problem: Problem | null, cause?: unknown);
 }
-/** The gateway wants a login: codes `not_authenticated` and `session_ended`. */
+/** A login is needed: codes `not_authenticated` and `session_ended`. */
 export declare class NotAuthenticatedError extends GatewayError {
     loginUrl: string;
     /**
@@ -51,8 +51,8 @@ export declare class NotAuthenticatedError extends GatewayError {
     constructor(code: string, response: Response, problem: Problem | null, loginUrl: string);
 }
 /**
- * Nothing is wrong with the session; try again later. Code `unreachable` when no answer came at all,
- * else the gateway's. `retryAfter` is in seconds, null when none was given.
+ * The session is untouched; try again later. Code `unreachable` when no answer came at all, else the
+ * gateway's. `retryAfter` is in seconds, null when none was given.
  */
 export declare class UnavailableError extends GatewayError {
     retryAfter: number | null;

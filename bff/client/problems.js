@@ -1,6 +1,6 @@
 /**
- * What the gateway says when it does not do what was asked (RFC 9457), as errors that tell the cases
- * apart. Never thrown for what an API answers.
+ * The gateway's refusals (RFC 9457 problem documents) as errors, one class for each kind. Never thrown
+ * for an answer of an API.
  */
 
 /**
@@ -33,7 +33,7 @@ export class GatewayError extends Error {
   }
 }
 
-/** The gateway wants a login: codes `not_authenticated` and `session_ended`. */
+/** A login is needed: codes `not_authenticated` and `session_ended`. */
 export class NotAuthenticatedError extends GatewayError {
   /**
    * @param {string} code
@@ -48,8 +48,8 @@ export class NotAuthenticatedError extends GatewayError {
 }
 
 /**
- * Nothing is wrong with the session; try again later. Code `unreachable` when no answer came at all,
- * else the gateway's. `retryAfter` is in seconds, null when none was given.
+ * The session is untouched; try again later. Code `unreachable` when no answer came at all, else the
+ * gateway's. `retryAfter` is in seconds, null when none was given.
  */
 export class UnavailableError extends GatewayError {
   /**
@@ -86,8 +86,8 @@ export async function readProblem(response) {
  */
 export async function refused(response) {
   const problem = await readProblem(response);
-  const isForNow = response.status >= 500 || response.status === 429;
-  const kind = isForNow ? UnavailableError : GatewayError;
+  const isTemporary = response.status >= 500 || response.status === 429;
+  const kind = isTemporary ? UnavailableError : GatewayError;
   return new kind(problem?.code ?? 'unavailable', response, problem);
 }
 

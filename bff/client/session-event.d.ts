@@ -1,6 +1,6 @@
 /**
- * What listeners are told of the session, and how it is read from what the gateway or another tab
- * said. Pure.
+ * The events that listeners get, and how they are read from data of the gateway or of another tab.
+ * Pure.
  */
 export type Figures = {
     session_expires_in: number;
@@ -26,7 +26,7 @@ export type SessionEvent = ({
  */
 export declare function figuresOf(data: any): Figures | null;
 /**
- * An event, or null when it is none that we know.
+ * An event, or null when it is none of the above.
  * @param {unknown} type
  * @param {any} data
  * @returns {SessionEvent | null}

@@ -1,10 +1,10 @@
 /**
- * What listeners are told of the session, and how it is read from what the gateway or another tab
- * said. Pure.
+ * The events that listeners get, and how they are read from data of the gateway or of another tab.
+ * Pure.
  */
 
 /**
- * Whole seconds from the moment of telling, as in the user document.
+ * Whole seconds from the moment of the event, as in the user document.
  * @typedef {object} Figures
  * @property {number} session_expires_in
  * @property {number} idle_expires_in
@@ -12,9 +12,9 @@
  */
 
 /**
- * How this tab learns of the session: by the event stream it holds, by one that another tab holds, by
- * asking every 30 seconds; or not at all right now, because the gateway is away, or because nobody is
- * logged in.
+ * How this tab learns of the session: by the event stream it holds (`stream`), by one that another tab
+ * holds (`tab`), or by asking every 30 seconds (`polling`). Not at all at the moment where the gateway
+ * cannot be reached (`away`) or no user is logged in (`idle`).
  * @typedef {'stream' | 'tab' | 'polling' | 'away' | 'idle'} Link
  */
 
@@ -22,9 +22,9 @@
  * - `session`: it is live, and these are its newest figures
  * - `refreshed`: the gateway has a new access token
  * - `expiring`: it will end within a minute if nothing is done
- * - `ended`: it is over; why, in the gateway's word, or `unknown`
- * - `logged_in`: there is a session again, maybe somebody else's: ask who
- * - `link`: how this tab learns all this has changed
+ * - `ended`: it is over; `reason` is the gateway's, or `unknown`
+ * - `logged_in`: there is a session again, maybe another user's: ask `user()`
+ * - `link`: this tab learns of the session in another way than before
  * @typedef {({type: 'session' | 'refreshed' | 'expiring'} & Figures)
  *   | {type: 'ended', reason: string}
  *   | {type: 'logged_in'}
@@ -45,7 +45,7 @@ export function figuresOf(data) {
 }
 
 /**
- * An event, or null when it is none that we know.
+ * An event, or null when it is none of the above.
  * @param {unknown} type
  * @param {any} data
  * @returns {SessionEvent | null}

@@ -1,8 +1,8 @@
 /**
  * The gateway's event stream, kept open. An EventSource does not say why it failed, so after each
- * failure the user document is asked for: it tells a session that is over from a gateway that is away.
- * Every new attempt waits longer than the one before; a stream refused again and again is left alone
- * for minutes.
+ * failure the user document is asked for: it tells a session that has ended from a gateway that cannot
+ * be reached. Every new attempt waits longer than the one before; after three refusals in a row the
+ * next attempt is made five minutes later.
  */
 export type SessionEvent = import('./session-event.js').SessionEvent;
 /** @typedef {import('./session-event.js').SessionEvent} SessionEvent */

@@ -1,17 +1,17 @@
 /**
  * The gateway's event stream, kept open. An EventSource does not say why it failed, so after each
- * failure the user document is asked for: it tells a session that is over from a gateway that is away.
- * Every new attempt waits longer than the one before; a stream refused again and again is left alone
- * for minutes.
+ * failure the user document is asked for: it tells a session that has ended from a gateway that cannot
+ * be reached. Every new attempt waits longer than the one before; after three refusals in a row the
+ * next attempt is made five minutes later.
  */
 
 import { UnavailableError } from './problems.js';
 import { readEvent } from './session-event.js';
 
-const STEADY_MS = 10_000; // a stream that lived shorter counts as refused
-const FIRST_EVENT_WITHIN_MS = 10_000; // later than that, something on the way holds it back
-const REFUSALS = 3;
-const TRY_AGAIN_SECONDS = 300;
+const STEADY_MS = 10_000; // a stream that closes earlier counts as refused
+const FIRST_EVENT_WITHIN_MS = 10_000; // when none has come by then, a proxy on the way buffers them
+const MAX_REFUSALS = 3;
+const PAUSE_AFTER_REFUSALS_SECONDS = 300;
 const LONGEST_PAUSE_SECONDS = 60;
 // A login in this browser ends the old session a moment before its answer brings the new cookie.
 const REPLACED_PAUSE_SECONDS = 1;
@@ -30,19 +30,19 @@ export function createStream({ url, ask, onEvent, onState }) {
   let source = null;
   /** @type {number | undefined} */
   let timer;
-  let turn = 0; // the answer to an earlier turn's question is no news any more
+  let attempt = 0; // the answer to a question of an earlier attempt is out of date
   let refusals = 0;
   let failures = 0;
   let isIdle = true;
   let isReplaced = false;
 
-  /** Leaves whatever is under way. */
-  function drop() {
-    turn += 1;
+  /** Ends the present attempt; returns the number of the next one. */
+  function reset() {
+    attempt += 1;
     clearTimeout(timer);
     source?.close();
     source = null;
-    return turn;
+    return attempt;
   }
 
   /**
@@ -55,7 +55,7 @@ export function createStream({ url, ask, onEvent, onState }) {
   }
 
   function connect() {
-    drop();
+    reset();
     isIdle = false;
     /** @type {number | null} */
     let openedAt = null;
@@ -63,7 +63,7 @@ export function createStream({ url, ask, onEvent, onState }) {
     source = opened;
 
     function failed() {
-      drop();
+      reset();
       const wasSteady = openedAt !== null && performance.now() - openedAt >= STEADY_MS;
       refusals = wasSteady ? 0 : refusals + 1;
       if (openedAt === null) void check();
@@ -86,35 +86,35 @@ export function createStream({ url, ask, onEvent, onState }) {
     after(FIRST_EVENT_WITHIN_MS / 1000, failed);
   }
 
-  /** Asks how things are, and goes on from there. */
+  /** Asks for the user document, and connects, waits or ends by the answer. */
   async function check() {
-    const mine = drop();
+    const mine = reset();
     isIdle = false;
     let user;
     try {
       user = await ask();
     } catch (error) {
-      if (mine !== turn) return;
+      if (mine !== attempt) return;
       failures += 1;
       const asked = error instanceof UnavailableError ? (error.retryAfter ?? 0) : 0;
       onState('away');
       after(Math.max(asked, pause(failures)), check);
       return;
     }
-    if (mine !== turn) return;
+    if (mine !== attempt) return;
     failures = 0;
     if (!user) return finish(isReplaced ? 'replaced' : 'unknown');
     if (isReplaced) onEvent({ type: 'logged_in' });
     isReplaced = false;
     if (refusals === 0) return connect();
-    if (refusals < REFUSALS) return after(pause(refusals), connect);
+    if (refusals < MAX_REFUSALS) return after(pause(refusals), connect);
     onState('polling');
-    after(TRY_AGAIN_SECONDS, connect);
+    after(PAUSE_AFTER_REFUSALS_SECONDS, connect);
   }
 
   /** @param {string} reason */
   function end(reason) {
-    drop();
+    reset();
     isReplaced = reason === 'replaced';
     if (isReplaced) after(REPLACED_PAUSE_SECONDS, check);
     else finish(reason);
@@ -122,7 +122,7 @@ export function createStream({ url, ask, onEvent, onState }) {
 
   /** @param {string} reason */
   function finish(reason) {
-    drop();
+    reset();
     isIdle = true;
     isReplaced = false;
     refusals = 0;
@@ -137,7 +137,7 @@ export function createStream({ url, ask, onEvent, onState }) {
     isOpen: () => source !== null,
 
     stop() {
-      drop();
+      reset();
       isIdle = true;
       isReplaced = false;
       refusals = 0;
@@ -147,7 +147,7 @@ export function createStream({ url, ask, onEvent, onState }) {
 }
 
 /**
- * Seconds to wait before the next attempt: doubling, and never the same for all.
+ * Seconds to wait before the next attempt: doubling, with jitter, so that not all browsers come at once.
  * @param {number} attempts
  */
 function pause(attempts) {

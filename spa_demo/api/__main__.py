@@ -11,7 +11,7 @@ from spa_demo.api import ApiSettings, build_api
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=9001, show_default=True, help="0 takes any free port.")
-@click.option("--issuer", required=True, help="Whose access tokens are accepted.")
+@click.option("--issuer", required=True, help="The OP that issues the access tokens.")
 @click.option("--audience", default="urn:demo:api", show_default=True)
 def main(host: str, port: int, issuer: str, audience: str) -> None:
     """Run the demo API. It prints one line, with its URL, when it is ready."""

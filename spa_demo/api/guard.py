@@ -1,4 +1,4 @@
-"""Decides who may call: bearer tokens in the Authorization header (RFC 6750 section 2.1) only."""
+"""Admits calls with a bearer token in the Authorization header (RFC 6750 section 2.1) only."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""The API's JSON endpoints: notes, and who is calling."""
+"""The API's JSON endpoints: notes, and the claims of the caller's token."""
 
 from typing import Any
 
@@ -57,14 +57,14 @@ class ApiHandlers:
         return web.Response(status=204)
 
     async def me(self, request: web.Request) -> web.Response:
-        """Who was called with, as the token says: never the token itself."""
+        """The user, client, scope and expiry that the token names; never the token itself."""
         token = await self._guard.require_token(request)
         scope = " ".join(sorted(token.scope))
         claims = {"sub": token.sub, "client_id": token.client_id, "scope": scope, "exp": token.exp}
         return web.json_response(claims)
 
     async def admin(self, request: web.Request) -> web.Response:
-        await self._guard.require_scope(request, "api:admin")  # which nobody is ever granted
+        await self._guard.require_scope(request, "api:admin")  # no user can grant it
         return web.json_response({"admin": True})
 
 

@@ -1,4 +1,4 @@
-"""The API's small domain: a list of notes that everybody shares. In memory, bounded, pure."""
+"""The API's small domain: a list of notes that all users share. In memory, bounded, pure."""
 
 from dataclasses import dataclass
 from itertools import count
@@ -8,11 +8,11 @@ MAX_TEXT_CHARS = 500
 
 
 class NoteInvalid(ValueError):
-    """What was sent is not a note."""
+    """The body of the request is not a note."""
 
 
 class NotTheAuthor(Exception):
-    """Somebody wants to delete another's note."""
+    """A user may not delete the note of another one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,6 @@ def build_api(settings: ApiSettings, clock: Clock | None = None) -> web.Applicat
 
 
 async def _harden(_request: web.Request, response: web.StreamResponse) -> None:
-    """JSON is never to be taken for anything else. Caching is left to whoever forwards it."""
+    """JSON is never to be taken for anything else. Caching is left to the gateway."""
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"

@@ -1,4 +1,4 @@
-"""What the demo API is told at start. Plain frozen data."""
+"""The configuration of the demo API. Plain frozen data."""
 
 from dataclasses import dataclass
 

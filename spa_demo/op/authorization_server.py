@@ -111,7 +111,7 @@ class DemoServer(AuthorizationServer):
         """Nothing to do: `TokenIssuer` remembers what it issues."""
 
     def send_signal(self, name: object, *args: object, **kwargs: object) -> None:
-        """Nobody listens."""
+        """Nothing to do: no code subscribes to Authlib's signals."""
 
     def create_oauth2_request(self, request: FormRequest) -> DemoOAuth2Request:
         if isinstance(request, DemoOAuth2Request):

@@ -83,7 +83,7 @@ class Authorize:
     def refuse(self, error: OAuth2Error, parameters: Mapping[str, str]) -> web.Response:
         """Send the error to the client.
 
-        Raises: Refused when the client is not known, so that nobody is redirected.
+        Raises: Refused when the client is not known, so that no redirect is made.
         """
         if error.redirect_uri:
             return respond(self._server.refuse(error, parameters.get("state")))

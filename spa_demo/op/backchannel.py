@@ -22,7 +22,7 @@ POST_TIMEOUT_SECONDS = 5
 
 
 class BackChannel:
-    """Closes sessions in the state and posts logout tokens to those who relied on them."""
+    """Closes sessions in the state and posts logout tokens to the clients that used them."""
 
     def __init__(self, settings: OpSettings, state: OpState, tokens: TokenIssuer) -> None:
         self._settings = settings

@@ -73,7 +73,7 @@ def consent_page(
 
 
 def account_page(*, form_token: str, session: OpSession, session_count: int) -> str:
-    """Who is signed in here, and the ways out."""
+    """The user who is signed in, the clients, and the ways to sign out."""
     clients = ", ".join(sorted(session.client_ids)) or "none yet"
     return _layout(
         "Your account",
@@ -94,7 +94,7 @@ Sessions in all browsers: {session_count}.</p>
 def confirm_logout_page(
     *, form_token: str, session: OpSession, kept: Iterable[tuple[str, str]]
 ) -> str:
-    """Asks before a logout that no valid `id_token_hint` vouches for."""
+    """Asks before a logout that comes without a valid `id_token_hint`."""
     fields = "".join(_hidden(name, value) for name, value in kept)
     return _layout(
         "Sign out",

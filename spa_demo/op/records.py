@@ -46,9 +46,9 @@ class Interaction:
 
 @dataclass(slots=True)
 class TokenFamily:
-    """All tokens that descend from one authorization: they live and die together.
+    """All tokens that descend from one authorization, and are revoked together.
 
-    `user` is None for a client acting for itself. `revoked_because` is None while it lives.
+    `user` is None for a client acting for itself. `revoked_because` is None until then.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What the demo OP is told at start: its issuer, clients, users and lifetimes.
+"""The configuration of the demo OP: its issuer, clients, users and lifetimes.
 
 Plain frozen data, validated once. Everything here is public by design: the provider exists for
 demonstrations and tests and must never hold a real account.
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from authlib.oauth2.rfc6749 import ClientMixin
 
 USER_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
-"""What every user may grant; API scopes are granted user by user."""
+"""The scope that every user may grant; API scopes differ from user to user."""
 
 
 DEFAULT_SCOPE = "openid profile email offline_access api:read api:write"

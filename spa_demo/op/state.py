@@ -1,6 +1,6 @@
 """The OP's memory: the only place where its records are created, found, spent and forgotten.
 
-In memory only; a restart forgets everybody. Refresh-token rotation with reuse detection is decided
+In memory only; a restart forgets all of it. Refresh-token rotation with reuse detection is decided
 here (RFC 9700 section 4.14.2), and so is the single use of codes (RFC 6749 section 4.1.2).
 """
 
@@ -69,7 +69,7 @@ class OpState:
         return [s for s in live if sub is None or s.user.sub == sub]
 
     def close_session(self, session: OpSession) -> None:
-        """Forget a session and revoke what hangs on it, but for grants of offline access."""
+        """Forget a session and revoke its grants, but for those of offline access."""
         self._sessions.pop(session.cookie, None)
         for family in self._families.values():
             if family.sid == session.sid and "offline_access" not in family.scope.split():
@@ -85,7 +85,7 @@ class OpState:
         return interaction
 
     def interaction(self, interaction_id: str, browser: str | None) -> Interaction | None:
-        """The interaction, for the browser that began it and nobody else."""
+        """The interaction, for the browser that began it only."""
         found = self._interactions.get(interaction_id)
         if found is None or found.browser != browser or self._clock.now() >= found.expires_at:
             return None
@@ -129,7 +129,7 @@ class OpState:
         return self._tokens.get(key)
 
     def refresh_token_to_spend(self, value: str) -> IssuedToken | None:
-        """The refresh token if it is good. A spent one betrays a leak: its family dies."""
+        """The refresh token if it is valid. A spent one may be stolen and revokes its family."""
         token = self._tokens.get(value)
         if token is None or token.kind != "refresh_token" or token.is_expired():
             return None
@@ -169,7 +169,7 @@ class OpState:
         return [f for f in families if f.revoked_because is None and now < f.refresh_expires_at]
 
     def _forget_expired(self) -> None:
-        """Now and then, drop what nobody can use. Spent tokens and codes stay until they expire."""
+        """Drop expired records, once an interval. Spent tokens and codes stay until they expire."""
         now = self._clock.now()
         if now < self._next_sweep_at:
             return

@@ -20,7 +20,7 @@ import { createSessionView } from './views/session.js';
 /** @typedef {'asking' | 'anonymous' | 'signedin'} Phase */
 
 const CALL_EVERY_MS = 5000;
-const PULSE_MS = 900;
+const FLASH_MS = 900;
 
 /** @type {Record<import('./router.js').Route, string>} */
 const TITLES = {
@@ -58,7 +58,7 @@ const watch = createWatch(client, {
 });
 
 /**
- * What the gateway says of the visitor.
+ * Shows the user that the gateway names, or none.
  * @param {User | null} user
  */
 function meet(user) {
@@ -69,7 +69,7 @@ function meet(user) {
   }
   const isNew = user.sub !== sub;
   if (isNew) {
-    forget(); // another tab may have logged in as somebody else
+    forget(); // another tab may have logged in as another user
     banner.hide();
   }
   sub = user.sub;
@@ -92,7 +92,7 @@ function meet(user) {
 function hear(event) {
   if (event.type === 'link') sessionView.showLink(event.link);
   else if (event.type === 'ended') {
-    if (phase !== 'asking') endSession(new SessionEnd(event.reason)); // or it was our own logout
+    if (phase !== 'asking') endSession(new SessionEnd(event.reason)); // after a logout by this page it is `asking`
   } else if (event.type !== 'logged_in' && phase === 'signedin') {
     if (event.type === 'refreshed') sessionView.refreshed(event);
     sessionView.update(event);
@@ -110,7 +110,7 @@ function endSession(error) {
   banner.show(error);
 }
 
-/** Takes everything of the user's off the page. */
+/** Removes all data of the user from the page. */
 function forget() {
   sub = null;
   caller.checked = false;
@@ -137,7 +137,7 @@ function retry(origin) {
 }
 
 /**
- * Runs work that a click started; what goes wrong is shown, and the session asked about afterwards.
+ * Runs work that a click started, shows its error if it fails, and asks for the user document afterwards.
  * @param {() => Promise<void>} work
  */
 async function attempt(work) {
@@ -151,7 +151,7 @@ async function attempt(work) {
   if (phase === 'signedin') watch.soon();
 }
 
-/** Asking who is logged in counts as activity, unless one says that it should not. */
+/** Without `slide: false` the question for the user document extends the session. */
 async function stay() {
   const user = await client.user();
   if (user) meet(user);
@@ -215,7 +215,7 @@ function flash(target, className) {
   target.classList.remove(className);
   void target.offsetWidth; // so that the animation starts anew
   target.classList.add(className);
-  setTimeout(() => target.classList.remove(className), PULSE_MS);
+  setTimeout(() => target.classList.remove(className), FLASH_MS);
 }
 
 function everySecond() {

@@ -1,6 +1,6 @@
 /**
- * Remaining times, between two pieces of news from the gateway. Pure: the clock comes in, seconds that
- * never jump with the wall clock.
+ * Remaining times, counted down between two answers of the gateway. Pure: the monotonic clock is a
+ * parameter.
  */
 
 /** @typedef {import('/bff/client/bff-client.js').Figures} Figures */

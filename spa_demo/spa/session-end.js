@@ -16,7 +16,7 @@ const REASONS = {
 };
 const UNKNOWN = 'It expired, or it was ended from another device or by an administrator.';
 
-/** @param {string} reason the gateway's; a new one is no reason to say nothing */
+/** @param {string} reason the gateway's; one that is not in the table gets a general text */
 export function spellEnd(reason) {
   return (Object.hasOwn(REASONS, reason) ? REASONS[reason] : undefined) ?? UNKNOWN;
 }

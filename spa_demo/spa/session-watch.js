@@ -1,7 +1,6 @@
 /**
- * Keeps what the page knows of its user up to date: asks at the start and whenever something says that
- * there is news, without that counting as activity. It never shows anything: what it learns goes to
- * the callbacks.
+ * Keeps the page's user document up to date: asks for it at the start and after events that may have
+ * changed it, without that counting as activity. It shows nothing itself: answers go to the callbacks.
  */
 
 import { UnavailableError } from '/bff/client/bff-client.js';
@@ -50,7 +49,7 @@ export function createWatch(client, { onUser, onEvent, onTrouble }) {
   }
 
   function soon() {
-    if (document.hidden && !isInTrouble) return; // whatever there is, is told when it is shown again
+    if (document.hidden && !isInTrouble) return; // the client's listener gets the state when it is shown
     void ask();
   }
 
