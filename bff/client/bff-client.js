@@ -91,11 +91,14 @@ export function createClient(options = {}) {
   /** @type {Promise<User | null> | null} the question under way, shared by callers */
   let asking = null;
 
+  let ends = 0; // of sessions, as the events told
+
   const events = createSessionEvents({
     prefix,
     ask: () => asking ?? user({ slide: false }),
     onEnded: () => {
       known = null;
+      ends += 1;
     },
   });
 
@@ -181,9 +184,11 @@ export function createClient(options = {}) {
   /**
    * @param {boolean} slide
    * @param {AbortSignal} signal
+   * @returns {Promise<User | null>}
    */
   async function askUser(slide, signal) {
     const path = `${prefix}/user${slide ? '' : '?slide=false'}`;
+    const endsBefore = ends;
     const response = await send(path, { cache: 'no-store', signal });
     try {
       await requireService(response);
@@ -192,6 +197,7 @@ export function createClient(options = {}) {
       throw error;
     }
     const found = await readUser(response);
+    if (found && ends > endsBefore) return askUser(slide, signal); // it may be of before that end
     learn(found, found ? undefined : refusal(response, null));
     return found;
   }

@@ -15,6 +15,7 @@ import { createNotesView } from './views/notes.js';
 import { createProblemBanner, SessionEnd } from './views/problem.js';
 import { createProofView } from './views/proof.js';
 import { createSessionView } from './views/session.js';
+import { createVisits, VisitOver } from './visit.js';
 
 /** @typedef {import('/bff/client/bff-client.js').User} User */
 /** @typedef {'asking' | 'anonymous' | 'signedin'} Phase */
@@ -41,14 +42,17 @@ const flow = element('flow', HTMLElement);
 const caller = element('keep-calling', HTMLInputElement);
 
 const client = createClient();
-const api = createApi((path, init) => {
-  flash(flow, 'is-calling');
-  return client.fetch(path, init);
-});
+const visits = createVisits();
+const api = visits.bound(
+  createApi((path, init) => {
+    flash(flow, 'is-calling');
+    return client.fetch(path, init);
+  }),
+);
 const banner = createProblemBanner({ onLogin: login, onRetry: retry });
 const sessionView = createSessionView({ onRefresh: () => flash(flow, 'is-refreshed') });
 const expiring = createExpiringBanner({ onStay: () => attempt(stay), onLogin: login });
-const devicesView = createDevicesView(client.devices, attempt);
+const devicesView = createDevicesView(visits.bound(client.devices), attempt);
 const notesView = createNotesView(api, attempt);
 const proofView = createProofView();
 const watch = createWatch(client, {
@@ -112,6 +116,7 @@ function endSession(error) {
 
 /** Removes all data of the user from the page. */
 function forget() {
+  visits.end();
   sub = null;
   caller.checked = false;
   element('flow-token-life', HTMLElement).textContent = '';
@@ -145,6 +150,7 @@ async function attempt(work) {
     await work();
     banner.worked(work);
   } catch (error) {
+    if (error instanceof VisitOver) return;
     if (error instanceof NotAuthenticatedError) endSession(error);
     else showTrouble(error, work);
   }
@@ -153,7 +159,7 @@ async function attempt(work) {
 
 /** Without `slide: false` the question for the user document extends the session. */
 async function stay() {
-  const user = await client.user();
+  const user = await visits.during(client.user());
   if (user) meet(user);
 }
 

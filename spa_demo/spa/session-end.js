@@ -16,7 +16,15 @@ const REASONS = {
 };
 const UNKNOWN = 'It expired, or it was ended from another device or by an administrator.';
 
+/**
+ * Whether it says more than that the session is over.
+ * @param {string} reason
+ */
+export function isReason(reason) {
+  return Object.hasOwn(REASONS, reason);
+}
+
 /** @param {string} reason the gateway's; one that is not in the table gets a general text */
 export function spellEnd(reason) {
-  return (Object.hasOwn(REASONS, reason) ? REASONS[reason] : undefined) ?? UNKNOWN;
+  return (isReason(reason) ? REASONS[reason] : undefined) ?? UNKNOWN;
 }

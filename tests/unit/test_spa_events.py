@@ -99,6 +99,30 @@ def test_an_end_known_by_the_stream_is_not_reported_again_by_a_request() -> None
     assert in_tabs(work) == ["admin"]
 
 
+@pytest.mark.parametrize("tab", [0, 1])
+def test_an_answer_given_before_the_end_brings_no_session_back(tab: int) -> None:
+    """It was on its way for longer than the news of the end: the question is asked again."""
+    work = f"""
+      const network = globalThis.fetch;
+      let deliver;
+      globalThis.fetch = async (request) => {{
+        const answer = await network(request);
+        await new Promise((resolve) => {{ deliver = resolve; }});
+        return answer;
+      }};
+      const late = tabs[{tab}].client.user();
+      await settle();
+      globalThis.fetch = network;
+      await end('admin');
+      deliver();
+      const user = await late;
+      await advance(600);
+      return [user, news(), openStreams().length];
+    """
+    told = ["link idle", "ended admin"]
+    assert in_tabs(THREE_TABS + work) == [None, [told] * 3, 0]
+
+
 def test_another_login_in_this_browser_is_no_end() -> None:
     """The old session ends a moment before the new cookie arrives: wait, and ask."""
     work = """

@@ -3,7 +3,7 @@
 import { ApiError } from '../api.js';
 import { GatewayError, NotAuthenticatedError, UnavailableError } from '/bff/client/bff-client.js';
 import { element } from '../dom.js';
-import { spellEnd } from '../session-end.js';
+import { isReason, spellEnd } from '../session-end.js';
 
 /** @typedef {'login' | 'retry' | null} Action */
 /** @typedef {{title: string, detail: string, code: string | null, requestId: string | null, action: Action}} Description */
@@ -90,10 +90,12 @@ export function createProblemBanner({ onLogin, onRetry }) {
     hide,
 
     /**
+     * In the place of what is shown, unless that says more.
      * @param {unknown} error
      * @param {Origin} [origin]
      */
     show(error, origin = null) {
+      if (shown && weight(error) < weight(shown.error)) return;
       const { title, detail, code, requestId, action } = describe(error);
       const trace = [code, requestId && `request ${requestId}`].filter(Boolean).join(' · ');
       shown = { error, origin, action };
@@ -118,6 +120,16 @@ export function createProblemBanner({ onLogin, onRetry }) {
       if (shown.origin === origin || isBack) hide();
     },
   });
+}
+
+/**
+ * How much a problem says. After the end of a session the login is the only way on, whatever else goes
+ * wrong, and the reason for the end is told once.
+ * @param {unknown} error
+ */
+function weight(error) {
+  if (error instanceof SessionEnd) return isReason(error.reason) ? 3 : 1;
+  return error instanceof NotAuthenticatedError ? 2 : 0; // it names the request
 }
 
 /**

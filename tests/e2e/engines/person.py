@@ -8,6 +8,7 @@ LOGIN = "[data-testid=login]"
 LOGOUT = "[data-testid=logout]"
 USER = "[data-testid=user-sub]"
 PROBLEM = "[data-testid=problem]"
+DEVICE = "[data-testid=device]"
 CLIENT_PAGE = "/test/client.html"
 
 

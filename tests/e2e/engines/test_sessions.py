@@ -5,7 +5,7 @@ import pytest
 
 from tests.caddy_server import CaddyServer
 from tests.e2e.engines.other_device import logged_in_device
-from tests.e2e.engines.person import CLIENT_PAGE, LOGIN, LOGOUT, PROBLEM, USER, Person
+from tests.e2e.engines.person import CLIENT_PAGE, DEVICE, LOGIN, LOGOUT, PROBLEM, USER, Person
 from tests.e2e.engines.webdriver import Tab
 from tests.polling import until
 
@@ -96,6 +96,49 @@ async def test_two_tabs_log_in_and_the_logout_of_one_is_seen_in_the_other(person
     await second.expect_text(PROBLEM, "You logged out in another tab")
     await second.expect_hidden(USER)
     await first.expect_hidden(PROBLEM)
+
+
+# Holds the page's questions about devices: before they are sent, or before the answer is delivered.
+HOLD = """
+  const network = window.fetch;
+  const isFree = new Promise((resolve) => { window.letGo = resolve; });
+  window.held = [];
+  window.fetch = (request) => {
+    if (new URL(request.url).pathname !== '/bff/sessions') return network(request);
+    const answer = args[0] === 'sending'
+      ? isFree.then(() => network(request))
+      : network(request).then(async (answer) => { await isFree; return answer; });
+    window.held.push(answer);
+    return answer;
+  };
+"""
+# Returns when the page has had the answers, and what it does with them has come to rest.
+LET_GO = """
+  window.letGo();
+  const answers = await Promise.all(window.held);
+  while (answers.some((answer) => answer.ok && !answer.bodyUsed)) await new Promise(setTimeout);
+  await new Promise((resolve) => { setTimeout(resolve, 0); });
+  return answers.map((answer) => answer.status);
+"""
+
+
+@pytest.mark.parametrize(("what", "status"), [("sending", 401), ("delivery", 200)])
+async def test_what_was_asked_before_a_logout_shows_nothing_after_it(
+    person: Person, what: str, status: int
+) -> None:
+    """Neither its 401, which knows no reason for the end, nor the user's data."""
+    first, second = await person.log_in("alice"), await person.open("/session")
+    await second.expect_text(USER, "alice")
+    await second.expect_shown(DEVICE)
+    await second.run(HOLD, what)
+    await second.click("nav a[data-route=notes]")
+    await second.run("while (!window.held.length) await new Promise(setTimeout);")
+    await first.click(LOGOUT)
+    await first.expect_shown(LOGIN)
+    await second.expect_text(PROBLEM, "You logged out in another tab")
+    assert set(await second.run(LET_GO)) == {status}
+    await second.expect_text(PROBLEM, "You logged out in another tab")
+    assert await second.run("return document.querySelectorAll(args[0]).length;", DEVICE) == 0
 
 
 async def test_after_a_logout_the_back_button_shows_nothing_of_the_user(person: Person) -> None:
