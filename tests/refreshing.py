@@ -14,10 +14,9 @@ from bff.oidc.settings import RelyingPartySettings
 from bff.sessions.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import SessionStore
-from bff.tokens.claims import ClaimAllowList
 from bff.tokens.coordinator import CoordinatorSettings, RefreshCoordinator
-from bff.tokens.due import RefreshPolicy
-from bff.tokens.ending import SessionEnder
+from bff.tokens.ending_sessions import SessionEnder
+from bff.tokens.policy import ClaimFilter, RefreshPolicy
 from tests.polling import until
 from tests.record_owner import OWNER
 from tests.rotating_op import RotatingOp
@@ -73,7 +72,7 @@ async def a_process(
         ender,
         clock,
         RefreshPolicy(20),
-        ClaimAllowList(["name"]),
+        ClaimFilter(["name"]),
         metrics,
         Limiter("refresh", None, store, clock, metrics),
         settings,

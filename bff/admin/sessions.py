@@ -27,7 +27,7 @@ from bff.clock import Clock
 from bff.model import Session
 from bff.sessions.public_id import public_id
 from bff.sessions.sessions import Sessions
-from bff.tokens.ending import SessionEnder
+from bff.tokens.ending_sessions import SessionEnder
 
 log = structlog.get_logger("bff.audit")
 

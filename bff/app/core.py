@@ -19,12 +19,11 @@ from bff.sessions.seen import SeenLogoutTokens
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import SessionStore
 from bff.sessions.transactions import Transactions
-from bff.tokens.claims import ClaimAllowList
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
-from bff.tokens.due import RefreshPolicy
-from bff.tokens.ending import SessionEnder
+from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.op_logout import OpLogout
+from bff.tokens.policy import ClaimFilter, RefreshPolicy
 from bff.tokens.single_flight import SingleFlight
 
 LEAST_CLOSING_SECONDS = 1.0
@@ -55,7 +54,7 @@ class Core:
     ender: SessionEnder
     logins: SingleFlight[str]
     op_logout: OpLogout
-    claims: ClaimAllowList
+    claims: ClaimFilter
     bonds: SessionBonds
     refresh_policy: RefreshPolicy
     coordinator: RefreshCoordinator
@@ -75,7 +74,7 @@ class Core:
         ender = SessionEnder(
             sessions, relying_party, metrics, revoke=settings.oidc.revoke_on_logout
         )
-        claims = ClaimAllowList(settings.user.claims)
+        claims = ClaimFilter(settings.user.claims)
         policy = RefreshPolicy(settings.session.refresh_before)
         limits = Limits.build(settings, store, owner, clock, metrics)
         return cls(

@@ -32,8 +32,8 @@ from bff.sessions.cookie import Binder, SessionCookie
 from bff.sessions.public_id import public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.transactions import Transactions
-from bff.tokens.claims import ClaimAllowList
-from bff.tokens.ending import SessionEnder
+from bff.tokens.ending_sessions import SessionEnder
+from bff.tokens.policy import ClaimFilter
 from bff.tokens.single_flight import SingleFlight
 
 log = structlog.get_logger("bff.audit")
@@ -88,7 +88,7 @@ class Callback:
         failures: Limiter,
         logins: SingleFlight[str],
         *,
-        claims: ClaimAllowList,
+        claims: ClaimFilter,
         max_per_user: int,
         keep_address: bool,
     ) -> None:

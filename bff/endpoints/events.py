@@ -20,7 +20,7 @@ from bff.model import Session
 from bff.sessions.bonds import EXPIRED, SessionBonds
 from bff.sessions.sessions import Sessions
 from bff.tokens.coordinator import RefreshCoordinator
-from bff.tokens.due import RefreshPolicy
+from bff.tokens.policy import RefreshPolicy
 
 RECONNECT_MILLISECONDS = 3000
 

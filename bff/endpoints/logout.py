@@ -24,7 +24,7 @@ from bff.model import Session
 from bff.oidc.relying_party import RelyingParty
 from bff.sessions.cookie import LogoutSid
 from bff.sessions.public_id import public_id
-from bff.tokens.ending import SessionEnder
+from bff.tokens.ending_sessions import SessionEnder
 
 log = structlog.get_logger("bff.audit")
 

@@ -8,7 +8,7 @@ from bff.gate.outcome import Local
 from bff.model import Session
 from bff.sessions.public_id import public_id
 from bff.sessions.sessions import Sessions
-from bff.tokens.ending import SessionEnder
+from bff.tokens.ending_sessions import SessionEnder
 
 ENDED_BY_USER = "ended_by_user"
 

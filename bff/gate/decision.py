@@ -33,7 +33,7 @@ from bff.gate.paths import Target, is_authority, read_target
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind
 from bff.gate.spellings import require_within
 from bff.model import Session, Tokens
-from bff.tokens.due import RefreshPolicy
+from bff.tokens.policy import RefreshPolicy
 
 
 @dataclass(frozen=True, slots=True)

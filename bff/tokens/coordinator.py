@@ -37,10 +37,9 @@ from bff.sessions.store import Lease
 from bff.tokens.attempts import Attempts
 from bff.tokens.backoff import Attempt
 from bff.tokens.calm import Calm
-from bff.tokens.claims import ClaimAllowList
-from bff.tokens.due import RefreshPolicy
-from bff.tokens.ending import SessionEnder
+from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.lease import ChangeWaiters, held
+from bff.tokens.policy import ClaimFilter, RefreshPolicy
 from bff.tokens.rotations import Rotations
 from bff.tokens.single_flight import SingleFlight
 
@@ -70,7 +69,7 @@ class RefreshCoordinator:
         ender: SessionEnder,
         clock: Clock,
         policy: RefreshPolicy,
-        claims: ClaimAllowList,
+        claims: ClaimFilter,
         metrics: Metrics,
         limiter: Limiter,
         settings: CoordinatorSettings | None = None,

@@ -19,7 +19,7 @@ from bff.oidc.logout_token import LogoutNotice
 from bff.oidc.relying_party import RelyingParty
 from bff.sessions.seen import SeenLogoutTokens
 from bff.sessions.sessions import Sessions
-from bff.tokens.ending import SessionEnder
+from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.single_flight import SingleFlight
 
 BACK_CHANNEL = "backchannel_logout"

@@ -18,7 +18,7 @@ from bff.oidc.settings import RelyingPartySettings
 from bff.sessions.keyring import Keyring
 from bff.sessions.memory import MemoryStore
 from bff.sessions.sessions import SessionPolicy, Sessions
-from bff.tokens.ending import REVOCATIONS_AT_ONCE, REVOCATIONS_WAITING, SessionEnder
+from bff.tokens.ending_sessions import REVOCATIONS_AT_ONCE, REVOCATIONS_WAITING, SessionEnder
 from tests.polling import until
 from tests.record_owner import OWNER
 from tests.stack import free_port, serving

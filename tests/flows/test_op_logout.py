@@ -20,7 +20,7 @@ from bff.sessions.redis_store import RedisStore
 from bff.sessions.seen import SeenLogoutTokens
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import SessionStore
-from bff.tokens.ending import SessionEnder
+from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.op_logout import OpLogout
 from tests.record_owner import OWNER
 from tests.redis_server import RedisServer

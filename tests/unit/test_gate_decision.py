@@ -15,7 +15,7 @@ from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wai
 from bff.gate.peers import TrustedProxies
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
 from bff.model import Session, Tokens
-from bff.tokens.due import RefreshPolicy
+from bff.tokens.policy import RefreshPolicy
 
 Fields = list[tuple[bytes, bytes]]
 

@@ -20,7 +20,7 @@ from bff.gate.outcome import Answer, Decision, Forward, Local, Wait
 from bff.gate.peers import TrustedProxies
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
 from bff.model import Session, Tokens
-from bff.tokens.due import RefreshPolicy
+from bff.tokens.policy import RefreshPolicy
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require
 from tests.fuzz.targets.path import after_authority

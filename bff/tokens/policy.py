@@ -1,5 +1,7 @@
-"""When an access token is due for a refresh, and when it is really gone."""
+"""What is configured about a session's tokens and claims: when an access token is due for a refresh
+and when it is gone, and which claims of an identity are kept."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from bff.model import Session, Tokens
@@ -29,3 +31,17 @@ class RefreshPolicy:
 
     def is_expired(self, tokens: Tokens, now: float) -> bool:
         return now >= tokens.expires_at
+
+
+class ClaimFilter:
+    """Keeps the claims on the allow-list, which the browser may see, and nothing else."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = frozenset(names)
+
+    def kept(
+        self, claims: Mapping[str, object], *, before: Mapping[str, object] | None = None
+    ) -> dict[str, object]:
+        """The allowed claims, laid over those held `before` (a refresh may bring fewer)."""
+        found = {name: value for name, value in claims.items() if name in self._names}
+        return {**(before or {}), **found}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.model import Session, Tokens
-from bff.tokens.due import RefreshPolicy
+from bff.tokens.policy import RefreshPolicy
 
 NOW = 1_700_000_000.0
 POLICY = RefreshPolicy(60)
