@@ -26,8 +26,7 @@ from bff.limits.limiter import Limiter
 from bff.model import LoginTransaction, Session
 from bff.observability.metrics import Metrics
 from bff.oidc.callback import AuthorizationResponse, process_callback, require_code
-from bff.oidc.identity import Identity
-from bff.oidc.relying_party import RelyingParty
+from bff.oidc.relying_party import Identity, RelyingParty
 from bff.sessions.cookie import Binder, SessionCookie
 from bff.sessions.public_id import public_id
 from bff.sessions.sessions import Sessions

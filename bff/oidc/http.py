@@ -10,6 +10,8 @@ import ssl
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
 
 import aiohttp
@@ -18,7 +20,6 @@ from yarl import URL
 from bff.clock import Clock
 from bff.errors import OpAnswerMalformed, OpUnavailable
 from bff.observability.reasons import reason_of
-from bff.oidc.retry_after import retry_after_seconds
 from bff.oidc.strict_json import NOT_JSON, JsonRefused, parse_json
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -26,6 +27,8 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 # Below the 5 s after which node and uvicorn drop an idle connection: a POST that meets one being
 # closed is a refresh token whose fate nobody knows.
 KEEPALIVE_SECONDS = 2.0
+DEFAULT_PAUSE_SECONDS = 5
+MAX_PAUSE_SECONDS = 120
 CA_SETTING = "oidc.ca_file"
 JWT = "application/jwt"  # RFC 7519 section 10.3.1
 GZIP = 31  # zlib's name for "gzip framing, largest window"
@@ -192,3 +195,20 @@ def _parsed(body: bytes) -> object | None:
         return parse_json(body)
     except JsonRefused:
         return NOT_JSON
+
+
+def retry_after_seconds(value: str | None, now: float) -> int:
+    """Seconds to wait, from `Retry-After` (RFC 9110 section 10.2.3): 1 to 120, so that an OP cannot
+    keep us away for a day, and 5 when the header is absent or unreadable."""
+    if value is None:
+        return DEFAULT_PAUSE_SECONDS
+    text = value.strip()
+    if text.isascii() and text.isdigit() and len(text) <= 10:
+        seconds = float(text)
+    else:
+        try:
+            when = parsedate_to_datetime(text)
+        except (ValueError, OverflowError):  # a number in it that fits no date
+            return DEFAULT_PAUSE_SECONDS
+        seconds = when.replace(tzinfo=UTC).timestamp() - now
+    return max(1, min(round(seconds), MAX_PAUSE_SECONDS))

@@ -7,9 +7,9 @@ reason to look again, as an unknown `kid` is.
 
 from bff.clock import Clock
 from bff.oidc.cached import Cached
-from bff.oidc.discovery import Discovery
 from bff.oidc.http import OpHttp
 from bff.oidc.jwks import ProviderKeys, process_jwks
+from bff.oidc.metadata import Discovery
 from bff.oidc.signed_jwt import JwtRefused, UnverifiedJwt, VerifiedJwt, verify_signature
 
 RENEWAL_INTERVAL_SECONDS = 10.0

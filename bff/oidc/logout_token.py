@@ -15,11 +15,10 @@ from dataclasses import dataclass
 
 from bff.clock import Clock
 from bff.errors import LogoutTokenInvalid
-from bff.oidc.claims import audiences_of, is_identifier, time_of
 from bff.oidc.id_token import IdTokenRules
 from bff.oidc.key_source import KeySource
 from bff.oidc.op_text import away, differs, lacks, quoted
-from bff.oidc.signed_jwt import JwtRefused, parse_jwt
+from bff.oidc.signed_jwt import JwtRefused, audiences_of, is_identifier, parse_jwt, time_of
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_TOKEN_TYP: frozenset[str | None] = frozenset({"logout+jwt", "jwt", None})

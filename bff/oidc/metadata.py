@@ -1,5 +1,5 @@
 """Provider metadata (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2): what of it we
-use, and the pure judgement whether it may be used.
+use, the pure judgement whether it may be used, and how it is fetched.
 
 Endpoints come from here and from nowhere else. What the OP says it supports never widens what the
 configuration allows: signing algorithms are not even read.
@@ -8,8 +8,11 @@ configuration allows: signing algorithms are not even read.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bff.clock import Clock
 from bff.errors import OpAnswerMalformed, OpMetadataRefused
+from bff.oidc.cached import Cached
 from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, plain_http_policy
+from bff.oidc.http import OpHttp
 from bff.oidc.op_text import differs, quoted
 
 WELL_KNOWN = "/.well-known/openid-configuration"
@@ -103,3 +106,34 @@ def _require_listed(document: Mapping[str, object], name: str, needed: str) -> N
     names = _names(document, name)
     if names is not None and needed not in names:
         raise OpMetadataRefused(f"{name} lacks {needed}: {quoted(names)}")
+
+
+class Discovery:
+    """Provider metadata of one issuer: fetched from its own .well-known address, kept an hour.
+
+    Redirects are not followed (RFC 8414 section 6.2: the address is what proves the issuer).
+    """
+
+    def __init__(
+        self, http: OpHttp, clock: Clock, issuer: str, *, allow_insecure_http: bool = False
+    ) -> None:
+        self._http = http
+        self._issuer = issuer
+        self._allow_insecure_http = allow_insecure_http
+        self._cached = Cached("metadata", self._fetch, clock)
+
+    async def metadata(self) -> ProviderMetadata:
+        """Raises: OpError when there is none and none can be had."""
+        return await self._cached.get()
+
+    async def close(self) -> None:
+        await self._cached.close()
+
+    async def _fetch(self) -> ProviderMetadata:
+        answer = await self._http.get("discovery", discovery_url(self._issuer))
+        return process_metadata(
+            answer.status,
+            answer.document,
+            issuer=self._issuer,
+            allow_insecure_http=self._allow_insecure_http,
+        )

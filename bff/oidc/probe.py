@@ -15,8 +15,7 @@ from bff.oidc.http import OpHttp
 from bff.oidc.metadata import discovery_url
 from bff.oidc.op_text import plain_code
 from bff.oidc.settings import RelyingPartySettings
-from bff.oidc.token_endpoint import TokenEndpoint
-from bff.oidc.token_response import Grant
+from bff.oidc.token_endpoint import Grant, TokenEndpoint
 from bff.oidc.userinfo import UserInfo
 
 

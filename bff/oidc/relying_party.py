@@ -5,7 +5,8 @@ refresh token is only ever sent to the issuer that the transaction or the sessio
 """
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -15,26 +16,46 @@ from bff.model import LoginTransaction, Session, Tokens
 from bff.oidc.authorization import AuthorizationRequest, LoginRequest, authorization_request
 from bff.oidc.callback import AuthorizationResponse, require_issuer
 from bff.oidc.client_auth import client_auth, require_supported
-from bff.oidc.discovery import Discovery
 from bff.oidc.end_session import end_session_url
 from bff.oidc.http import OpHttp
-from bff.oidc.id_token import IdTokenRules
-from bff.oidc.id_token_verifier import IdTokenVerifier
-from bff.oidc.identity import Identity, Refreshed
+from bff.oidc.id_token import IdTokenRules, IdTokenVerifier
 from bff.oidc.key_source import KeySource
 from bff.oidc.logout_token import LogoutNotice, LogoutTokenRules, LogoutTokenVerifier
-from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.metadata import Discovery, ProviderMetadata
 from bff.oidc.probe import Probe
 from bff.oidc.revocation import Revocation
 from bff.oidc.settings import RelyingPartySettings
-from bff.oidc.token_endpoint import TokenEndpoint
-from bff.oidc.token_response import Grant
+from bff.oidc.token_endpoint import Grant, TokenEndpoint
 from bff.oidc.userinfo import UserInfo
 
 # A logout must not wait for an OP whose metadata has never been seen.
 END_SESSION_PATIENCE_SECONDS = 0.5
 
 log = structlog.get_logger("bff.oidc")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A finished login. `claims` are those of the ID token, with those of UserInfo it lacks."""
+
+    issuer: str
+    sub: str
+    sid: str | None
+    acr: str | None
+    auth_time: int | None
+    claims: Mapping[str, object] = field(repr=False)
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """A finished refresh. `claims` are those of a new ID token; None when the OP sent none that
+    can be used, and then `tokens.id_token` is still the old one."""
+
+    tokens: Tokens
+    claims: Mapping[str, object] | None = field(repr=False)
+    acr: str | None
+    auth_time: int | None
 
 
 class RelyingParty:

@@ -8,8 +8,8 @@ import structlog
 from bff.errors import OpError
 from bff.model import Tokens
 from bff.oidc.client_auth import ClientAuth
-from bff.oidc.discovery import Discovery
 from bff.oidc.http import OpHttp
+from bff.oidc.metadata import Discovery
 from bff.oidc.op_text import error_code
 
 MAX_RETRIES = 2

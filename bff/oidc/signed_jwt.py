@@ -1,11 +1,13 @@
 """A JWT signed by the OP (RFC 7515, RFC 7519, RFC 8725): read strictly, verified with a pinned
-algorithm against the OP's published keys. Shared by ID tokens and logout tokens.
+algorithm against the OP's published keys, and how its claims are read (RFC 7519 section 4.1, OIDC
+Core section 2). Shared by ID tokens, logout tokens and UserInfo.
 
 The key never comes from the token: `jwk`, `jku`, `x5c` and `x5u` headers are not looked at.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry
@@ -16,6 +18,8 @@ from bff.oidc.op_text import quoted
 from bff.oidc.strict_json import JsonRefused, parse_json
 
 MAX_JWT_CHARS = 64 * 1024
+MAX_IDENTIFIER_CHARS = 255
+END_OF_TIME = 253_402_300_799  # 9999-12-31: beyond it a NumericDate is a mistake
 
 
 class JwtRefused(Exception):
@@ -110,13 +114,6 @@ def verify_signature(jwt: UnverifiedJwt, keys: ProviderKeys) -> VerifiedJwt:
     return VerifiedJwt(jwt.alg, jwt.claims)
 
 
-def verified_claims(
-    text: str, keys: ProviderKeys, *, algs: Collection[str], accept_typ: Collection[str | None]
-) -> VerifiedJwt:
-    """`parse_jwt`, then `verify_signature`."""
-    return verify_signature(parse_jwt(text, algs=algs, accept_typ=accept_typ), keys)
-
-
 def _decoded(segment: str) -> bytes:
     try:
         return urlsafe_b64decode(segment.encode("ascii"))
@@ -139,3 +136,27 @@ def _media_type(typ: object) -> str | None:
     if typ is None:
         return None
     return typ.lower().removeprefix("application/") if isinstance(typ, str) else "not text"
+
+
+def audiences_of(claims: Mapping[str, object]) -> frozenset[str]:
+    """One string or a list of strings (RFC 7519 section 4.1.3); anything else is nobody."""
+    aud = claims.get("aud")
+    entries = aud if isinstance(aud, list) else [aud]
+    if not all(isinstance(entry, str) for entry in entries):
+        return frozenset()
+    return frozenset(str(entry) for entry in entries)
+
+
+def is_identifier(value: object) -> TypeGuard[str]:
+    """OIDC Core section 2: at most 255 ASCII characters, and none of them invisible."""
+    return isinstance(value, str) and (
+        0 < len(value) <= MAX_IDENTIFIER_CHARS and all(" " <= char <= "~" for char in value)
+    )
+
+
+def time_of(claims: Mapping[str, object], name: str) -> float | None:
+    """A NumericDate, or None when the claim is absent or is not one."""
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= END_OF_TIME else None

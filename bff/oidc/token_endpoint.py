@@ -1,14 +1,69 @@
-"""The token endpoint over the wire. Always authenticated, never retried here: after a lost answer
-nobody knows whether the code or the refresh token was spent."""
+"""The token endpoint (RFC 6749 sections 3.2, 5.1 and 5.2), and the pure judgement of its answers.
+Always authenticated, never retried here: after a lost answer it is not known whether the code or
+the refresh token was spent.
 
+The one question that matters after an error is whether the grant is dead. `invalid_grant` and its
+OpenID relatives say so, and a 400 with an empty body, which is what some OPs answer to a spent
+refresh token. Others have words of their own for it: any further 4xx that the OP itself has written
+is a refusal, for the caller to judge by its repetition. The rest is the operator's fault or passes.
+
+What only goes back to the OP is taken as RFC 6749 appendix A allows it, and what is wrong with one
+member of an answer costs no other: a rotated refresh token exists nowhere else.
+"""
+
+import math
+import re
 from collections.abc import Mapping
+from dataclasses import replace
+from enum import StrEnum
 
 from bff.clock import Clock
+from bff.errors import (
+    AccessTokenUnusable,
+    BffError,
+    ClientRejected,
+    CodeRejected,
+    GrantRejected,
+    OpAnswerMalformed,
+    OpUnavailable,
+    RefreshRefused,
+)
 from bff.model import Tokens
 from bff.oidc.client_auth import ClientAuth, require_supported
-from bff.oidc.discovery import Discovery
 from bff.oidc.http import OpHttp
-from bff.oidc.token_response import Grant, process_token_response
+from bff.oidc.metadata import Discovery
+from bff.oidc.op_text import error_code
+
+DEFAULT_ACCESS_LIFETIME_SECONDS = 300.0
+MAX_ACCESS_LIFETIME_SECONDS = 30 * 86400.0
+MAX_REFRESH_LIFETIME_SECONDS = 400 * 86400.0
+
+MAX_TOKEN_CHARS = 64 * 1024
+
+_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
+_BEARER = re.compile(r"[\x21-\x7e]+")  # fits a header field (RFC 6750 section 2.1): no space
+_VSCHAR = re.compile(r"[\x20-\x7e]+")  # RFC 6749 appendix A.17
+_DEAD_GRANT = frozenset(
+    {"invalid_grant", "interaction_required", "login_required", "consent_required"}
+)
+_OPERATOR = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
+_OUTAGE = frozenset({"temporarily_unavailable", "server_error"})
+_PASSING = frozenset({408, 425})  # RFC 9110 section 15.5.9, RFC 8470 section 5.2
+
+
+class Grant(StrEnum):
+    """What is presented at the token endpoint; the values are those of `grant_type`."""
+
+    CODE = "authorization_code"
+    REFRESH = "refresh_token"
+    CLIENT = "client_credentials"
+
+
+_REJECTED: Mapping[Grant, type[BffError]] = {
+    Grant.CODE: CodeRejected,
+    Grant.REFRESH: GrantRejected,
+    Grant.CLIENT: ClientRejected,
+}
 
 
 class TokenEndpoint:
@@ -51,3 +106,164 @@ class TokenEndpoint:
         return process_token_response(
             answer.status, answer.document, grant=grant, now=sent_at, scope=scope, previous=previous
         )
+
+
+def process_token_response(
+    status: int,
+    document: object,
+    *,
+    grant: Grant,
+    now: float,
+    scope: str,
+    previous: Tokens | None = None,
+) -> Tokens:
+    """The tokens in an answer below 500. `document` is None when the body was empty, `NOT_JSON`
+    when it was not JSON.
+
+    `scope` is what was asked for; it holds when the OP names none. `previous` are the tokens being
+    refreshed: their refresh and ID token stay where the OP sends no new one that can be used. The
+    returned ID token is not verified yet. `now` should be the time of the request, so that expiry
+    errs on the early side.
+
+    Raises:
+        CodeRejected, GrantRejected: the code or the refresh token is dead.
+        ClientRejected: the OP does not accept the gateway itself.
+        AccessTokenUnusable: of a refresh only the new refresh token can be used.
+        RefreshRefused: the OP refuses the refresh in words of its own.
+        OpUnavailable, OpAnswerMalformed: anything else; the grant may still be good.
+    """
+    try:
+        return _tokens(status, document, grant=grant, now=now, scope=scope, previous=previous)
+    except OpAnswerMalformed as malformed:
+        kept = _with_rotated(status, document, now, previous)
+        if kept is None:
+            raise
+        raise AccessTokenUnusable(malformed.log_detail, kept) from None
+
+
+def _tokens(
+    status: int,
+    document: object,
+    *,
+    grant: Grant,
+    now: float,
+    scope: str,
+    previous: Tokens | None,
+) -> Tokens:
+    if status != 200:
+        raise token_error(status, document, grant)
+    if not isinstance(document, dict):
+        raise OpAnswerMalformed("token: no JSON object")
+    if grant is Grant.REFRESH and _is_error_answer(document) and "access_token" not in document:
+        raise RefreshRefused(f"token: status 200, error {error_code(document)}")
+    access_token = _token(document, "access_token", _BEARER)
+    if access_token is None:
+        raise OpAnswerMalformed("token: no access_token")
+    token_type = document.get("token_type")
+    if not isinstance(token_type, str) or token_type.lower() != "bearer":  # RFC 6749 section 7.1
+        raise OpAnswerMalformed("token: token_type is not Bearer")
+    granted_scope = document.get("scope")
+    new_refresh_token = _replacement(document, "refresh_token", _VSCHAR, previous)
+    id_token = _replacement(document, "id_token", _BEARER, previous)
+    return Tokens(
+        access_token=access_token,
+        obtained_at=now,
+        # The `exp` of a JWT is in whole seconds: up to one earlier than `expires_in` says.
+        expires_at=math.floor(now) + access_lifetime(document.get("expires_in")),
+        # RFC 6749 section 6: without a new one the old one stays.
+        refresh_token=new_refresh_token or (previous.refresh_token if previous else None),
+        refresh_expires_at=_refresh_expires_at(document, now, new_refresh_token, previous),
+        id_token=id_token or (previous.id_token if previous else None),
+        scope=granted_scope if isinstance(granted_scope, str) and granted_scope else scope,
+    )
+
+
+def token_error(status: int, document: object, grant: Grant) -> BffError:
+    """What an answer other than 200 means for `grant`."""
+    code = error_code(document)
+    detail = f"token: status {status}, error {code}"
+    if not 400 <= status < 500:
+        return OpAnswerMalformed(detail)
+    if code in _DEAD_GRANT or (status == 400 and document is None):
+        return _REJECTED[grant](detail)
+    if code in _OPERATOR:
+        return ClientRejected(detail)
+    if code in _OUTAGE or status in _PASSING:
+        return OpUnavailable(detail)
+    if grant is Grant.REFRESH and (status == 400 or _is_error_answer(document)):
+        return RefreshRefused(detail)
+    return ClientRejected(detail) if status == 401 else OpAnswerMalformed(detail)
+
+
+def _is_error_answer(document: object) -> bool:
+    """RFC 6749 section 5.2. Anything else with a 4xx may come from what stands before the OP: the
+    404 of an ingress, the 403 of a firewall."""
+    return isinstance(document, dict) and isinstance(document.get("error"), str)
+
+
+def _token(document: Mapping[str, object], name: str, shape: re.Pattern[str]) -> str | None:
+    value = document.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > MAX_TOKEN_CHARS or not shape.fullmatch(value):
+        raise OpAnswerMalformed(f"token: {name} cannot be used")
+    return value
+
+
+def _replacement(
+    document: Mapping[str, object], name: str, shape: re.Pattern[str], previous: Tokens | None
+) -> str | None:
+    """A token that a refresh may leave out: one that cannot be used is as good as none. A login
+    has nothing to fall back upon."""
+    try:
+        return _token(document, name, shape)
+    except OpAnswerMalformed:
+        if previous is None:
+            raise
+        return None
+
+
+def _with_rotated(
+    status: int, document: object, now: float, previous: Tokens | None
+) -> Tokens | None:
+    """The old tokens with the new refresh token of an answer that is no error. They count as
+    obtained now, so that a store which goes back in time is seen to hold older ones."""
+    if previous is None or not 200 <= status < 300 or not isinstance(document, dict):
+        return None
+    rotated = _replacement(document, "refresh_token", _VSCHAR, previous)
+    if rotated is None:
+        return None
+    expires_at = _refresh_expires_at(document, now, rotated, previous)
+    return replace(previous, refresh_token=rotated, refresh_expires_at=expires_at, obtained_at=now)
+
+
+def _refresh_expires_at(
+    document: Mapping[str, object],
+    now: float,
+    new_refresh_token: str | None,
+    previous: Tokens | None,
+) -> float | None:
+    """Not standard: two names are in use, and Keycloak's 0 for offline tokens means "unknown"."""
+    for name in ("refresh_expires_in", "refresh_token_expires_in"):
+        seconds = stated_lifetime(document.get(name), MAX_REFRESH_LIFETIME_SECONDS)
+        if seconds is not None:
+            return now + seconds
+    if new_refresh_token is not None or previous is None:
+        return None
+    return previous.refresh_expires_at
+
+
+def access_lifetime(expires_in: object) -> float:
+    """Seconds from 1 to 30 days; five minutes when the OP does not say (RFC 6749 section 5.1 leaves
+    that to documentation) or says something that is not a positive number."""
+    stated = stated_lifetime(expires_in, MAX_ACCESS_LIFETIME_SECONDS)
+    return DEFAULT_ACCESS_LIFETIME_SECONDS if stated is None else stated
+
+
+def stated_lifetime(value: object, most: float) -> float | None:
+    """Seconds from 1 to `most`, or None when `value` is not a positive number."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        return None
+    return max(1.0, float(min(value, most)))

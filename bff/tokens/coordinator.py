@@ -29,8 +29,7 @@ from bff.errors import (
 from bff.limits.limiter import Limiter
 from bff.model import Session, Tokens
 from bff.observability.metrics import Metrics
-from bff.oidc.identity import Refreshed
-from bff.oidc.relying_party import RelyingParty
+from bff.oidc.relying_party import Refreshed, RelyingParty
 from bff.sessions.public_id import public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease

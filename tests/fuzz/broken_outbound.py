@@ -18,12 +18,12 @@ from bff.oidc.id_token import EndUser, verify_login_id_token
 from bff.oidc.jwks import ProviderKeys, process_jwks
 from bff.oidc.logout_token import LogoutNotice, verify_logout_claims
 from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.signed_jwt import VerifiedJwt, parse_jwt, verified_claims
-from bff.oidc.token_response import Grant, process_token_response
+from bff.oidc.signed_jwt import VerifiedJwt, parse_jwt
+from bff.oidc.token_endpoint import Grant, process_token_response
 from bff.proxy.responses import response_fields
 from bff.sessions.codec import UnreadableRecord, decode_session
 from bff.sessions.keyring import Keyring
-from tests.fuzz.jwts import ALGS, KEYS
+from tests.fuzz.jwts import ALGS, verified
 from tests.fuzz.targets import id_token, logout_token, metadata, sealed
 from tests.record_owner import OWNER
 
@@ -170,12 +170,12 @@ def verifies_no_signature(text: str) -> EndUser:
 
 
 def is_patient(text: str) -> EndUser:
-    return _login(verified_claims(text, KEYS, algs=ALGS, accept_typ=ANY_TYPE), leeway_seconds=90)
+    return _login(verified(text, algs=ALGS, accept_typ=ANY_TYPE), leeway_seconds=90)
 
 
 def trusts_everybody(text: str) -> EndUser:
     others = frozenset({"project", "other"})
-    jwt = verified_claims(text, KEYS, algs=ALGS, accept_typ=ANY_TYPE)
+    jwt = verified(text, algs=ALGS, accept_typ=ANY_TYPE)
     return _login(jwt, trusted_audiences=others)
 
 
@@ -183,14 +183,14 @@ def overlooks(claim: str, value: object) -> Callable[[str], EndUser]:
     """Takes a claim for right, whatever it is."""
 
     def login(text: str) -> EndUser:
-        jwt = verified_claims(text, KEYS, algs=ALGS, accept_typ=ANY_TYPE)
+        jwt = verified(text, algs=ALGS, accept_typ=ANY_TYPE)
         return _login(VerifiedJwt(jwt.alg, {**jwt.claims, claim: value}))
 
     return login
 
 
 def takes_an_access_token(text: str) -> LogoutNotice:
-    jwt = verified_claims(text, KEYS, algs=ALGS, accept_typ=ANY_TYPE | {"at+jwt"})
+    jwt = verified(text, algs=ALGS, accept_typ=ANY_TYPE | {"at+jwt"})
     return verify_logout_claims(jwt.claims, logout_token.RULES, logout_token.NOW)
 
 
@@ -200,7 +200,7 @@ def believes_without_signature(text: str) -> LogoutNotice:
 
 
 def does_not_mind_a_nonce(text: str) -> LogoutNotice:
-    jwt = verified_claims(text, KEYS, algs=ALGS, accept_typ=frozenset({"logout+jwt"}))
+    jwt = verified(text, algs=ALGS, accept_typ=frozenset({"logout+jwt"}))
     claims = {name: value for name, value in jwt.claims.items() if name != "nonce"}
     return verify_logout_claims(claims, logout_token.RULES, logout_token.NOW)
 

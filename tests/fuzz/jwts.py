@@ -3,13 +3,13 @@
 import hmac
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
 
 from cryptography.hazmat.primitives import serialization
 
 from bff.oidc.jwks import process_jwks
-from bff.oidc.signed_jwt import MAX_JWT_CHARS
+from bff.oidc.signed_jwt import MAX_JWT_CHARS, VerifiedJwt, parse_jwt, verify_signature
 from tests.fuzz.json_mutation import changed, read_again, text_of
 from tests.fuzz.keys import FixedKey, is_signature
 from tests.fuzz.mutation import garbage, mutated
@@ -34,6 +34,13 @@ HEADER_CHANGES: tuple[dict[str, object], ...] = (
     {"typ": "application/logout+jwt"}, {"zip": "DEF"}, {"enc": "A128GCM"}, {"typ": "jwT"},
 )  # fmt: skip
 WORDS = [b".", b"..", b"=", b"==", b"eyJ", b"-", b"_", b"+", b"/", b"e30", b"bnVsbA", b"\n"]
+
+
+def verified(
+    text: str, *, algs: Collection[str], accept_typ: Collection[str | None]
+) -> VerifiedJwt:
+    """A token with a signature of a known key."""
+    return verify_signature(parse_jwt(text, algs=algs, accept_typ=accept_typ), KEYS)
 
 
 def a_jwt(random: Random, claims: Mapping[str, object], words: Sequence[object], typ: str) -> bytes:

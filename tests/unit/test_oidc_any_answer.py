@@ -11,7 +11,7 @@ from bff.oidc.id_token import IdTokenRules, verify_login_id_token
 from bff.oidc.jwks import process_jwks
 from bff.oidc.metadata import process_metadata
 from bff.oidc.signed_jwt import JwtRefused, VerifiedJwt, parse_jwt
-from bff.oidc.token_response import Grant, process_token_response
+from bff.oidc.token_endpoint import Grant, process_token_response
 from bff.oidc.userinfo import process_userinfo
 from tests.scripted_op import b64json, signing_key
 

@@ -18,8 +18,7 @@ from bff.errors import (
 )
 from bff.model import LoginTransaction, Session, Tokens
 from bff.oidc.callback import process_callback, require_code
-from bff.oidc.identity import Identity
-from bff.oidc.relying_party import RelyingParty
+from bff.oidc.relying_party import Identity, RelyingParty
 
 _ID_TOKEN: Mapping[str, str] = {
     "missing": "the OP sent none: has oidc.scope openid, and is the client one of OpenID Connect?",

@@ -15,9 +15,9 @@ from bff.oidc.id_token import (
     IdTokenRules,
     verify_login_id_token,
 )
-from bff.oidc.signed_jwt import JwtRefused, verified_claims
+from bff.oidc.signed_jwt import JwtRefused
 from tests.fuzz.json_mutation import HUGE, deep, digits, many_members
-from tests.fuzz.jwts import ALGS, KEYS, OP_KEYS, a_jwt, claims_if_signed, is_time
+from tests.fuzz.jwts import ALGS, OP_KEYS, a_jwt, claims_if_signed, is_time, verified
 from tests.fuzz.target import require
 from tests.scripted_op import at_hash, b64url
 
@@ -53,7 +53,7 @@ Subject = Callable[[str], EndUser]
 
 def login(text: str) -> EndUser:
     """What a code exchange does with its ID token."""
-    jwt = verified_claims(text, KEYS, algs=RULES.algs, accept_typ=ID_TOKEN_TYP)
+    jwt = verified(text, algs=RULES.algs, accept_typ=ID_TOKEN_TYP)
     return verify_login_id_token(jwt, RULES, nonce=NONCE, access_token=ACCESS_TOKEN, now=NOW)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from random import Random
 
-from bff.oidc.retry_after import DEFAULT_SECONDS, MAX_SECONDS, retry_after_seconds
+from bff.oidc.http import DEFAULT_PAUSE_SECONDS, MAX_PAUSE_SECONDS, retry_after_seconds
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require
 
@@ -35,11 +35,11 @@ class RetryAfterTarget:
     def judge(self, case: bytes) -> bool:
         text = case.decode("utf-8", "surrogateescape")
         seconds = self._subject(text, NOW)
-        require(1 <= seconds <= MAX_SECONDS, f"wait {seconds}")
+        require(1 <= seconds <= MAX_PAUSE_SECONDS, f"wait {seconds}")
         plain = case.strip(b" ")
         if not (plain.isdigit() and len(plain) <= 10):
-            return seconds != DEFAULT_SECONDS
-        require(seconds == max(1, min(int(plain), MAX_SECONDS)), "another number of seconds")
+            return seconds != DEFAULT_PAUSE_SECONDS
+        require(seconds == max(1, min(int(plain), MAX_PAUSE_SECONDS)), "another number of seconds")
         return True
 
     def families(self) -> Mapping[str, Callable[[int], bytes]]:

@@ -15,7 +15,7 @@ from bff.errors import (
 )
 from bff.model import Tokens
 from bff.oidc.strict_json import NOT_JSON
-from bff.oidc.token_response import MAX_TOKEN_CHARS, Grant, process_token_response
+from bff.oidc.token_endpoint import MAX_TOKEN_CHARS, Grant, process_token_response
 
 NOW = 1_700_000_000.0
 ANSWER: dict[str, object] = {"access_token": "at", "token_type": "Bearer", "expires_in": 60}
