@@ -1,6 +1,6 @@
 """The decision: one gate, built in one place, for the public listener and for proxies that ask."""
 
-from bff.app import parts
+from bff.app import wiring
 from bff.app.core import Core
 from bff.gate.admission import Admission
 from bff.gate.decision import Gate, GateSettings
@@ -10,9 +10,9 @@ def admission(core: Core, settings: GateSettings) -> Admission:
     """With every rule of this gateway; `settings` say which own endpoints there are."""
     gate = Gate(
         settings,
-        parts.route_table(core.settings),
-        parts.csrf_guard(core.settings),
-        parts.forwarding(core.settings),
+        wiring.route_table(core.settings),
+        core.settings.csrf.guard(core.settings.server.public_url),
+        wiring.forwarding(core.settings),
         session_key_of=core.browser.session_cookie.key_of,
         cached=core.sessions.cached,
         refresh_policy=core.refresh_policy,

@@ -5,7 +5,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Self
 
-from bff.app import parts
+from bff.app import wiring
 from bff.app.limits import Limits
 from bff.clock import Clock
 from bff.config.settings import Settings
@@ -65,12 +65,12 @@ class Core:
     def build(cls, settings: Settings, clock: Clock, metrics: Metrics) -> Self:
         """Nothing is opened yet."""
         secrets = [secret.get_secret_value() for secret in settings.session.secrets]
-        owner = parts.record_owner(settings)
+        owner = wiring.record_owner(settings)
         keyring = Keyring(secrets, owner)
-        store = parts.session_store(settings, clock)
-        sessions = Sessions(store, keyring, clock, parts.session_policy(settings))
+        store = wiring.session_store(settings, clock)
+        sessions = Sessions(store, keyring, clock, settings.session.policy())
         sessions.observe(on_watch=metrics.store_watching)
-        relying_party = parts.relying_party(settings, clock)
+        relying_party = wiring.relying_party(settings, clock)
         ender = SessionEnder(
             sessions, relying_party, metrics, revoke=settings.oidc.revoke_on_logout
         )
@@ -96,7 +96,7 @@ class Core:
                 ),
                 Binder(secrets),
                 LogoutSid(secrets),
-                parts.browser_cookies(settings),
+                wiring.browser_cookies(settings),
             ),
             relying_party=relying_party,
             ender=ender,

@@ -8,7 +8,7 @@ from aiohttp import web
 from bff.admin.health import Health
 from bff.admin.listener import OperatorEndpoints
 from bff.admin.sessions import AdminSessions
-from bff.app import parts
+from bff.app import wiring
 from bff.app.accepting import stop_accepting
 from bff.app.auth import forward_auth
 from bff.app.core import Core
@@ -55,7 +55,7 @@ class Gateway:
                 self._core.store.scan,
                 self._core.ender,
                 self._core.clock,
-                parts.admin_session_settings(settings),
+                wiring.admin_session_settings(settings),
             ),
         )
         self._auth = forward_auth(self._core, self._public.shared.refusals)
@@ -74,10 +74,10 @@ class Gateway:
         self._public.start()
         self._server = await self._share.public.serve(self._public.listener)
         public = tuple(show_address(sock.getsockname()) for sock in self._server.sockets)
-        limits = parts.admin_limits(self.settings)
+        limits = wiring.admin_limits(self.settings)
         admin = LimitedServer(self._admin, limits, for_proxies=False)
         probes = LimitedServer(OperatorEndpoints.probes(self._health), limits, for_proxies=False)
-        auth = LimitedServer(self._auth, parts.auth_limits(self.settings), for_proxies=True)
+        auth = LimitedServer(self._auth, wiring.auth_limits(self.settings), for_proxies=True)
         self.addresses = Addresses(
             public,
             await self._listen(admin, self._share.admin),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from bff.app import parts
+from bff.app import wiring
 from bff.app.admission import admission
 from bff.app.core import Core
 from bff.config.access_log import AccessLogSettings
@@ -43,7 +43,7 @@ class PublicSide:
     def build(cls, core: Core) -> Self:
         """Nothing is opened yet."""
         settings = core.settings
-        own = parts.own_responses(settings)
+        own = wiring.own_responses(settings)
         events = Events(
             core.sessions,
             core.bonds,
@@ -53,7 +53,7 @@ class PublicSide:
             own,
             EventSettings(),
         )
-        routes = parts.route_table(settings)
+        routes = wiring.route_table(settings)
         login_path = f"{settings.server.prefix}/login"
         pages = Pages(ReturnRules(settings.server.public_url, settings.server.prefix))
         refusals = Refusals(
@@ -71,14 +71,14 @@ class PublicSide:
         }
         outbox = Outbox()
         shared = Shared(
-            admission=admission(core, parts.gate_settings(settings)),
+            admission=admission(core, wiring.gate_settings(settings)),
             targets=route_targets(routes.routes, outbox),
             local=LocalPool(OwnEndpoints(endpoints, refusals, own), outbox),
             refusals=refusals,
             bonds=core.bonds,
             coordinator=core.coordinator,
             metrics=core.metrics,
-            limits=parts.proxy_limits(settings),
+            limits=wiring.proxy_limits(settings),
             date=DateField(),
             outbox=outbox,
             own_fields=tuple(

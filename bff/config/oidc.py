@@ -9,6 +9,7 @@ from bff.config.canonical import OwnPath
 from bff.config.files import CaFile, FilePath
 from bff.config.quantities import Between, Duration, duration_text
 from bff.config.section import Section, default_of
+from bff.config.server import ServerSettings
 from bff.config.texts import SOME, GivenSecret, NonEmpty, Scope
 from bff.config.urls import Issuer
 from bff.oidc import authorization, end_session
@@ -152,3 +153,26 @@ class OidcSettings(Section):
         "system's. Verification can't be switched off.",
         examples=["/etc/ssl/private-ca.pem"],
     )
+
+    def as_relying_party(self, server: ServerSettings) -> RelyingPartySettings:
+        """As the relying party knows them, for the application that `server` is seen as."""
+        return RelyingPartySettings(
+            issuer=self.issuer,
+            client_id=self.client_id,
+            client_secret=self.client_secret.get_secret_value(),
+            redirect_uri=server.redirect_uri,
+            post_logout_redirect_uri=f"{server.public_url}{self.post_logout_path}",
+            scope=self.scope,
+            client_auth=self.client_auth,
+            id_token_algs=self.id_token_algs,
+            trusted_audiences=self.trusted_audiences,
+            authorization_params=self.authorization_params,
+            end_session_params=self.end_session_params,
+            userinfo=self.userinfo,
+            send_id_token_hint=self.send_id_token_hint,
+            backchannel_logout_session_required=self.backchannel_logout_session_required,
+            allow_logout_tokens_without_exp=self.allow_logout_tokens_without_exp,
+            leeway_seconds=self.leeway,
+            timeout_seconds=self.timeout,
+            ca_file=str(self.ca_file) if self.ca_file else None,
+        )

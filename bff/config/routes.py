@@ -1,6 +1,6 @@
 """[[routes]]: which paths go to which API, with whose token."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -13,32 +13,22 @@ from pydantic import (
 
 from bff.config.canonical import RoutePath
 from bff.config.files import CaFile
-from bff.config.quantities import Between, Duration
-from bff.config.section import Section
-from bff.config.texts import SOME, Scope, Token, require_token
+from bff.config.quantities import Between, Duration, duration_text
+from bff.config.section import Section, default_of
+from bff.config.texts import SOME, Scope, Token
 from bff.config.urls import URL_SCHEMA, UpstreamUrl
 from bff.gate.head import fold
-from bff.gate.routes import Balance, CsrfMode, Spelling, TokenKind, Upstream
-
-
-def require_method(method: str) -> str:
-    """A method that may be forwarded."""
-    require_token(method)
-    if method != method.upper():
-        raise ValueError("must be in upper case")
-    if method in {"CONNECT", "TRACE"}:
-        raise ValueError("is never forwarded")  # RFC 9110 sections 9.3.6, 9.3.8
-    return method
-
-
-def require_strippable(name: str) -> str:
-    """A header that describes neither the body nor a handshake."""
-    folded = fold(name.encode())
-    if folded in {b"content-length", b"content-type", b"content-encoding"}:
-        raise ValueError("describes the body, which would be read in another way")
-    if folded.startswith(b"sec-websocket-"):
-        raise ValueError("belongs to the WebSocket handshake")
-    return name
+from bff.gate.routes import (
+    USUAL_METHODS,
+    Balance,
+    CsrfMode,
+    Route,
+    Spelling,
+    TokenKind,
+    Upstream,
+    require_forwardable,
+    require_strippable,
+)
 
 
 def as_list(value: object) -> object:
@@ -50,6 +40,13 @@ def require_distinct(upstreams: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
     if len(set(upstreams)) != len(upstreams):
         raise ValueError("must not name the same upstream twice")
     return upstreams
+
+
+Method = Annotated[Token, AfterValidator(require_forwardable)]
+
+
+def _default(name: str) -> Any:
+    return default_of(Route, name)
 
 
 class RouteSettings(Section):
@@ -72,75 +69,77 @@ class RouteSettings(Section):
         examples=["http://127.0.0.1:9000/v1/"],
     )
     token: TokenKind = Field(
-        default=TokenKind.USER,
+        default=_default("token"),
         description="Whose access token goes along: the user's, the gateway's own (client "
         "credentials), or none. With none no session is needed.",
     )
     scope: Scope = Field(
-        default="",
+        default=_default("scope"),
         description='Scopes of the client token; only with token = "client".',
         examples=["catalog.read"],
     )
     anonymous: StrictBool = Field(
-        default=False,
+        default=_default("anonymous"),
         description="Whether callers without a session may use the client token; only with "
         'token = "client".',
     )
-    methods: Annotated[tuple[Annotated[str, AfterValidator(require_method)], ...], SOME] = Field(
-        default=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
-        description="Methods that are forwarded; any other is answered 405.",
+    methods: Annotated[tuple[Annotated[Token, AfterValidator(require_forwardable)], ...], SOME] = (
+        Field(
+            default=USUAL_METHODS,
+            description="Methods that are forwarded; any other is answered 405.",
+        )
     )
     strip_prefix: StrictBool = Field(
-        default=True,
+        default=_default("strip_prefix"),
         description="Whether the route's path is cut off before the upstream's is put in front.",
     )
     csrf: CsrfMode = Field(
-        default=CsrfMode.HEADER,
+        default=_default("csrf"),
         description="How the CSRF guard judges reading requests: by the header, or by the "
         "browser's Sec-Fetch-Site and Origin only (for images, downloads and EventSource). "
         "Changing requests always need the header, but with `off`, for webhooks: only with token = "
         '"none" and without forward_cookies, where nothing of a browser\'s goes along.',
     )
     timeout: Annotated[Duration, Between("100ms", "1d")] = Field(
-        default="30s",
+        default=duration_text(_default("timeout_seconds")),
         validate_default=True,
         description="The longest silence between bytes of the upstream; not a limit on the whole.",
     )
     total_timeout: Annotated[Duration, Between("0s", "1d")] = Field(
-        default="0s",
+        default=duration_text(_default("total_timeout_seconds")),
         validate_default=True,
         description="The longest a whole exchange may take, body and all. 0s: no limit. WebSockets "
         "are not counted.",
     )
     connect_timeout: Annotated[Duration, Between("10ms", "60s")] = Field(
-        default="5s",
+        default=duration_text(_default("connect_timeout_seconds")),
         validate_default=True,
         description="The longest time that connecting to the upstream may take.",
     )
     keepalive_timeout: Annotated[Duration, Between("10ms", "1h")] = Field(
-        default="4s",
+        default=duration_text(_default("idle_seconds")),
         validate_default=True,
         description="How long a connection to the upstream is kept without a request. Shorter than "
         "the upstream itself keeps one (Node.js and uvicorn 5s, gunicorn 2s), or a POST meets one "
         "that is being closed, and can't be sent again.",
     )
     max_concurrent: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = Field(
-        default=0,
+        default=_default("max_concurrent"),
         description="Requests and WebSockets of this route that one process has under way at a "
         "time; past it the answer is 503. 0: no limit.",
     )
     balance: Balance = Field(
-        default=Balance.ROUND_ROBIN,
+        default=_default("balance"),
         description="How requests are spread over several upstreams. One that fails three times in "
         "a row is left alone for a while.",
     )
     retry_unauthorized: StrictBool = Field(
-        default=True,
+        default=_default("retry_unauthorized"),
         description="Whether a call that the API answers 401 is sent once more with a new access "
         'token; only with token = "user", and for a body of at most 64 KiB.',
     )
     websocket: StrictBool = Field(
-        default=False,
+        default=_default("websocket"),
         description="Whether WebSockets are let through. The handshake's Origin must be the "
         "application's; the session's end closes them with code 4401.",
     )
@@ -166,7 +165,7 @@ class RouteSettings(Section):
         examples=[["X-Tenant-Id"]],
     )
     map_location: StrictBool = Field(
-        default=True,
+        default=_default("map_location"),
         description="Whether an API that redirects to its own address, or says in Content-Location "
         "where something is, has it turned into the browser's terms, with the prefix put back; and "
         "whether `X-Forwarded-Prefix` tells it of a prefix that is cut off.",
@@ -182,3 +181,29 @@ class RouteSettings(Section):
     def prefix(self) -> str:
         """The path without a slash at the end; the root is the empty string."""
         return self.path.rstrip("/")
+
+    def as_route(self) -> Route:
+        """As the gate and the proxy know it."""
+        return Route(
+            prefix=self.prefix,
+            upstreams=self.upstream,
+            token=self.token,
+            methods=frozenset(self.methods),
+            strip_prefix=self.strip_prefix,
+            csrf=self.csrf,
+            anonymous=self.anonymous,
+            scope=self.scope,
+            timeout_seconds=self.timeout,
+            connect_timeout_seconds=self.connect_timeout,
+            total_timeout_seconds=self.total_timeout,
+            idle_seconds=self.keepalive_timeout,
+            max_concurrent=self.max_concurrent,
+            balance=self.balance,
+            retry_unauthorized=self.retry_unauthorized,
+            websocket=self.websocket,
+            forward_cookies=frozenset(name.encode() for name in self.forward_cookies),
+            allow_in_path=frozenset(self.allow_in_path),
+            map_location=self.map_location,
+            strip_headers=frozenset(fold(name.encode()) for name in self.strip_headers),
+            ca_file=str(self.ca_file) if self.ca_file else None,
+        )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from bff.config.canonical import is_within
 from bff.config.placeholders import is_placeholder
@@ -11,7 +10,6 @@ from bff.config.rulebook import RULES, Routes, Rule, only_keys, route_rule, rule
 from bff.config.settings import Settings
 from bff.config.signing_secrets import require_strong, require_unguessed
 from bff.gate.routes import CsrfMode, TokenKind
-from bff.oidc.endpoint_url import is_loopback
 from bff.sessions.redis_url import parse_redis_url
 
 SECRET_RULES: list[Rule] = []  # see `guessable_secrets`
@@ -126,7 +124,7 @@ def is_for_this_machine(settings: Settings) -> bool:
     """Whether no other machine's browser can use the gateway: `public_url` is valid and loopback.
     There a secret may be guessable: `bff check` and each start warn of it."""
     server = only_keys(vars(settings).get("server"), {"public_url"})
-    return server is not None and is_loopback(urlsplit(server.public_url).hostname or "")
+    return server is not None and server.is_loopback
 
 
 def guessable_secrets(settings: Settings) -> Iterator[Fault]:

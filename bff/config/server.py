@@ -1,6 +1,7 @@
 """[server]: where the gateway listens, and what the browser sees of it."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, StrictInt
 
@@ -8,7 +9,8 @@ from bff.config.addresses import HostName, Listen, ProxyNetwork
 from bff.config.canonical import Prefix
 from bff.config.quantities import Between, Duration, Size
 from bff.config.section import Section
-from bff.config.urls import Origin, default_port
+from bff.config.urls import Origin, default_port_of, host_spellings
+from bff.oidc.endpoint_url import is_loopback
 
 
 class ServerSettings(Section):
@@ -117,11 +119,26 @@ class ServerSettings(Section):
         return self.public_url.startswith("https://")
 
     @property
-    def default_port(self) -> int:
-        """That of the scheme of `public_url`."""
-        return default_port("https" if self.is_https else "http")
+    def is_loopback(self) -> bool:
+        """Whether browsers of this machine alone can use the gateway."""
+        return is_loopback(urlsplit(self.public_url).hostname or "")
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where the OP sends the browser after a login: to be registered there."""
+        return f"{self.public_url}{self.prefix}/callback"
 
     @property
     def authority(self) -> str:
         """`host` or `host:port` of `public_url`, as a browser sends it in Host."""
         return self.public_url.partition("://")[2]
+
+    @property
+    def hosts(self) -> frozenset[bytes]:
+        """Every value of Host that is answered, with and without the scheme's own port."""
+        default_port = default_port_of("https" if self.is_https else "http")
+        return frozenset(
+            spelled.lower().encode()
+            for host in (self.authority, *self.additional_hosts)
+            for spelled in host_spellings(host, default_port)
+        )

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, StrictBool, StrictInt, WithJsonSchema
 
 from bff.config.files import FilePath
-from bff.config.quantities import Between, Duration
-from bff.config.section import Section
+from bff.config.quantities import Between, Duration, duration_text
+from bff.config.section import Section, default_of
 from bff.config.texts import SOME, CookieName, Namespace, StrongSecret
 from bff.sessions.redis_url import KINDS, parse_redis_url
+from bff.sessions.sessions import SessionPolicy
 
 IN_MEMORY = "memory://"
 
@@ -109,18 +110,18 @@ class SessionSettings(Section):
         "dropped.",
     )
     cache_max_age: Annotated[Duration, Between("100ms", "60s")] = Field(
-        default="5s",
+        default=duration_text(default_of(SessionPolicy, "cache_seconds")),
         validate_default=True,
         description="For so long a session held in memory is good without news from the store; "
         "then it is read again. Logouts take effect at once all the same.",
     )
     cache_entries: Annotated[StrictInt, Field(ge=1, le=10_000_000)] = Field(
-        default=10_000,
+        default=default_of(SessionPolicy, "cache_entries"),
         description="Sessions held in memory per process.",
     )
 
     stale_while_store_down: Annotated[Duration, Between("0s", "1h")] = Field(
-        default="0s",
+        default=duration_text(default_of(SessionPolicy, "stale_seconds")),
         validate_default=True,
         description="While the store is down, sessions that were read at most this long ago go on "
         "with the tokens they had. 0s: calls are answered 503 until the store is back.",
@@ -140,3 +141,13 @@ class SessionSettings(Section):
     @property
     def is_in_memory(self) -> bool:
         return self.store.get_secret_value() == IN_MEMORY
+
+    def policy(self) -> SessionPolicy:
+        """How long sessions live, and how many are held in memory."""
+        return SessionPolicy(
+            idle_seconds=self.idle_timeout,
+            absolute_seconds=self.absolute_timeout,
+            cache_entries=self.cache_entries,
+            cache_seconds=self.cache_max_age,
+            stale_seconds=self.stale_while_store_down,
+        )

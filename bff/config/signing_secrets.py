@@ -10,9 +10,9 @@ import secrets
 from itertools import pairwise
 
 from bff.config.placeholders import is_placeholder
+from bff.sessions.keyring import MIN_SECRET_BYTES
 
-MIN_BYTES = 32
-MIN_GIVEN_BYTES = 16  # RFC 6749 section 10.10: a guess must succeed with at most 2^-128
+MIN_CLIENT_SECRET_BYTES = 16  # RFC 6749 section 10.10: a guess must succeed with at most 2^-128
 _MIN_DISTINCT = 8
 _PLACEHOLDERS = (
     "changeit",
@@ -32,13 +32,15 @@ _PLACEHOLDERS = (
 
 def new_secret() -> str:
     """32 random bytes in base64url."""
-    return secrets.token_urlsafe(MIN_BYTES)
+    return secrets.token_urlsafe(MIN_SECRET_BYTES)
 
 
 def require_long(secret: str) -> None:
     """Raise ValueError, with the reason, for a secret that is too short to make keys of."""
-    if len(secret.encode()) < MIN_BYTES:
-        raise ValueError(f"must have at least {MIN_BYTES} bytes; create one with `bff keygen`")
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise ValueError(
+            f"must have at least {MIN_SECRET_BYTES} bytes; create one with `bff keygen`"
+        )
 
 
 def require_strong(secret: str) -> None:
@@ -52,9 +54,10 @@ def require_unguessed(secret: str) -> None:
     """Raise ValueError, with the reason, for a secret from elsewhere that can be no real one."""
     if is_placeholder(secret):
         raise ValueError("is a placeholder: put the secret itself in its place")
-    if len(secret.encode()) < MIN_GIVEN_BYTES:
+    if len(secret.encode()) < MIN_CLIENT_SECRET_BYTES:
         raise ValueError(
-            f"must have at least {MIN_GIVEN_BYTES} bytes; have the OP make a new one at random"
+            f"must have at least {MIN_CLIENT_SECRET_BYTES} bytes; have the OP make a new one at "
+            "random"
         )
     if _is_repetition(secret) or _is_sequence(secret):
         raise ValueError("can be guessed; have the OP make a new one at random")

@@ -6,6 +6,7 @@ from bff.config.files import SiteRoot
 from bff.config.section import Section
 from bff.config.texts import FieldValue, PathPattern
 from bff.config.urls import DevServerUrl
+from bff.gate.routes import CsrfMode, Route, Spelling, TokenKind
 
 
 class SpaSettings(Section):
@@ -35,3 +36,20 @@ class SpaSettings(Section):
         "webpack, Create React App and Angular write them. Pages are never meant; `[]` is none.",
         examples=[["/assets/*"]],
     )
+
+    def dev_server_route(self, public_host: str) -> Route | None:
+        """The route to the development server, if there is one, which is sent the application's
+        own host: its name in a container network is one that it does not answer."""
+        if self.dev_server is None:
+            return None
+        return Route(
+            prefix="",
+            upstreams=(self.dev_server,),
+            token=TokenKind.NONE,
+            methods=frozenset({"GET", "HEAD"}),
+            strip_prefix=False,
+            csrf=CsrfMode.SAME_ORIGIN,
+            websocket=True,  # its hot reload
+            dev_host=public_host,
+            allow_in_path=frozenset(Spelling),  # what is not the app's page is its own file
+        )

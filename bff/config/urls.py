@@ -86,7 +86,7 @@ def authority_of(parts: SplitResult) -> str:
     return f"{shown}:{parts.port}"
 
 
-def default_port(scheme: str) -> int:
+def default_port_of(scheme: str) -> int:
     return _DEFAULT_PORTS[scheme]
 
 

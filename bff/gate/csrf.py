@@ -19,10 +19,33 @@ from bff.errors import (
     OriginUnknown,
 )
 from bff.gate.fetch_metadata import is_begun_here, is_typed
-from bff.gate.head import ScannedFields
+from bff.gate.head import ScannedFields, is_ours
 from bff.gate.routes import SAFE_METHODS, CsrfMode
 
+HEADER_NAME = "X-CSRF"
+HEADER_VALUE = "1"
+
 _UNTOLD = b"null"
+# Fetch standard: a page of any origin can send these (CORS-safelisted), ...
+_SAFELISTED = frozenset(
+    {"accept", "accept-language", "content-language", "content-type", "range", "last-event-id"}
+)
+# ... and a script of our own can't set these (forbidden request-headers), or must not.
+_FORBIDDEN = frozenset(
+    {
+        "accept-charset",
+        "accept-encoding",
+        "access-control-request-headers",
+        "access-control-request-method",
+        "content-length",
+        "date",
+        "dnt",
+        "origin",
+        "referer",
+        "set-cookie",
+        "user-agent",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +53,8 @@ class CsrfGuard:
     """`origin` is the application's own, as a browser serialises it; the name is lower case."""
 
     origin: bytes
-    header_name: bytes = b"x-csrf"
-    header_value: bytes = b"1"
+    header_name: bytes = HEADER_NAME.lower().encode()
+    header_value: bytes = HEADER_VALUE.encode()
 
     def refusal(self, fields: ScannedFields, method: str, mode: CsrfMode) -> CsrfRefused | None:
         """Why the request is refused, or None when it may pass."""
@@ -88,3 +111,13 @@ class CsrfGuard:
 
 def _names_initiator(fields: ScannedFields) -> bool:
     return bool(fields.values(b"sec-fetch-site") or fields.values(b"origin"))
+
+
+def require_guarding(name: str) -> str:
+    """A header that only a script of this origin can set. Raises: ValueError."""
+    lower = name.lower()
+    if lower in _SAFELISTED:
+        raise ValueError("would not guard: a page of another origin can send it")
+    if lower in _FORBIDDEN or lower.startswith(("sec-", "proxy-")) or is_ours(lower.encode()):
+        raise ValueError("can't be set by a script, or is set by the gateway")
+    return name

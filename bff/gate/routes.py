@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bff.gate.head import fold
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+USUAL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class TokenKind(StrEnum):
@@ -76,7 +79,7 @@ class Route:
     prefix: str
     upstreams: tuple[Upstream, ...]
     token: TokenKind = TokenKind.USER
-    methods: frozenset[str] = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+    methods: frozenset[str] = frozenset(USUAL_METHODS)
     strip_prefix: bool = True
     csrf: CsrfMode = CsrfMode.HEADER
     anonymous: bool = False
@@ -135,3 +138,23 @@ class RouteTable:
             if path.startswith(inside) or path == exact:
                 return route
         return None
+
+
+def require_forwardable(method: str) -> str:
+    """A method that a route may name. Raises: ValueError."""
+    if method != method.upper():
+        raise ValueError("must be in upper case")
+    if method in {"CONNECT", "TRACE"}:
+        raise ValueError("is never forwarded")  # RFC 9110 sections 9.3.6, 9.3.8
+    return method
+
+
+def require_strippable(name: str) -> str:
+    """A field that a route may keep from its upstreams: it describes neither the body nor a
+    handshake. Raises: ValueError."""
+    folded = fold(name.encode())
+    if folded in {b"content-length", b"content-type", b"content-encoding"}:
+        raise ValueError("describes the body, which would be read in another way")
+    if folded.startswith(b"sec-websocket-"):
+        raise ValueError("belongs to the WebSocket handshake")
+    return name

@@ -34,7 +34,7 @@ class SessionPolicy:
 
     idle_seconds: float
     absolute_seconds: float
-    cache_entries: int = 100_000
+    cache_entries: int = 10_000
     cache_seconds: float = 5.0
     stale_seconds: float = 0.0
 

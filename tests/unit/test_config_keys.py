@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from bff.config.schema import file_schema
-from bff.gate.routes import CsrfMode, Spelling, TokenKind, Upstream
+from bff.gate.csrf import CsrfGuard
+from bff.gate.routes import CsrfMode, Route, Spelling, TokenKind, Upstream
 from bff.oidc import end_session
 from bff.oidc.authorization import RESERVED_PARAMETERS
 from bff.oidc.jwks import KEY_OF_ALG
+from bff.oidc.settings import RelyingPartySettings
+from bff.sessions.sessions import SessionPolicy
 from tests.unit.config_files import OTHER_SECRET, SECRET, line_of, loaded, problems, toml
 
 ACCEPTED: list[tuple[str, str, object]] = [
@@ -313,3 +316,25 @@ def test_secrets_rotate_newest_first(tmp_path: Path) -> None:
     settings = loaded(tmp_path, changed("session.secrets", f'["{OTHER_SECRET}", "{SECRET}"]'))
     values = [secret.get_secret_value() for secret in settings.session.secrets]
     assert values == [OTHER_SECRET, SECRET]
+
+
+def test_what_a_file_leaves_out_is_as_the_domain_has_it(tmp_path: Path) -> None:
+    """Each default stands once."""
+    settings = loaded(tmp_path)
+    [route] = settings.routes
+    assert route.as_route() == Route("/api", (Upstream("http", "127.0.0.1:9000", "/v1"),))
+    oidc = settings.oidc.as_relying_party(settings.server)
+    assert oidc == RelyingPartySettings(
+        issuer="https://idp.example.com/realms/acme",
+        client_id="spa",
+        client_secret="given-by-the-provider",
+        redirect_uri="https://app.example.com/bff/callback",
+        post_logout_redirect_uri="https://app.example.com/",
+        scope="openid profile email",
+    )
+    assert settings.session.policy() == SessionPolicy(
+        idle_seconds=settings.session.idle_timeout,
+        absolute_seconds=settings.session.absolute_timeout,
+    )
+    origin = "https://app.example.com"
+    assert settings.csrf.guard(origin) == CsrfGuard(origin.encode())

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
-from bff.config.signing_secrets import MIN_BYTES, new_secret, require_strong, require_unguessed
+from bff.config.signing_secrets import new_secret, require_strong, require_unguessed
+from bff.sessions.keyring import MIN_SECRET_BYTES
 from tests.unit.config_files import SECRET, loaded, problems, toml
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ def test_keygen_makes_what_is_accepted() -> None:
         assert re.fullmatch(r"[A-Za-z0-9_-]{43}", secret)
 
 
-@given(st.binary(min_size=MIN_BYTES, max_size=64).filter(lambda raw: len(set(raw)) > 20))
+@given(st.binary(min_size=MIN_SECRET_BYTES, max_size=64).filter(lambda raw: len(set(raw)) > 20))
 def test_random_bytes_pass_in_any_usual_spelling(raw: bytes) -> None:
     """`openssl rand -hex 32` and `-base64 32` are as good as `bff keygen`."""
     for secret in (raw.hex(), b64encode(raw).decode()):

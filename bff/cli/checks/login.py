@@ -148,7 +148,7 @@ class LoginCheck:
         return bad(
             "redirect URI",
             "the browser went to the OP and did not come back in time. If it shows an error there: "
-            f"is {server.public_url}{server.prefix}/callback registered, to the letter?",
+            f"is {server.redirect_uri} registered, to the letter?",
         )
 
     # --- what the browser asks

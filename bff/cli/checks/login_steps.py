@@ -52,8 +52,7 @@ class LoginSteps:
 
     async def run(self, query: str) -> AsyncIterator[Verdict]:
         """`query` is that of the callback; its `state` has been compared."""
-        uri = f"{self._settings.server.public_url}{self._settings.server.prefix}/callback"
-        yield good("redirect URI", f"the OP came back to {uri}")
+        yield good("redirect URI", f"the OP came back to {self._settings.server.redirect_uri}")
         try:
             response = process_callback(query)
             await self._relying_party.require_response_issuer(response)

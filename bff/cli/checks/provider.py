@@ -179,7 +179,7 @@ async def _client(settings: Settings, relying_party: RelyingParty) -> Verdict:
 
 
 async def _redirect_uri(settings: Settings, relying_party: RelyingParty) -> Verdict:
-    uri = f"{settings.server.public_url}{settings.server.prefix}/callback"
+    uri = settings.server.redirect_uri
     try:
         request = await relying_party.authorization_request(LoginRequest(prompt="none"))
         return on_silent_login(await relying_party.probe().silent_login(request), uri)

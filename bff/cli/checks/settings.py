@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from bff.cli.checks.verdict import Verdict, warning
 from bff.config.problems import dotted
-from bff.config.rules import guessable_secrets, is_for_this_machine
+from bff.config.rules import guessable_secrets
 from bff.config.settings import Settings
 from bff.oidc.endpoint_url import is_loopback
 from bff.sessions.redis_url import parse_redis_url
@@ -13,8 +13,7 @@ from bff.sessions.redis_url import parse_redis_url
 def on_settings(settings: Settings) -> Iterator[Verdict]:
     """Warnings that need no question to another program."""
     server, session = settings.server, settings.session
-    is_local = is_for_this_machine(settings)
-    if is_local:
+    if server.is_loopback:
         yield warning("server", "public_url is loopback: only this machine can log in")
         for fault in guessable_secrets(settings):
             section, key = dotted(fault.path).split(".", 1)
@@ -38,7 +37,7 @@ def on_settings(settings: Settings) -> Iterator[Verdict]:
         )
     if not settings.routes:
         yield warning("routes", "there are none: nothing is forwarded")
-    if settings.spa.dev_server is not None and not is_local:
+    if settings.spa.dev_server is not None and not server.is_loopback:
         yield warning("spa", "dev_server behind a public_url that is not loopback")
 
 

@@ -1,0 +1,137 @@
+"""From settings to what the parts of a gateway are built from."""
+
+import dataclasses
+import hashlib
+
+from bff.admin.sessions import AdminSessionSettings
+from bff.app.limited_server import ServerLimits
+from bff.app.listening import UNIX, host_and_port
+from bff.clock import Clock
+from bff.config.settings import Settings
+from bff.endpoints.browser_cookies import BrowserCookies
+from bff.gate.decision import GateSettings
+from bff.gate.endpoints import FRONTCHANNEL_RULE, RULES, SPA_RULE, EndpointTable
+from bff.gate.forwarding import Forwarding
+from bff.gate.peers import TrustedProxies
+from bff.gate.problem import OwnResponses
+from bff.gate.routes import RouteTable
+from bff.oidc.relying_party import RelyingParty
+from bff.proxy.shared import ProxyLimits
+from bff.sessions.keyring import RecordOwner
+from bff.sessions.memory import MemoryStore
+from bff.sessions.redis_store import RedisStore
+from bff.sessions.store import SessionStore
+
+ADMIN_CONNECTIONS = 256
+
+
+def session_store(settings: Settings, clock: Clock) -> SessionStore:
+    """The engine that `session.store` names; nothing is opened yet."""
+    if settings.session.is_in_memory:
+        return MemoryStore(clock)
+    session = settings.session
+    return RedisStore(session.store.get_secret_value(), clock, namespace=session.namespace)
+
+
+def record_owner(settings: Settings) -> RecordOwner:
+    """To whom everything in the store belongs."""
+    return RecordOwner(settings.oidc.issuer, settings.oidc.client_id)
+
+
+def relying_party(settings: Settings, clock: Clock) -> RelyingParty:
+    """The OP's client; nothing is fetched yet."""
+    return RelyingParty(settings.oidc.as_relying_party(settings.server), clock)
+
+
+def admin_session_settings(settings: Settings) -> AdminSessionSettings:
+    address = settings.server.admin_listen
+    return AdminSessionSettings(
+        issuer=settings.oidc.issuer,
+        own_name="localhost" if address.startswith(UNIX) else host_and_port(address)[0],
+        idle_seconds=settings.session.idle_timeout,
+    )
+
+
+def browser_cookies(settings: Settings) -> BrowserCookies:
+    name = settings.cookie_name
+    return BrowserCookies(
+        session_name=name,
+        binder_name=f"{name}-login",
+        secure=settings.server.is_https,
+        same_site=settings.session.same_site,
+        login_seconds=int(settings.session.login_timeout),
+    )
+
+
+def gate_settings(settings: Settings) -> GateSettings:
+    server = settings.server
+    names = browser_cookies(settings)
+    rules = (*RULES, FRONTCHANNEL_RULE) if settings.oidc.frontchannel_logout else RULES
+    return GateSettings(
+        hosts=server.hosts,
+        session_cookie=names.session_name.encode(),
+        binder_cookie=names.binder_name.encode(),
+        endpoints=EndpointTable(server.prefix, rules),
+        spa=SPA_RULE if settings.spa.root is not None else None,
+    )
+
+
+def auth_gate_settings(settings: Settings) -> GateSettings:
+    """For proxies that carry the bytes: the routes to APIs, and nothing of our own."""
+    nothing = EndpointTable(settings.server.prefix, ())
+    return dataclasses.replace(gate_settings(settings), endpoints=nothing, spa=None)
+
+
+def own_responses(settings: Settings) -> OwnResponses:
+    server = settings.server
+    return OwnResponses(hsts=server.is_https and not server.is_loopback)
+
+
+def trusted_proxies(settings: Settings) -> TrustedProxies:
+    return TrustedProxies(settings.server.trusted_proxies)
+
+
+def forwarding(settings: Settings) -> Forwarding:
+    server = settings.server
+    pseudonym = hashlib.sha256(server.public_url.encode()).hexdigest()[:12]
+    return Forwarding(
+        trusted_proxies(settings),
+        public_scheme="https" if server.is_https else "http",
+        public_host=server.authority,
+        via_name=f"bff-{pseudonym}",
+    )
+
+
+def route_table(settings: Settings) -> RouteTable:
+    dev_server = settings.spa.dev_server_route(settings.server.authority)
+    routes = [route.as_route() for route in settings.routes]
+    return RouteTable([*routes, dev_server] if dev_server is not None else routes)
+
+
+def proxy_limits(settings: Settings) -> ProxyLimits:
+    server = settings.server
+    return ProxyLimits(
+        max_body_bytes=server.max_body,
+        head_seconds=server.head_timeout,
+        body_seconds=server.body_timeout,
+        keepalive_seconds=server.keepalive_timeout,
+        max_connections=server.max_connections,
+    )
+
+
+def auth_limits(settings: Settings) -> ServerLimits:
+    return _server_limits(settings, settings.server.max_connections)
+
+
+def admin_limits(settings: Settings) -> ServerLimits:
+    return _server_limits(settings, min(ADMIN_CONNECTIONS, settings.server.max_connections))
+
+
+def _server_limits(settings: Settings, max_connections: int) -> ServerLimits:
+    server = settings.server
+    return ServerLimits(
+        head_seconds=server.head_timeout,
+        body_seconds=server.body_timeout,
+        keepalive_seconds=server.keepalive_timeout,
+        max_connections=max_connections,
+    )
