@@ -1,5 +1,6 @@
 """The documents say what the program does: codes, commands, links."""
 
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,3 +76,25 @@ def test_every_metric_is_documented_and_no_other() -> None:
         for family in Metrics().registry.collect()
     }
     assert documented_metrics() == found
+
+
+PACKAGES = {path.name.removesuffix(".py") for path in (ROOT / "bff").iterdir()}
+DESIGN = [ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/adr/*.md"))]
+
+
+def setting_names() -> set[str]:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    variables = re.findall(r"<br>`BFF_(\w+)`", text)
+    return {name.lower().replace("__", ".") for name in variables}
+
+
+@pytest.mark.parametrize("document", DESIGN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_part_of_the_program_that_the_design_names_exists(document: Path) -> None:
+    """`proxy.exchange` is a module, `gate.decision.Gate.decide` a method, `tests/wire` a path."""
+    settings = setting_names()
+    for name in re.findall(r"`([\w./]+)`", document.read_text()):
+        dotted = name.removeprefix("bff.")
+        if re.fullmatch(r"\w+(\.\w+)+", dotted) and dotted.split(".")[0] in PACKAGES:
+            assert dotted in settings or pkgutil.resolve_name(f"bff.{dotted}"), name
+        elif re.match(r"(bff|tests|spa_demo|docs|deploy|bench)/", name):
+            assert (ROOT / name).exists(), name
