@@ -73,13 +73,18 @@ def gate_settings(settings: Settings) -> GateSettings:
         binder_cookie=names.binder_name.encode(),
         endpoints=EndpointTable(server.prefix, rules),
         spa=SPA_RULE if settings.spa.root is not None else None,
+        max_body_bytes=server.max_body,
     )
 
 
 def auth_gate_settings(settings: Settings) -> GateSettings:
-    """For proxies that carry the bytes: the routes to APIs, and nothing of our own."""
-    nothing = EndpointTable(settings.server.prefix, ())
-    return dataclasses.replace(gate_settings(settings), endpoints=nothing, spa=None)
+    """For proxies that carry the bytes themselves: the routes to APIs, and bodies of any size."""
+    return dataclasses.replace(
+        gate_settings(settings),
+        endpoints=EndpointTable(settings.server.prefix, ()),
+        spa=None,
+        max_body_bytes=None,
+    )
 
 
 def own_responses(settings: Settings) -> OwnResponses:

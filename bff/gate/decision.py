@@ -25,7 +25,13 @@ from bff.gate.cookies import Cookie
 from bff.gate.csrf import CsrfGuard
 from bff.gate.endpoints import EndpointRule, EndpointTable
 from bff.gate.forwarding import Forwarding, RequestIdentity
-from bff.gate.handshake import asks_for_websocket, is_websocket_upgrade, require_handshake
+from bff.gate.framing import (
+    MAX_FIELDS,
+    asks_for_websocket,
+    is_websocket_upgrade,
+    require_handshake,
+    require_sound_head,
+)
 from bff.gate.head import FieldReader, RequestHead, ScannedFields, without
 from bff.gate.initiator import raise_refusal, require_initiator
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
@@ -38,13 +44,14 @@ from bff.tokens.policy import RefreshPolicy
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """`hosts` are the Host values served, lower case."""
+    """`hosts` are the Host values served, lower case. `max_body_bytes` None is no limit."""
 
     hosts: frozenset[bytes]
     session_cookie: bytes
     binder_cookie: bytes
     endpoints: EndpointTable
     spa: EndpointRule | None = None
+    max_body_bytes: int | None = None
 
 
 class Gate:
@@ -74,11 +81,15 @@ class Gate:
 
     def decide(self, head: RequestHead, known: Known | None = None) -> Decision:
         """The decision for a head, given what an earlier `Wait` has found."""
-        fields = self._reader.scan(head.fields)
+        # Of more fields than a head may have, only so many are looked at.
+        fields = self._reader.scan(head.fields[:MAX_FIELDS])
         identity = self._forwarding.identify(head.peer, fields)
         try:
+            require_sound_head(head, fields, self._settings.max_body_bytes)
+        except BffError as error:
+            return Answer(error, identity, ends_connection=True)
+        try:
             target = read_target(head.target)
-            _require_known_framing(fields)
             self._require_our_host(target, fields, head.peer)
             route = self._routes.match(target.path)
             if target.doubt:
@@ -148,7 +159,7 @@ class Gate:
         identity: RequestIdentity,
         known: Known | None,
     ) -> Decision:
-        websocket_key = self._require_forwardable(route, head.method, fields)
+        websocket_key = self._require_forwardable(route, head, fields)
         session: Session | None = None
         if websocket_key is not None:
             raise_refusal(self._guard.handshake_refusal(fields))
@@ -192,10 +203,10 @@ class Gate:
         )
 
     def _require_forwardable(
-        self, route: Route, method: str, fields: ScannedFields
+        self, route: Route, head: RequestHead, fields: ScannedFields
     ) -> bytes | None:
         """The key of a WebSocket handshake, if that is what it is."""
-        if method not in route.methods:
+        if head.method not in route.methods:
             raise MethodNotAllowed(tuple(sorted(route.methods)))
         if self._forwarding.has_passed_before(fields):
             raise LoopDetected
@@ -204,7 +215,7 @@ class Gate:
             return None
         if not route.websocket or not is_websocket_upgrade(upgrade):
             raise UpgradeNotSupported
-        return require_handshake(method, fields)
+        return require_handshake(head.method, fields, head.version)
 
     def _token_for(
         self, route: Route, session: Session | None, known: Known | None
@@ -266,10 +277,3 @@ def _is_guarded_without_session(route: Route, method: str) -> bool:
     if route.token is TokenKind.CLIENT:
         return True
     return method not in _READING and route.csrf is not CsrfMode.OFF
-
-
-def _require_known_framing(fields: ScannedFields) -> None:
-    # RFC 9112 section 6.1: a parser may let more pass than the one coding we know.
-    codings = fields.values(b"transfer-encoding")
-    if codings and [coding.strip().lower() for coding in codings] != [b"chunked"]:
-        raise BadRequest("a transfer coding other than chunked")

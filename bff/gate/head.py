@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from operator import itemgetter
 
+from bff.errors import BffError
 from bff.gate.field_names import FAMILIES, NAMES
 from bff.gate.memo import Memo
 
@@ -73,12 +74,18 @@ class RequestHead:
     """Method, raw request target, header fields in order, and the peer's address.
 
     `peer` is the textual IP address of the connection's other end, None on a Unix socket.
+    `version` is that of HTTP, empty for another protocol. `most_bytes` is how many bytes the head
+    has at most, as far as that is known without counting. `fault` is what a parser has found of it,
+    or of the body, or why there is no head at all.
     """
 
     method: str
     target: bytes = field(repr=False)
     fields: Sequence[Field] = field(repr=False)
     peer: str | None
+    version: str = "1.1"
+    most_bytes: int = 0
+    fault: BffError | None = None
 
 
 @dataclass(slots=True)

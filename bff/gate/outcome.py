@@ -65,11 +65,13 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Refused. `clear_cookie`: the browser sent a session cookie that is worth nothing."""
+    """Refused. `clear_cookie`: the browser sent a session cookie that is worth nothing.
+    `ends_connection`: what follows on it is not to be read, or can't be told."""
 
     error: BffError
     identity: RequestIdentity
     clear_cookie: bool = False
+    ends_connection: bool = False
 
 
 @dataclass(frozen=True, slots=True)

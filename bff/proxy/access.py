@@ -75,6 +75,10 @@ class AccessRecord:
     # --- Browser
 
     @property
+    def is_full(self) -> bool:
+        return self._browser.is_full
+
+    @property
     def is_draining(self) -> bool:
         return self._browser.is_draining
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+from bff.gate.framing import MOST_LENGTH_DIGITS
 from bff.gate.head import Field
-from bff.proxy.messages import MOST_LENGTH_DIGITS
 
 LEAST_STATUS = 100
 CONTINUE = 100

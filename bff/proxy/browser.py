@@ -7,6 +7,10 @@ class Browser(Protocol):
     """The connection a request came on."""
 
     @property
+    def is_full(self) -> bool:
+        """Whether the browser takes no more for now."""
+
+    @property
     def is_draining(self) -> bool:
         """Whether each answer is to be the last on its connection."""
 

@@ -45,12 +45,12 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 class Exchange:
-    """`fault`: the head is refused whatever the gate says."""
+    """`keep_alive`: the connection can serve another request after this one."""
 
     __slots__ = (
-        "_answer", "_browser", "_browser_full", "_is_held", "_is_http10", "_keep_alive", "_let_go",
+        "_answer", "_browser", "_is_held", "_is_http10", "_keep_alive", "_let_go",
         "_over", "_record", "_renewed", "_request_id", "_retried", "_shared", "_started", "_task",
-        "_timer", "_trip", "_tunnel", "_upstream", "body", "body_complete", "fault", "head",
+        "_timer", "_trip", "_tunnel", "_upstream", "body", "body_complete", "head",
     )  # fmt: skip
 
     def __init__(
@@ -60,8 +60,6 @@ class Exchange:
         head: RequestHead,
         *,
         keep_alive: bool,
-        is_http10: bool,
-        fault: BffError | None,
     ) -> None:
         self._shared = shared
         self._record = shared.access_record(browser, head)
@@ -69,12 +67,11 @@ class Exchange:
             browser = self._record
         self._browser = browser
         self.head = head
-        self.fault = fault
         self.body: RequestBody | None = None
         self.body_complete = False
         self._keep_alive = keep_alive
-        self._is_http10 = is_http10
-        self._answer = AnswerWriter(browser, is_http10=is_http10)
+        self._is_http10 = head.version == "1.0"
+        self._answer = AnswerWriter(browser, is_http10=self._is_http10)
         self._request_id = ""  # until the gate has given it one
         self._trip: Trip | None = None
         self._upstream: UpstreamConnection | None = None
@@ -82,7 +79,6 @@ class Exchange:
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._let_go: Callable[[], None] | None = None
-        self._browser_full = False
         self._is_held = False  # the answer is not sent yet: there may be a better one
         self._renewed = False
         self._retried = False
@@ -102,14 +98,11 @@ class Exchange:
             self.breaks(error)
 
     def _decide(self) -> None:
-        if self.fault is not None:
-            raise self.fault
         if not self.body_complete and self.body is None:
             self.body = RequestBody(self.head.fields)
-        if self.body is not None and self.body.exceeds(self._shared.limits.max_body_bytes):
-            self._keep_alive = False  # however much of it has come already
-            raise BodyTooLarge
         decision = self._shared.admission.decide(self.head)
+        if self.body is not None and self.body.exceeds(self._shared.limits.max_body_bytes):
+            decision = Answer(BodyTooLarge(), decision.identity, ends_connection=True)
         if isinstance(decision, Wait):
             self._spawn(lambda: self._settle(decision))
         else:
@@ -121,14 +114,13 @@ class Exchange:
     def _act(self, decision: Decision) -> None:
         self._note_identity(decision)
         if isinstance(decision, Answer):
+            self._keep_alive = self._keep_alive and not decision.ends_connection
             self._refuse(decision.error, clear=decision.clear_cookie)
             return
         if isinstance(decision, Wait):
             raise TypeError("a settled decision waits for nothing")
         self._trip = trip = self._shared.trip(decision, self.head)
         if trip.websocket_key is not None:
-            if self._is_http10:
-                raise BadHandshake("HTTP/1.0")
             self._require_room(trip)
         if trip.total_seconds:
             loop = asyncio.get_running_loop()
@@ -173,7 +165,7 @@ class Exchange:
     def body_data(self, data: bytes) -> None:
         if self._record is not None:
             self._record.bytes_in += len(data)
-        if self._over or self.fault is not None:  # a length that is at fault can't be read either
+        if self._over:
             return
         body = self.body
         if body is None:
@@ -306,7 +298,8 @@ class Exchange:
         upstream = self._upstream
         if upstream is None:
             return
-        if self._is_held or self._browser_full or (not self.body_complete and not upstream.is_full):
+        is_sending = not self.body_complete and not upstream.is_full
+        if self._is_held or self._browser.is_full or is_sending:
             upstream.wait_longer()  # for what is on its way to it, or from it: that has its limits
         else:
             upstream.abort()
@@ -322,7 +315,6 @@ class Exchange:
 
     def browser_full(self, *, full: bool) -> None:
         """Whether the browser takes no more for now."""
-        self._browser_full = full
         if self._upstream is not None:
             if full:
                 self._upstream.pause_reading()
@@ -430,12 +422,12 @@ class Exchange:
         )
         self._finish()
 
-    def cancel(self) -> None:
-        """The browser is gone: there is no answer to give any more."""
+    def cancel(self, ending: str = BROWSER_GONE) -> None:
+        """There is no answer to give any more."""
         self._over = True
         self._release()
         if self._record is not None:
-            self._record.over(BROWSER_GONE)
+            self._record.over(ending)
 
     def _fail(self, error: BffError) -> None:
         if self._over:

@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 import structlog
 
-from bff.proxy.downstream import DownstreamConnection
+from bff.proxy.downstream.connection import DownstreamConnection
 from bff.proxy.shared import Shared
 
 log = structlog.get_logger("bff.front")

@@ -12,10 +12,10 @@ from typing import Protocol
 from aiohttp import web
 
 from bff.errors import BadRequest, BffError, InternalError
+from bff.gate.framing import MAX_HEAD_BYTES
 from bff.gate.outcome import Local
 from bff.observability.reasons import complaint_of
 from bff.proxy.idle import IdleConnections
-from bff.proxy.messages import MAX_HEAD_BYTES
 from bff.proxy.outbox import Outbox
 from bff.proxy.upstream import UpstreamConnection
 

@@ -10,9 +10,6 @@ from http import HTTPStatus
 
 from bff.gate.head import Field
 
-MAX_HEAD_BYTES = 65_536
-MOST_LENGTH_DIGITS = 19  # of a Content-Length: what has more is larger than 2**63, or padded
-
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 CHUNKED: Field = (b"Transfer-Encoding", b"chunked")
@@ -51,11 +48,6 @@ def fields_into(fields: list[Field]) -> Callable[[bytes, bytes], None]:
         append((name, value))
 
     return on_header
-
-
-def head_bytes(fields: Iterable[Field]) -> int:
-    """About how large a head with these fields is."""
-    return sum(len(name) + len(value) + 4 for name, value in fields)
 
 
 def reason_of(status: int) -> bytes:

@@ -3,6 +3,7 @@ case the request has to be sent again. Pure. RFC 9112 sections 6.1, 6.2 and 7.1.
 
 from collections.abc import Iterable
 
+from bff.gate.framing import MOST_LENGTH_DIGITS
 from bff.gate.head import Field
 from bff.proxy.messages import LAST_CHUNK, chunk
 
@@ -28,7 +29,8 @@ class RequestBody:
         for name, value in fields:
             lower = name.lower()
             if lower == b"content-length":
-                self.announced_bytes = int(value)  # llhttp lets nothing else pass
+                if len(value) <= MOST_LENGTH_DIGITS:  # the gate refuses any other
+                    self.announced_bytes = int(value)  # llhttp lets nothing but digits pass
             elif lower == b"transfer-encoding":
                 self.is_chunked = True
             elif lower == b"expect":

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 import httptools
 
 from bff.errors import UpstreamError, UpstreamMalformed, UpstreamUnreachable
+from bff.gate.framing import MAX_HEAD_BYTES, head_bytes
 from bff.gate.head import Field
 from bff.observability.reasons import complaint_of, reason_of
 from bff.proxy.answer_head import (
@@ -31,7 +32,7 @@ from bff.proxy.answer_head import (
     require_text,
 )
 from bff.proxy.deadline import Deadline
-from bff.proxy.messages import MAX_HEAD_BYTES, fields_into, head_bytes
+from bff.proxy.messages import fields_into
 from bff.proxy.outbox import Outbox
 from bff.proxy.receiver import Receiver
 from bff.proxy.turns import MUCH_BYTES, give_way

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.errors import BadHandshake
-from bff.gate.handshake import is_websocket_upgrade, require_handshake
+from bff.gate.framing import is_websocket_upgrade, require_handshake
 from bff.gate.head import scan
 from bff.proxy.tunnel import accepts_handshake
 from bff.proxy.websocket import FrameBoundary, accept_value, close_frame

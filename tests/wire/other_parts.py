@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bff.app import Gateway
-from bff.proxy.downstream import DownstreamConnection
+from bff.proxy.downstream.connection import DownstreamConnection
 from bff.proxy.listener import Listener
 from bff.proxy.local import LocalPool
 from bff.proxy.shared import Shared

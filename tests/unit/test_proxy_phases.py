@@ -1,0 +1,55 @@
+"""The tables of phases: each phase can be reached and left, and its time limit exists."""
+
+from enum import IntEnum
+from typing import Any
+
+import pytest
+
+from bff.proxy.downstream import phases as downstream
+from bff.proxy.phases import PhaseTable, row
+from bff.proxy.shared import ProxyLimits
+
+TABLES: dict[str, PhaseTable[Any]] = {
+    "a browser's connection": downstream.CONNECTION,
+    "reading requests": downstream.READING,
+}
+ENDLESS: set[str] = set()  # whose connections go from one answer to the next
+LIMITS = {"a browser's connection": set(ProxyLimits.__dataclass_fields__)}
+
+
+def reached(table: PhaseTable[Any], phase: IntEnum) -> set[IntEnum]:
+    """All phases that may come after one."""
+    found: set[IntEnum] = set()
+    left = [phase]
+    while left:
+        following = table.rows[left.pop()].following - found
+        found |= following
+        left += following
+    return found
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_phase_is_reached_from_the_first(name: str) -> None:
+    table = TABLES[name]
+    first = next(iter(table.rows))
+    assert reached(table, first) | {first} == set(table.rows)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_phase_can_come_to_the_last_and_that_is_the_end(name: str) -> None:
+    table = TABLES[name]
+    last = list(table.rows)[-1]
+    for phase in table.rows:
+        assert phase is last or last in reached(table, phase)
+    assert name in ENDLESS or not table.rows[last].following
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_time_limit_is_one_that_exists(name: str) -> None:
+    limits = {row.limit for row in TABLES[name].rows.values()} - {""}
+    assert limits <= LIMITS.get(name, set())
+
+
+def test_a_table_that_lacks_a_phase_is_refused() -> None:
+    with pytest.raises(ValueError, match="no row"):
+        PhaseTable({downstream.NEW: row(), downstream.HEAD: row()})
