@@ -14,7 +14,7 @@ from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
 from bff.config.settings import Settings
 
-log = structlog.get_logger("bff.app")
+log = structlog.get_logger("bff.cli")
 
 
 class Announcer:

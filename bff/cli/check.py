@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 
 import click
+from click.core import ParameterSource
 
 from bff import app
 from bff.cli.checks.login import LoginCheck, Patience
@@ -27,7 +28,7 @@ CHECK_FAILED = 1
 @config_option
 @click.option("--offline", is_flag=True, help="Ask neither the OP, the store nor the APIs.")
 @click.option(
-    "--login", is_flag=True, help="Instead, log in once in a browser and judge every step of it."
+    "--login", is_flag=True, help="Log in once in a browser instead, and judge every step of it."
 )
 @click.option("--no-browser", is_flag=True, help="With --login: only print the link.")
 @click.option(
@@ -42,14 +43,17 @@ def check(
 ) -> None:
     """Validate the configuration, then ask the OP, the session store and the APIs.
 
-    Without --login nothing is changed anywhere: the OP is asked without a user, the store keeps a
-    session without a user for a moment, an API is connected to and asked nothing.
+    The OP is asked without a user. A session without a user is written to the store and deleted
+    again. An API is connected to and sent no request. With --offline none of them is asked. With
+    --login one user logs in at the OP and out again instead, and the other two are not asked.
 
     Exit code 0: it would work. 1: something does not answer as needed. 2: the configuration is not
     valid.
     """
     if login and offline:
         raise click.UsageError("--login asks the OP: it does not go with --offline.")
+    if not login:
+        _refuse_options_of_login()
     logs.configure(level="critical", log_format=settings.log.format)
     show(good("configuration", _summary(settings)))
     for verdict in on_settings(settings):
@@ -59,6 +63,13 @@ def check(
     work = _log_in(settings, timeout, opens=not no_browser) if login else _ask(settings)
     if not asyncio.run(work):
         sys.exit(CHECK_FAILED)
+
+
+def _refuse_options_of_login() -> None:
+    context = click.get_current_context()
+    for name, option in (("no_browser", "--no-browser"), ("timeout", "--timeout")):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{option} goes with --login.")
 
 
 async def _log_in(settings: Settings, seconds: int, *, opens: bool) -> bool:

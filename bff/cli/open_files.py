@@ -13,14 +13,18 @@ import structlog
 PER_CONNECTION = 3
 BESIDES = 1024  # the store, the OP, listeners, administrators, refusals on their way
 
-log = structlog.get_logger("bff.front")
+log = structlog.get_logger("bff.cli")
 
 
-def allow_open_files(max_connections: int) -> None:
-    """Raise the limit, and say so when it stays too low for so many connections."""
+def allow_open_files() -> None:
+    """Raise the limit to what the system allows."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # where the system's word is not its last
+    with contextlib.suppress(ValueError, OSError):  # some systems allow less than they say
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def warn_of_few_open_files(max_connections: int) -> None:
+    """Log it when the limit is too low for so many connections."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max_connections * PER_CONNECTION + BESIDES
     if allowed != resource.RLIM_INFINITY and allowed < wanted:

@@ -27,7 +27,7 @@ async def run_until_stopped(
     with request.by_signals(), _told_by(lifeline, request):
         try:
             await gateway.start()
-            allow_open_files(gateway.settings.server.max_connections)
+            allow_open_files()
             _spare_the_collector()
             on_serving()
             warming_up = asyncio.create_task(gateway.warm_up())

@@ -9,6 +9,7 @@ import uvloop
 from bff.app import Gateway
 from bff.app.supervisor import Supervisor
 from bff.cli.announce import Announcer
+from bff.cli.open_files import warn_of_few_open_files
 from bff.cli.options import config_option
 from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, run_until_stopped
 from bff.config.settings import Settings
@@ -32,7 +33,12 @@ def serve(settings: Settings) -> None:
             in_order = asyncio.run(Supervisor(settings, announcer).run())
             sys.exit(0 if in_order else WORKERS_FAILED)
         gateway = Gateway(settings)
-        uvloop.run(run_until_stopped(gateway, lambda: announcer(gateway.addresses)))
+
+        def on_serving() -> None:
+            warn_of_few_open_files(settings.server.max_connections)
+            announcer(gateway.addresses)
+
+        uvloop.run(run_until_stopped(gateway, on_serving))
     except OSError as error:
         click.echo(address_unavailable(error), err=True)
         sys.exit(ADDRESS_UNAVAILABLE)

@@ -13,6 +13,7 @@ import uvloop
 from bff.app import Gateway
 from bff.app.share import Assignment
 from bff.app.worker_process import READY
+from bff.cli.open_files import warn_of_few_open_files
 from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, run_until_stopped
 from bff.observability import logs
 from bff.observability.foreign import keep_crashes_quiet
@@ -28,8 +29,13 @@ def main() -> None:
     logs.configure(level=settings.log.level, log_format=settings.log.format)
     structlog.contextvars.bind_contextvars(worker=assignment.number)
     gateway = Gateway(settings, share=assignment.share)
+
+    def on_serving() -> None:
+        warn_of_few_open_files(settings.server.max_connections)
+        control.send(READY)
+
     try:
-        uvloop.run(run_until_stopped(gateway, lambda: control.send(READY), lifeline=control))
+        uvloop.run(run_until_stopped(gateway, on_serving, lifeline=control))
     except OSError as error:
         click.echo(address_unavailable(error), err=True)
         sys.exit(ADDRESS_UNAVAILABLE)

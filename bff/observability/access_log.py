@@ -20,7 +20,7 @@ import structlog
 
 from bff.observability.logs import one_line
 
-log = structlog.get_logger("bff.front")
+log = structlog.get_logger("bff.observability")
 
 CHECK_SECONDS = 1.0  # how often it is looked whether the file is still the one of that name
 COMPLAINT_SECONDS = 60.0  # between two complaints that it can't be written

@@ -27,6 +27,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from bff.observability.reasons import cause_of, reason_of
 from bff.sessions.redis_url import RedisUrl
 
+LEAST_VERSION = (6, 2)  # of GETDEL
+NEEDED = f"{'.'.join(map(str, LEAST_VERSION))} or newer is needed"
 CA_SETTING = "?ssl_ca_certs=FILE at the end of session.store"
 
 _CLASSES: Mapping[type[Exception], str] = {
@@ -41,7 +43,7 @@ _CLASSES: Mapping[type[Exception], str] = {
     MovedError: "it is a cluster: redis+cluster://, not redis://",
 }
 _MESSAGES: Mapping[str, str] = {  # by what Redis's message holds, in lower case
-    "unknown command": "it does not know a command: Redis 6.2 or newer is needed",
+    "unknown command": f"it does not know a command: Redis {NEEDED}",
     "db index is out of range": "it has no database of that number",
     "select is not allowed in cluster": "a cluster has database 0 only",
     "misconf": "it refuses writes, for it can't save to its disk",

@@ -107,6 +107,19 @@ async def test_a_login_is_no_check_without_the_op(tmp_path: Path) -> None:
     assert "--offline" in result.err
 
 
+@pytest.mark.parametrize("options", [("--no-browser",), ("--timeout", "300")])
+async def test_an_option_of_the_login_is_refused_without_it(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """Else the login that was meant would not take place, and nothing would say so."""
+    async with scripted_op() as op:
+        config = configuration(tmp_path, op.issuer)
+        result = await bff("check", "--config", str(config), *options, cwd=tmp_path)
+        assert op.received == []
+    assert result.code == 2
+    assert f"{options[0]} goes with --login" in result.err
+
+
 # --- the OP and what it says
 
 

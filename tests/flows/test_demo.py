@@ -54,3 +54,24 @@ async def test_signing_out_at_the_demo_s_op_ends_the_session_of_the_app() -> Non
             return (await browser.fetch("GET", "/bff/user")).status == 401
 
         await until(is_out)
+
+
+async def test_the_demo_says_nothing_of_limits_that_it_never_meets() -> None:
+    """Its first lines are those that lead to the page."""
+    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", 'ulimit -Sn 256; ulimit -Hn 4096; exec "$@"', "bash"),
+        *(sys.executable, "-m", "bff", "demo"),
+        *(f"--port={ports.gateway}", f"--op-port={ports.op}", f"--api-port={ports.api}"),
+        f"--admin-port={ports.admin}",
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(HANG_SECONDS):
+            await process.stdout.readuntil(b"Ctrl-C")
+    finally:
+        process.terminate()
+        _, log = await process.communicate()
+    assert log == b""

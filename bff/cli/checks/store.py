@@ -9,12 +9,12 @@ from bff.clock import SystemClock
 from bff.config.settings import Settings
 from bff.errors import StoreUnavailable
 from bff.sessions.beats import Beat
+from bff.sessions.redis_reasons import LEAST_VERSION, NEEDED
 from bff.sessions.redis_store import RedisStore
 from bff.sessions.store import SessionStore
 from bff.sessions.trial import TrialFailed, try_store
 
 WATCH_SECONDS = 5.0
-LEAST_VERSION = (6, 2)  # GETDEL
 NO_EVICTION = "noeviction"
 
 
@@ -50,7 +50,7 @@ def on_facts(facts: Mapping[str, object]) -> Iterator[Verdict]:
     version = str(facts.get("redis_version", ""))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     if numbers and numbers < LEAST_VERSION:
-        yield bad("store", f"Redis {printable(version)} is too old: 6.2 or newer is needed")
+        yield bad("store", f"Redis {printable(version)} is too old: {NEEDED}")
     policy = str(facts.get("maxmemory_policy", NO_EVICTION))
     if policy != NO_EVICTION:
         yield warning(
