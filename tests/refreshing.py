@@ -51,6 +51,7 @@ async def a_process(
     *,
     settings: CoordinatorSettings | None = None,
     timeout_seconds: float = 20.0,
+    revoke: bool = True,
 ) -> AsyncIterator[Process]:
     """Started and following the store's changes."""
     relying_party = RelyingParty(
@@ -65,7 +66,7 @@ async def a_process(
     )
     metrics = Metrics()
     sessions = Sessions(store, Keyring([SECRET], OWNER), clock, POLICY)
-    ender = SessionEnder(sessions, relying_party, metrics)
+    ender = SessionEnder(sessions, relying_party, metrics, revoke=revoke)
     coordinator = RefreshCoordinator(
         relying_party,
         sessions,

@@ -185,8 +185,9 @@ class Callback:
     ) -> str:
         identity = await self._relying_party.redeem(code, transaction)
         new_id = self._session_cookie.issue()
-        of_other_tab = await self._transactions.replace_outcome(transaction.binder_hash, new_id.key)
         session = await self._create(new_id.key, identity, device)
+        # Only now, so that a login which learns of this one finds a session to end.
+        of_other_tab = await self._transactions.replace_outcome(transaction.binder_hash, new_id.key)
         before = {key for key in (transaction.previous_session, of_other_tab) if key is not None}
         if caller.is_gone:
             if of_other_tab is not None:

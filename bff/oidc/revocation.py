@@ -14,6 +14,7 @@ from bff.oidc.op_text import error_code
 
 MAX_RETRIES = 2
 RETRY_PAUSE_SECONDS = 0.2
+UNSUPPORTED = "unsupported_token_type"
 
 log = structlog.get_logger("bff.oidc")
 
@@ -34,7 +35,8 @@ class Revocation:
 
         None when the OP has confirmed the first of them: with it the grant is gone (RFC 7009
         section 2.1). Also when it has no revocation endpoint, where there is nothing to be done.
-        Otherwise the reason, for the log.
+        Or none for this type of token (`unsupported_token_type`, section 2.2.1). Otherwise the
+        reason, for the log.
         """
         reasons: list[str | None] = []
         try:
@@ -67,7 +69,8 @@ class Revocation:
             await asyncio.sleep(RETRY_PAUSE_SECONDS * retries)
         if answer.status == 200:  # a token the OP does not know is a 200 too (section 2.2)
             return None
-        reason = f"revocation: status {answer.status}, error {error_code(answer.document)}"
-        # Many OPs can't revoke an access token that is a JWT (section 2.2.1): nothing is wrong.
+        code = error_code(answer.document)
+        reason = f"revocation: status {answer.status}, error {code}"
         log.debug("revocation_refused", hint=hint, reason=reason)
-        return reason
+        # Many OPs can't revoke an access token that is a JWT: nothing is wrong.
+        return None if code == UNSUPPORTED else reason

@@ -179,8 +179,9 @@ class MemoryStore:
 
     async def put_login(
         self, state_key: str, sealed: bytes, *, browser_key: str, ttl_seconds: float, cap: int
-    ) -> None:
+    ) -> bytes | None:
         self._sweep()
+        before = await self.take_login(state_key)
         expires_at = self._clock.now() + ttl_seconds
         self._logins[state_key] = _Login(sealed, browser_key, expires_at)
         heapq.heappush(self._due, (expires_at, "login", state_key))
@@ -188,6 +189,7 @@ class MemoryStore:
         browsers[state_key] = None
         while len(browsers) > cap:
             self._take(next(iter(browsers)))
+        return before
 
     async def take_login(self, state_key: str) -> bytes | None:
         login = self._take(state_key)

@@ -86,10 +86,13 @@ class RedisClient:
         """Which nodes hold the data, to compare with what others say; None: only one can."""
         return self._watch.known
 
-    async def call(self, *command: str | bytes | int) -> Any:
-        """One command. Raises `StoreUnavailable`."""
+    async def call(self, *command: str | bytes | int, **options: bool) -> Any:
+        """One command; `options` are redis-py's, for its reading of the answer.
+
+        Raises `StoreUnavailable`.
+        """
         async with self._bounded():
-            return await self._redis.execute_command(*command)
+            return await self._redis.execute_command(*command, **options)
 
     async def run(self, script: str, keys: list[str], *args: str | bytes | int) -> Any:
         """One atomic step; `keys` share a slot. Raises `StoreUnavailable`."""

@@ -177,11 +177,13 @@ class RedisStore:
 
     async def put_login(
         self, state_key: str, sealed: bytes, *, browser_key: str, ttl_seconds: float, cap: int
-    ) -> None:
+    ) -> bytes | None:
         ttl = _ms(ttl_seconds)
         # The browser stays beside the bytes, so that taking one makes room under the cap.
         record = browser_key.encode() + b":" + sealed
-        await self._client.call("SET", self._name("t", state_key), record, "PX", ttl)
+        before = await self._client.call(
+            "SET", self._name("t", state_key), record, "PX", ttl, "GET", get=True
+        )
         dropped = await self._client.run(
             scripts.OPEN_LOGIN,
             [self._name("b", browser_key)],
@@ -192,6 +194,7 @@ class RedisStore:
         )
         for oldest in dropped:
             await self._client.call("DEL", self._name("t", oldest.decode()))
+        return None if before is None else bytes(before).partition(b":")[2]
 
     async def take_login(self, state_key: str) -> bytes | None:
         record = await self._client.call("GETDEL", self._name("t", state_key))

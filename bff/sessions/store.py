@@ -152,8 +152,9 @@ class SessionStore(Protocol):
 
     async def put_login(
         self, state_key: str, sealed: bytes, *, browser_key: str, ttl_seconds: float, cap: int
-    ) -> None:
-        """Keep a transaction; past `cap` open ones of one browser the oldest is dropped."""
+    ) -> bytes | None:
+        """Keep a transaction; past `cap` open ones of one browser the oldest is dropped. What was
+        kept under the same key until now: each value but the last is returned once."""
 
     async def take_login(self, state_key: str) -> bytes | None:
         """The transaction, once: a second call returns None."""

@@ -69,11 +69,11 @@ class Transactions:
 
         None when no login of the browser succeeded for as long as one may be open. A login that
         was begun before that one ended knows of no session (`previous_session`), and the callback
-        gets no Strict cookie. Raises `StoreUnavailable`.
+        gets no Strict cookie. Of logins that succeed at the same moment each gets the one before.
+        Raises `StoreUnavailable`.
         """
         place = self._keyring.owner.name_for_frontend(OUTCOME, binder_hash)
-        before = await self._store.take_login(place)
-        await self._store.put_login(
+        before = await self._store.put_login(
             place,
             self._keyring.seal(OUTCOME, place, session_key.encode()),
             browser_key=place,
@@ -81,7 +81,8 @@ class Transactions:
             cap=1,
         )
         known = self._keyring.open(OUTCOME, place, before) if before is not None else None
-        return known.decode() if known is not None else None
+        # Its own key: the answer to the first try of the write was lost.
+        return known.decode() if known not in (None, session_key.encode()) else None
 
     def _state_key(self, state: str) -> str:
         return self._keyring.owner.name_for_frontend("login", state)

@@ -94,12 +94,15 @@ class SessionEnder:
         if ended is None:
             return None
         self._tell(ended.key, reason)
-        if self._revoke and revoke:
+        if revoke and self._revoke:
             self._start_revocation(ended.key, rotated or ended.tokens)
         return ended
 
     async def revoke(self, key: str, tokens: Tokens) -> None:
-        """Revoke tokens of a session that has ended. A failure is counted and logged."""
+        """Revoke tokens of a session that has ended, where logouts revoke. A failure is counted and
+        logged."""
+        if not self._revoke:
+            return
         reason = await self._relying_party.revoke(tokens)
         if reason is not None:
             self._failed(key, reason)

@@ -38,6 +38,25 @@ async def test_one_of_many_callbacks_takes_the_login(store: SessionStore, browse
     assert sum(sealed is not None for sealed in taken) == 1
 
 
+@pytest.mark.rule("SE-02")
+async def test_what_is_kept_anew_returns_what_was_there_once(
+    store: SessionStore, browser: str
+) -> None:
+    """Of 20 that are kept under one key at once each but the last is returned to one of them."""
+
+    async def keep(number: int) -> bytes | None:
+        sealed = str(number).encode()
+        return await store.put_login(browser, sealed, browser_key=browser, ttl_seconds=60, cap=1)
+
+    assert await keep(0) is None
+    returned = await asyncio.gather(*(keep(number) for number in range(1, 20)))
+    last = await store.take_login(browser)
+    assert sorted([*returned, last], key=lambda one: int(one or -1)) == [
+        str(number).encode() for number in range(20)
+    ]
+    assert await keep(20) is None
+
+
 async def test_an_unknown_login_is_none(store: SessionStore, browser: str) -> None:
     """A forged state costs one look and finds nothing."""
     assert await store.take_login(browser) is None

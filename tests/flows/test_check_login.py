@@ -311,11 +311,26 @@ async def test_each_end_of_a_refresh_is_told(tmp_path: Path, op: ScriptedOp, wha
     refresh = one(await tried(tmp_path, op, CODE), "refresh")
     expected = {
         "kept": "✓ refresh       works: access tokens last ",
-        "refused": "✗ refresh       The session has ended.",
+        "refused": "✗ refresh       The login service does not accept the refresh token.",
         "down": "✗ refresh       The login service cannot be reached",
     }
     assert refresh.startswith(expected[what])
     assert ("the refresh token stays the same" in refresh) == (what == "kept")
+
+
+async def test_tokens_of_a_refresh_that_fails_are_revoked(tmp_path: Path, op: ScriptedOp) -> None:
+    """The OP has put them in the place of those of the login."""
+
+    def token(received: object) -> Answer:
+        grant = getattr(received, "form")["grant_type"]  # noqa: B009 - any of the OP's requests
+        if grant == "refresh_token":
+            return Answer({"refresh_token": "rotated", "token_type": "Bearer"})
+        return op.token_answer()
+
+    op.answers["token"] = token
+    lines = await tried(tmp_path, op, CODE)
+    assert one(lines, "refresh").startswith("✗ refresh       The login service sent an answer")
+    assert "rotated" in [it.form["token"] for it in op.received if it.endpoint == "revocation"]
 
 
 async def test_what_lacks_at_the_op_is_a_warning(tmp_path: Path, op: ScriptedOp) -> None:

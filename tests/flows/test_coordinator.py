@@ -432,6 +432,22 @@ async def test_a_logout_during_a_refresh_wins_and_its_late_tokens_are_revoked(
     assert deployment.op.current["a"] in revoked_at(deployment.op)
 
 
+async def test_where_logouts_do_not_revoke_late_tokens_are_not_either(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    """`oidc.revoke_on_logout = false`."""
+    async with a_process(MemoryStore(clock), op, clock, revoke=False) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        task = await refreshing(process, session, op)
+        await process.ender.end(session.key, "logout")
+        op.deliver.set()
+        with pytest.raises(SessionEnded):
+            await task
+        await process.ender.close(HANG_SECONDS)
+        assert revoked_at(op) == []
+
+
 async def test_a_revocation_that_fails_says_why(op: RotatingOp, clock: ManualClock) -> None:
     """And is counted, by session; an OP that offers no revocation has not failed."""
     op.answers["revocation"] = Answer({"error": "invalid_client"}, status=401)

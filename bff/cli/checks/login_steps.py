@@ -3,12 +3,14 @@ ID token, UserInfo, claims, the refresh, the revocation. No token, code or claim
 """
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 
 from bff.cli.checks.provider import OFFLINE, is_keycloak
 from bff.cli.checks.verdict import Verdict, bad, good, printable, refused, warning
 from bff.clock import Clock
 from bff.config.settings import Settings
 from bff.errors import (
+    AccessTokenUnusable,
     BffError,
     ClientRejected,
     CodeRejected,
@@ -124,6 +126,10 @@ class LoginSteps:
             new = (await self._relying_party.refresh(self._session(identity))).tokens
         except GrantRejected as error:
             yield refused("refresh", error, "May this client use the refresh_token grant there?")
+        except (AccessTokenUnusable, IdTokenInvalid) as error:
+            if error.tokens is not None:  # they took the place of the others, and are revoked
+                self._replace_tokens(identity, error.tokens)
+            yield refused("refresh", error)
         except BffError as error:
             yield refused("refresh", error)
         else:
@@ -134,15 +140,10 @@ class LoginSteps:
             rest = f", good for {_duration(until - new.obtained_at)}" if until else ""
             detail = f"works: access tokens last {life}, the refresh token {rotated}{rest}"
             yield good("refresh", detail)
-            self.identity = Identity(
-                identity.issuer,
-                identity.sub,
-                identity.sid,
-                identity.acr,
-                identity.auth_time,
-                identity.claims,
-                new,
-            )
+            self._replace_tokens(identity, new)
+
+    def _replace_tokens(self, identity: Identity, tokens: Tokens) -> None:
+        self.identity = replace(identity, tokens=tokens)
 
     async def _how_to_get_one(self) -> str:
         metadata = await self._relying_party.metadata()

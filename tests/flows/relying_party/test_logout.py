@@ -73,6 +73,8 @@ async def test_an_access_token_that_cannot_be_revoked_spoils_nothing(
     unsupported = Answer({"error": "unsupported_token_type"}, status=400)
     op.answers["revocation"] = [Answer(), unsupported]
     assert await rp.revoke(some_tokens()) is None
+    op.answers["revocation"] = unsupported
+    assert await rp.revoke(some_tokens(refresh_token=None)) is None
 
 
 @pytest.mark.rule("TK-14")
