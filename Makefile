@@ -48,7 +48,7 @@ check: .venv/dev.stamp $(NODE_MODULES) ## Lint, types, layers, documents, deploy
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	node_modules/.bin/tsc -p tsconfig.json
-	$(BIN)/python -m pytest --quiet tests/unit/test_config_reference.py tests/unit/test_deploy.py tests/unit/test_lock_files.py
+	$(BIN)/python -m pytest --quiet tests/repo/test_config_reference.py tests/repo/test_deploy.py tests/repo/test_lock_files.py
 	$(BIN)/python .ci/audit
 
 .PHONY: chaos
