@@ -13,7 +13,7 @@ from spa_demo.op.settings import User
 from tests.browser import Browser
 from tests.browser_cookies import Cookie, Jar
 from tests.flows.logins import log_in
-from tests.flows.relying_party.steps import settings_for
+from tests.integration.relying_party.steps import settings_for
 from tests.polling import until
 from tests.scripted_op import Answer, Received, ScriptedOp
 from tests.stack import running_stack

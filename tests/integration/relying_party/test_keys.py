@@ -10,7 +10,7 @@ from bff.errors import (
     OpUnavailable,
 )
 from bff.oidc.relying_party import RelyingParty
-from tests.flows.relying_party.steps import begin, log_in
+from tests.integration.relying_party.steps import begin, log_in
 from tests.scripted_op import Answer, ScriptedOp, signing_key
 
 

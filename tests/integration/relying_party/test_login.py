@@ -18,7 +18,7 @@ from bff.model import LoginTransaction
 from bff.oidc.authorization import LoginRequest, s256_challenge
 from bff.oidc.callback import AuthorizationResponse
 from bff.oidc.relying_party import RelyingParty
-from tests.flows.relying_party.steps import MakeRp, begin, log_in, settings_for
+from tests.integration.relying_party.steps import MakeRp, begin, log_in, settings_for
 from tests.scripted_op import (
     CLIENT_ID,
     CLIENT_SECRET,

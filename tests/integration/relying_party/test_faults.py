@@ -23,7 +23,7 @@ from bff.errors import (
 )
 from bff.oidc.http import MAX_BODY_BYTES
 from bff.oidc.relying_party import RelyingParty
-from tests.flows.relying_party.steps import MakeRp, begin, settings_for
+from tests.integration.relying_party.steps import MakeRp, begin, settings_for
 from tests.polling import HANG_SECONDS
 from tests.scripted_op import Answer, ScriptedOp
 

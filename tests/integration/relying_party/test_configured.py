@@ -10,7 +10,7 @@ from bff.app import relying_party
 from bff.clock import ManualClock
 from bff.errors import IdTokenInvalid
 from bff.oidc.relying_party import RelyingParty
-from tests.flows.relying_party.steps import begin
+from tests.integration.relying_party.steps import begin
 from tests.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
 from tests.stack import Ports, gateway_toml, settings_from
 

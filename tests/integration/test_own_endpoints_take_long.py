@@ -15,10 +15,10 @@ from bff.model import Session
 from tests.browser import DEMO_PASSWORDS, Browser
 from tests.browser_pages import Page
 from tests.flows.logins import log_in
+from tests.integration.other_parts import InternalConnections, a_listener, shared_of
 from tests.polling import until
 from tests.stack import Stack, running_stack
 from tests.wire.client import Wire, wired
-from tests.wire.other_parts import InternalConnections, a_listener, shared_of
 
 IDLE_SECONDS = 0.2
 

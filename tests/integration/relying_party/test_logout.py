@@ -8,7 +8,7 @@ import pytest
 
 from bff.model import Tokens
 from bff.oidc.relying_party import RelyingParty
-from tests.flows.relying_party.steps import MakeRp
+from tests.integration.relying_party.steps import MakeRp
 from tests.polling import HANG_SECONDS
 from tests.scripted_op import CLIENT_ID, Answer, ScriptedOp
 

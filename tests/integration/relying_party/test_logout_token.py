@@ -9,7 +9,7 @@ from bff.clock import ManualClock
 from bff.errors import LogoutTokenInvalid, OpUnavailable
 from bff.oidc.logout_token import LOGOUT_EVENT
 from bff.oidc.relying_party import RelyingParty
-from tests.flows.relying_party.steps import MakeRp, log_in
+from tests.integration.relying_party.steps import MakeRp, log_in
 from tests.scripted_op import (
     CLIENT_ID,
     Answer,
