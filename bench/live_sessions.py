@@ -8,8 +8,8 @@ from bench.site import Site
 from bff.clock import SystemClock
 from bff.model import Tokens
 from bff.sessions.cookie import SessionCookie
-from bff.sessions.keyring import Keyring
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.redis.store import RedisStore
+from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
 from tests.record_owner import OWNER
 

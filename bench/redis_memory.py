@@ -12,8 +12,8 @@ from redis import Redis
 
 from bff.clock import SystemClock
 from bff.model import Tokens
-from bff.sessions.keyring import Keyring
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.redis.store import RedisStore
+from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
 from tests.record_owner import OWNER
 from tests.redis_server import RedisServer

@@ -11,7 +11,7 @@ from bff.model import Session
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
-from bff.sessions.keyring import Keyring
+from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import SessionStore
 from bff.tokens.coordinator import CoordinatorSettings, RefreshCoordinator

@@ -25,7 +25,7 @@ from bff.admin.selection import (
 )
 from bff.clock import Clock
 from bff.model import Session
-from bff.sessions.public_id import public_id
+from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.tokens.ending_sessions import SessionEnder
 

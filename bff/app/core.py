@@ -12,13 +12,12 @@ from bff.config.settings import Settings
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_party import RelyingParty
-from bff.sessions.bonds import SessionBonds
+from bff.sessions.bound_streams import BoundStreams
 from bff.sessions.cookie import Binder, LogoutSid, SessionCookie
-from bff.sessions.keyring import Keyring
-from bff.sessions.seen import SeenLogoutTokens
+from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import Sessions
+from bff.sessions.single_use import LoginTransactions, ReplayCache
 from bff.sessions.store import SessionStore
-from bff.sessions.transactions import Transactions
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
 from bff.tokens.ending_sessions import SessionEnder
@@ -48,14 +47,14 @@ class Core:
     metrics: Metrics
     store: SessionStore
     sessions: Sessions
-    transactions: Transactions
+    transactions: LoginTransactions
     browser: BrowserState
     relying_party: RelyingParty
     ender: SessionEnder
     logins: SingleFlight[str]
     op_logout: OpLogout
     claims: ClaimFilter
-    bonds: SessionBonds
+    bound_streams: BoundStreams
     refresh_policy: RefreshPolicy
     coordinator: RefreshCoordinator
     client_tokens: ClientTokens
@@ -83,7 +82,7 @@ class Core:
             metrics=metrics,
             store=store,
             sessions=sessions,
-            transactions=Transactions(
+            transactions=LoginTransactions(
                 store,
                 keyring,
                 clock,
@@ -102,10 +101,10 @@ class Core:
             ender=ender,
             logins=SingleFlight(),
             op_logout=OpLogout(
-                relying_party, sessions, ender, SeenLogoutTokens(store, owner, clock), metrics
+                relying_party, sessions, ender, ReplayCache(store, owner, clock), metrics
             ),
             claims=claims,
-            bonds=SessionBonds(sessions, clock),
+            bound_streams=BoundStreams(sessions, clock),
             refresh_policy=policy,
             coordinator=RefreshCoordinator(
                 relying_party, sessions, ender, clock, policy, claims, metrics, limits.refreshes
@@ -117,7 +116,7 @@ class Core:
     async def open(self) -> None:
         """Does not fail when the store or the OP is down."""
         await self.sessions.start()
-        self.bonds.start()
+        self.bound_streams.start()
         self.limits.start()
         await self.relying_party.start()
 
@@ -130,6 +129,6 @@ class Core:
         for part in (self.op_logout, self.coordinator, self.ender):
             await part.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         await self.limits.close()
-        await self.bonds.close()
+        await self.bound_streams.close()
         await self.relying_party.close()
         await self.sessions.close()

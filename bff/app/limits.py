@@ -9,7 +9,7 @@ from bff.limits.calls import CallLimit
 from bff.limits.limiter import Limiter
 from bff.limits.rate import Rate
 from bff.observability.metrics import Metrics
-from bff.sessions.keyring import RecordOwner
+from bff.sessions.sealing.keyring import RecordOwner
 from bff.sessions.store import SessionStore
 
 

@@ -46,7 +46,7 @@ class PublicSide:
         own = wiring.own_responses(settings)
         events = Events(
             core.sessions,
-            core.bonds,
+            core.bound_streams,
             core.coordinator,
             core.refresh_policy,
             core.clock,
@@ -75,7 +75,7 @@ class PublicSide:
             targets=route_targets(routes.routes, outbox),
             local=LocalPool(OwnEndpoints(endpoints, refusals, own), outbox),
             refusals=refusals,
-            bonds=core.bonds,
+            bound_streams=core.bound_streams,
             coordinator=core.coordinator,
             metrics=core.metrics,
             limits=wiring.proxy_limits(settings),

@@ -17,9 +17,9 @@ from bff.gate.problem import OwnResponses
 from bff.gate.routes import RouteTable
 from bff.oidc.relying_party import RelyingParty
 from bff.proxy.shared import ProxyLimits
-from bff.sessions.keyring import RecordOwner
 from bff.sessions.memory import MemoryStore
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.redis.store import RedisStore
+from bff.sessions.sealing.keyring import RecordOwner
 from bff.sessions.store import SessionStore
 
 ADMIN_CONNECTIONS = 256

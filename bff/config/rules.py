@@ -10,7 +10,7 @@ from bff.config.rulebook import RULES, Routes, Rule, only_keys, route_rule, rule
 from bff.config.settings import Settings
 from bff.config.signing_secrets import require_strong, require_unguessed
 from bff.gate.routes import CsrfMode, TokenKind
-from bff.sessions.redis_url import parse_redis_url
+from bff.sessions.redis.url import parse_redis_url
 
 SECRET_RULES: list[Rule] = []  # see `guessable_secrets`
 _CLIENT_ONLY = 'is for token = "client" only'

@@ -8,7 +8,7 @@ from bff.config.files import FilePath
 from bff.config.quantities import Between, Duration, duration_text
 from bff.config.section import Section, default_of
 from bff.config.texts import SOME, CookieName, Namespace, StrongSecret
-from bff.sessions.redis_url import KINDS, parse_redis_url
+from bff.sessions.redis.url import KINDS, parse_redis_url
 from bff.sessions.sessions import SessionPolicy
 
 IN_MEMORY = "memory://"

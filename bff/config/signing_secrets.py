@@ -10,7 +10,7 @@ import secrets
 from itertools import pairwise
 
 from bff.config.placeholders import is_placeholder
-from bff.sessions.keyring import MIN_SECRET_BYTES
+from bff.sessions.sealing.keyring import MIN_SECRET_BYTES
 
 MIN_CLIENT_SECRET_BYTES = 16  # RFC 6749 section 10.10: a guess must succeed with at most 2^-128
 _MIN_DISTINCT = 8

@@ -27,10 +27,9 @@ from bff.model import LoginTransaction, Session
 from bff.observability.metrics import Metrics
 from bff.oidc.callback import AuthorizationResponse, process_callback, require_code
 from bff.oidc.relying_party import Identity, RelyingParty
-from bff.sessions.cookie import Binder, SessionCookie
-from bff.sessions.public_id import public_id
+from bff.sessions.cookie import Binder, SessionCookie, public_id
 from bff.sessions.sessions import Sessions
-from bff.sessions.transactions import Transactions
+from bff.sessions.single_use import LoginTransactions
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.policy import ClaimFilter
 from bff.tokens.single_flight import SingleFlight
@@ -77,7 +76,7 @@ class Callback:
     def __init__(
         self,
         relying_party: RelyingParty,
-        transactions: Transactions,
+        transactions: LoginTransactions,
         sessions: Sessions,
         ender: SessionEnder,
         session_cookie: SessionCookie,

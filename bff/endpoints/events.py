@@ -17,7 +17,7 @@ from bff.errors import NotAuthenticated, StoreUnavailable, TooManyStreams
 from bff.gate.outcome import Local
 from bff.gate.problem import OwnResponses
 from bff.model import Session
-from bff.sessions.bonds import EXPIRED, SessionBonds
+from bff.sessions.bound_streams import EXPIRED, BoundStreams
 from bff.sessions.sessions import Sessions
 from bff.tokens.coordinator import RefreshCoordinator
 from bff.tokens.policy import RefreshPolicy
@@ -70,7 +70,7 @@ class Events:
     def __init__(
         self,
         sessions: Sessions,
-        bonds: SessionBonds,
+        bound_streams: BoundStreams,
         coordinator: RefreshCoordinator,
         policy: RefreshPolicy,
         clock: Clock,
@@ -78,7 +78,7 @@ class Events:
         settings: EventSettings,
     ) -> None:
         self._sessions = sessions
-        self._bonds = bonds
+        self._bound_streams = bound_streams
         self._coordinator = coordinator
         self._policy = policy
         self._clock = clock
@@ -99,7 +99,7 @@ class Events:
         response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
         response.headers["X-Request-ID"] = local.identity.request_id
         stream = Stream(response)
-        with self._registered(session.key, stream), self._bonds.held(session, stream.end):
+        with self._registered(session.key, stream), self._bound_streams.held(session, stream.end):
             await response.prepare(request)
             await self._run(stream, session)
             await response.write_eof()

@@ -25,7 +25,7 @@ from bff.model import LoginTransaction
 from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty
 from bff.sessions.cookie import Binder, NewId
-from bff.sessions.transactions import Transactions
+from bff.sessions.single_use import LoginTransactions
 
 
 def login_request_of(parameters: dict[str, str]) -> LoginRequest:
@@ -45,7 +45,7 @@ class Login:
     def __init__(
         self,
         relying_party: RelyingParty,
-        transactions: Transactions,
+        transactions: LoginTransactions,
         binder: Binder,
         cookies: BrowserCookies,
         return_rules: ReturnRules,

@@ -22,8 +22,7 @@ from bff.gate.outcome import Local
 from bff.gate.paths import MAX_TARGET_BYTES
 from bff.model import Session
 from bff.oidc.relying_party import RelyingParty
-from bff.sessions.cookie import LogoutSid
-from bff.sessions.public_id import public_id
+from bff.sessions.cookie import LogoutSid, public_id
 from bff.tokens.ending_sessions import SessionEnder
 
 log = structlog.get_logger("bff.audit")

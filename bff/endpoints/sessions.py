@@ -6,7 +6,7 @@ from bff.clock import Clock
 from bff.errors import NotAuthenticated, NotFound
 from bff.gate.outcome import Local
 from bff.model import Session
-from bff.sessions.public_id import public_id
+from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.tokens.ending_sessions import SessionEnder
 

@@ -10,7 +10,7 @@ from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision, Forward, Local
 from bff.observability.access_log import AccessLog, timestamp
 from bff.proxy.browser import Browser
-from bff.sessions.public_id import public_id
+from bff.sessions.cookie import public_id
 
 SWITCHING_PROTOCOLS = 101
 FIRST_FINAL_STATUS = 200

@@ -267,7 +267,9 @@ class Exchange:
             session = self._require_trip().session
             if session is not None:
                 # An answer still under way is cut when its session ends: no stream outlives it.
-                self._let_go = self._shared.bonds.hold(session, lambda _: self._browser.abort())
+                self._let_go = self._shared.bound_streams.hold(
+                    session, lambda _: self._browser.abort()
+                )
 
     def answer_ends(self) -> None:
         self._upstream = None
@@ -380,13 +382,13 @@ class Exchange:
         self._keep_alive = False
         self._tunnel = tunnel = Tunnel(self._browser, upstream, self._finish)
         if trip.session is not None:
-            self._let_go = self._shared.bonds.hold(trip.session, tunnel.end)
+            self._let_go = self._shared.bound_streams.hold(trip.session, tunnel.end)
         if rest:
             tunnel.from_upstream(rest)
 
     def _require_room(self, trip: Trip) -> None:
         session = trip.session
-        if session is not None and self._shared.bonds.count(session.key) >= MOST_STREAMS:
+        if session is not None and self._shared.bound_streams.count(session.key) >= MOST_STREAMS:
             raise TooManyStreams
 
     def tunnel_data(self, data: bytes) -> None:

@@ -16,7 +16,7 @@ from bff.proxy.outbox import Outbox
 from bff.proxy.refusals import Refusals
 from bff.proxy.targets import RouteTargets
 from bff.proxy.trip import LocalTrip, Trip, UpstreamTrip
-from bff.sessions.bonds import SessionBonds
+from bff.sessions.bound_streams import BoundStreams
 from bff.tokens.coordinator import RefreshCoordinator
 
 
@@ -44,7 +44,7 @@ class Shared:
     targets: Mapping[str, RouteTargets]
     local: LocalPool
     refusals: Refusals
-    bonds: SessionBonds
+    bound_streams: BoundStreams
     coordinator: RefreshCoordinator
     metrics: Metrics
     limits: ProxyLimits

@@ -3,19 +3,18 @@
 The cache is bypassed whenever changes made by other processes may go unheard.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from bff.clock import Clock
 from bff.errors import StoreUnavailable
 from bff.model import Session
-from bff.sessions.beats import Beat
-from bff.sessions.cache import SessionCache
-from bff.sessions.last_known import LastKnown
-from bff.sessions.observers import Observers
-from bff.sessions.reads import JoinedReads
-from bff.sessions.records import SealedSessions
+from bff.sessions.cache import SessionCache, StaleSessions
+from bff.sessions.messages import Heartbeat
+from bff.sessions.news import SessionNews
+from bff.sessions.sealing.records import SealedSessions
 from bff.sessions.store import SessionStore
 
 
@@ -35,15 +34,15 @@ class SessionReader:
         records: SealedSessions,
         clock: Clock,
         cache: SessionCache,
-        observers: Observers,
-        last_known: LastKnown,
+        news: SessionNews,
+        stale: StaleSessions,
     ) -> None:
         self._store = store
         self._records = records
         self._clock = clock
         self._cache = cache
-        self._observers = observers
-        self._last_known = last_known
+        self._news = news
+        self._stale = stale
         self._reads = JoinedReads(self.load_fresh)
         self.watching = False
 
@@ -58,7 +57,7 @@ class SessionReader:
             return session
         # Without news, a read that began before a logout elsewhere must not be joined after it.
         read = self._reads.get if self.watching else self.load_fresh
-        return await self._last_known.fall_back(key, read)
+        return await self._stale.fall_back(key, read)
 
     async def load_fresh(self, key: str) -> Session | None:
         """As the store has it now, and into the cache."""
@@ -73,7 +72,7 @@ class SessionReader:
     async def load_aside(self, key: str) -> Session | None:
         """As the store has it now, leaving the cache alone."""
         stored = await self._store.load(key)
-        reason = self._observers.end_reason(key)
+        reason = self._news.end_reason(key)
         if stored is not None and reason is not None and not self._records.is_foreign(stored):
             # The store went back in time, as Redis does in a failover that loses its last writes.
             with suppress(StoreUnavailable):
@@ -101,7 +100,7 @@ class SessionReader:
     def forget(self, key: str) -> None:
         """The record is gone, or may be."""
         self._cache.ended(key)
-        self._last_known.forget(key)
+        self._stale.forget(key)
         self._reads.close_to_joiners(key)
 
     async def close(self) -> None:
@@ -113,23 +112,74 @@ class SessionReader:
         if version is not None:
             self._cache.changed(key, version)
             self._reads.close_to_joiners(key)
-        self._observers.changed(key)
+        self._news.changed(key)
 
     def on_ended(self, key: str, reason: str) -> None:
         self.forget(key)
-        self._observers.ended(key, reason)
+        self._news.ended(key, reason)
 
     def on_watch(self, *, watching: bool) -> None:
         if not watching:
             for session, read_at in self._cache:
-                self._last_known.remember(session, read_at)
+                self._stale.remember(session, read_at)
         self._cache.clear()
         self._reads.close_all_to_joiners()
         self.watching = watching
-        self._observers.watching(watching=watching)
+        self._news.watching(watching=watching)
 
     def on_proven(self, at: float) -> None:
         self._cache.vouch(at)
 
-    def on_beat(self, beat: Beat) -> None:
-        self._observers.beat(beat)
+    def on_heartbeat(self, heartbeat: Heartbeat) -> None:
+        self._news.heartbeat(heartbeat)
+
+
+Read = Callable[[str], Awaitable[Session | None]]
+
+
+class JoinedReads:
+    """Joins reads of one record that are under way, so that a burst of calls costs one round trip.
+
+    At most one joinable read a key. A caller that hangs up does not cancel it for the others.
+    """
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._joinable: dict[str, asyncio.Task[Session | None]] = {}
+        self._running: set[asyncio.Task[Session | None]] = set()
+
+    async def get(self, key: str) -> Session | None:
+        """The answer of the read under way, or of a new one."""
+        task = self._joinable.get(key)
+        if task is None:
+            task = asyncio.create_task(self._run(key))
+            self._joinable[key] = task
+            self._running.add(task)
+            task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def close_to_joiners(self, key: str) -> None:
+        """What is being read may be stale: from now on callers get a read of their own."""
+        self._joinable.pop(key, None)
+
+    def close_all_to_joiners(self) -> None:
+        self._joinable.clear()
+
+    async def cancel(self) -> None:
+        """End all reads; those who wait for them are cancelled."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _run(self, key: str) -> Session | None:
+        try:
+            return await self._read(key)
+        finally:
+            if self._joinable.get(key) is asyncio.current_task():
+                del self._joinable[key]
+
+    def _done(self, task: asyncio.Task[Session | None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, for the case that every caller has hung up

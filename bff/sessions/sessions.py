@@ -11,16 +11,14 @@ from types import MappingProxyType
 
 from bff.clock import Clock
 from bff.model import NO_CLAIMS, Session, Tokens
-from bff.sessions.beats import Beat
-from bff.sessions.cache import SessionCache
-from bff.sessions.expiries import Expiries
-from bff.sessions.keyring import Keyring
-from bff.sessions.last_known import LastKnown
-from bff.sessions.observers import Observer, Observers
+from bff.sessions.cache import SessionCache, StaleSessions
+from bff.sessions.expiry import ExpiryWatch, Touches
+from bff.sessions.messages import Heartbeat
+from bff.sessions.news import Observer, SessionNews
 from bff.sessions.reader import SessionReader
-from bff.sessions.records import SealedSessions, indexes_of, sid_index, subject_index
+from bff.sessions.sealing.keyring import Keyring
+from bff.sessions.sealing.records import SealedSessions, indexes_of, sid_index, subject_index
 from bff.sessions.store import Lease, SessionStore
-from bff.sessions.touches import Touches
 
 TOUCH_EVERY_AT_MOST_SECONDS = 60.0
 
@@ -56,30 +54,28 @@ class Sessions:
         self._touch_every_seconds = policy.touch_every_seconds
         self._records = SealedSessions(keyring)
         self._owner = keyring.owner
-        self._observers = Observers()
+        self._news = SessionNews()
         cache = SessionCache(entries=policy.cache_entries, seconds=policy.cache_seconds)
-        last_known = LastKnown(clock, seconds=policy.stale_seconds, entries=policy.cache_entries)
-        self._reader = SessionReader(
-            store, self._records, clock, cache, self._observers, last_known
-        )
+        stale = StaleSessions(clock, seconds=policy.stale_seconds, entries=policy.cache_entries)
+        self._reader = SessionReader(store, self._records, clock, cache, self._news, stale)
         self._touches = Touches(store, clock, policy.idle_seconds, self._reader.forget)
-        self._told_of_expiry: list[Callable[[str, str], None]] = []
-        self._expiries = Expiries(store, clock, self._tell_expired)
+        self._on_expiry: list[Callable[[str, str], None]] = []
+        self._expiry = ExpiryWatch(store, clock, self._tell_expired)
         self.observe(
-            on_ended=lambda key, _: self._expiries.forget(key),
-            on_watch=lambda watching: None if watching else self._expiries.forget_all(),
+            on_ended=lambda key, _: self._expiry.forget(key),
+            on_watch=lambda watching: None if watching else self._expiry.forget_all(),
         )
         store.watch(self._reader)
 
     async def start(self) -> None:
         """Open the store. Does not fail when it is down."""
         self._touches.start()
-        self._expiries.start()
+        self._expiry.start()
         await self._store.start()
 
     async def close(self) -> None:
         await self._reader.close()
-        await self._expiries.close()
+        await self._expiry.close()
         await self._touches.close()
         await self._store.close()
 
@@ -98,29 +94,29 @@ class Sessions:
         on_changed: Callable[[str], None] | None = None,
         on_ended: Callable[[str, str], None] | None = None,
         on_watch: Callable[[bool], None] | None = None,
-        on_beat: Callable[[Beat], None] | None = None,
+        on_heartbeat: Callable[[Heartbeat], None] | None = None,
     ) -> Callable[[], None]:
         """Hear of writes by any process; returns the way to stop. None of these may block.
 
         `on_changed(key)`: the record was written or its lease released. `on_ended(key, reason)`:
         once. `on_watch(watching)`: on True, what happened before may have been missed, so whoever
         keeps a stream open for a session should load it again. Expiry is not announced.
-        `on_beat(beat)`: another process has spoken.
+        `on_heartbeat(heartbeat)`: another process has spoken.
         """
-        return self._observers.add(Observer(on_changed, on_ended, on_watch, on_beat))
+        return self._news.add(Observer(on_changed, on_ended, on_watch, on_heartbeat))
 
     def say_saved(self, *, saved: bool) -> None:
-        """Tell the other processes whether we hold what the store may lack (`Beat.saved`)."""
+        """Tell the other processes whether we hold what the store may lack (`Heartbeat.saved`)."""
         self._store.say_saved(saved=saved)
 
     def on_expiry(self, callback: Callable[[str, str], None]) -> None:
         """`callback(key, reason)` is told, by one of the processes and a little late, of a session
-        that has ended by itself; see `Expiries` for those of which nothing is told."""
-        self._told_of_expiry.append(callback)
+        that has ended by itself; see `ExpiryWatch` for those of which nothing is told."""
+        self._on_expiry.append(callback)
 
     def end_reason(self, key: str) -> str | None:
         """Why a session has ended, if that was heard of lately; None for one that expired."""
-        return self._observers.end_reason(key)
+        return self._news.end_reason(key)
 
     # --- reading
 
@@ -242,7 +238,7 @@ class Sessions:
                 write.outcome = written
                 self._expect(written)
         if write.outcome is not None and not self.watching:
-            self._observers.changed(session.key)  # its echo from the store may never come
+            self._news.changed(session.key)  # its echo from the store may never come
         return write.outcome
 
     def touch(self, session: Session) -> None:
@@ -252,7 +248,7 @@ class Sessions:
         if idle_expires_at - session.idle_expires_at >= self._touch_every_seconds:
             self._reader.move_idle(session.key, idle_expires_at)
             self._touches.add(session.key, now)
-            self._expiries.expect(
+            self._expiry.expect(
                 session.key, idle_expires_at=idle_expires_at, expires_at=session.expires_at
             )
 
@@ -285,7 +281,7 @@ class Sessions:
             self._reader.forget(key)
         if deleted is None:
             return None
-        self._observers.ended(key, reason)
+        self._news.ended(key, reason)
         return self._records.open(key, deleted)
 
     # --- refresh leases, named by the session's key
@@ -303,14 +299,14 @@ class Sessions:
         await self._store.release_lease(lease)
 
     def _expect(self, session: Session) -> None:
-        self._expiries.expect(
+        self._expiry.expect(
             session.key, idle_expires_at=session.idle_expires_at, expires_at=session.expires_at
         )
 
     def _tell_expired(self, key: str, reason: str) -> None:
         if self.end_reason(key) is not None:
             return  # it was ended while the store was asked, or touched by a request after its end
-        for callback in self._told_of_expiry:
+        for callback in self._on_expiry:
             callback(key, reason)
 
     def _expires_at(self, created_at: float, tokens: Tokens) -> float:

@@ -11,11 +11,15 @@ and a False or None may hide an own write that was tried twice. Who must know re
 Expiry is not announced to listeners: whoever holds a stream open watches the clock as well.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bff.sessions.beats import Beat
+from bff.clock import Clock
+from bff.sessions.messages import Heartbeat
+
+CHECK_SECONDS = 10.0  # how long what `check_store` writes can stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class StoreListener(Protocol):
     def on_proven(self, at: float) -> None:
         """Every change made before `at`, epoch seconds by our clock, has been told."""
 
-    def on_beat(self, beat: Beat) -> None:
+    def on_heartbeat(self, heartbeat: Heartbeat) -> None:
         """Another process speaks. `saved` is False as well where it sees other nodes than we do."""
 
 
@@ -74,7 +78,7 @@ class SessionStore(Protocol):
         """Register a listener, before `start`."""
 
     def say_saved(self, *, saved: bool) -> None:
-        """What the beats of this process tell the others (`Beat.saved`)."""
+        """What the heartbeats of this process tell the others (`Heartbeat.saved`)."""
 
     # --- sessions
 
@@ -173,3 +177,55 @@ class SessionStore(Protocol):
     ) -> float:
         """Add `seconds` to a bucket that loses one of them each second: if all of it fits, or with
         `to_the_brim` as much as does. How full it was before, in seconds until it is empty."""
+
+
+class StoreCheckFailed(Exception):
+    """The store answers, but not as it must. The text is for the operator."""
+
+
+async def check_store(store: SessionStore, clock: Clock) -> None:
+    """Take every kind of step once, with a session without a user.
+
+    Raises:
+        StoreUnavailable: a step was refused, or not answered.
+        StoreCheckFailed: it was answered with something else than what it must be.
+    """
+    key, index, state, browser = (secrets.token_hex(32) for _ in range(4))
+    await store.create(
+        key,
+        b"trial",
+        idle_seconds=CHECK_SECONDS,
+        expires_at=clock.now() + CHECK_SECONDS,
+        indexes=[index],
+    )
+    try:
+        record = await store.load(key)
+        _require(lambda: record is not None and record.sealed == b"trial", "read what was written")
+        lease = await store.acquire_lease(key, ttl_seconds=CHECK_SECONDS)
+        _require(lambda: lease is not None, "give a lease")
+        replaced = await store.replace(key, b"tried", expected_version=1)
+        _require(lambda: replaced, "replace a record")
+        if lease is not None:
+            await store.release_lease(lease)
+        await store.touch(key, idle_seconds=CHECK_SECONDS)
+        members = await store.members(index)
+        _require(lambda: members == (key,), "keep an index")
+        await store.put_login(
+            state, b"trial", browser_key=browser, ttl_seconds=CHECK_SECONDS, cap=1
+        )
+        login = await store.take_login(state)
+        _require(lambda: login == b"trial", "keep a login")
+        await store.remember(state, ttl_seconds=1)
+        await store.is_remembered(state)
+        await store.fill(state, seconds=1, size_seconds=1)
+        async for _names in store.scan():
+            break
+    finally:
+        await store.delete(key, reason="trial", indexes=[index])
+
+
+def _require(holds: Callable[[], bool], what: str) -> None:
+    if not holds():
+        raise StoreCheckFailed(
+            f"it does not {what}: is it shared with something that deletes keys?"
+        )

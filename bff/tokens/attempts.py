@@ -15,7 +15,7 @@ from bff.errors import ClientRejected, OpError, OpUnavailable, RefreshRefused
 from bff.limits.limiter import Limiter
 from bff.model import Session
 from bff.observability.metrics import Metrics
-from bff.sessions.public_id import public_id
+from bff.sessions.cookie import public_id
 from bff.tokens.backoff import Attempt, Backoff, Breaker
 
 FINAL_COUNT = 3

@@ -10,7 +10,7 @@ waited for until it says, on the store as it is now, that it has saved all it ho
 import asyncio
 from collections.abc import Callable
 
-from bff.sessions.beats import LEAVING, Beat
+from bff.sessions.messages import LEAVING, Heartbeat
 
 # For processes that nobody has heard of yet to make themselves heard.
 SETTLE_SECONDS = 2.0
@@ -25,7 +25,7 @@ def _loop_time() -> float:
 
 
 class Calm:
-    """Told of trouble with the store and of others' beats; says how long to wait.
+    """Told of trouble with the store and of others' heartbeats; says how long to wait.
 
     `on_over` is called when nobody needs to be waited for any more. `time` is in seconds.
     """
@@ -37,7 +37,7 @@ class Calm:
         self._watching = False
         self._has_watched = False
         self._heard_at: dict[str, float] = {}
-        # Those to wait for, with the first beat that each was heard to send since.
+        # Those to wait for, with the first heartbeat that each was heard to send since.
         self._awaited: dict[str, int | None] = {}
         self._saved: set[str] = set()
 
@@ -56,22 +56,22 @@ class Calm:
             self.troubled()
         self._has_watched = True
 
-    def on_beat(self, beat: Beat) -> None:
-        """Of another process. One beat must have come back to it that we have heard as well: it is
-        then told what we are told, and has been asked for what it holds."""
-        if beat.number == LEAVING:
-            self._heard_at.pop(beat.process, None)
-            self._strike_off(beat.process)
+    def on_heartbeat(self, heartbeat: Heartbeat) -> None:
+        """Of another process. One heartbeat must have come back to it that we have heard as well:
+        it is then told what we are told, and has been asked for what it holds."""
+        if heartbeat.number == LEAVING:
+            self._heard_at.pop(heartbeat.process, None)
+            self._strike_off(heartbeat.process)
             return
-        self._heard_at[beat.process] = self._time()
-        if self._since is None or not self._watching or beat.process in self._saved:
+        self._heard_at[heartbeat.process] = self._time()
+        if self._since is None or not self._watching or heartbeat.process in self._saved:
             return
-        first = self._awaited.get(beat.process)
+        first = self._awaited.get(heartbeat.process)
         if first is None:
-            self._awaited[beat.process] = beat.number
-        elif beat.saved and beat.heard >= first:
-            self._saved.add(beat.process)
-            self._strike_off(beat.process)
+            self._awaited[heartbeat.process] = heartbeat.number
+        elif heartbeat.saved and heartbeat.heard >= first:
+            self._saved.add(heartbeat.process)
+            self._strike_off(heartbeat.process)
 
     def remaining_seconds(self) -> float:
         """Zero when nobody needs to be waited for."""

@@ -30,7 +30,7 @@ from bff.limits.limiter import Limiter
 from bff.model import Session, Tokens
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_party import Refreshed, RelyingParty
-from bff.sessions.public_id import public_id
+from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
 from bff.tokens.attempts import Attempts
@@ -90,7 +90,7 @@ class RefreshCoordinator:
             on_changed=self._waiters.wake,
             on_ended=self._on_ended,
             on_watch=self._calm.on_watch,
-            on_beat=self._calm.on_beat,
+            on_heartbeat=self._calm.on_heartbeat,
         )
 
     def refresh_soon(self, session: Session) -> None:

@@ -7,7 +7,7 @@ import structlog
 from bff.model import Session, Tokens
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_party import RelyingParty
-from bff.sessions.public_id import public_id
+from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 
 log = structlog.get_logger("bff.tokens")

@@ -17,8 +17,8 @@ from bff.model import Session
 from bff.observability.metrics import Metrics
 from bff.oidc.logout_token import LogoutNotice
 from bff.oidc.relying_party import RelyingParty
-from bff.sessions.seen import SeenLogoutTokens
 from bff.sessions.sessions import Sessions
+from bff.sessions.single_use import ReplayCache
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.single_flight import SingleFlight
 
@@ -38,7 +38,7 @@ class OpLogout:
         relying_party: RelyingParty,
         sessions: Sessions,
         ender: SessionEnder,
-        seen: SeenLogoutTokens,
+        seen: ReplayCache,
         metrics: Metrics,
     ) -> None:
         self._relying_party = relying_party

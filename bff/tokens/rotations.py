@@ -22,7 +22,7 @@ import structlog
 from bff.clock import Clock
 from bff.errors import StoreUnavailable
 from bff.model import Session
-from bff.sessions.public_id import public_id
+from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 
 log = structlog.get_logger("bff.tokens")

@@ -27,7 +27,7 @@ from bff.clock import ManualClock
 from bff.errors import OpError, SessionEnded
 from bff.model import Session
 from bff.sessions.memory import MemoryStore
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import SessionStore, StoredRecord
 from tests.polling import until
 from tests.redis_server import RedisServer

@@ -8,10 +8,10 @@ from typing import Protocol
 import pytest
 
 from bff.clock import SystemClock
-from bff.sessions.beats import Beat
 from bff.sessions.memory import MemoryStore
-from bff.sessions.redis_client import RedisLimits
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.messages import Heartbeat
+from bff.sessions.redis.client import RedisLimits
+from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import SessionStore, StoreListener
 from tests.redis_server import (  # noqa: F401 - fixtures of this folder
     RedisServer,
@@ -32,7 +32,7 @@ class Heard:
     news: list[tuple[object, ...]] = field(default_factory=list)
     watching: list[bool] = field(default_factory=list)
     proven: list[float] = field(default_factory=list)
-    beats: list[Beat] = field(default_factory=list)
+    heartbeats: list[Heartbeat] = field(default_factory=list)
 
     def on_changed(self, key: str, *, version: int | None) -> None:
         self.news.append(("changed", key, version))
@@ -46,8 +46,8 @@ class Heard:
     def on_proven(self, at: float) -> None:
         self.proven.append(at)
 
-    def on_beat(self, beat: Beat) -> None:
-        self.beats.append(beat)
+    def on_heartbeat(self, heartbeat: Heartbeat) -> None:
+        self.heartbeats.append(heartbeat)
 
 
 class Engine(Protocol):

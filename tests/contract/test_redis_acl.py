@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bff.clock import SystemClock
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.redis.store import RedisStore
 from tests.contract.conftest import PATIENT, Heard
 from tests.polling import until
 from tests.redis_server import RedisServer, cluster_server, sentinel_server

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from bff.clock import ManualClock
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.redis.store import RedisStore
 from tests.contract.conftest import PATIENT
 from tests.redis_server import RedisServer
 

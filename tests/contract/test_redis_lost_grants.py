@@ -11,10 +11,10 @@ import pytest
 
 from bff.clock import SystemClock
 from bff.errors import StoreUnavailable
-from bff.sessions import redis_scripts as scripts
-from bff.sessions.redis_client import RedisLimits
-from bff.sessions.redis_leases import FIRST_PAUSE_SECONDS
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.redis import scripts
+from bff.sessions.redis.client import RedisLimits
+from bff.sessions.redis.leases import FIRST_PAUSE_SECONDS
+from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import Lease
 from tests.contract.conftest import PATIENT, Heard
 from tests.polling import until

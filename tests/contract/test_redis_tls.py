@@ -7,7 +7,7 @@ import pytest
 
 from bff.clock import SystemClock
 from bff.errors import StoreUnavailable
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.redis.store import RedisStore
 from tests.certificates import self_signed
 from tests.contract.conftest import PATIENT, Heard
 from tests.polling import until

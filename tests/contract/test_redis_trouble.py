@@ -13,8 +13,8 @@ from redis.asyncio.connection import DefaultParser
 
 from bff.clock import ManualClock, SystemClock
 from bff.errors import StoreUnavailable
-from bff.sessions.redis_client import RedisLimits
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.redis.client import RedisLimits
+from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import Lease, SessionStore
 from tests.contract.conftest import PATIENT, Heard
 from tests.polling import HANG_SECONDS, until

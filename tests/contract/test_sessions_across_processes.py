@@ -12,10 +12,10 @@ import pytest
 from bff.clock import SystemClock
 from bff.model import LoginTransaction, Session, Tokens
 from bff.sessions.cookie import SessionCookie
-from bff.sessions.keyring import Keyring
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.redis.store import RedisStore
+from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
-from bff.sessions.transactions import Transactions
+from bff.sessions.single_use import LoginTransactions
 from tests.contract.conftest import PATIENT
 from tests.polling import until
 from tests.record_owner import OWNER
@@ -194,7 +194,7 @@ async def test_redis_learns_nothing_of_use(gateways: Gateways) -> None:
     await here.acquire_lease(created.key, ttl_seconds=60)
     store = gateways.store()
     login = LoginTransaction(OP, "verifier", "nonce", "0f" * 32, "/deep/link", time.time())
-    await Transactions(store, Keyring([SECRET], OWNER), SystemClock()).put("the-state", login)
+    await LoginTransactions(store, Keyring([SECRET], OWNER), SystemClock()).put("the-state", login)
     await store.close()
     everything = gateways.server.everything()
     kinds = {name.split(b":")[1] for name in gateways.server.command("KEYS", "*")}

@@ -10,7 +10,7 @@ import pytest
 from bff.clock import SystemClock
 from bff.errors import StoreUnavailable
 from bff.sessions.memory import SCANNED_AT_ONCE, MemoryStore
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import SessionStore
 from tests.contract.conftest import PATIENT, Engine
 from tests.polling import until

@@ -9,9 +9,14 @@ import pytest
 
 from bff.clock import SystemClock
 from bff.model import Session, Tokens
-from bff.sessions.codec import encode_session
-from bff.sessions.keyring import Keyring, RecordOwner
-from bff.sessions.records import PURPOSE, SealedSessions, sid_index, subject_index
+from bff.sessions.sealing.keyring import Keyring, RecordOwner
+from bff.sessions.sealing.records import (
+    PURPOSE,
+    SealedSessions,
+    encode_session,
+    sid_index,
+    subject_index,
+)
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import SessionStore
 from tests.polling import until

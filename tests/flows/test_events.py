@@ -154,7 +154,7 @@ async def test_a_silent_stream_is_kept_open_by_comments() -> None:
         [session] = await core.sessions.of_subject(stack.issuer, "alice")
         often = Events(
             core.sessions,
-            core.bonds,
+            core.bound_streams,
             core.coordinator,
             core.refresh_policy,
             core.clock,

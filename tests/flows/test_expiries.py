@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from bff.clock import ManualClock
-from bff.sessions.expiries import LOOK_EVERY_SECONDS
+from bff.sessions.expiry import LOOK_EVERY_SECONDS
 from tests.browser import Browser
 from tests.flows.logins import log_in
 from tests.polling import until

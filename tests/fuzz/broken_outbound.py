@@ -21,8 +21,8 @@ from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.signed_jwt import VerifiedJwt, parse_jwt
 from bff.oidc.token_endpoint import Grant, process_token_response
 from bff.proxy.responses import response_fields
-from bff.sessions.codec import UnreadableRecord, decode_session
-from bff.sessions.keyring import Keyring
+from bff.sessions.sealing.keyring import Keyring
+from bff.sessions.sealing.records import UnreadableRecord, decode_session
 from tests.fuzz.jwts import ALGS, verified
 from tests.fuzz.targets import id_token, logout_token, metadata, sealed
 from tests.record_owner import OWNER

@@ -16,11 +16,11 @@ import pytest
 from bff.clock import ManualClock
 from bff.errors import OpError, OpUnavailable, SessionEnded, StoreUnavailable
 from bff.model import Session
-from bff.sessions.beats import Beat
+from bff.sessions.cookie import public_id
 from bff.sessions.memory import MemoryStore
-from bff.sessions.public_id import public_id
-from bff.sessions.redis_client import RedisLimits
-from bff.sessions.redis_store import RedisStore
+from bff.sessions.messages import Heartbeat
+from bff.sessions.redis.client import RedisLimits
+from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import Lease, StoredRecord
 from bff.tokens.calm import SETTLE_SECONDS
 from bff.tokens.coordinator import CoordinatorSettings
@@ -155,7 +155,7 @@ async def test_whoever_may_hold_newer_tokens_is_waited_for(deployment: Deploymen
     redis.command("ACL", "SETUSER", "late", "on", ">pw", "~*", "&*", "+@all")
     first, second = await deployment.process("late"), await deployment.process()
     heard: list[object] = []
-    second.sessions.observe(on_beat=heard.append)
+    second.sessions.observe(on_heartbeat=heard.append)
     await until(lambda: bool(heard))
     session = await first.log_in(deployment.op, "a")
     key = f"{deployment.namespace}:s:{{{session.key}}}"
@@ -182,8 +182,8 @@ async def test_a_process_says_that_it_holds_what_the_store_may_lack(
 ) -> None:
     """A refresh that was under way when the stream of changes broke: not saved, until it is."""
     first, second = await deployment.process(), await deployment.process()
-    heard: list[Beat] = []
-    second.sessions.observe(on_beat=heard.append)
+    heard: list[Heartbeat] = []
+    second.sessions.observe(on_heartbeat=heard.append)
     await until(lambda: bool(heard) and heard[-1].saved)
     session = await first.log_in(deployment.op, "a")
     deployment.clock.advance(61)

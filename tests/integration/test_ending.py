@@ -15,8 +15,8 @@ from bff.model import Tokens
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
-from bff.sessions.keyring import Keyring
 from bff.sessions.memory import MemoryStore
+from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.tokens.ending_sessions import REVOCATIONS_AT_ONCE, REVOCATIONS_WAITING, SessionEnder
 from tests.polling import until

@@ -14,11 +14,11 @@ from bff.observability.metrics import Metrics
 from bff.oidc.logout_token import LOGOUT_EVENT
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
-from bff.sessions.keyring import Keyring
 from bff.sessions.memory import MemoryStore
-from bff.sessions.redis_store import RedisStore
-from bff.sessions.seen import SeenLogoutTokens
+from bff.sessions.redis.store import RedisStore
+from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
+from bff.sessions.single_use import ReplayCache
 from bff.sessions.store import SessionStore
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.op_logout import OpLogout
@@ -73,7 +73,7 @@ async def running_parts(store: SessionStore, clock: ManualClock) -> AsyncIterato
     sessions = Sessions(store, Keyring(["k" * 32], OWNER), clock, SessionPolicy(1800, 3600))
     metrics = Metrics()
     ender = SessionEnder(sessions, relying_party, metrics)
-    seen = SeenLogoutTokens(store, OWNER, clock)
+    seen = ReplayCache(store, OWNER, clock)
     op_logout = OpLogout(relying_party, sessions, ender, seen, metrics)
     await sessions.start()
     await relying_party.start()

@@ -27,16 +27,21 @@ class Package:
 
     def suites(self, module: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The quick ones, which are likely to notice a mutant of the module, and all the others."""
-        stem = module.rpartition(".")[2]
+        stem = self._stem(module)
         named = [path for path in self.first if path.endswith(f"_{stem}.py")]
         quick = (*named, *self.own.get(stem, ())) or self.first
         return quick, tuple(path for path in self.first + self.then if path not in quick)
 
     def modules(self) -> list[str]:
         """Without those that are left out."""
-        files = sorted((ROOT / "bff" / self.name).glob("*.py"))
-        names = [file.stem for file in files if file.stem not in self.left_out | {"__init__"}]
-        return [f"bff.{self.name}.{name}" for name in names]
+        files = sorted((ROOT / "bff" / self.name).rglob("*.py"))
+        paths = [file.relative_to(ROOT).with_suffix("") for file in files]
+        names = [".".join(path.parts) for path in paths if path.name != "__init__"]
+        return [name for name in names if self._stem(name) not in self.left_out]
+
+    def _stem(self, module: str) -> str:
+        """As suites.toml and the tests call it: `redis_url` for `redis.url` of the package."""
+        return module.removeprefix(f"bff.{self.name}.").replace(".", "_")
 
     def mutants(self) -> list[Mutant]:
         """In an order that has nothing to do with their place: the first thousand are a sample."""

@@ -9,8 +9,7 @@ from bff.limits.calls import CallLimit
 from bff.limits.limiter import REFUSED_ENTRIES, Limiter
 from bff.limits.rate import Rate, retry_after
 from bff.observability.metrics import Metrics
-from bff.sessions.memory import MemoryStore
-from bff.sessions.memory_buckets import MemoryBuckets
+from bff.sessions.memory import MemoryBuckets, MemoryStore
 
 
 @pytest.mark.rule("AZ-16")

@@ -16,8 +16,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bff.cli.checks.store import on_facts
 from bff.cli.checks.verdict import line
-from bff.sessions.redis_reasons import redis_reason
-from bff.sessions.redis_url import parse_redis_url
+from bff.sessions.redis.reasons import redis_reason
+from bff.sessions.redis.url import parse_redis_url
 
 PLAIN, TLS = parse_redis_url("redis://u:p@h"), parse_redis_url("rediss://h")
 

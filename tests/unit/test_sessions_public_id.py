@@ -6,8 +6,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.sessions.cookie import SessionCookie
-from bff.sessions.public_id import public_id
+from bff.sessions.cookie import SessionCookie, public_id
 
 KEYS = st.binary(max_size=16).map(lambda seed: hashlib.sha256(seed).hexdigest())
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.sessions.redis_url import RedisUrl, parse_redis_url
+from bff.sessions.redis.url import RedisUrl, parse_redis_url
 
 
 @pytest.mark.parametrize(

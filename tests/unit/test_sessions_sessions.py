@@ -9,9 +9,9 @@ import pytest
 from bff.clock import ManualClock
 from bff.errors import StoreUnavailable
 from bff.model import Session, Tokens
-from bff.sessions.keyring import Keyring
 from bff.sessions.memory import MemoryStore
-from bff.sessions.records import sid_index, subject_index
+from bff.sessions.sealing.keyring import Keyring
+from bff.sessions.sealing.records import sid_index, subject_index
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import StoredRecord
 from tests.polling import until

@@ -7,7 +7,7 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.errors import StoreUnavailable
-from bff.sessions.touches import AT_ONCE, RETRY_SECONDS, Touches
+from bff.sessions.expiry import RETRY_SECONDS, TOUCHED_AT_ONCE, Touches
 from tests.polling import until
 from tests.scripted_store import ScriptedStore
 
@@ -114,7 +114,7 @@ async def test_many_are_written_in_batches(
     store: ScriptedStore, clock: ManualClock, touches: Touches
 ) -> None:
     """Each with one call, and none is forgotten."""
-    keys = [str(number) for number in range(2 * AT_ONCE + 1)]
+    keys = [str(number) for number in range(2 * TOUCHED_AT_ONCE + 1)]
     for key in keys:
         await create(store, clock, key)
     clock.advance(60)

@@ -1,6 +1,6 @@
 """After trouble with the store, who held what is waited for."""
 
-from bff.sessions.beats import LEAVING, Beat
+from bff.sessions.messages import LEAVING, Heartbeat
 from bff.tokens.calm import LONGEST_SECONDS, SETTLE_SECONDS, Calm
 
 ONE, OTHER = "a" * 16, "b" * 16
@@ -18,8 +18,8 @@ class Scene:
     def _tell(self) -> None:
         self.told += 1
 
-    def beat(self, process: str, number: int, heard: int = 0, *, saved: bool = True) -> None:
-        self.calm.on_beat(Beat(process, number, heard, saved, "-"))
+    def heartbeat(self, process: str, number: int, heard: int = 0, *, saved: bool = True) -> None:
+        self.calm.on_heartbeat(Heartbeat(process, number, heard, saved, "-"))
 
     def failover(self) -> None:
         self.calm.on_watch(False)
@@ -48,18 +48,18 @@ def test_alone_it_waits_for_somebody_to_be_heard() -> None:
 def test_whoever_was_there_is_waited_for() -> None:
     """Until it is heard to have heard what we heard it say, and to have saved what it held."""
     scene = Scene()
-    scene.beat(ONE, 41, 40)
+    scene.heartbeat(ONE, 41, 40)
     scene.failover()
     scene.now += SETTLE_SECONDS
     assert scene.waits
-    scene.beat(ONE, 43, 42)
+    scene.heartbeat(ONE, 43, 42)
     assert scene.waits, "it may still listen to the store that was"
-    scene.beat(ONE, 44, 42)
+    scene.heartbeat(ONE, 44, 42)
     assert scene.waits
-    scene.beat(ONE, 45, 44, saved=False)
+    scene.heartbeat(ONE, 45, 44, saved=False)
     assert scene.waits
     assert not scene.told
-    scene.beat(ONE, 46, 45)
+    scene.heartbeat(ONE, 46, 45)
     assert not scene.waits
     assert scene.told == 1
 
@@ -67,20 +67,20 @@ def test_whoever_was_there_is_waited_for() -> None:
 def test_each_of_them_is_waited_for() -> None:
     """Also one that is heard for the first time now."""
     scene = Scene()
-    scene.beat(ONE, 41)
+    scene.heartbeat(ONE, 41)
     scene.failover()
-    scene.beat(OTHER, 8)
-    scene.beat(ONE, 42)
-    scene.beat(ONE, 43, 42)
+    scene.heartbeat(OTHER, 8)
+    scene.heartbeat(ONE, 42)
+    scene.heartbeat(ONE, 43, 42)
     scene.now += SETTLE_SECONDS
     assert scene.waits
-    scene.beat(OTHER, 9, 8)
+    scene.heartbeat(OTHER, 9, 8)
     assert not scene.waits
 
 
 def test_the_dead_are_not_waited_for_for_ever() -> None:
     scene = Scene()
-    scene.beat(ONE, 41)
+    scene.heartbeat(ONE, 41)
     scene.failover()
     scene.now += LONGEST_SECONDS - 0.1
     assert scene.waits
@@ -93,10 +93,10 @@ def test_the_dead_are_not_waited_for_for_ever() -> None:
 
 def test_whoever_takes_leave_is_not_waited_for() -> None:
     scene = Scene()
-    scene.beat(ONE, 41)
+    scene.heartbeat(ONE, 41)
     scene.failover()
     scene.now += SETTLE_SECONDS
-    scene.beat(ONE, LEAVING)
+    scene.heartbeat(ONE, LEAVING)
     assert not scene.waits
     assert scene.told == 1
 
@@ -104,21 +104,21 @@ def test_whoever_takes_leave_is_not_waited_for() -> None:
 def test_trouble_in_trouble_begins_anew() -> None:
     """A second failover, or a command that fails: what was said before counts no more."""
     scene = Scene()
-    scene.beat(ONE, 41)
+    scene.heartbeat(ONE, 41)
     scene.failover()
-    scene.beat(ONE, 42)
+    scene.heartbeat(ONE, 42)
     scene.calm.troubled()
     scene.now += SETTLE_SECONDS
-    scene.beat(ONE, 43, 42)
+    scene.heartbeat(ONE, 43, 42)
     assert scene.waits
-    scene.beat(ONE, 44, 43)
+    scene.heartbeat(ONE, 44, 43)
     assert not scene.waits
 
 
 def test_an_outage_longer_than_anybody_is_waited_for() -> None:
     """Who was there before it is waited for after it."""
     scene = Scene()
-    scene.beat(ONE, 41)
+    scene.heartbeat(ONE, 41)
     scene.calm.on_watch(False)
     scene.now += 5 * LONGEST_SECONDS
     assert not scene.waits, "the store refuses by itself"

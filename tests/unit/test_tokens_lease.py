@@ -7,7 +7,7 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.errors import StoreUnavailable
-from bff.sessions.keyring import Keyring
+from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.tokens.lease import ChangeWaiters, held
 from tests.polling import HANG_SECONDS, until

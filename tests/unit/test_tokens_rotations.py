@@ -9,7 +9,7 @@ import pytest
 from bff.clock import ManualClock
 from bff.errors import StoreUnavailable
 from bff.model import Session, Tokens
-from bff.sessions.keyring import Keyring
+from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.tokens.rotations import REMEMBER_SECONDS, Rotations
 from tests.polling import HANG_SECONDS, until

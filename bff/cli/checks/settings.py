@@ -7,7 +7,7 @@ from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
 from bff.config.settings import Settings
 from bff.oidc.endpoint_url import is_loopback
-from bff.sessions.redis_url import parse_redis_url
+from bff.sessions.redis.url import parse_redis_url
 
 
 def on_settings(settings: Settings) -> Iterator[Verdict]:

@@ -8,11 +8,10 @@ from bff.cli.checks.verdict import Verdict, bad, good, printable, warning
 from bff.clock import SystemClock
 from bff.config.settings import Settings
 from bff.errors import StoreUnavailable
-from bff.sessions.beats import Beat
-from bff.sessions.redis_reasons import LEAST_VERSION, NEEDED
-from bff.sessions.redis_store import RedisStore
-from bff.sessions.store import SessionStore
-from bff.sessions.trial import TrialFailed, try_store
+from bff.sessions.messages import Heartbeat
+from bff.sessions.redis.reasons import LEAST_VERSION, NEEDED
+from bff.sessions.redis.store import RedisStore
+from bff.sessions.store import SessionStore, StoreCheckFailed, check_store
 
 WATCH_SECONDS = 5.0
 NO_EVICTION = "noeviction"
@@ -31,13 +30,13 @@ async def on_store(settings: Settings) -> AsyncIterator[Verdict]:
         facts = await _facts(store)
         for verdict in on_facts(facts):
             yield verdict
-        await try_store(store, clock)
+        await check_store(store, clock)
         async with asyncio.timeout(WATCH_SECONDS):
             await changes.followed.wait()
         yield good("store", f"{scheme}:// answers")
     except StoreUnavailable as error:
         yield bad("store", f"{error.title} {printable(_sentence(error.log_detail))}")
-    except TrialFailed as error:
+    except StoreCheckFailed as error:
         yield bad("store", str(error))
     except TimeoutError:
         yield bad("store", "its stream of changes (SUBSCRIBE) can't be followed: see the ACL")
@@ -94,4 +93,4 @@ class _Changes:
 
     def on_proven(self, at: float) -> None: ...
 
-    def on_beat(self, beat: Beat) -> None: ...
+    def on_heartbeat(self, beat: Heartbeat) -> None: ...

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from bff.model import Session
-from bff.sessions.codec import UnreadableRecord, decode_session, encode_session
-from bff.sessions.keyring import Keyring
+from bff.sessions.sealing.keyring import Keyring
+from bff.sessions.sealing.records import UnreadableRecord, decode_session, encode_session
 from tests.fuzz.json_mutation import HUGE, changed, text_of
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import Finding, require

@@ -1,0 +1,1 @@
+"""The session store in Redis or Valkey."""

@@ -1,0 +1,1 @@
+"""What the store keeps, and how it is sealed."""

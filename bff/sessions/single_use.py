@@ -1,0 +1,123 @@
+"""What may be used once only: the transaction of a login, and a logout token.
+
+Both are kept in the store under a digest. A transaction is sealed and short-lived; it is keyed by
+`state` and the owner, so that the store never holds a usable one (RFC 6749 section 10.12, RFC 9700
+section 4.7) and no other client's gateway can take it. Of a logout token only its `jti` is kept,
+for as long as the token could be accepted again (OpenID Connect Back-Channel Logout 1.0 section
+2.6, step 8).
+"""
+
+import structlog
+
+from bff.clock import Clock
+from bff.model import LoginTransaction
+from bff.sessions.sealing.keyring import Keyring, RecordOwner
+from bff.sessions.sealing.records import UnreadableRecord, decode_login, encode_login
+from bff.sessions.store import SessionStore
+
+log = structlog.get_logger("bff.sessions")
+
+PURPOSE = "login"
+OUTCOME = "login-outcome"
+
+# By how much the clocks of two replicas may differ.
+MARGIN_SECONDS = 60.0
+
+
+class LoginTransactions:
+    """What `/bff/login` leaves for the callback.
+
+    `cap`: how many logins one browser may have open; starting another drops the oldest.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        keyring: Keyring,
+        clock: Clock,
+        ttl_seconds: float = 600,
+        cap: int = 10,
+    ) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._clock = clock
+        self._ttl_seconds = ttl_seconds
+        self._cap = cap
+
+    async def put(self, state: str, transaction: LoginTransaction) -> None:
+        """Keep a transaction. Raises `StoreUnavailable`."""
+        state_key = self._state_key(state)
+        await self._store.put_login(
+            state_key,
+            self._keyring.seal(PURPOSE, state_key, encode_login(transaction)),
+            browser_key=transaction.binder_hash,
+            ttl_seconds=self._ttl_seconds,
+            cap=self._cap,
+        )
+
+    async def take(self, state: str) -> LoginTransaction | None:
+        """The transaction, once; None when unknown, used or too old. Raises `StoreUnavailable`."""
+        state_key = self._state_key(state)
+        sealed = await self._store.take_login(state_key)
+        if sealed is None:
+            return None
+        plaintext = self._keyring.open(PURPOSE, state_key, sealed)
+        if plaintext is None:
+            log.warning("login_does_not_open", login=state_key[:16])
+            return None
+        try:
+            transaction = decode_login(plaintext)
+        except UnreadableRecord as error:
+            log.warning("login_unreadable", login=state_key[:16], detail=str(error))
+            return None
+        is_open = self._clock.now() < transaction.created_at + self._ttl_seconds
+        return transaction if is_open else None
+
+    async def replace_outcome(self, binder_hash: str, session_key: str) -> str | None:
+        """Note which session a login of this browser makes, and return the one noted before.
+
+        None when no login of the browser succeeded for as long as one may be open. A login that
+        was begun before that one ended knows of no session (`previous_session`), and the callback
+        gets no Strict cookie. Of logins that succeed at the same moment each gets the one before.
+        Raises `StoreUnavailable`.
+        """
+        place = self._keyring.owner.name_for_frontend(OUTCOME, binder_hash)
+        before = await self._store.put_login(
+            place,
+            self._keyring.seal(OUTCOME, place, session_key.encode()),
+            browser_key=place,
+            ttl_seconds=self._ttl_seconds,
+            cap=1,
+        )
+        known = self._keyring.open(OUTCOME, place, before) if before is not None else None
+        # Its own key: the answer to the first try of the write was lost.
+        return known.decode() if known not in (None, session_key.encode()) else None
+
+    def _state_key(self, state: str) -> str:
+        return self._keyring.owner.name_for_frontend("login", state)
+
+
+class ReplayCache:
+    """Logout tokens that have done their work, known by all processes.
+
+    A token is added after its effect, not before: one whose effect failed half-way can be sent
+    again. Keyed by owner, issuer and `jti`, of which the store sees a digest only. A token for
+    several clients (`aud`) does its work at each.
+    """
+
+    def __init__(self, store: SessionStore, owner: RecordOwner, clock: Clock) -> None:
+        self._store = store
+        self._owner = owner
+        self._clock = clock
+
+    async def has(self, issuer: str, jti: str) -> bool:
+        """Raises: StoreUnavailable."""
+        return await self._store.is_remembered(self._key(issuer, jti))
+
+    async def add(self, issuer: str, jti: str, *, expires_at: float) -> None:
+        """Know the token until it would be refused as too old. Raises: StoreUnavailable."""
+        ttl_seconds = expires_at - self._clock.now() + MARGIN_SECONDS
+        await self._store.remember(self._key(issuer, jti), ttl_seconds=ttl_seconds)
+
+    def _key(self, issuer: str, jti: str) -> str:
+        return self._owner.name_for_client("logout-token", issuer, jti)
