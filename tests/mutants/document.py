@@ -9,8 +9,8 @@ DOCUMENT = ROOT / "docs" / "security.md"
 BEGIN = "<!-- Made by `make mutants`: from here -->\n"
 END = "<!-- Made by `make mutants`: to here -->\n"
 HEAD = """
-| package | mutants | tried | noticed | at least | in doubt | without effect |
-|---|---|---|---|---|---|---|
+| package | mutants | tried | noticed | score | without effect |
+|---|---|---|---|---|---|
 """
 
 
@@ -31,7 +31,6 @@ def _row(score: Score) -> str:
         str(score.tried),
         str(score.noticed),
         f"{score.percent:.1f} %" if score.tried else "",
-        str(len(score.doubtful)),
         str(score.without_effect),
     ]
     return f"| {' | '.join(cells)} |\n"

@@ -1,15 +1,16 @@
 """The small changes: which there are in a source text, and the text with one of them made.
 
 A change is a replacement of characters, so that all lines keep their numbers. What has no meaning
-for a caller is left alone: annotations, docstrings, log lines, and what is imported; so are a
-module's durations (`..._SECONDS = 5`), of which a little more would do as well.
+for a caller is left alone: annotations, docstrings, log lines, and what is imported; so are named
+durations and sizes (`..._SECONDS = 5`, `REMEMBERED = 4096`): a little more would do as well.
 """
 
 import ast
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<=",
@@ -41,29 +42,55 @@ DROPPED = (ast.Raise, ast.Continue, ast.Break, ast.Delete, ast.Assert, ast.AugAs
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change in `module`. `name` stays the same when other lines change."""
+    """One change, of the characters from `start` to `end`. `lines` are those of the statement it is
+    in, without the statement's body: the tests that reach one of them may notice it.
+
+    `change` says the change, with the lines around it; together with `function` it finds the mutant
+    again. `key` is another as soon as the code of the function is.
+    """
 
     module: str
-    name: str
-    line: int
     function: str
-    before: str
-    after: str
+    lines: range
     start: int
     end: int
+    text: str
+    change: str
+    key: str
 
     def applied(self, source: str) -> str:
         """The text with the change."""
-        return source[: self.start] + self.after + source[self.end :]
+        return source[: self.start] + self.text + source[self.end :]
 
     def __str__(self) -> str:
-        before, after = (" ".join(text.split())[:70] for text in (self.before, self.after))
-        return f"{self.module}:{self.line} {self.function}: {before}  =>  {after}"
+        return f"{self.module}:{self.lines.start} {self.function}: {self.change}"
 
 
 def mutants_of(module: str, source: str) -> list[Mutant]:
     """Every mutant of a source text, in its order."""
     return _Finder(module, source).found()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a node is: in which function, statement and definition."""
+
+    function: str = "module"
+    lines: range = range(1, 2)
+    definition: str | None = None
+
+    def inside(self, node: ast.AST) -> "_Place":
+        """The place of what is in a node. A definition is a whole function, or a statement outside
+        of functions; it is known by its text without comments and docstrings."""
+        found = self
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            outer = "" if self.function == "module" else f"{self.function}."
+            found = replace(found, function=outer + node.name)
+        if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+            found = replace(found, lines=_own_lines(node))
+        if isinstance(node, ast.stmt) and not isinstance(node, ast.ClassDef):
+            found = replace(found, definition=self.definition or ast.unparse(_bare(node)))
+        return found
 
 
 class _Finder:
@@ -77,31 +104,42 @@ class _Finder:
         self._is_ascii = source.isascii()
 
     def found(self) -> list[Mutant]:
-        seen: Counter[str] = Counter()
+        seen: Counter[tuple[str, str]] = Counter()
         mutants = []
-        for function, line, start, end, after in self._changes(ast.parse(self._source), "module"):
-            before = self._source[start:end]
-            if before == after:
+        for place, start, end, text in self._changes(ast.parse(self._source), _Place()):
+            if text == self._source[start:end]:
                 continue
-            said = f"{self._module}\n{function}\n{before}\n{after}"
-            seen[said] += 1
-            digest = hashlib.sha256(f"{said}\n{seen[said]}".encode()).hexdigest()[:12]
-            mutants.append(Mutant(self._module, digest, line, function, before, after, start, end))
+            change = self._change(start, end, text)
+            seen[place.function, change] += 1
+            if seen[place.function, change] > 1:
+                change = f"{change} ({seen[place.function, change]})"
+            said = f"{place.function}\n{place.definition}\n{change}"
+            key = hashlib.sha256(said.encode()).hexdigest()[:16]
+            mutants.append(
+                Mutant(self._module, place.function, place.lines, start, end, text, change, key)
+            )
         return mutants
 
-    def _changes(self, node: ast.AST, function: str) -> Iterator[tuple[str, int, int, int, str]]:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            function = node.name if function == "module" else f"{function}.{node.name}"
+    def _change(self, start: int, end: int, text: str) -> str:
+        """In whole lines, on one line."""
+        first = self._source.rfind("\n", 0, start) + 1
+        last = self._source.find("\n", end)
+        before, after = self._source[first:start], self._source[end:last]
+        kept = self._source[start:end]
+        return " ".join(f"{before}{kept}{after} => {before}{text}{after}".split())
+
+    def _changes(self, node: ast.AST, place: _Place) -> Iterator[tuple[_Place, int, int, str]]:
         if _is_left_alone(node):
             return
-        for start, end, after in self._here(node):
-            yield function, getattr(node, "lineno", 1), start, end, after
+        place = place.inside(node)
+        for start, end, text in self._here(node):
+            yield place, start, end, text
         for name, value in ast.iter_fields(node):
             if name in {"annotation", "returns", "type_params", "decorator_list"}:
                 continue
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST):
-                    yield from self._changes(child, function)
+                    yield from self._changes(child, place)
 
     def _here(self, node: ast.AST) -> Iterator[tuple[int, int, str]]:
         if isinstance(node, ast.stmt):
@@ -195,17 +233,49 @@ class _Finder:
 
 
 def _is_left_alone(node: ast.AST) -> bool:
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+    if _is_text(node):
         return True  # a docstring
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         func = node.value.func
         return isinstance(func, ast.Attribute) and _name_of(func.value) in NOT_JUDGED
     if isinstance(node, ast.If) and _name_of(node.test) == "TYPE_CHECKING":
         return True
-    if isinstance(node, ast.Assign) and _name_of(node.targets[0]).endswith("_SECONDS"):
+    if isinstance(node, ast.Assign | ast.AnnAssign) and _is_choice(node):
         return True
     return isinstance(node, ast.Import | ast.ImportFrom) or getattr(node, "name", "") == "__repr__"
 
 
+def _is_choice(node: ast.Assign | ast.AnnAssign) -> bool:
+    """A number of which a little more would do as well: a duration, or a size."""
+    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+    value = node.value.value if isinstance(node.value, ast.Constant) else None
+    is_duration = _name_of(target).lower().endswith("_seconds")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return value > 100 or (value > 0 and is_duration)
+
+
 def _name_of(node: ast.AST) -> str:
     return str(getattr(node, "id", getattr(node, "attr", "")))
+
+
+def _own_lines(node: ast.stmt | ast.ExceptHandler | ast.match_case) -> range:
+    """Those of a statement without those of the statements in it."""
+    first = node.pattern if isinstance(node, ast.match_case) else node
+    body = getattr(node, "body", None)
+    end = body[0].lineno - 1 if body else first.end_lineno or first.lineno
+    return range(first.lineno, max(first.lineno, end) + 1)
+
+
+def _bare(node: ast.stmt) -> ast.stmt:
+    """Without docstrings."""
+    bare = deepcopy(node)
+    for part in ast.walk(bare):
+        body = getattr(part, "body", None)
+        if isinstance(body, list) and len(body) > 1 and _is_text(body[0]):
+            del body[0]
+    return bare
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

@@ -1,55 +1,44 @@
-"""Running suites against a mutant, in a forked child that has everything loaded but `bff`.
+"""Running tests against a mutant, in a child that nothing else uses.
 
-The child loads the changed text in place of the module, so nothing on disk is touched, and has so
-much CPU time: one that loops for ever is ended by the system, and counts as noticed.
+There are two ways. A mutant in a function is put in place of the live function, in a fork of a
+process that has collected the tests (`Collected`): it takes no longer than its tests. One that has
+its effect while modules are loaded needs them loaded anew (`anew`), with the changed text by an
+import hook. Nothing on disk is touched in either. A child has so much time, and one that has to be
+ended counts as noticed.
 """
 
+import functools
+import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import inspect
+import json
 import os
 import resource
 import signal
+import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
+from typing import TextIO
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 QUIET = (
     *("-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider"),
-    *("-o", "timeout=30"),  # a test that waits for what a mutant never does
+    *("-o", "tmp_path_retention_policy=none"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what is loaded before the fork
 )
 SURVIVED, NOTICED, HUNG = "survived", "noticed", "hung"
-DOUBTFUL = "doubtful"  # not noticed by the quick suites; the slow ones have not been asked
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What came of it, and how long it took."""
-
-    outcome: str
-    cpu_seconds: float
-    wall_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """For one trial. By default, for one without a change."""
-
-    cpu_seconds: float = 3600.0
-    wall_seconds: float = 3600.0
-
-    @classmethod
-    def after(cls, unchanged: Trial) -> "Patience":
-        """Several times what it took without a change: the machine may be busier by then."""
-        return cls(5 * unchanged.cpu_seconds + 10, 4 * unchanged.wall_seconds + 30)
+NOT_HERE = 77  # the child's answer when the mutant is not one of a live function
+MOST_BYTES = 2 << 30  # of memory, for a mutant that fills it
 
 
 def load_libraries() -> None:
@@ -62,47 +51,206 @@ def load_libraries() -> None:
         raise RuntimeError("bff is loaded already, so a mutant would not be")
 
 
-def run(suites: Sequence[str], *, module: str, text: str, patience: Patience) -> Trial:
-    """Run test files with `text` in place of a module."""
-    began, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+def path_of(module: str) -> Path:
+    """Where a module of ours is kept."""
+    return ROOT / (module.replace(".", "/") + ".py")
+
+
+def in_child(run: Callable[[], int], seconds: float) -> int | None:
+    """What `run` returns, called in a fork; None when the time was over, or the memory. What the
+    fork has started ends with it."""
+    deadline = time.monotonic() + seconds
     pid = os.fork()
     if pid == 0:
-        os._exit(_in_child(suites, module, text, patience.cpu_seconds))
-    status = _wait(pid, began + patience.wall_seconds)
-    now = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
-    if status is None or os.WIFSIGNALED(status):
-        outcome = HUNG
-    else:  # one that can't even be loaded does not pass either
-        outcome = SURVIVED if os.WEXITSTATUS(status) == pytest.ExitCode.OK else NOTICED
-    return Trial(outcome, spent, time.monotonic() - began)
-
-
-def _in_child(suites: Sequence[str], module: str, text: str, cpu_seconds: float) -> int:
-    os.setsid()  # so that what the tests start can be ended with it
-    limit = round(cpu_seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(null, number)
-    sys.meta_path.insert(0, _Changed(module, text))
-    return int(pytest.main([*QUIET, *suites]))
-
-
-def _wait(pid: int, deadline: float) -> int | None:
-    """The child's status; None when it had to be ended. What it has started ends with it."""
+        code = 1
+        try:
+            be_quiet()
+            limit = round(seconds) + 1  # of CPU, if the parent is gone
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
+            resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
+            code = run()
+        finally:
+            os._exit(code)
     status: int | None = None
+    pause = 0.002
     while status is None and time.monotonic() < deadline:
         done, found = os.waitpid(pid, os.WNOHANG)
         if done:
             status = found
         else:
-            time.sleep(0.02)
+            time.sleep(pause)
+            pause = min(0.05, pause * 1.2)
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
     if status is None:
         os.waitpid(pid, 0)
-    return status
+    return None if status is None or os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def be_quiet() -> None:
+    """Print nothing, and have a process group of one's own, to be ended with."""
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+
+
+def anew(tests: Sequence[str], *, module: str, text: str, seconds: float) -> str:
+    """The outcome with all of `bff` loaded again, one module of it by a changed text."""
+
+    def run() -> int:
+        sys.meta_path.insert(0, _Changed(module, text))
+        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        return int(pytest.main([*QUIET, "-o", f"timeout={seconds:.0f}", *files], [_Only(tests)]))
+
+    return _outcome(in_child(run, seconds))
+
+
+class Collected:
+    """A process that has loaded `bff` and collected test files, and forks for each trial."""
+
+    def __init__(self, files: Sequence[str], most_seconds_a_test: float) -> None:
+        ours, its = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            be_quiet()
+            limit = ("-o", f"timeout={most_seconds_a_test:.0f}")
+            pytest.main([*QUIET, *limit, *files], [_Server(its.makefile("rw"))])
+            os._exit(0)
+        its.close()
+        self._pid = pid
+        self._channel = ours.makefile("rw")
+
+    def outcome(
+        self, tests: Sequence[str], *, module: str, text: str, seconds: float
+    ) -> str | None:
+        """With a changed text of a module. None when it can't be said this way."""
+        self._channel.write(json.dumps([list(tests), module, text, seconds]) + "\n")
+        self._channel.flush()
+        answer = self._channel.readline()
+        if not answer:
+            raise RuntimeError("the tests can't be collected")
+        status: int | None = json.loads(answer)
+        return None if status == NOT_HERE else _outcome(status)
+
+    def close(self) -> None:
+        """End the process."""
+        self._channel.close()
+        with suppress(ProcessLookupError):
+            os.killpg(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+
+
+def _outcome(status: int | None) -> str:
+    if status is None:
+        return HUNG
+    # One that can't even be loaded does not pass either.
+    return SURVIVED if status == pytest.ExitCode.OK else NOTICED
+
+
+class _Server:
+    """A pytest plugin: in place of running all tests, runs those that are asked for in forks."""
+
+    def __init__(self, channel: TextIO) -> None:
+        self._channel = channel
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        live = Live()
+        gc.collect()
+        gc.freeze()
+        for line in self._channel:
+            tests, module, text, seconds = json.loads(line)
+            run = functools.partial(_run, session, [items[test] for test in tests], live)
+            status = in_child(functools.partial(run, module, text), seconds)
+            self._channel.write(json.dumps(status) + "\n")
+            self._channel.flush()
+        return True
+
+
+def _run(
+    session: pytest.Session, chosen: list[pytest.Item], live: "Live", module: str, text: str
+) -> int:
+    if not live.change(module, text):
+        return NOT_HERE
+    for item, following in zip_longest(chosen, chosen[1:]):
+        live.forget()
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.testsfailed:
+            return 1
+    return 0
+
+
+class Live:
+    """The functions of `bff` that are loaded, by their code, and what they remember."""
+
+    def __init__(self) -> None:
+        self._functions: defaultdict[CodeType, list[FunctionType]] = defaultdict(list)
+        self._remembering = []
+        for found in gc.get_objects():
+            if isinstance(found, FunctionType) and _is_ours(found):
+                self._functions[found.__code__].append(found)
+            elif isinstance(found, functools._lru_cache_wrapper) and _is_ours(found.__wrapped__):
+                self._remembering.append(found)
+
+    def change(self, module: str, text: str) -> bool:
+        """Give the functions the code that they have in `text`. False when it differs elsewhere,
+        or in nothing that is still there to be called."""
+        path = path_of(module)
+        before, after = (
+            compile(source, str(path), "exec", dont_inherit=True)
+            for source in (path.read_text(), text)
+        )
+        try:
+            return self._change(before, after) > 0
+        except ValueError:  # another thing on the outside than before
+            return False
+
+    def _change(self, before: CodeType, after: CodeType) -> int:
+        is_function = before.co_flags & inspect.CO_OPTIMIZED
+        if not is_function and _without_inner(before) != _without_inner(after):
+            raise ValueError("differs outside of functions")
+        changed = 0
+        for old, new in zip(_inner(before), _inner(after), strict=True):
+            if old != new:
+                changed += self._change(old, new)
+                for function in self._functions.get(old, ()):
+                    function.__code__ = new
+                    changed += 1
+        return changed
+
+    def forget(self) -> None:
+        """Empty what functions remember of their calls, so that no test meets what another left."""
+        for function in self._remembering:
+            function.cache_clear()
+
+
+def _is_ours(function: Callable[..., object]) -> bool:
+    return str(function.__module__).startswith("bff.")
+
+
+def _inner(code: CodeType) -> Iterator[CodeType]:
+    return (part for part in code.co_consts if isinstance(part, CodeType))
+
+
+def _without_inner(code: CodeType) -> CodeType:
+    """Also without its columns in the text."""
+    constants = tuple(part for part in code.co_consts if not isinstance(part, CodeType))
+    return code.replace(co_consts=constants, co_linetable=b"")
+
+
+class _Only:
+    """A pytest plugin: of what is collected, these tests, in this order."""
+
+    def __init__(self, tests: Sequence[str]) -> None:
+        self._rank = {test: rank for rank, test in enumerate(tests)}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = sorted(
+            (item for item in items if item.nodeid in self._rank),
+            key=lambda item: self._rank[item.nodeid],
+        )
 
 
 class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -121,10 +269,5 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.util.spec_from_file_location(fullname, found, loader=self)
 
     def exec_module(self, module: ModuleType) -> None:
-        code: CodeType = compile(self._text, str(path_of(self._module)), "exec")
+        code: CodeType = compile(self._text, str(path_of(self._module)), "exec", dont_inherit=True)
         exec(code, module.__dict__)  # noqa: S102 - our own text, with one change
-
-
-def path_of(module: str) -> Path:
-    """Where a module of ours is kept."""
-    return ROOT / (module.replace(".", "/") + ".py")

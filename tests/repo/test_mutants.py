@@ -1,18 +1,24 @@
 """The small changes that `make mutants` tries: each is one, loads, and is what it says."""
 
 import ast
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.mutants import document, trial
-from tests.mutants.operators import mutants_of
-from tests.mutants.plan import Results, packages, reasons, score
+from tests.mutants.operators import Mutant, mutants_of
+from tests.mutants.plan import Results, packages, score
+from tests.mutants.reach import LOADING, Reach
 
 SOURCE = '''
 """Docstring."""
 import asyncio
 LIMIT = 3
+REMEMBERED = 4096
+WAIT_SECONDS = 5.0
 
 async def f(a: int = 1, *, found: bool = True) -> bool:
     log.info("said", a=1)
@@ -60,60 +66,116 @@ def test_what_means_nothing_to_a_caller_is_left_alone() -> None:
         assert 'log.info("said", a=1)' in text
         assert "a: int" in text
         assert "import asyncio" in text
+        assert "REMEMBERED = 4096" in text
+        assert "WAIT_SECONDS = 5.0" in text
 
 
-def test_changes_of_our_modules_load_and_have_names_of_their_own() -> None:
-    """And each is another program than before. One in two hundred is looked at."""
-    names: set[str] = set()
+@pytest.fixture(scope="module")
+def all_mutants() -> list[Mutant]:
+    return [mutant for package in packages().values() for mutant in package.mutants()]
+
+
+def test_changes_of_our_modules_load_and_are_other_programs(all_mutants: list[Mutant]) -> None:
+    """One in two hundred is looked at."""
+    for mutant in all_mutants[::200]:
+        source = trial.path_of(mutant.module).read_text()
+        changed = ast.parse(mutant.applied(source))
+        assert ast.dump(changed) != ast.dump(ast.parse(source))
+
+
+def test_each_change_of_a_function_is_called_otherwise(all_mutants: list[Mutant]) -> None:
+    """So that a reason is given for one mutant."""
+    named = {(mutant.module, mutant.function, mutant.change) for mutant in all_mutants}
+    assert len(named) == len(all_mutants)
+
+
+def test_what_is_known_of_a_mutant_outlives_changes_elsewhere() -> None:
+    """In other functions, in comments, and in the name of the module."""
+    moved = SOURCE.replace("LIMIT = 3", "# moved\nLIMIT = 3").replace(
+        "    h()", "    # why\n    h()"
+    )
+    before = {mutant.key for mutant in mutants_of("m", SOURCE)}
+    assert {mutant.key for mutant in mutants_of("n", moved)} == before
+    other = mutants_of("m", SOURCE.replace("h()", "other()"))
+    assert {mutant.key for mutant in other} & before == {
+        mutant.key for mutant in other if mutant.function == "module"
+    }
+
+
+def test_a_mutant_knows_the_lines_of_its_statement_without_the_body() -> None:
+    text = "def f(a):\n    if (a or\n        a > 1):\n        return 2\n    return 3\n"
+    lines = {mutant.change: mutant.lines for mutant in mutants_of("m", text)}
+    assert lines["return 2 => return 3"] == range(4, 5)
+    assert lines["a > 1): => a >= 1):"] == range(2, 4)
+
+
+def test_each_package_is_guarded_by_tests_that_exist() -> None:
     for package in packages().values():
-        mutants = package.mutants()
-        names.update(mutant.name for mutant in mutants)
-        for mutant in mutants[::200]:
-            source = trial.path_of(mutant.module).read_text()
-            changed = ast.parse(mutant.applied(source))
-            assert ast.dump(changed) != ast.dump(ast.parse(source))
-    assert len(names) == sum(len(package.mutants()) for package in packages().values())
+        assert package.modules()
+        assert all(Path(trial.ROOT / path).exists() for path in package.files())
 
 
-def test_a_name_outlives_changes_elsewhere() -> None:
-    """So that a reason that was given stays with its mutant."""
-    moved = SOURCE.replace("LIMIT = 3", "# moved\nLIMIT = 3")
-    before = {mutant.name for mutant in mutants_of("m", SOURCE)}
-    assert {mutant.name for mutant in mutants_of("m", moved)} == before
-
-
-def test_each_module_is_guarded_by_suites_that_exist() -> None:
-    for package in packages().values():
-        for module in package.modules():
-            quick, others = package.suites(module)
-            assert quick
-            assert not set(quick) & set(others)
-            assert all(Path(trial.ROOT / path).exists() for path in quick + others)
-
-
-def test_results_are_kept_and_lapse_with_the_module(tmp_path: Path) -> None:
+def test_results_are_kept_and_one_that_nothing_noticed_lapses_with_the_tests(
+    tmp_path: Path,
+) -> None:
     package = packages()["limits"]
     first, second, third, *_ = package.mutants()
-    results = Results(tmp_path / "results.json")
-    results.keep(first, trial.NOTICED)
-    results.keep(second, trial.SURVIVED)
-    results.keep(third, trial.DOUBTFUL)
-    again = Results(tmp_path / "results.json")
-    assert again.outcome(first) == trial.NOTICED
-    assert again.outcome_today(second) == trial.SURVIVED
+    results = Results(package, tmp_path)
+    results.keep(first, trial.NOTICED, 2)
+    results.keep(second, trial.SURVIVED, 2)
+    results.keep(third, trial.HUNG, 20)
+    again = Results(package, tmp_path)
+    assert again.is_settled(first, 20)
+    assert again.is_settled(second, 2)
+    assert not again.is_settled(second, 20)
     found = score(package, again)
-    assert (found.tried, found.noticed) == (3, 1)
-    assert (found.survivors, found.doubtful) == ((second,), (third,))
-    kept = (tmp_path / "results.json").read_text()
-    (tmp_path / "results.json").write_text(kept.replace(again._tests, "others"))
-    older = Results(tmp_path / "results.json")
-    assert (older.outcome_today(first), older.outcome_today(second)) == (trial.NOTICED, None)
-    (tmp_path / "results.json").write_text(kept.replace(again._module(first), "another"))
-    assert Results(tmp_path / "results.json").outcome(first) is None
+    assert (found.tried, found.noticed, found.survivors) == (3, 2, (second,))
+    file = tmp_path / "limits.json"
+    kept = json.loads(file.read_text())
+    others = {key: [outcome, "other tests", 20] for key, (outcome, _, _) in kept.items()}
+    file.write_text(json.dumps(others))
+    older = Results(package, tmp_path)
+    assert older.is_settled(first, 2)
+    assert not older.is_settled(second, 2)
 
 
-def test_each_reason_is_said() -> None:
-    assert all(reasons().values())
+def test_the_quickest_tests_come_first_and_no_test_fills_the_time_with_its_cases() -> None:
+    seconds = {"slow": 9.0, "cases[1]": 1.0, "cases[2]": 1.1, "cases[3]": 1.2, "quick": 2.0}
+    reach = Reach(seconds, {"m": {1: [*seconds], 2: ["slow", LOADING]}}, [])
+    assert reach.of_lines("m", [1]) == ["cases[1]", "quick", "cases[2]", "cases[3]", "slow"]
+    assert reach.of_lines("m", [2]) == [*reach.of_modules(["other"]), "slow"]
+    assert [reach.is_loading("m", [line]) for line in (1, 2)] == [False, True]
+
+
+TRIALS = """
+import json, sys
+from tests.mutants import trial
+
+test, module, *changes = json.loads(sys.argv[1])
+trial.load_libraries()
+collected = trial.Collected([test], 60)
+for before, after, seconds in changes:
+    text = trial.path_of(module).read_text().replace(before, after)
+    print(collected.outcome([test], module=module, text=text, seconds=seconds))
+    if after == "math.ceil(1 * ":
+        print(trial.anew([test], module=module, text=text, seconds=seconds))
+collected.close()
+"""
+TRIED = [
+    "tests/unit/test_limits.py::test_retry_after_is_never_too_early_and_never_zero",
+    "bff.limits.rate",
+    ("math.ceil(", "math.ceil(1 * ", 60),
+    ("math.ceil(", "math.floor(", 60),
+    ("return max", "while True: pass\n    return max", 2),
+    ("frozen=True", "frozen=False", 60),
+]
+
+
+def test_a_mutant_is_tried_in_a_live_function_or_else_in_a_module_that_is_loaded_anew() -> None:
+    """In a process of its own: the second way wants one that has not loaded the gateway."""
+    command = [sys.executable, "-c", TRIALS, json.dumps(TRIED)]
+    run = subprocess.run(command, cwd=trial.ROOT, capture_output=True, text=True, check=False)
+    assert run.stdout.split() == ["survived", "survived", "noticed", "hung", "None"], run.stderr
 
 
 def test_the_document_has_its_place_for_the_scores() -> None:
