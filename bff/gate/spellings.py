@@ -97,9 +97,11 @@ def _read(path: bytes) -> frozenset[bytes]:
     found: set[bytes] = set()
     decoded = {path}
     for _ in range(3):
-        found |= _variants(decoded)
-        decoded = {unquote_to_bytes(reading) for reading in found}
-    return frozenset(found | {_SLASHES.sub(b"/", reading) for reading in found})
+        new = _variants(decoded) - found
+        found |= new
+        # Most of the time goes here: what was decoded in the round before gives nothing new.
+        decoded = {unquote_to_bytes(reading) for reading in new}
+    return frozenset(found | {_SLASHES.sub(b"/", reading) for reading in found if b"//" in reading})
 
 
 _read_remembered = functools.lru_cache(_REMEMBERED)(_read)
@@ -108,7 +110,7 @@ _read_remembered = functools.lru_cache(_REMEMBERED)(_read)
 def _variants(paths: Iterable[bytes]) -> set[bytes]:
     found = set(paths)
     found |= {path.replace(b"\\", b"/") for path in found}
-    found |= {_PARAMETERS.sub(b"", path) for path in found}
+    found |= {_PARAMETERS.sub(b"", path) for path in found if b";" in path}
     return found | {path.replace(b"\\", b"/") for path in found}
 
 

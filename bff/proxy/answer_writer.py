@@ -18,32 +18,35 @@ class Writable(Protocol):
 
 
 class AnswerWriter:
-    """`is_sent`: some of it is on its way to the browser, so that there can be no other answer."""
+    """`is_http10`: the browser knows no chunks; `keep_alive`: the connection can serve another
+    request after it; `sent_bytes` is how much of it has gone to the browser."""
 
-    __slots__ = ("_browser", "_is_chunked", "_is_http10", "_out", "is_sent", "status")
+    __slots__ = (
+        "_browser", "_is_chunked", "_out", "is_http10", "keep_alive", "sent_bytes", "status"
+    )  # fmt: skip
 
-    def __init__(self, browser: Writable, *, is_http10: bool) -> None:
+    def __init__(self, browser: Writable, *, is_http10: bool, keep_alive: bool) -> None:
+        self.is_http10 = is_http10
+        self.keep_alive = keep_alive
+        self.status = 0
+        self.sent_bytes = 0
         self._browser = browser
-        self._is_http10 = is_http10
         self._is_chunked = False
         self._out: list[bytes] = []
-        self.is_sent = False
-        self.status = 0
 
-    def begin(self, head: AnswerHead, fields: list[Field], *, keep_alive: bool) -> bool:
-        """Take a head; whether the connection can serve another request afterwards."""
+    def begin(self, head: AnswerHead, fields: list[Field]) -> None:
+        """Take a head."""
         if head.status == NO_LENGTH_STATUS and head.length is not None:
             fields = [item for item in fields if item[0].lower() != b"content-length"]
         elif head.has_body and head.length is None:
-            if self._is_http10:
-                keep_alive = False  # the end of the connection is the end of the body
+            if self.is_http10:
+                self.keep_alive = False  # the end of the connection is the end of the body
             else:
                 self._is_chunked = True
                 fields.append(messages.CHUNKED)
-        fields += self.connection_fields(keep_alive=keep_alive)
+        fields += self._connection_fields()
         self._out.append(messages.response_head(head.status, head.reason, fields))
         self.status = head.status
-        return keep_alive
 
     def add(self, data: bytes) -> None:
         """Some of the body."""
@@ -55,20 +58,21 @@ class AnswerWriter:
             self._out.append(messages.LAST_CHUNK)
 
     def flush(self) -> bool:
-        """Send what has come; True for the first of it."""
+        """Send what has come, if anything has."""
         out = self._out
         if not out:
             return False
-        self._browser.write(out[0] if len(out) == 1 else b"".join(out))
+        data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
-        was_sent, self.is_sent = self.is_sent, True
-        return not was_sent
+        self.sent_bytes += len(data)
+        self._browser.write(data)
+        return True
 
-    def refuse(self, problem: Problem, date: Field, *, head_only: bool, keep_alive: bool) -> None:
+    def refuse(self, problem: Problem, date: Field, *, head_only: bool) -> None:
         """Send an answer of the gateway's own, as a whole."""
         fields = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
         fields += [(b"Content-Length", b"%d" % len(problem.body)), date]
-        fields += self.connection_fields(keep_alive=keep_alive)
+        fields += self._connection_fields()
         head = messages.response_head(problem.status, messages.reason_of(problem.status), fields)
         self._browser.write(head if head_only else head + problem.body)
 
@@ -77,8 +81,8 @@ class AnswerWriter:
         self._out.clear()
         self._is_chunked = False
 
-    def connection_fields(self, *, keep_alive: bool) -> tuple[Field, ...]:
+    def _connection_fields(self) -> tuple[Field, ...]:
         """What the browser must know of the connection."""
-        if not keep_alive:
+        if not self.keep_alive:
             return (messages.CLOSE,)
-        return (messages.KEEP_ALIVE,) if self._is_http10 else ()
+        return (messages.KEEP_ALIVE,) if self.is_http10 else ()

@@ -3,11 +3,11 @@
 The newest is used first, so that the others can grow old and close.
 """
 
-from bff.proxy.upstream import UpstreamConnection
+from bff.proxy.upstream.connection import UpstreamConnection
 
 
 class IdleConnections:
-    """At most `most` of them: the `Home` of connections."""
+    """At most `most` of them: a `ConnectionPool`."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -17,7 +17,7 @@ from bff.gate.outcome import Local
 from bff.observability.reasons import complaint_of
 from bff.proxy.idle import IdleConnections
 from bff.proxy.outbox import Outbox
-from bff.proxy.upstream import UpstreamConnection
+from bff.proxy.upstream.connection import UpstreamConnection, UpstreamLimits
 
 IDLE_SECONDS = 30.0
 MOST_IDLE = 64
@@ -110,7 +110,7 @@ class LocalPool(IdleConnections):
         self, endpoints: Endpoints, outbox: Outbox, *, idle_seconds: float = IDLE_SECONDS
     ) -> None:
         super().__init__(MOST_IDLE)
-        self._idle_seconds = idle_seconds
+        self._limits = UpstreamLimits(silence_seconds=None, idle_seconds=idle_seconds)
         self._outbox = outbox
         self._endpoints = endpoints
         self._server: LocalServer | None = None
@@ -154,10 +154,7 @@ class LocalPool(IdleConnections):
             raise
         try:
             _, connection = await loop.create_unix_connection(
-                lambda: UpstreamConnection(
-                    loop, self, self._outbox, silence_seconds=None, idle_seconds=self._idle_seconds
-                ),
-                sock=ours,
+                lambda: UpstreamConnection(self, self._outbox, self._limits), sock=ours
             )
         except BaseException:
             their_transport.abort()  # its socket is the transport's now, and no other may close it

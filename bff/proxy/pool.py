@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from bff.errors import UpstreamTimeout, UpstreamUnreachable
@@ -10,24 +9,10 @@ from bff.gate.routes import Route, Upstream
 from bff.observability.reasons import reason_of
 from bff.proxy.idle import IdleConnections
 from bff.proxy.outbox import Outbox
-from bff.proxy.upstream import UpstreamConnection
+from bff.proxy.upstream.connection import UpstreamConnection, UpstreamLimits
 
 CA_SETTING = "ca_file of the route"
 MOST_IDLE = 512
-
-
-class Pool(Protocol):
-    """Where connections for one kind of request come from."""
-
-    def take(self) -> UpstreamConnection | None:
-        """One that lies idle, if any."""
-
-    async def connect(self) -> UpstreamConnection:
-        """A new one.
-
-        Raises:
-            UpstreamError: there can be none now.
-        """
 
 
 class UpstreamPool(IdleConnections):
@@ -44,8 +29,7 @@ class UpstreamPool(IdleConnections):
         self._tls = tls if is_https else None
         self._outbox = outbox
         self._connect_seconds = route.connect_timeout_seconds
-        self._silence_seconds = route.timeout_seconds
-        self._idle_seconds = route.idle_seconds
+        self._limits = UpstreamLimits(route.timeout_seconds, route.idle_seconds)
 
     async def connect(self) -> UpstreamConnection:
         """A new one.
@@ -55,20 +39,10 @@ class UpstreamPool(IdleConnections):
             UpstreamUnreachable: refused, no such host, or its certificate is not valid.
         """
         loop = asyncio.get_running_loop()
-
-        def new() -> UpstreamConnection:
-            return UpstreamConnection(
-                loop,
-                self,
-                self._outbox,
-                silence_seconds=self._silence_seconds,
-                idle_seconds=self._idle_seconds,
-            )
-
         try:
             async with asyncio.timeout(self._connect_seconds):
                 _, connection = await loop.create_connection(
-                    new,
+                    lambda: UpstreamConnection(self, self._outbox, self._limits),
                     self._host,
                     self._port,
                     ssl=self._tls,

@@ -8,11 +8,18 @@ from bff.gate.admission import Admission
 from bff.gate.head import Field, RequestHead
 from bff.gate.outcome import Forward
 from bff.model import Session
+from bff.proxy.answer_head import AnswerHead
+from bff.proxy.trip import Trip
 
 UNAUTHORIZED = 401
 
 
-def speaks_of_the_token(fields: Iterable[Field]) -> bool:
+def asks_for_another_token(answer: AnswerHead, trip: Trip) -> bool:
+    """Whether a request that got this answer may have another one with another token."""
+    return answer.status == UNAUTHORIZED and trip.may_renew and _speaks_of_the_token(answer.fields)
+
+
+def _speaks_of_the_token(fields: Iterable[Field]) -> bool:
     """False when the API says that something else is missing: a scope, or a stronger login
     (`insufficient_user_authentication`, RFC 9470)."""
     for name, value in fields:

@@ -14,7 +14,7 @@ from bff.proxy.local import LocalPool
 from bff.proxy.messages import UPGRADE, request_head
 from bff.proxy.responses import interim_fields, response_fields
 from bff.proxy.targets import RouteTargets, UpstreamTarget
-from bff.proxy.upstream import UpstreamConnection
+from bff.proxy.upstream.connection import UpstreamConnection
 
 _NOT_FOR_LOCAL = HOP_BY_HOP | {b"expect", b"host"}
 _NOT_FROM_LOCAL = HOP_BY_HOP | {b"server"}

@@ -7,12 +7,20 @@ what the protocol's own pings are for. Back-pressure and hang-ups are the exchan
 
 from collections.abc import Callable, Iterable
 
+from bff.errors import TooManyStreams, UpstreamMalformed
 from bff.gate.head import Field
+from bff.model import Session
+from bff.proxy import messages
+from bff.proxy.answer_head import AnswerHead
 from bff.proxy.answer_writer import Writable
-from bff.proxy.upstream import UpstreamConnection
+from bff.proxy.shared import Shared
+from bff.proxy.trip import Trip, UpstreamTrip
+from bff.proxy.upstream.connection import UpstreamConnection
 from bff.proxy.websocket import SESSION_ENDED, FrameBoundary, accept_value, close_frame
+from bff.sessions.bound_streams import BoundStreams
 
 LONGEST_REASON_BYTES = 123
+MOST_STREAMS = 512  # of a session, in one process: twice as many WebSockets as a browser opens
 
 
 def accepts_handshake(fields: Iterable[Field], key: bytes | None) -> bool:
@@ -27,6 +35,12 @@ def accepts_handshake(fields: Iterable[Field], key: bytes | None) -> bool:
         elif lower == b"sec-websocket-accept":
             accept.append(value.strip())
     return upgrade == [b"websocket"] and accept == [accept_value(key)]
+
+
+def require_room(streams: BoundStreams, session: Session | None) -> None:
+    """Raises: TooManyStreams: the session has as many open as it may."""
+    if session is not None and streams.count(session.key) >= MOST_STREAMS:
+        raise TooManyStreams
 
 
 class Tunnel:
@@ -54,3 +68,26 @@ class Tunnel:
         if self._boundary.is_at_one:
             self._browser.write(close_frame(code, reason.encode()[:LONGEST_REASON_BYTES]))
         self._over()
+
+
+def switch_protocol(
+    shared: Shared,
+    trip: Trip,
+    head: AnswerHead,
+    browser: Writable,
+    upstream: UpstreamConnection,
+    over: Callable[[], None],
+) -> Tunnel:
+    """Pass a 101 on to the browser.
+
+    Raises:
+        UpstreamMalformed: it was not asked for, or accepts another handshake.
+        TooManyStreams: others were under way as well, and there is no more room.
+    """
+    if not accepts_handshake(head.fields, trip.websocket_key):
+        raise UpstreamMalformed("101 that was not asked for")
+    require_room(shared.bound_streams, trip.session)
+    shared.metrics.answered(UpstreamTrip.kind, head.status)
+    fields = [*trip.answer_fields(head), *messages.UPGRADE]
+    browser.write(messages.response_head(head.status, head.reason, fields))
+    return Tunnel(browser, upstream, over)

@@ -94,6 +94,24 @@ async def test_an_outage_may_be_as_long_as_it_likes(count: int) -> None:
             assert (await browser.fetch("GET", "/api/x")).status == 200
 
 
+async def test_one_that_switches_protocols_unasked_is_left_alone() -> None:
+    """RFC 9110 section 15.2.2: such a 101 is as much of a failure as bytes that are no HTTP."""
+
+    async def switch(
+        _request: Received, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n"
+        )
+        await writer.drain()
+
+    async with raw_upstream() as one, raw_upstream() as two, a_route(one.port, two.port) as found:
+        one.responder = switch
+        statuses = Counter([(await found[1].fetch("GET", "/api/x")).status for _ in range(20)])
+        assert statuses == {502: len(one.received), 200: len(two.received)}
+        assert len(one.received) < 10  # one half, were it asked in its turn every time
+
+
 async def test_the_least_busy_one_gets_the_next_call() -> None:
     more = 'balance = "least-connections"'
     held = Held()

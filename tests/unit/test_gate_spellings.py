@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bff.errors import AmbiguousPath
 from bff.gate.paths import read_target
 from bff.gate.routes import Route, RouteTable, Spelling, Upstream
-from bff.gate.spellings import MAX_DOUBTFUL_BYTES, require_within
+from bff.gate.spellings import MAX_DOUBTFUL_BYTES, readings, require_within
 
 API = Upstream("http", "127.0.0.1:9000")
 BASED = Upstream("http", "127.0.0.1:9000", "/v1")
@@ -139,3 +139,31 @@ def test_whatever_is_allowed_stays_within_its_route(
             further.append((unquote_to_bytes(read), decoded + 1))
         todo += [step for step in further if step not in seen]
         seen.update(further)
+
+
+def one_step(path: bytes) -> Iterable[bytes]:
+    """What a server may do to a path, once."""
+    yield path.replace(b"\\", b"/")
+    yield re.sub(rb";[^/]*", b"", path)
+    yield path
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"a", b"/", b"//", b";", b"%2F", b"%5C", b"%25", b"%3B", b"%255C", b"%253b", b"%41"]
+        ),
+        max_size=12,
+    )
+)
+def test_no_reading_is_left_out(parts: list[bytes]) -> None:
+    """Whatever was found twice on the way is read no further, and that loses nothing."""
+    path = b"/" + b"".join(parts)
+    found, level = {path}, {path}
+    for _ in range(3):
+        for _ in range(3):
+            level |= {read for one in level for read in one_step(one)}
+        found |= level
+        level = {unquote_to_bytes(one) for one in level}
+    found |= {re.sub(rb"/{2,}", b"/", one) for one in found}
+    assert readings(path) == found

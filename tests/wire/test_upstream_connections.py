@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bff.proxy.pool import UpstreamPool
-from bff.proxy.upstream import UpstreamConnection
+from bff.proxy.upstream.connection import UpstreamConnection
 from tests.polling import until
 from tests.raw_upstream import OK, Received, read_body
 from tests.stack import Ports, gateway_toml, settings_from
@@ -196,7 +196,7 @@ def remembered() -> int:
     """How many connections to upstreams there are in memory, open ones or not."""
     gc.collect()
     found = (one for one in gc.get_objects() if isinstance(one, UpstreamConnection))
-    return sum(isinstance(one._home, UpstreamPool) for one in found)
+    return sum(isinstance(one._pool, UpstreamPool) for one in found)
 
 
 async def test_connections_that_are_closed_are_not_remembered(gateway: Front) -> None:

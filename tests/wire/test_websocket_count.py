@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bff.proxy.exchange import MOST_STREAMS
+from bff.proxy.tunnel import MOST_STREAMS
 from bff.proxy.websocket import accept_value
 from tests.abuse.crowd import crowd
 from tests.polling import until

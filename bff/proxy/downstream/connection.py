@@ -46,7 +46,7 @@ from bff.proxy.exchange import Exchange
 from bff.proxy.phases import WrongPhase
 from bff.proxy.refusals import unforeseen
 from bff.proxy.shared import Shared
-from bff.proxy.turns import MUCH_BYTES, give_way
+from bff.proxy.turns import MUCH_BYTES, FairReads
 
 log = structlog.get_logger("bff.proxy.downstream")
 
@@ -90,12 +90,12 @@ class DownstreamConnection(asyncio.Protocol):
         self._reader = RequestReader(self)
         self._deadline = Deadline(loop, lambda: self._guard(self._on_deadline))
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._reads: FairReads = cast("FairReads", None)
         self._untaken: UntakenBytes | None = None
         self._current: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
         self._arriving: Exchange | None = None  # the one whose body is being read
         self._bad: BffError | None = None  # what to answer after those
-        self._is_paused = False
         self._served = 0
         self._made_at = loop.time()
         self._linger_until = 0.0
@@ -111,6 +111,7 @@ class DownstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._reads = FairReads(self._transport)
         name = transport.get_extra_info("peername")
         self._reader.peer = name[0] if isinstance(name, tuple) else None
         is_stopping = self._connections.is_stopping  # it waited to be accepted meanwhile
@@ -133,7 +134,7 @@ class DownstreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             if len(data) > MUCH_BYTES:
-                give_way(self._transport, lambda: self._guard(self._read_on))
+                self._reads.give_way()
             if self._reader.phase is not _READ_NO_MORE:
                 self._reader.feed(data)
                 self._advance()
@@ -398,15 +399,5 @@ class DownstreamConnection(asyncio.Protocol):
     def _read_or_not(self) -> None:
         if self._transport.is_closing():
             return
-        pause = self.phase is HELD or (bool(self._waiting) and self.phase is not LINGERING)
-        if pause == self._is_paused:
-            return
-        self._is_paused = pause
-        if pause:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
-
-    def _read_on(self) -> None:
-        if not self._is_paused and not self._transport.is_closing():
-            self._transport.resume_reading()
+        is_held = self.phase is HELD or (bool(self._waiting) and self.phase is not LINGERING)
+        self._reads.want(on=not is_held)

@@ -1,0 +1,169 @@
+"""The parts of an exchange, and the ways in which it ends: with an answer of the gateway's own, by
+cutting the browser off where an answer has begun, or because the browser has gone.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+
+import structlog
+
+from bff.errors import BffError
+from bff.gate.head import RequestHead
+from bff.gate.outcome import Decision
+from bff.proxy.access import BROWSER_GONE
+from bff.proxy.answer_writer import AnswerWriter
+from bff.proxy.browser import Browser
+from bff.proxy.exchange_phases import ANSWERING, EXCHANGE, OVER, TUNNEL, WAITING, Phase
+from bff.proxy.guarded_task import GuardedTask
+from bff.proxy.phases import WrongPhase
+from bff.proxy.refusals import unforeseen
+from bff.proxy.request_body import RequestStream
+from bff.proxy.shared import Shared
+from bff.proxy.trip import Trip
+from bff.proxy.tunnel import Tunnel
+from bff.proxy.upstream.connection import UpstreamConnection
+
+log = structlog.get_logger("bff.proxy.exchange")
+
+_FOLLOWING, _LIMITS = EXCHANGE.following, EXCHANGE.limits
+
+
+class EndingExchange:
+    """What every exchange has. `keep_alive`: the connection can serve another request after it."""
+
+    __slots__ = (
+        "_answer", "_began_at", "_browser", "_let_go", "_record", "_request", "_request_id",
+        "_retries_left", "_shared", "_task", "_timer", "_trip", "_tunnel", "_upstream", "head",
+        "phase",
+    )  # fmt: skip
+
+    def __init__(
+        self, shared: Shared, browser: Browser, head: RequestHead, *, keep_alive: bool
+    ) -> None:
+        self.phase = WAITING
+        self.head = head
+        self._shared = shared
+        self._record = record = shared.access_record(browser, head)
+        self._browser = browser = record if record is not None else browser
+        self._request = RequestStream(browser, head, shared.limits.max_body_bytes)
+        self._answer = AnswerWriter(browser, is_http10=head.version == "1.0", keep_alive=keep_alive)
+        self._began_at = time.monotonic()
+        self._request_id = ""  # until the gate has given it one
+        self._retries_left = 1
+        self._trip: Trip | None = None
+        self._upstream: UpstreamConnection | None = None
+        self._tunnel: Tunnel | None = None
+        self._task: GuardedTask | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._let_go: Callable[[], None] | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Exchange {self.phase.name} {self.head.method} peer={self.head.peer} "
+            f"age={time.monotonic() - self._began_at:.1f}s received={self._request.seen_bytes} "
+            f"sent={self._answer.sent_bytes}>"
+        )
+
+    def _note_identity(self, decision: Decision) -> None:
+        """The answer and the logs name the request as the upstream is told."""
+        self._request_id = decision.identity.request_id
+        if self._record is not None:
+            self._record.decided(decision)
+
+    # --- how it ends
+
+    def _refuse(self, error: BffError, *, clear: bool = False) -> None:
+        """Answer in the gateway's own name."""
+        request_id = self._request_id or secrets.token_hex(16)
+        if self._record is not None:
+            self._record.refused(error.code, request_id)
+        problem = self._shared.refusals.problem(
+            error,
+            self.head.fields,
+            request_id,
+            method=self.head.method,
+            route=self._shared.admission.route_of(self.head),
+            clear=clear,
+        )
+        if not self._request.is_complete or self._browser.is_draining:
+            self._answer.keep_alive = False
+        self._answer.refuse(problem, self._shared.date(), head_only=self.head.method == "HEAD")
+        self._finish()
+
+    def cancel(self, ending: str = BROWSER_GONE) -> None:
+        """There is no answer to give any more."""
+        if self.phase is not OVER:
+            self._enter(OVER)
+        self._release()
+        if self._record is not None:
+            self._record.over(ending)
+
+    def _fail(self, error: BffError) -> None:
+        if self.phase is OVER:
+            return
+        log.debug("exchange_failed", exchange=repr(self), code=error.code)
+        if self.phase is ANSWERING or self.phase is TUNNEL:
+            self._enter(OVER)
+            self._release()
+            self._browser.abort()
+            return
+        self._answer.take_back()
+        self._release()
+        self._refuse(error)
+
+    def breaks(self, error: BaseException) -> None:
+        """A fault of our own that no rule foresees: 500, or the end of the connection where no
+        answer can be given any more. Never raises."""
+        answer = unforeseen(error, self._request_id)
+        try:
+            if self.phase is not OVER:
+                self._fail(answer)
+                return
+        except Exception as further:  # noqa: BLE001 - the same fault again, on the way to the answer
+            unforeseen(further)
+        self.phase = OVER
+        self._browser.abort()
+
+    def _finish(self) -> None:
+        if self.phase is OVER:
+            return
+        unread = not self._request.is_complete or self.phase is TUNNEL
+        self._enter(OVER)
+        self._release()
+        self._browser.exchange_over(keep_alive=self._answer.keep_alive, unread=unread)
+
+    def _enter(self, phase: Phase) -> None:
+        """Be in a phase. The time limit of the phase before runs on, or ends."""
+        if phase not in _FOLLOWING[self.phase]:
+            raise WrongPhase(self.phase, phase)
+        self.phase = phase
+        if self._timer is not None and not _LIMITS[phase]:
+            self._timer.cancel()
+            self._timer = None
+
+    def _spawn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        self._task = GuardedTask(work, self._fail, self.breaks)
+
+    def _release(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        self._release_upstream()
+        let_go, self._let_go = self._let_go, None
+        if let_go is not None:
+            let_go()
+
+    def _release_upstream(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.abort()
+        if self._trip is not None:
+            self._trip.over()
+
+    def _require_trip(self) -> Trip:
+        if self._trip is None:
+            raise TypeError("no request is on its way")
+        return self._trip
