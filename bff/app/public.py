@@ -7,7 +7,7 @@ from typing import Self
 from bff.app import wiring
 from bff.app.admission import admission
 from bff.app.core import Core
-from bff.config.access_log import AccessLogSettings
+from bff.config.sections.operations import AccessLogSettings
 from bff.endpoints.backchannel_logout import BackchannelLogout
 from bff.endpoints.callback import Callback
 from bff.endpoints.client import Client

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bff.app.listening import Addresses, Listening
-from bff.config.server import ServerSettings
+from bff.config.sections.server import ServerSettings
 from bff.config.settings import Settings
 
 

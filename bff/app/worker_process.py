@@ -16,7 +16,7 @@ from pathlib import Path
 
 import bff
 from bff.app.share import Assignment
-from bff.config.environment import PREFIX
+from bff.config.sources.environment import PREFIX
 from bff.observability.metrics import SHARED_DIRECTORY_VARIABLE
 
 READY = b"r"

@@ -13,8 +13,8 @@ from bff.cli.announce import banner
 from bff.cli.options import CONFIG_UNUSABLE
 from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, run_until_stopped
 from bff.config import Settings
+from bff.config.load import validate
 from bff.config.problems import dotted
-from bff.config.validation import validate
 from bff.observability import logs
 from spa_demo import SPA_ROOT
 from spa_demo.api.server import build_api

@@ -2,7 +2,7 @@
 
 import click
 
-from bff.config.signing_secrets import new_secret
+from bff.config.values.secrets import new_secret
 
 
 @click.command()

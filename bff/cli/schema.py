@@ -4,8 +4,7 @@ import json
 
 import click
 
-from bff.config.reference import reference
-from bff.config.schema import file_schema
+from bff.config.reference import file_schema, reference
 
 
 @click.command()

@@ -1,14 +1,94 @@
-"""`docs/configuration.md`, written from the schema: a short head, each key, a whole example."""
+"""What is written from the descriptions of the keys: the JSON Schema for editors, an example of a
+whole file, and `docs/configuration.md`.
+"""
 
+import json
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bff.config.environment import variable_of
-from bff.config.example import example_file, toml_value
 from bff.config.problems import KeyPath
-from bff.config.schema import file_schema
-from bff.config.secret_files import SUFFIX
-from bff.config.tables import is_required, keys_at
+from bff.config.settings import Settings, is_required, keys_at
+from bff.config.sources.environment import variable_of
+from bff.config.sources.layers import SUFFIX
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+
+
+def file_schema() -> dict[str, Any]:
+    """The schema of a whole file."""
+    generated = Settings.model_json_schema()
+    definitions = generated.pop("$defs")
+    schema: dict[str, Any] = _plain(generated, definitions)
+    for table in schema["properties"].values():
+        table.pop("required", None)
+        if table["type"] == "object":
+            table.pop("default", None)
+    del schema["required"], schema["description"]
+    return {"$schema": DRAFT, "title": "Configuration of the BFF gateway", **schema}
+
+
+def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:
+    """The same schema with references replaced by what they mean, and `null`, which TOML does not
+    have, left out."""
+    if isinstance(node, list):
+        return [_plain(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: value for key, value in node.items() if (key, value) != ("default", None)}
+    if "$ref" in node:
+        node = definitions[node.pop("$ref").rpartition("/")[2]] | node
+    if {"type": "null"} in node.get("anyOf", ()):
+        [known] = (option for option in node.pop("anyOf") if option != {"type": "null"})
+        node = known | node
+    if isinstance(node.get("title"), str):
+        del node["title"]  # made from the key's name: it says nothing new
+    return {key: _plain(value, definitions) for key, value in node.items()}
+
+
+def example_file() -> str:
+    """The text of a `bff.toml`."""
+    return "\n".join(_lines(file_schema()))
+
+
+def toml_value(value: object) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(toml_value(item) for item in value)}]"
+    return json.dumps(value)  # strings, numbers and booleans are the same in both
+
+
+def shown_value(schema: Mapping[str, Any]) -> object:
+    """What an example says for a key: its default, else its example, else dots."""
+    if schema.get("default") not in (None, "", [], {}) or "examples" not in schema:
+        dots: object = ["..."] if schema.get("type") == "array" else "..."
+        return schema.get("default", dots)
+    return schema["examples"][0]
+
+
+def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
+    for name, table in schema["properties"].items():
+        yield f"# {table['description']}"
+        is_array = table["type"] == "array"
+        yield f"[[{name}]]" if is_array else f"[{name}]"
+        properties = (table["items"] if is_array else table)["properties"]
+        for key, known in properties.items():
+            yield from textwrap.wrap(
+                known["description"], 96, initial_indent="# ", subsequent_indent="# "
+            )
+            mark = "" if _is_given((name,), key) else "#"
+            yield f"{mark}{key} = {toml_value(shown_value(known))}"
+        yield ""
+
+
+def _is_given(table: KeyPath, key: str) -> bool:
+    """Whether a key has no default; of a secret and its file, the file is given."""
+    base = key.removesuffix(SUFFIX)
+    return is_required(table, base) and (key != base or key + SUFFIX not in keys_at(table))
+
 
 MINIMAL = """\
 [server]

@@ -10,10 +10,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from bff.config.problems import Fault
-from bff.config.routes import RouteSettings
-from bff.config.section import SectionT, partial
-from bff.config.settings import Settings
-from bff.config.tables import keys_at
+from bff.config.sections import SectionT, partial
+from bff.config.sections.routes import RouteSettings
+from bff.config.settings import Settings, keys_at
 
 Routes = Mapping[int, RouteSettings]  # by their place in the file
 Judge = Callable[[Settings], Iterator[Fault]]

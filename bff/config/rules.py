@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bff.config.canonical import is_within
-from bff.config.placeholders import is_placeholder
 from bff.config.problems import Fault, KeyPath
 from bff.config.rulebook import RULES, Routes, Rule, only_keys, route_rule, rule
 from bff.config.settings import Settings
-from bff.config.signing_secrets import require_strong, require_unguessed
+from bff.config.values.paths import is_within
+from bff.config.values.secrets import is_placeholder, require_strong, require_unguessed
 from bff.gate.routes import CsrfMode, TokenKind
 from bff.sessions.redis.url import parse_redis_url
 

@@ -1,18 +1,17 @@
-"""The whole configuration, validated and frozen. Lengths of time are float seconds, sizes bytes."""
+"""The whole configuration, validated and frozen, and what each of its tables knows. Lengths of time
+are float seconds, sizes bytes.
+"""
 
 from pydantic import Field
 
-from bff.config.access_log import AccessLogSettings
-from bff.config.csrf import CsrfSettings
-from bff.config.limits import LimitSettings
-from bff.config.log import LogSettings
-from bff.config.oidc import OidcSettings
-from bff.config.routes import RouteSettings
-from bff.config.section import Section
-from bff.config.server import ServerSettings
-from bff.config.session import SessionSettings
-from bff.config.spa import SpaSettings
-from bff.config.user import UserSettings
+from bff.config.problems import KeyPath
+from bff.config.sections import Section, section_of
+from bff.config.sections.app import CsrfSettings, SpaSettings, UserSettings
+from bff.config.sections.oidc import OidcSettings
+from bff.config.sections.operations import AccessLogSettings, LimitSettings, LogSettings
+from bff.config.sections.routes import RouteSettings
+from bff.config.sections.server import ServerSettings
+from bff.config.sections.session import SessionSettings
 
 
 class Settings(Section):
@@ -46,3 +45,26 @@ class Settings(Section):
             return self.session.cookie_name
         # Browsers that don't know `__Host-Http-` still enforce the `__Host-` it begins with.
         return "__Host-Http-bff" if self.server.is_https else "bff"
+
+
+def keys_at(path: KeyPath) -> tuple[str, ...]:
+    """The keys that a table of the configuration knows."""
+    model = model_at(path)
+    return tuple(model.model_fields) if model is not None else ()
+
+
+def model_at(path: KeyPath) -> type[Section] | None:
+    """The section model behind a path such as `("routes", 0)`."""
+    model: type[Section] | None = Settings
+    for part in path:
+        if isinstance(part, str):
+            if model is None or part not in model.model_fields:
+                return None
+            model = section_of(model.model_fields[part].annotation)
+    return model
+
+
+def is_required(path: KeyPath, key: str) -> bool:
+    """Whether a key of a table has no default."""
+    model = model_at(path)
+    return model is not None and key in model.model_fields and model.model_fields[key].is_required()

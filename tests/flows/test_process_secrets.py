@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.config.signing_secrets import new_secret
+from bff.config.values.secrets import new_secret
 from tests.flows.test_workers import two_workers
 from tests.redis_server import RedisServer
 from tests.stack import CLIENT_SECRET, SESSION_SECRET

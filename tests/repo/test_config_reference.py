@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 from bff.config import load
-from bff.config.environment import read_environment
-from bff.config.example import example_file
-from bff.config.reference import MINIMAL, reference
-from bff.config.schema import file_schema
-from bff.config.section import Section, section_of
+from bff.config.reference import MINIMAL, example_file, file_schema, reference
+from bff.config.sections import Section, section_of
 from bff.config.settings import Settings
+from bff.config.sources.environment import read_environment
 from tests.unit.config_files import SECRET, problems, write
 
 SCHEMA = file_schema()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bff.config import load
-from bff.config.server import ServerSettings
+from bff.config.sections.server import ServerSettings
 from tests.deployment import DEPLOY, ROOT, make_secrets
 
 UNIT = DEPLOY / "bff.service"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bff.config.schema import file_schema
+from bff.config.reference import file_schema
 from bff.gate.csrf import CsrfGuard
 from bff.gate.routes import CsrfMode, Route, Spelling, TokenKind, Upstream
 from bff.oidc import end_session

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bff.config.problems import KeyPath
-from bff.config.toml_lines import key_lines
+from bff.config.sources.toml_lines import key_lines
 
 SCALARS = st.sampled_from(
     [

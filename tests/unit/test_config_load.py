@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.config import ConfigError, Settings, load
-from bff.config.environment import read_environment
-from bff.config.schema import file_schema
+from bff.config.reference import file_schema
+from bff.config.sources.environment import read_environment
 from tests.unit.config_files import (
     OTHER_SECRET,
     SECRET,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.config.quantities import Between, parse_duration, parse_size
+from bff.config.values.quantities import Between, parse_duration, parse_size
 
 SECONDS = {
     "ms": Fraction(1, 1000),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
-from bff.config.signing_secrets import new_secret, require_strong, require_unguessed
+from bff.config.values.secrets import new_secret, require_strong, require_unguessed
 from bff.sessions.sealing.keyring import MIN_SECRET_BYTES
 from tests.unit.config_files import SECRET, loaded, problems, toml
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 from bff.config.problems import KeyPath
-from bff.config.toml_lines import key_lines
+from bff.config.sources.toml_lines import key_lines
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require
 

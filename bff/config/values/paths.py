@@ -57,7 +57,15 @@ def is_within(path: str, prefix: str) -> bool:
     return inner == outer or inner.startswith(outer + "/")
 
 
+def require_path_pattern(value: str) -> str:
+    """A path, in which `*` stands for anything."""
+    if not value.startswith("/") or not value.isprintable() or set(value) & set("?[]"):
+        raise ValueError('must be a path such as "/assets/*"')
+    return value
+
+
 _SCHEMA = {"type": "string", "pattern": "^/", "x-kind": "path"}
 OwnPath = Annotated[str, AfterValidator(require_canonical), WithJsonSchema(_SCHEMA)]
 RoutePath = Annotated[str, AfterValidator(require_one_spelling), WithJsonSchema(_SCHEMA)]
 Prefix = Annotated[str, AfterValidator(require_prefix), WithJsonSchema(_SCHEMA)]
+PathPattern = Annotated[str, AfterValidator(require_path_pattern)]

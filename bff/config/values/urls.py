@@ -1,7 +1,8 @@
-"""The URLs of the configuration: the application's origin, the issuer, upstreams, a dev server.
+"""The URLs of the configuration: the application's origin, the issuer, upstreams, a dev server; and
+addresses: where to listen, which hosts to answer, which proxies to believe.
 
-Plain http is for loopback only, except towards upstreams. No message repeats the URL: it may hold
-a password.
+Plain http is for loopback only, except towards upstreams. No message repeats a URL: it may hold a
+password.
 """
 
 import ipaddress
@@ -11,8 +12,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
-from bff.config.canonical import require_canonical
+from bff.config.values.paths import require_canonical
 from bff.gate.paths import is_authority
+from bff.gate.peers import Network
 from bff.gate.routes import Upstream
 from bff.oidc.endpoint_url import PlainHttp, is_loopback, require_https
 from bff.oidc.settings import require_issuer
@@ -146,4 +148,64 @@ UpstreamUrl = Annotated[
 ]
 DevServerUrl = Annotated[
     Upstream, PlainValidator(parse_dev_server), PlainSerializer(str), WithJsonSchema(URL_SCHEMA)
+]
+
+
+_TCP = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+):([0-9]{1,5})")
+
+
+def require_listen(value: str) -> str:
+    """`host:port`, `[::1]:port` or `unix:/absolute/path`; port 0 takes a free one.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if value.startswith("unix:"):
+        path = value.removeprefix("unix:")
+        # The kernel's sun_path holds 108 bytes, the closing NUL included.
+        if not path.startswith("/") or not path.isprintable() or len(path.encode()) > 107:
+            raise ValueError("must name a socket by an absolute path of at most 107 bytes")
+        return value
+    match = _TCP.fullmatch(value)
+    if match is None or int(match[2]) > 65535:
+        raise ValueError('must be "host:port" or "unix:/path", such as "0.0.0.0:8080"')
+    if match[1].startswith("["):
+        require_ipv6(match[1].strip("[]"))
+    return value
+
+
+def parse_network(value: object) -> Network:
+    """A network in CIDR notation, or one address."""
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    try:
+        return ipaddress.ip_network(value)
+    except ValueError:
+        pass
+    try:
+        meant = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError('must be a network such as "10.0.0.0/8" or an address') from None
+    raise ValueError(f'has bits set beyond its mask; did you mean "{meant}"?')
+
+
+def require_host(value: str) -> str:
+    """A Host value: `host` or `host:port`, lower case."""
+    if not is_authority(value.encode("ascii", "replace")):
+        raise ValueError('must be "host" or "host:port"')
+    return value.lower()
+
+
+Listen = Annotated[
+    str,
+    AfterValidator(require_listen),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^(unix:/.+|.+:[0-9]{1,5})$", "x-kind": "address"}
+    ),
+]
+ProxyNetwork = Annotated[
+    Network, PlainValidator(parse_network), WithJsonSchema({"type": "string", "x-kind": "network"})
+]
+HostName = Annotated[
+    str, AfterValidator(require_host), WithJsonSchema({"type": "string", "x-kind": "host"})
 ]

@@ -1,11 +1,17 @@
-"""[spa]: the single-page app, from a directory or from a development server."""
+"""[spa], [user] and [csrf]: the single-page app, what it learns of the user, and the header of its
+calls, which a page of another origin cannot send without a preflight.
+"""
 
-from pydantic import Field
+from typing import Annotated, Literal
 
-from bff.config.files import SiteRoot
-from bff.config.section import Section
-from bff.config.texts import FieldValue, PathPattern
-from bff.config.urls import DevServerUrl
+from pydantic import AfterValidator, Field
+
+from bff.config.sections import Section
+from bff.config.values.files import SiteRoot
+from bff.config.values.paths import PathPattern
+from bff.config.values.texts import FieldValue, NonEmpty, Token
+from bff.config.values.urls import DevServerUrl
+from bff.gate.csrf import HEADER_NAME, HEADER_VALUE, CsrfGuard, require_guarding
 from bff.gate.routes import CsrfMode, Route, Spelling, TokenKind
 
 
@@ -52,4 +58,43 @@ class SpaSettings(Section):
             websocket=True,  # its hot reload
             dev_host=public_host,
             allow_in_path=frozenset(Spelling),  # what is not the app's page is its own file
+        )
+
+
+# `bff` is the gateway's own member of the answer; the others belong to the protocol, and a script
+# has no use for them but a wrong one.
+_NOT_FOR_THE_BROWSER = frozenset({"bff", "at_hash", "c_hash", "s_hash", "nonce", "sid"})
+
+
+def refuse_internal(claim: str) -> str:
+    if claim in _NOT_FOR_THE_BROWSER:
+        raise ValueError("is not for the browser")
+    return claim
+
+
+class UserSettings(Section):
+    claims: tuple[Annotated[NonEmpty, AfterValidator(refuse_internal)], ...] = Field(
+        default=("name", "email", "picture"),
+        description='Claims of the user that the browser may see, beside "sub".',
+    )
+    anonymous: Literal["401", "null"] = Field(
+        default="401",
+        description='What /bff/user answers without a session: "401", or "null" for '
+        "200 with the JSON value null.",
+    )
+
+
+class CsrfSettings(Section):
+    header_name: Annotated[Token, AfterValidator(require_guarding)] = Field(
+        default=HEADER_NAME,
+        description="Header that every call of the app must carry.",
+    )
+    header_value: FieldValue = Field(default=HEADER_VALUE, description="Its value.")
+
+    def guard(self, origin: str) -> CsrfGuard:
+        """The guard of an application at `origin`."""
+        return CsrfGuard(
+            origin=origin.encode(),
+            header_name=self.header_name.lower().encode(),
+            header_value=self.header_value.encode(),
         )

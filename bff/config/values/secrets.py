@@ -8,8 +8,11 @@ make, or its administrator's. No message repeats a secret.
 import re
 import secrets
 from itertools import pairwise
+from typing import Annotated
 
-from bff.config.placeholders import is_placeholder
+from pydantic import AfterValidator, SecretStr, WithJsonSchema
+
+from bff.config.values.texts import require_text
 from bff.sessions.sealing.keyring import MIN_SECRET_BYTES
 
 MIN_CLIENT_SECRET_BYTES = 16  # RFC 6749 section 10.10: a guess must succeed with at most 2^-128
@@ -86,3 +89,42 @@ def _is_sequence(secret: str) -> bool:
     """Mostly counting up or down."""
     steps = sum(abs(ord(one) - ord(following)) == 1 for one, following in pairwise(secret))
     return steps > len(secret) // 2
+
+
+# $NAME, ${NAME}, $(command), {{ name }}, <your secret>, [your secret], %NAME%, @NAME@, ...
+_TEMPLATE = re.compile(
+    r"\$\w+|\$\{.*\}|\$\(.*\)|\{\{.*\}\}|<.*>|\[.*\]|%\w+%|@\w+@|\.{3,}|\*{3,}|[xX]{3,}"
+)
+# Longer words first: what is left over after them is what somebody has thought of.
+_WORDS = re.compile(
+    r"placeholder|replaceme|replacewith|environment|passw0rd|password|insecure|changeme|changeit|"
+    r"foobared|default|example|replace|gateway|session|foobar|string|random|secret|client|change|"
+    r"redis|admin|super|token|here|your|demo|test|todo|fixme|this|with|none|null|prod|sample|"
+    r"local|pass|key|app|spa|bff|dev|(?<![a-z])(?:the|put|new|old|my|me|it|id|an?)(?![a-z])|[^a-z0-9]"
+)
+_OWN_AT_MOST = 4
+
+
+def is_placeholder(secret: str) -> bool:
+    """A template, or little else than words that examples are made of."""
+    text = secret.strip()
+    if _TEMPLATE.fullmatch(text):
+        return True
+    has_words = bool(re.search(r"[a-z]{3}", text.lower()))
+    return has_words and len(_WORDS.sub("", text.lower())) <= _OWN_AT_MOST
+
+
+# Whether they can be guessed is judged together with `public_url`: see `bff.config.rules`.
+def _require_given_secret(secret: SecretStr) -> SecretStr:
+    require_text(secret.get_secret_value())
+    return secret
+
+
+def _require_long_secret(secret: SecretStr) -> SecretStr:
+    require_long(secret.get_secret_value())
+    return secret
+
+
+_SCHEMA = WithJsonSchema({"type": "string", "x-kind": "secret"})
+GivenSecret = Annotated[SecretStr, AfterValidator(_require_given_secret), _SCHEMA]
+LongSecret = Annotated[SecretStr, AfterValidator(_require_long_secret), _SCHEMA]

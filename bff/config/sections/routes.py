@@ -11,12 +11,12 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from bff.config.canonical import RoutePath
-from bff.config.files import CaFile
-from bff.config.quantities import Between, Duration, duration_text
-from bff.config.section import Section, default_of
-from bff.config.texts import SOME, Scope, Token
-from bff.config.urls import URL_SCHEMA, UpstreamUrl
+from bff.config.sections import Section, default_of
+from bff.config.values.files import CaFile
+from bff.config.values.paths import RoutePath
+from bff.config.values.quantities import Between, Duration, duration_text
+from bff.config.values.texts import SOME, Scope, Token
+from bff.config.values.urls import URL_SCHEMA, UpstreamUrl
 from bff.gate.head import fold
 from bff.gate.routes import (
     USUAL_METHODS,

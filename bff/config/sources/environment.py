@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Annotated, Union, get_args, get_origin
 
 from bff.config.problems import KeyPath, Problem, dotted, suggestion
-from bff.config.section import Section, section_of
+from bff.config.sections import Section, section_of
 from bff.config.settings import Settings
 
 PREFIX = "BFF_"

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 
-from bff.config.canonical import OwnPath
-from bff.config.files import CaFile, FilePath
-from bff.config.quantities import Between, Duration, duration_text
-from bff.config.section import Section, default_of
-from bff.config.server import ServerSettings
-from bff.config.texts import SOME, GivenSecret, NonEmpty, Scope
-from bff.config.urls import Issuer
+from bff.config.sections import Section, default_of
+from bff.config.sections.server import ServerSettings
+from bff.config.values.files import CaFile, FilePath
+from bff.config.values.paths import OwnPath
+from bff.config.values.quantities import Between, Duration, duration_text
+from bff.config.values.secrets import GivenSecret
+from bff.config.values.texts import SOME, NonEmpty, Scope
+from bff.config.values.urls import Issuer
 from bff.oidc import authorization, end_session
 from bff.oidc.client_auth import ClientAuthMethod, require_client_auth
 from bff.oidc.jwks import SigningAlg

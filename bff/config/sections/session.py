@@ -4,10 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, StrictBool, StrictInt, WithJsonSchema
 
-from bff.config.files import FilePath
-from bff.config.quantities import Between, Duration, duration_text
-from bff.config.section import Section, default_of
-from bff.config.texts import SOME, CookieName, Namespace, StrongSecret
+from bff.config.sections import Section, default_of
+from bff.config.values.files import FilePath
+from bff.config.values.quantities import Between, Duration, duration_text
+from bff.config.values.secrets import LongSecret
+from bff.config.values.texts import SOME, CookieName, Namespace
 from bff.sessions.redis.url import KINDS, parse_redis_url
 from bff.sessions.sessions import SessionPolicy
 
@@ -62,7 +63,7 @@ class SessionSettings(Section):
         "share a Redis but not their sessions need one each; replicas of one gateway the same.",
         examples=["shop"],
     )
-    secrets: Annotated[tuple[StrongSecret, ...], SOME, AfterValidator(require_distinct)] = Field(
+    secrets: Annotated[tuple[LongSecret, ...], SOME, AfterValidator(require_distinct)] = Field(
         description="Secrets of at least 32 bytes each. The first signs cookies and seals "
         "sessions, all of them verify and open. `bff keygen` makes one. Every replica needs the "
         "same list; docs/operations.md says how it is rotated.",

@@ -1,11 +1,12 @@
-"""[limits]: how often something may happen, for one client address or one session."""
+"""[limits], [log] and [access_log]: how often something may happen, and what is written of it."""
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
-from bff.config.quantities import RateLimit
-from bff.config.section import Section
+from bff.config.sections import Section
+from bff.config.values.files import FilePath
+from bff.config.values.quantities import RateLimit
 
 
 class LimitSettings(Section):
@@ -46,4 +47,37 @@ class LimitSettings(Section):
         default="allow",
         description="What happens to logins, callbacks, logout tokens and refreshes that can't be "
         "counted because the store does not answer: refused ones are answered 503.",
+    )
+
+
+class LogSettings(Section):
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe events that are logged."
+    )
+    format: Literal["json", "text"] = Field(
+        default="json", description="One JSON object a line, or text for people."
+    )
+
+
+class AccessLogSettings(Section):
+    enabled: StrictBool = Field(
+        default=False, description="Write one line for each request that was answered or cut off."
+    )
+    format: Literal["json", "text"] = Field(
+        default="json", description="One JSON object a line, or text for people."
+    )
+    file: FilePath | None = Field(
+        default=None,
+        description="Where the lines go; by default to standard output. A file that was moved away "
+        "is opened anew within a second, one that was cut to nothing goes on at its beginning.",
+        examples=["/var/log/bff/access.log"],
+    )
+    address: Literal["full", "truncated", "off"] = Field(
+        default="truncated",
+        description="The client's address: `truncated` keeps the network (/24, or /48 with IPv6).",
+    )
+    path: StrictBool = Field(
+        default=False,
+        description="Write the path of each request too, never its query. By default a line names "
+        "the route only: paths often hold names and numbers of people.",
     )

@@ -5,11 +5,17 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StrictInt
 
-from bff.config.addresses import HostName, Listen, ProxyNetwork
-from bff.config.canonical import Prefix
-from bff.config.quantities import Between, Duration, Size
-from bff.config.section import Section
-from bff.config.urls import Origin, default_port_of, host_spellings
+from bff.config.sections import Section
+from bff.config.values.paths import Prefix
+from bff.config.values.quantities import Between, Duration, Size
+from bff.config.values.urls import (
+    HostName,
+    Listen,
+    Origin,
+    ProxyNetwork,
+    default_port_of,
+    host_spellings,
+)
 from bff.oidc.endpoint_url import is_loopback
 
 

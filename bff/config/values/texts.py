@@ -1,11 +1,9 @@
-"""Plain strings and secrets, with the least that must hold of them."""
+"""Plain strings, with the least that must hold of them."""
 
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, SecretStr, WithJsonSchema
-
-from bff.config.signing_secrets import require_long
+from pydantic import AfterValidator
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
@@ -58,13 +56,6 @@ def require_namespace(value: str) -> str:
     return value
 
 
-def require_path_pattern(value: str) -> str:
-    """A path, in which `*` stands for anything."""
-    if not value.startswith("/") or not value.isprintable() or set(value) & set("?[]"):
-        raise ValueError('must be a path such as "/assets/*"')
-    return value
-
-
 def require_some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """At least one value."""
     if not values:
@@ -72,25 +63,10 @@ def require_some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-# Whether they can be guessed is judged together with `public_url`: see `bff.config.rules`.
-def _require_given_secret(secret: SecretStr) -> SecretStr:
-    require_text(secret.get_secret_value())
-    return secret
-
-
-def _require_long_secret(secret: SecretStr) -> SecretStr:
-    require_long(secret.get_secret_value())
-    return secret
-
-
-_SECRET_SCHEMA = WithJsonSchema({"type": "string", "x-kind": "secret"})
 SOME = AfterValidator(require_some)
 NonEmpty = Annotated[str, AfterValidator(require_text)]
 Token = Annotated[str, AfterValidator(require_token)]
 FieldValue = Annotated[str, AfterValidator(require_field_value)]
 Scope = Annotated[str, AfterValidator(require_scope)]
-PathPattern = Annotated[str, AfterValidator(require_path_pattern)]
 Namespace = Annotated[str, AfterValidator(require_namespace)]
 CookieName = Annotated[str, AfterValidator(require_cookie_name)]
-GivenSecret = Annotated[SecretStr, AfterValidator(_require_given_secret), _SECRET_SCHEMA]
-StrongSecret = Annotated[SecretStr, AfterValidator(_require_long_secret), _SECRET_SCHEMA]

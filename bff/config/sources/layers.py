@@ -1,0 +1,127 @@
+"""How the sources are laid over each other: the environment over the file, the content of `*_file`
+keys in the place of the key itself; and where each key was given.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, get_origin
+
+from bff.config.problems import Fault, KeyPath, Problem, dotted
+from bff.config.sections import Section, section_of
+from bff.config.settings import Settings
+from bff.config.values.files import in_directory, read_text
+
+SUFFIX = "_file"
+
+
+def secret_keys(model: type[Section]) -> Iterator[str]:
+    """The keys of a section that may also come from a file."""
+    for name in model.model_fields:
+        if name + SUFFIX in model.model_fields:
+            yield name
+
+
+def read_secret_files(
+    tables: dict[str, Any], directory: Path | None
+) -> tuple[tuple[Fault, ...], frozenset[KeyPath]]:
+    """Put the contents into the tables. Also returns the keys whose file could not be read."""
+    faults: list[Fault] = []
+    unread: set[KeyPath] = set()
+    for section_name, known in Settings.model_fields.items():
+        model, table = section_of(known.annotation), tables.get(section_name)
+        if model is None or not isinstance(table, dict):
+            continue
+        for key in secret_keys(model):
+            if table.get(key + SUFFIX) is None:
+                continue
+            try:
+                _fill(model, table, key, directory)
+            except ValueError as error:
+                unread.add((section_name, key))
+                faults.append(Fault((section_name, key + SUFFIX), str(error)))
+    return tuple(faults), frozenset(unread)
+
+
+def _fill(model: type[Section], table: dict[str, Any], key: str, directory: Path | None) -> None:
+    if key in table:
+        raise ValueError(f"must not be given together with {key}")
+    text = read_text(in_directory(table[key + SUFFIX], directory))
+    is_list = get_origin(model.model_fields[key].annotation) is tuple
+    table[key] = [line for line in text.splitlines() if line] if is_list else text.rstrip("\r\n")
+
+
+def overlay(
+    tables: Mapping[str, object], values: Mapping[KeyPath, object]
+) -> tuple[dict[str, Any], tuple[Fault, ...]]:
+    """A copy of the tables with the values put in, and those that found no place."""
+    result: dict[str, Any] = copy.deepcopy(dict(tables))
+    faults = tuple(
+        Fault(path, "comes after a gap: routes are numbered from 0, in order")
+        for path in sorted(values, key=_outer_first)
+        if not _put(result, path, values[path])
+    )
+    _drop_counterparts(result, values)
+    return result, faults
+
+
+def _outer_first(path: KeyPath) -> tuple[int, list[str]]:
+    return len(path), [str(part).zfill(4) for part in path]
+
+
+def _put(tables: dict[str, Any], path: KeyPath, value: object) -> bool:
+    """Set one value, making tables on the way. False for an index beyond the end."""
+    at: Any = tables
+    for part, following in pairwise(path):
+        empty: Any = [] if isinstance(following, int) else {}
+        if isinstance(part, int):
+            if part > len(at):
+                return False
+            if part == len(at):
+                at.append(empty)
+            at = at[part]
+        else:
+            at = at.setdefault(part, empty)
+        if not isinstance(at, type(empty)):
+            return True  # not a table where one belongs: validation says so
+    at[path[-1]] = value
+    return True
+
+
+def _drop_counterparts(tables: dict[str, Any], values: Mapping[KeyPath, object]) -> None:
+    """A secret from the environment replaces the file's `*_file`, and the other way round."""
+    for path in values:
+        key = str(path[-1])
+        other = key.removesuffix(SUFFIX) if key.endswith(SUFFIX) else key + SUFFIX
+        if len(path) == 2 and (*path[:-1], other) not in values:
+            table = tables.get(str(path[0]))
+            if isinstance(table, dict):
+                table.pop(other, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """`lines` are those of the file, `variables` the names by key; the file may be absent."""
+
+    file: str
+    lines: Mapping[KeyPath, int]
+    variables: Mapping[KeyPath, str]
+
+    def locate(self, fault: Fault) -> Problem:
+        """The problem at the nearest place that is known: the key, its table, the file."""
+        key = dotted(self._as_written(fault.path))
+        for length in range(len(fault.path), 0, -1):
+            path = fault.path[:length]
+            for place in (path, (*path[:-1], f"{path[-1]}{SUFFIX}")):
+                if place in self.variables:
+                    return Problem(key, fault.message, source=self.variables[place])
+                if place in self.lines:
+                    return Problem(key, fault.message, self.lines[place], self.file)
+        return Problem(key, fault.message, source=self.file)
+
+    def _as_written(self, path: KeyPath) -> KeyPath:
+        """Without the index that a single value got when it was made a list of one."""
+        is_single = path not in self.lines and path[:-1] in self.lines
+        return path[:-1] if is_single and isinstance(path[-1], int) else path
