@@ -11,7 +11,7 @@ from bff.sessions.cookie import SessionCookie
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
-from tests.record_owner import OWNER
+from tests.parts.record_owner import OWNER
 
 COOKIE_NAME = "bff"  # that of loopback http
 TOKEN_BYTES = 1024

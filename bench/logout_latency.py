@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 
 import aiohttp
 
-from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import Stack, free_port, running_stack
 from tests.polling import until
-from tests.redis_server import RedisServer
-from tests.stack import Stack, free_port, running_stack
 
 LOGOUTS = 200
 

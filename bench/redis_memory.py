@@ -15,8 +15,8 @@ from bff.model import Tokens
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
-from tests.record_owner import OWNER
-from tests.redis_server import RedisServer
+from tests.parts.record_owner import OWNER
+from tests.parts.redis_server import RedisServer
 
 SESSIONS = 5_000
 TOKEN_BYTES = (1024, 4096)

@@ -14,7 +14,7 @@ from tests.abuse.scenario import (
     rested,
 )
 from tests.abuse.site import LARGE_BYTES, Site
-from tests.raw_upstream import Received
+from tests.parts.raw_upstream import Received
 
 PATIENCE_SECONDS = 30.0
 CLOSE = "Connection: close\r\n"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from tests.scripted_op import Answer, ScriptedOp
+from tests.parts.scripted_op import Answer, ScriptedOp
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.redis_server import RedisServer
+from tests.parts.redis_server import RedisServer
 
 MIB = 2**20
 LOOK_SECONDS = 0.1

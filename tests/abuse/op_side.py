@@ -11,8 +11,8 @@ from tests.abuse.inputs import COLLIDING
 from tests.abuse.measures import MIB, Course
 from tests.abuse.scenario import Outcome, Scale, Scenario, at_most
 from tests.abuse.site import REDIRECT, Site
+from tests.parts.scripted_op import Answer
 from tests.polling import until
-from tests.scripted_op import Answer
 
 KEYS = 100_000
 KEY = b'{"kty":"RSA","e":"AQAB","n":"%b"}' % (b"x" * 75)

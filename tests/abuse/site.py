@@ -19,9 +19,9 @@ from tests.abuse.aside import Aside
 from tests.abuse.hostile_op import HostileOp
 from tests.abuse.measures import ConnectionWatch, Process, held_by
 from tests.chaos.program import Program
-from tests.raw_upstream import RawUpstream
-from tests.redis_server import RedisServer
-from tests.stack import Ports, free_port, gateway_toml
+from tests.parts.raw_upstream import RawUpstream
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import Ports, free_port, gateway_toml
 
 REDIRECT = 302
 USER = "198.51.100.7"

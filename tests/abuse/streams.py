@@ -7,8 +7,8 @@ from bff.proxy.websocket import accept_value
 from tests.abuse.crowd import Crowd, crowd
 from tests.abuse.scenario import Outcome, Scale, Scenario, per_connection, per_reader
 from tests.abuse.site import Site
+from tests.parts.raw_upstream import Received, Responder
 from tests.polling import until
-from tests.raw_upstream import Received, Responder
 from tests.wire.client import End
 
 PATIENCE_SECONDS = 30.0

@@ -6,8 +6,8 @@ from tests.abuse.crowd import RESET, crowd
 from tests.abuse.op_side import bomb
 from tests.abuse.scenario import Outcome, Scale, Scenario, at_most, per_reader
 from tests.abuse.site import Site
+from tests.parts.raw_upstream import Received, Responder
 from tests.polling import until
-from tests.raw_upstream import Received, Responder
 
 PATIENCE_SECONDS = 30.0
 CALLERS = 8

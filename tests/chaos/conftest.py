@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.installation import Installation
 from tests.chaos.redis_topologies import Topology
 from tests.chaos.scenarios import SHORT
-from tests.redis_server import redis_server
+from tests.parts.redis_server import redis_server
 
 __all__ = ["installations", "redis_server"]
 

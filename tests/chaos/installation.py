@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tests.browser import Browser
 from tests.chaos.faults import Fault
 from tests.chaos.faulty_op import user_name
 from tests.chaos.ledger import Kill, Refresh
@@ -20,7 +19,8 @@ from tests.chaos.load import User
 from tests.chaos.program import Program
 from tests.chaos.redis_topologies import Topology
 from tests.chaos.wire import Client
-from tests.stack import CLIENT_ID, CLIENT_SECRET, Ports, free_port, gateway_toml
+from tests.parts.browser import Browser
+from tests.parts.stack import CLIENT_ID, CLIENT_SECRET, Ports, free_port, gateway_toml
 
 GATEWAYS = 3
 LOGINS_AT_ONCE = 8

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from redis.exceptions import RedisError
 
+from tests.parts.redis_server import RedisServer
 from tests.polling import until
-from tests.redis_server import RedisServer
 
 PERSISTENT = (
     *("--appendonly", "yes", "--appendfsync", "everysec"),

@@ -29,11 +29,11 @@ from bff.model import Session
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import SessionStore, StoredRecord
+from tests.parts.redis_server import RedisServer
+from tests.parts.refreshing import POLICY, Process, a_process
+from tests.parts.rotating_op import RotatingOp
+from tests.parts.scripted_op import Answer
 from tests.polling import until
-from tests.redis_server import RedisServer
-from tests.refreshing import POLICY, Process, a_process
-from tests.rotating_op import RotatingOp
-from tests.scripted_op import Answer
 
 pytestmark = pytest.mark.chaos
 

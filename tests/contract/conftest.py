@@ -13,7 +13,7 @@ from bff.sessions.messages import Heartbeat
 from bff.sessions.redis.client import RedisLimits
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import SessionStore, StoreListener
-from tests.redis_server import (  # noqa: F401 - fixtures of this folder
+from tests.parts.redis_server import (  # noqa: F401 - fixtures of this folder
     RedisServer,
     cluster_server,
     own_redis,

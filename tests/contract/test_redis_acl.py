@@ -9,8 +9,8 @@ import pytest
 from bff.clock import SystemClock
 from bff.sessions.redis.store import RedisStore
 from tests.contract.conftest import PATIENT, Heard
+from tests.parts.redis_server import RedisServer, cluster_server, sentinel_server
 from tests.polling import until
-from tests.redis_server import RedisServer, cluster_server, sentinel_server
 
 OPERATIONS = Path(__file__).parent.parent.parent / "docs" / "operations.md"
 USER, IN_A_CLUSTER, AT_A_SENTINEL = (

@@ -7,7 +7,7 @@ import pytest
 from bff.clock import ManualClock
 from bff.sessions.redis.store import RedisStore
 from tests.contract.conftest import PATIENT
-from tests.redis_server import RedisServer
+from tests.parts.redis_server import RedisServer
 
 LOGINS = 20
 

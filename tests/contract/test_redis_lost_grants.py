@@ -17,8 +17,8 @@ from bff.sessions.redis.leases import FIRST_PAUSE_SECONDS
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import Lease
 from tests.contract.conftest import PATIENT, Heard
+from tests.parts.redis_server import RedisServer
 from tests.polling import until
-from tests.redis_server import RedisServer
 
 LIMITS = RedisLimits(timeout_seconds=1, connect_seconds=1)
 LONG = 600.0

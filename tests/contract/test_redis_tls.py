@@ -8,10 +8,10 @@ import pytest
 from bff.clock import SystemClock
 from bff.errors import StoreUnavailable
 from bff.sessions.redis.store import RedisStore
-from tests.certificates import self_signed
 from tests.contract.conftest import PATIENT, Heard
+from tests.parts.certificates import self_signed
+from tests.parts.redis_server import RedisServer, cluster_server, free_port_for_redis
 from tests.polling import until
-from tests.redis_server import RedisServer, cluster_server, free_port_for_redis
 
 
 @pytest.fixture(scope="module")

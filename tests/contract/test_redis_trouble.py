@@ -17,8 +17,8 @@ from bff.sessions.redis.client import RedisLimits
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import Lease, SessionStore
 from tests.contract.conftest import PATIENT, Heard
+from tests.parts.redis_server import RedisServer, cluster_server, sentinel_server
 from tests.polling import HANG_SECONDS, until
-from tests.redis_server import RedisServer, cluster_server, sentinel_server
 
 USUAL = RedisLimits()
 LEASE = Lease("key", "holder")

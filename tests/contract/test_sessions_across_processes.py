@@ -17,9 +17,9 @@ from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.single_use import LoginTransactions
 from tests.contract.conftest import PATIENT
+from tests.parts.record_owner import OWNER
+from tests.parts.redis_server import RedisServer
 from tests.polling import until
-from tests.record_owner import OWNER
-from tests.redis_server import RedisServer
 
 SECRET = "a secret of at least 32 bytes, or some more"
 OP = "https://op.example"

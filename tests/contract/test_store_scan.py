@@ -13,8 +13,8 @@ from bff.sessions.memory import SCANNED_AT_ONCE, MemoryStore
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import SessionStore
 from tests.contract.conftest import PATIENT, Engine
+from tests.parts.redis_server import RedisServer
 from tests.polling import until
-from tests.redis_server import RedisServer
 
 
 async def create(store: SessionStore, key: str, *, idle_seconds: float = 60) -> None:

@@ -19,8 +19,8 @@ from bff.sessions.sealing.records import (
 )
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import SessionStore
+from tests.parts.record_owner import OWNER
 from tests.polling import until
-from tests.record_owner import OWNER
 
 SECRET = "a secret of at least 32 bytes, or some more"
 OP = "https://op.example"

@@ -9,12 +9,12 @@ import pytest_asyncio
 from cryptography import x509
 from playwright.async_api import Browser
 
-from tests.caddy_server import CaddyServer, running_caddy
 from tests.e2e.attacker import Attacker, ServerIdentity, make_identity, running_attacker
 from tests.e2e.chromium import DEADLINE_MS, running_chromium
 from tests.e2e.installation import Installation, Ports, running_installation
 from tests.e2e.visitor import Visitor
-from tests.redis_server import RedisServer
+from tests.parts.caddy_server import CaddyServer, running_caddy
+from tests.parts.redis_server import RedisServer
 
 
 @pytest.fixture(scope="package")

@@ -12,9 +12,9 @@ from typing import Any
 
 import aiohttp
 
-from tests.e2e.program import Program, accepts
-from tests.redis_server import RedisServer
-from tests.stack import CLIENT_ID, CLIENT_SECRET, SCOPE, SESSION_SECRET, free_port
+from tests.parts.program import Program, accepts
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import CLIENT_ID, CLIENT_SECRET, SCOPE, SESSION_SECRET, free_port
 
 SESSION_COOKIE = "__Host-Http-bff"
 # Short enough to watch a refresh, long enough that its jump stands out from whole seconds.

@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.e2e.installation import Installation
-from tests.e2e.program import Program
 from tests.e2e.visitor import Visitor
+from tests.parts.program import Program
 from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests.browser import DEMO_PASSWORDS
-from tests.deployment import ROOT
 from tests.e2e.chromium import running_chromium
-from tests.stack import running_stack
+from tests.parts.browser import DEMO_PASSWORDS
+from tests.parts.deployment import ROOT
+from tests.parts.stack import running_stack
 
 PROJECT = ROOT / "tests" / "vite"
 NODE = shutil.which("node")

@@ -3,9 +3,9 @@
 from playwright.async_api import BrowserContext, Page, expect
 from playwright.async_api import Cookie as BrowserCookie
 
-from tests.browser import DEMO_PASSWORDS
 from tests.e2e.installation import SESSION_COOKIE, Installation
 from tests.e2e.observed import Observed
+from tests.parts.browser import DEMO_PASSWORDS
 
 FETCH_STATUS = """async ([method, path, json]) => {
   const headers = { 'X-CSRF': '1', ...(json !== null && { 'Content-Type': 'application/json' }) };

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.raw_upstream import RawUpstream, raw_upstream
+from tests.parts.stack import Stack, running_stack
 from tests.polling import HANG_SECONDS
-from tests.raw_upstream import RawUpstream, raw_upstream
-from tests.stack import Stack, running_stack
 
 
 @dataclass(slots=True)

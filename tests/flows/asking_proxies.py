@@ -15,13 +15,12 @@ from bff.clock import ManualClock
 from spa_demo import SPA_ROOT
 from spa_demo.op import OP_STATE, Client, OpSettings, build_op
 from spa_demo.op.counters import Counters
-from tests.browser import Browser
-from tests.caddy_server import running_caddy
-from tests.certificates import self_signed
-from tests.deployment import ROOT
-from tests.polling import HANG_SECONDS
-from tests.raw_upstream import RawUpstream, raw_upstream
-from tests.stack import (
+from tests.parts.browser import Browser
+from tests.parts.caddy_server import running_caddy
+from tests.parts.certificates import self_signed
+from tests.parts.deployment import ROOT
+from tests.parts.raw_upstream import RawUpstream, raw_upstream
+from tests.parts.stack import (
     CLIENT_ID,
     CLIENT_SECRET,
     Ports,
@@ -33,6 +32,7 @@ from tests.stack import (
     settings_from,
     signing_keys,
 )
+from tests.polling import HANG_SECONDS
 from tests.wire.nginx import nginx_with
 
 DOCUMENT = ROOT / "docs" / "forward-auth.md"

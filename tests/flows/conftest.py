@@ -1,5 +1,5 @@
 """Real servers that flow tests share."""
 
-from tests.redis_server import own_redis, redis_server
+from tests.parts.redis_server import own_redis, redis_server
 
 __all__ = ["own_redis", "redis_server"]

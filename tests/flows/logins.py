@@ -1,8 +1,8 @@
 """Logging in, as most flow tests begin."""
 
-from tests.browser import Browser
-from tests.browser_pages import Page
-from tests.stack import Stack
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.stack import Stack
 
 
 async def log_in(browser: Browser, stack: Stack, user: str = "alice", *, to: str = "/") -> Page:

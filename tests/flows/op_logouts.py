@@ -10,10 +10,10 @@ import aiohttp
 
 from bff.oidc.logout_token import LOGOUT_EVENT
 from spa_demo.op import OP_KEYS, OP_STATE
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.flows.logins import log_in
-from tests.stack import CLIENT_ID, Stack
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.stack import CLIENT_ID, Stack
 
 PATH = "/bff/backchannel-logout"
 FORM = "application/x-www-form-urlencoded"

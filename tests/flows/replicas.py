@@ -20,11 +20,10 @@ from ssl import SSLContext
 import aiohttp
 
 from spa_demo.op import Client, OpSettings, build_op
-from tests.browser import Browser
-from tests.polling import until
-from tests.raw_upstream import raw_upstream
-from tests.redis_server import RedisServer
-from tests.stack import (
+from tests.parts.browser import Browser
+from tests.parts.raw_upstream import raw_upstream
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import (
     CLIENT_ID,
     CLIENT_SECRET,
     Ports,
@@ -33,6 +32,7 @@ from tests.stack import (
     serving,
     signing_keys,
 )
+from tests.polling import until
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
 LANES = 6  # of each method: calls that are under way at any time

@@ -11,8 +11,7 @@ from typing import Any
 import aiohttp
 
 from spa_demo.op import Client, OpSettings, build_op
-from tests.polling import until
-from tests.stack import (
+from tests.parts.stack import (
     CLIENT_ID,
     CLIENT_SECRET,
     Ports,
@@ -21,6 +20,7 @@ from tests.stack import (
     serving,
     signing_keys,
 )
+from tests.polling import until
 
 
 @asynccontextmanager

@@ -14,13 +14,13 @@ import pytest
 from aiohttp import web
 
 from bff.clock import ManualClock
-from tests.browser import Browser
 from tests.flows.logins import log_in
 from tests.flows.test_unauthorized import Revoking
 from tests.flows.test_websocket import EchoApi
+from tests.parts.browser import Browser
+from tests.parts.raw_upstream import raw_upstream
+from tests.parts.stack import Stack, free_port, running_stack, serving
 from tests.polling import until
-from tests.raw_upstream import raw_upstream
-from tests.stack import Stack, free_port, running_stack, serving
 
 FIELDS = {
     "time", "method", "route", "status", "code", "ending", "seconds", "upstream_seconds",

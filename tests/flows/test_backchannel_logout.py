@@ -10,7 +10,6 @@ from aiohttp import web
 
 from bff.clock import ManualClock
 from spa_demo.op import OP_KEYS, OP_STATE
-from tests.browser import Browser
 from tests.flows.logins import log_in
 from tests.flows.op_logouts import (
     FORM,
@@ -24,9 +23,10 @@ from tests.flows.op_logouts import (
     tell,
     token,
 )
+from tests.parts.browser import Browser
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import BY_NEWS_ONLY, running_stack
 from tests.polling import HANG_SECONDS, until
-from tests.redis_server import RedisServer
-from tests.stack import BY_NEWS_ONLY, running_stack
 
 OFFLINE = "openid profile email offline_access api:read"
 ONLINE = "openid profile email api:read"

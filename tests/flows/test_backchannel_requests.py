@@ -10,7 +10,6 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.oidc.logout_token import LOGOUT_EVENT, MAX_AGE_SECONDS
-from tests.browser import Browser
 from tests.flows.logins import log_in
 from tests.flows.op_logouts import (
     FORM,
@@ -21,11 +20,12 @@ from tests.flows.op_logouts import (
     tell,
     token,
 )
+from tests.parts.browser import Browser
+from tests.parts.redis_server import RedisServer
+from tests.parts.scripted_op import b64json, b64url
+from tests.parts.stack import running_stack
+from tests.parts.written_log import written_log
 from tests.polling import HANG_SECONDS
-from tests.redis_server import RedisServer
-from tests.scripted_op import b64json, b64url
-from tests.stack import running_stack
-from tests.written_log import written_log
 
 # --- the request
 

@@ -8,8 +8,6 @@ import aiohttp
 import pytest
 
 from bff.clock import ManualClock
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.flows.logins import log_in
 from tests.flows.witness import (
     Witness,
@@ -18,8 +16,10 @@ from tests.flows.witness import (
     everything_written,
     require_none,
 )
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.stack import CLIENT_SECRET, SESSION_SECRET, Stack, running_stack
 from tests.polling import until
-from tests.stack import CLIENT_SECRET, SESSION_SECRET, Stack, running_stack
 
 
 @pytest.fixture

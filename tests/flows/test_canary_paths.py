@@ -17,8 +17,6 @@ import pytest
 from aiohttp import web
 
 from bff.clock import ManualClock
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.flows.logins import log_in
 from tests.flows.test_unauthorized import Revoking
 from tests.flows.test_websocket import EchoApi
@@ -29,10 +27,19 @@ from tests.flows.witness import (
     everything_written,
     require_none,
 )
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.raw_upstream import raw_upstream
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import (
+    CLIENT_SECRET,
+    SESSION_SECRET,
+    Stack,
+    free_port,
+    running_stack,
+    serving,
+)
 from tests.polling import until
-from tests.raw_upstream import raw_upstream
-from tests.redis_server import RedisServer
-from tests.stack import CLIENT_SECRET, SESSION_SECRET, Stack, free_port, running_stack, serving
 
 STORE_PASSWORD = "wonderland-of-the-store"
 CANARIES = {

@@ -20,11 +20,10 @@ from bff.cli.checks.verdict import Verdict, line
 from bff.clock import SystemClock
 from bff.config import Settings, load
 from spa_demo.op import Client, OpSettings, build_op
-from tests.browser import Browser
 from tests.flows.test_check import configuration
-from tests.polling import HANG_SECONDS, until
-from tests.scripted_op import CLIENT_ID, Answer, ScriptedOp
-from tests.stack import (
+from tests.parts.browser import Browser
+from tests.parts.scripted_op import CLIENT_ID, Answer, ScriptedOp
+from tests.parts.stack import (
     CLIENT_SECRET,
     Ports,
     free_port,
@@ -33,6 +32,7 @@ from tests.stack import (
     serving,
     signing_keys,
 )
+from tests.polling import HANG_SECONDS, until
 
 
 @asynccontextmanager

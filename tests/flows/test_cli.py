@@ -16,9 +16,9 @@ from bff import __version__
 from bff.config import load
 from bff.config.reference import reference
 from spa_demo.op import Client, OpSettings, build_op
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import free_port, serving, signing_keys
 from tests.polling import HANG_SECONDS
-from tests.redis_server import RedisServer
-from tests.stack import free_port, serving, signing_keys
 from tests.unit.config_files import SECRET, Tables, toml, write
 
 VALID, FAILED, UNUSABLE = 0, 1, 2

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from bff.app import Gateway
 from bff.cli import main
-from tests.browser import Browser
 from tests.flows.logins import log_in
 from tests.flows.test_cli import Result, bff
-from tests.stack import (
+from tests.parts.browser import Browser
+from tests.parts.stack import (
     Ports,
     Stack,
     free_port,
@@ -24,7 +24,7 @@ from tests.stack import (
     serving,
     settings_from,
 )
-from tests.written_log import written_log
+from tests.parts.written_log import written_log
 
 DONE, NOT_ANSWERED, UNUSABLE = 0, 1, 2
 

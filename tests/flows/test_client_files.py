@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bff.endpoints.client import FOLDER
-from tests.browser import Browser
-from tests.deployment import ROOT
-from tests.stack import running_stack
+from tests.parts.browser import Browser
+from tests.parts.deployment import ROOT
+from tests.parts.stack import running_stack
 
 MODULES = sorted(path.name for path in FOLDER.glob("*.js"))
 TYPES = sorted(path.name for path in FOLDER.glob("*.d.ts"))

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.browser import Browser
+from tests.parts.browser import Browser
+from tests.parts.stack import Ports, free_port
 from tests.polling import HANG_SECONDS, until
-from tests.stack import Ports, free_port
 
 
 @asynccontextmanager

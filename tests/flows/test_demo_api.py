@@ -20,7 +20,7 @@ from multidict import CIMultiDict
 from bff.clock import ManualClock
 from spa_demo.api import ApiSettings
 from spa_demo.op.keys import SigningKeys
-from tests.demo_servers import RunningOp, running_api, running_op
+from tests.parts.demo_servers import RunningOp, running_api, running_op
 from tests.polling import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]

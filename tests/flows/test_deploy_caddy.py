@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.caddy_client import send
-from tests.caddy_server import CaddyServer, running_caddy
-from tests.deployment import DEPLOY, ROOT, make_secrets
-from tests.recording_server import Recorder, running_recorder
-from tests.stack import free_port
+from tests.parts.caddy_client import send
+from tests.parts.caddy_server import CaddyServer, running_caddy
+from tests.parts.deployment import DEPLOY, ROOT, make_secrets
+from tests.parts.recording_server import Recorder, running_recorder
+from tests.parts.stack import free_port
 
 
 @pytest.fixture

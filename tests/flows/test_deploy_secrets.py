@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
-from tests.deployment import DEPLOY, ROOT, make_secrets
+from tests.parts.deployment import DEPLOY, ROOT, make_secrets
 from tests.polling import HANG_SECONDS
 
 

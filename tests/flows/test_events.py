@@ -17,12 +17,12 @@ from bff.gate.head import ScannedFields
 from bff.gate.outcome import Local
 from bff.gate.paths import parse_target
 from bff.gate.problem import OwnResponses
-from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.raw_upstream import Received, raw_upstream
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import BY_NEWS_ONLY, Stack, free_port, running_stack, serving
 from tests.polling import HANG_SECONDS, until
-from tests.raw_upstream import Received, raw_upstream
-from tests.redis_server import RedisServer
-from tests.stack import BY_NEWS_ONLY, Stack, free_port, running_stack, serving
 
 
 class EventReader:

@@ -10,11 +10,11 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.sessions.expiry import LOOK_EVERY_SECONDS
-from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
-from tests.redis_server import RedisServer
-from tests.stack import Stack, running_stack
 
 
 async def ended(admin_url: str) -> dict[str, float]:

@@ -12,13 +12,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from bff.clock import ManualClock
-from tests.browser import Browser
 from tests.flows.apis import status_of
 from tests.flows.logins import log_in
 from tests.flows.test_workers import installation, logged_in, served
+from tests.parts.browser import Browser
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import BY_NEWS_ONLY, Ports, Stack, free_port, gateway_toml, running_stack
 from tests.polling import HANG_SECONDS, until
-from tests.redis_server import RedisServer
-from tests.stack import BY_NEWS_ONLY, Ports, Stack, free_port, gateway_toml, running_stack
 
 TRUSTED = 'trusted_proxies = ["127.0.0.1/32"]'
 ROUTES = """

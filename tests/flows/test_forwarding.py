@@ -9,13 +9,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from bff.app import Gateway
-from tests.browser import Browser
 from tests.flows.apis import an_api, status_of
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.raw_upstream import Received, read_body
+from tests.parts.stack import Ports, free_port, gateway_toml, running, running_stack, settings_from
 from tests.polling import HANG_SECONDS, until
-from tests.raw_upstream import Received, read_body
 from tests.security.kept_connection import kept_connection
-from tests.stack import Ports, free_port, gateway_toml, running, running_stack, settings_from
 
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 

@@ -8,12 +8,12 @@ from aiohttp import web
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import Frame
 
-from tests.browser import Browser
 from tests.e2e.chromium import running_chromium
 from tests.flows.logins import log_in
 from tests.flows.op_logouts import is_logged_in, sids
+from tests.parts.browser import Browser
+from tests.parts.stack import Stack, free_port, running_stack, serving
 from tests.polling import until
-from tests.stack import Stack, free_port, running_stack, serving
 
 ENABLED = "frontchannel_logout = true"
 

@@ -6,11 +6,11 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import pytest
 
-from tests.browser import Browser
 from tests.flows.logins import log_in
 from tests.flows.op_logouts import active_grants, is_logged_in, log_in_twice, sids
+from tests.parts.browser import Browser
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
-from tests.stack import Stack, running_stack
 
 ENABLED = "frontchannel_logout = true"
 ONLINE = "openid profile email api:read"

@@ -16,12 +16,12 @@ import structlog
 from bff.observability import logs
 from spa_demo.op import DEMO_USERS
 from spa_demo.op.settings import User
-from tests.browser import Browser
 from tests.flows.logins import log_in
 from tests.flows.op_logouts import post, token
+from tests.parts.browser import Browser
+from tests.parts.raw_upstream import raw_upstream
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
-from tests.raw_upstream import raw_upstream
-from tests.stack import Stack, running_stack
 
 FORGED = '{"event": "forged", "level": "critical"}'
 # What ends a line or moves a cursor somewhere: ASCII, C1, Unicode; and what turns text around.

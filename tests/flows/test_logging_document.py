@@ -10,11 +10,11 @@ import structlog
 
 from bff.clock import ManualClock
 from bff.observability import logs
-from tests.browser import Browser
-from tests.deployment import ROOT
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.deployment import ROOT
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
-from tests.stack import Stack, running_stack
 
 DOCUMENT = ROOT / "docs" / "logging.md"
 

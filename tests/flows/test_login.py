@@ -4,10 +4,10 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 import pytest
 
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.flows.logins import log_in
-from tests.stack import CLIENT_ID, SCOPE, running_stack
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.stack import CLIENT_ID, SCOPE, running_stack
 
 
 def outgoing(page: Page) -> dict[str, str]:

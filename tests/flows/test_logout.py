@@ -6,11 +6,11 @@ import pytest
 
 from bff.app import Gateway
 from bff.clock import ManualClock
-from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import CLIENT_ID, Stack, running_stack
 from tests.polling import HANG_SECONDS, until
-from tests.redis_server import RedisServer
-from tests.stack import CLIENT_ID, Stack, running_stack
 from tests.wire.client import wired
 
 

@@ -3,11 +3,11 @@
 import pytest
 
 from bff.clock import ManualClock
-from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import running_stack
 from tests.polling import until
-from tests.redis_server import RedisServer
-from tests.stack import running_stack
 
 
 async def test_a_user_sees_all_own_sessions_and_nobody_elses() -> None:

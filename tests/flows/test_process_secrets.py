@@ -6,8 +6,8 @@ import pytest
 
 from bff.config.values.secrets import new_secret
 from tests.flows.test_workers import two_workers
-from tests.redis_server import RedisServer
-from tests.stack import CLIENT_SECRET, SESSION_SECRET
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import CLIENT_SECRET, SESSION_SECRET
 
 
 def of_process(pid: int, kind: str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import aiohttp
 
+from tests.parts.stack import free_port
 from tests.polling import until
-from tests.stack import free_port
 
 QUICKSTART = Path(__file__).parent.parent.parent / "docs" / "quickstart.md"
 

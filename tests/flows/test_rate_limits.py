@@ -7,12 +7,12 @@ import aiohttp
 import pytest
 
 from bff.clock import ManualClock
-from tests.browser import Browser
 from tests.flows.logins import log_in
 from tests.flows.op_logouts import PATH, tell, token
+from tests.parts.browser import Browser
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
-from tests.redis_server import RedisServer
-from tests.stack import Stack, running_stack
 
 TRUSTED = 'trusted_proxies = ["127.0.0.1/32"]'
 MALLORY = "203.0.113.66"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.flows.apis import an_api
-from tests.stack import Stack, free_port, running_stack, serving
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.stack import Stack, free_port, running_stack, serving
 from tests.wire.nginx import nginx_with
 
 NGINX = """

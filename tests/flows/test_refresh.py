@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bff.clock import ManualClock
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
-from tests.stack import Stack, running_stack
 
 
 @asynccontextmanager

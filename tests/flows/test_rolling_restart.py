@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import Browser
-from tests.caddy_server import running_caddy
-from tests.certificates import self_signed
-from tests.deployment import DEPLOY, ROOT
 from tests.flows.asking_proxies import NGINX_AROUND, moved
 from tests.flows.replicas import Load, Site, a_site
+from tests.parts.browser import Browser
+from tests.parts.caddy_server import running_caddy
+from tests.parts.certificates import self_signed
+from tests.parts.deployment import DEPLOY, ROOT
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import free_port
 from tests.polling import HANG_SECONDS, until
-from tests.redis_server import RedisServer
-from tests.stack import free_port
 from tests.wire.nginx import nginx_with
 
 pytestmark = pytest.mark.timeout(

@@ -15,12 +15,12 @@ import pytest
 
 from bff.app import Gateway
 from bff.clock import ManualClock
-from tests.browser import Browser
-from tests.deployment import ROOT
 from tests.flows.logins import log_in
-from tests.redis_server import RedisServer
-from tests.stack import SESSION_SECRET as OLD
-from tests.stack import Stack, free_port, running, running_stack, settings_from
+from tests.parts.browser import Browser
+from tests.parts.deployment import ROOT
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import SESSION_SECRET as OLD
+from tests.parts.stack import Stack, free_port, running, running_stack, settings_from
 
 NEW = "Qn8vM2xK5wT9rB3yH7jL4pF6sD1gC0eZ"
 

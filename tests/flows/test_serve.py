@@ -13,9 +13,9 @@ import pytest
 
 from bff import __version__
 from tests.flows.served import a_served_gateway, admin, some_ports
+from tests.parts.raw_upstream import raw_upstream
+from tests.parts.stack import CLIENT_SECRET, Ports, free_port, gateway_toml
 from tests.polling import until
-from tests.raw_upstream import raw_upstream
-from tests.stack import CLIENT_SECRET, Ports, free_port, gateway_toml
 
 
 async def test_the_banner_says_what_runs_and_no_secret(

@@ -13,11 +13,11 @@ import pytest
 
 from bff.app import Gateway
 from bff.clock import ManualClock
-from tests.browser import Browser
 from tests.flows.logins import log_in
 from tests.flows.test_cli import bff
-from tests.redis_server import RedisServer
-from tests.stack import CLIENT_ID, Stack, running, running_stack, settings_from
+from tests.parts.browser import Browser
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import CLIENT_ID, Stack, running, running_stack, settings_from
 
 OTHER_SECRET = "Qn8vM2xK5wT9rB3yH7jL4pF6sD1gC0eZ"
 

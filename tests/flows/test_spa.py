@@ -9,11 +9,11 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.flows.logins import log_in
-from tests.raw_upstream import raw_upstream
-from tests.stack import free_port, running_stack
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.raw_upstream import raw_upstream
+from tests.parts.stack import free_port, running_stack
 
 
 @asynccontextmanager

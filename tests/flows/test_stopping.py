@@ -20,11 +20,11 @@ import aiohttp
 import pytest
 
 from bff.app import Gateway
-from tests.browser import Browser
 from tests.flows.served import a_served_gateway, admin, some_ports
+from tests.parts.browser import Browser
+from tests.parts.raw_upstream import Received, raw_upstream
+from tests.parts.stack import Ports, free_port, gateway_toml, running_stack
 from tests.polling import HANG_SECONDS, until
-from tests.raw_upstream import Received, raw_upstream
-from tests.stack import Ports, free_port, gateway_toml, running_stack
 from tests.wire.client import End, Wire, wired
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)

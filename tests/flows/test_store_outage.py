@@ -7,11 +7,11 @@ import aiohttp
 import pytest
 
 from bff.clock import ManualClock
-from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import BY_NEWS_ONLY, Stack, running_stack
 from tests.polling import until
-from tests.redis_server import RedisServer
-from tests.stack import BY_NEWS_ONLY, Stack, running_stack
 
 
 async def call(base: str, stack: Stack, browser: Browser, path: str = "/api/me") -> tuple[int, str]:

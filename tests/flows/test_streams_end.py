@@ -13,11 +13,11 @@ import pytest
 from aiohttp import web
 
 from bff.clock import ManualClock
-from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import Stack, free_port, running_stack, serving
 from tests.polling import HANG_SECONDS, until
-from tests.redis_server import RedisServer
-from tests.stack import Stack, free_port, running_stack, serving
 
 CHUNK = b"data: 1\n\n"
 

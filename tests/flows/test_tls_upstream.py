@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import Browser
-from tests.certificates import self_signed
 from tests.flows.logins import log_in
-from tests.raw_upstream import raw_upstream
-from tests.stack import running_stack
+from tests.parts.browser import Browser
+from tests.parts.certificates import self_signed
+from tests.parts.raw_upstream import raw_upstream
+from tests.parts.stack import running_stack
 
 
 @pytest.mark.rule("TK-15")

@@ -8,11 +8,11 @@ import pytest
 from aiohttp import web
 
 from bff.clock import ManualClock
-from tests.browser import Browser
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.raw_upstream import RawUpstream, Received, raw_upstream, read_body
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
-from tests.raw_upstream import RawUpstream, Received, raw_upstream, read_body
-from tests.stack import Stack, running_stack
 
 INVALID_TOKEN = b'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer error="invalid_token"\r\n'
 REFUSED = INVALID_TOKEN + b"Content-Length: 7\r\n\r\nrefused"

@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.flows.apis import an_api
 from tests.flows.logins import log_in
-from tests.stack import running_stack
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.stack import running_stack
 
 PAGE = "text/html,application/xhtml+xml,*/*;q=0.8"
 DOCUMENT = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": ""}

@@ -12,11 +12,11 @@ import pytest
 from aiohttp import web
 
 from bff.clock import ManualClock
-from tests.browser import Browser
 from tests.flows.apis import an_api, status_of
 from tests.flows.logins import log_in
+from tests.parts.browser import Browser
+from tests.parts.stack import Stack, free_port, running_stack, serving
 from tests.polling import HANG_SECONDS, until
-from tests.stack import Stack, free_port, running_stack, serving
 
 ROUTE = "websocket = true\nmax_concurrent = 3"
 

@@ -19,11 +19,10 @@ import pytest
 from spa_demo.api.server import build_api
 from spa_demo.api.settings import ApiSettings
 from spa_demo.op import Client, OpSettings, build_op
-from tests.browser import Browser
-from tests.polling import HANG_SECONDS, until
-from tests.raw_upstream import Received, raw_upstream
-from tests.redis_server import RedisServer
-from tests.stack import (
+from tests.parts.browser import Browser
+from tests.parts.raw_upstream import Received, raw_upstream
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import (
     BY_NEWS_ONLY,
     CLIENT_ID,
     CLIENT_SECRET,
@@ -33,6 +32,7 @@ from tests.stack import (
     serving,
     signing_keys,
 )
+from tests.polling import HANG_SECONDS, until
 
 STARTED = '"event": "started"'
 ASKED = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/api/x"}

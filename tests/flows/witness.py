@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from bff.observability import logs
-from tests.browser_pages import Page
+from tests.parts.browser_pages import Page
 
 
 @contextmanager

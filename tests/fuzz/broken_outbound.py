@@ -25,7 +25,7 @@ from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sealing.records import UnreadableRecord, decode_session
 from tests.fuzz.jwts import ALGS, verified
 from tests.fuzz.targets import id_token, logout_token, metadata, sealed
-from tests.record_owner import OWNER
+from tests.parts.record_owner import OWNER
 
 ANY_TYPE = frozenset({None, "jwt", "logout+jwt"})
 

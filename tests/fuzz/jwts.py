@@ -14,7 +14,7 @@ from tests.fuzz.json_mutation import changed, read_again, text_of
 from tests.fuzz.keys import FixedKey, is_signature
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import Finding, require
-from tests.scripted_op import b64url
+from tests.parts.scripted_op import b64url
 
 # The OP publishes one key of each kind. The last is an attacker's, under the name of the OP's.
 OP_KEYS = (FixedKey("ES256", "ec"), FixedKey("EdDSA", "ed"), FixedKey("RS256", "rsa"))

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from joserfc.jwk import JWKRegistry
 
-from tests.scripted_op import b64url
+from tests.parts.scripted_op import b64url
 
 P256_BYTES = 32
 PRIME_BITS = 1024

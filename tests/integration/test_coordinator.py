@@ -24,12 +24,12 @@ from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import Lease, StoredRecord
 from bff.tokens.calm import SETTLE_SECONDS
 from bff.tokens.coordinator import CoordinatorSettings
+from tests.parts.redis_server import RedisServer
+from tests.parts.refreshing import Process, a_process
+from tests.parts.rotating_op import INVALID_GRANT, RotatingOp
+from tests.parts.scripted_op import Answer
+from tests.parts.written_log import written_log
 from tests.polling import HANG_SECONDS, until
-from tests.redis_server import RedisServer
-from tests.refreshing import Process, a_process
-from tests.rotating_op import INVALID_GRANT, RotatingOp
-from tests.scripted_op import Answer
-from tests.written_log import written_log
 
 QUICK = RedisLimits(timeout_seconds=2, connect_seconds=2)
 # Who waits for news by polling would be seen to: a third of this is the interval.

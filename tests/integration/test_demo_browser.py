@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from tests.browser import Browser, fetch_site
-from tests.browser_cookies import CookieRejected, Jar, parse_set_cookie
-from tests.demo_servers import listen, serving
+from tests.parts.browser import Browser, fetch_site
+from tests.parts.browser_cookies import CookieRejected, Jar, parse_set_cookie
+from tests.parts.demo_servers import listen, serving
 
 APP = "http://localhost:8080"
 OP = "http://127.0.0.1:9000"

@@ -19,9 +19,9 @@ from bff.sessions.memory import MemoryStore
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.tokens.ending_sessions import REVOCATIONS_AT_ONCE, REVOCATIONS_WAITING, SessionEnder
+from tests.parts.record_owner import OWNER
+from tests.parts.stack import free_port, serving
 from tests.polling import until
-from tests.record_owner import OWNER
-from tests.stack import free_port, serving
 
 MANY = 3 * REVOCATIONS_AT_ONCE
 CLOCK = SystemClock()

@@ -22,9 +22,9 @@ from bff.sessions.single_use import ReplayCache
 from bff.sessions.store import SessionStore
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.op_logout import OpLogout
-from tests.record_owner import OWNER
-from tests.redis_server import RedisServer
-from tests.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
+from tests.parts.record_owner import OWNER
+from tests.parts.redis_server import RedisServer
+from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
 
 
 @dataclass

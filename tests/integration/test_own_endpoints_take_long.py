@@ -12,12 +12,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bff.model import Session
-from tests.browser import DEMO_PASSWORDS, Browser
-from tests.browser_pages import Page
 from tests.flows.logins import log_in
 from tests.integration.other_parts import InternalConnections, a_listener, shared_of
+from tests.parts.browser import DEMO_PASSWORDS, Browser
+from tests.parts.browser_pages import Page
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
-from tests.stack import Stack, running_stack
 from tests.wire.client import Wire, wired
 
 IDLE_SECONDS = 0.2

@@ -10,11 +10,11 @@ import pytest
 from bff.clock import ManualClock
 from bff.errors import OpError, OpUnavailable, RefreshRefused, SessionEnded
 from bff.model import Session
+from tests.parts.refreshing import Process, a_process
+from tests.parts.rotating_op import RotatingOp
+from tests.parts.scripted_op import Answer
+from tests.parts.scripted_store import ScriptedStore
 from tests.polling import until
-from tests.refreshing import Process, a_process
-from tests.rotating_op import RotatingOp
-from tests.scripted_op import Answer
-from tests.scripted_store import ScriptedStore
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.integration.other_parts import Other, a_listener, shared_of
+from tests.parts.raw_upstream import RawUpstream, raw_upstream
 from tests.polling import until
-from tests.raw_upstream import RawUpstream, raw_upstream
 from tests.wire.reading import read_answers, statuses
 from tests.wire.users import Users, a_gateway_for_users
 

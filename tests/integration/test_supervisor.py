@@ -14,8 +14,8 @@ import pytest
 from bff.app.listening import Addresses
 from bff.app.supervisor import Patience, Supervisor
 from bff.config import Settings
+from tests.parts.stack import Ports, free_port, gateway_toml, settings_from
 from tests.polling import HANG_SECONDS, until
-from tests.stack import Ports, free_port, gateway_toml, settings_from
 
 QUICK = Patience(
     stable_seconds=60,

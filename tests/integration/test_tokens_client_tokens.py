@@ -10,7 +10,7 @@ from bff.errors import OpError, OpUnavailable
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.tokens.client_tokens import ClientTokens
-from tests.scripted_op import CLIENT_ID, CLIENT_SECRET, Answer, Received, ScriptedOp
+from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, Answer, Received, ScriptedOp
 
 
 @pytest.fixture

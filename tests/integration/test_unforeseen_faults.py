@@ -17,7 +17,7 @@ from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision, Needs, Wait
 from bff.proxy.shared import Shared
 from tests.integration.other_parts import a_listener, shared_of
-from tests.raw_upstream import OK, RawUpstream, Received, raw_upstream
+from tests.parts.raw_upstream import OK, RawUpstream, Received, raw_upstream
 from tests.wire.client import End, wired
 from tests.wire.reading import read_answers, statuses
 from tests.wire.users import Users, a_gateway_for_users

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from bff.app import Gateway
 from spa_demo import SPA_ROOT
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.interop.certified_op import API_AUDIENCE, CLIENT_SECRET, CertifiedOp, running_op
 from tests.interop.recording_api import RecordingApi
-from tests.stack import SESSION_SECRET, free_port, running, serving, settings_from
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.stack import SESSION_SECRET, free_port, running, serving, settings_from
 
 
 class ShiftedClock:

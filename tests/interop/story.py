@@ -14,12 +14,12 @@ from aiohttp import web
 
 from bff.app import Gateway
 from spa_demo import SPA_ROOT
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.interop.ops.provider import ACCESS_TOKEN_SECONDS, CLIENT_SECRET, Provider
 from tests.interop.ops.relay import Grant, Relay, relaying
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.stack import SESSION_SECRET, Server, free_port, running, serving, settings_from
 from tests.polling import until
-from tests.stack import SESSION_SECRET, Server, free_port, running, serving, settings_from
 
 # Only a hang takes so long.
 PATIENCE_SECONDS = 60.0

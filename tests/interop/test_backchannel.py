@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser import Browser
 from tests.interop.installation import Client, Installation, running_installation
+from tests.parts.browser import Browser
 
 CLIENTS = {
     "RS256": Client("basic"),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import Browser
 from tests.interop.installation import running_installation
+from tests.parts.browser import Browser
 
 
 @pytest.mark.rule("TK-08")

@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.interop.certified_op import Event
 from tests.interop.installation import Client, Installation, running_installation
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
 
 CLIENTS = {
     "basic": Client("basic", "client_secret_basic"),

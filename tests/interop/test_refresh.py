@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.interop.installation import running_installation
-from tests.redis_server import RedisServer
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.redis_server import RedisServer
 
 # Five-second tokens expire at least twice in this time. `BFF_INTEROP_SECONDS=30` is the long form.
 SECONDS = float(os.environ.get("BFF_INTEROP_SECONDS", "10.4"))

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from bff.config import Settings, load
-from tests.deployment import DEPLOY, ROOT, make_secrets, secret_settings
+from tests.parts.deployment import DEPLOY, ROOT, make_secrets, secret_settings
 
 OUR_SERVICES = ("bff-1", "bff-2", "op", "api")
 

@@ -10,7 +10,7 @@ import pytest
 
 from bff.config import load
 from bff.config.sections.server import ServerSettings
-from tests.deployment import DEPLOY, ROOT, make_secrets
+from tests.parts.deployment import DEPLOY, ROOT, make_secrets
 
 UNIT = DEPLOY / "bff.service"
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tests.scripted_op import (
+from tests.parts.scripted_op import (
     CLIENT_ID,
     Answer,
     ScriptedOp,

@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from bff.app import Gateway
 from bff.clock import ManualClock
-from tests.raw_upstream import RawUpstream, raw_upstream
-from tests.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
+from tests.parts.raw_upstream import RawUpstream, raw_upstream
+from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
+from tests.parts.stack import Ports, free_port, gateway_toml, running, settings_from
 from tests.security.kept_connection import KeptConnection, Reply, kept_connection
-from tests.stack import Ports, free_port, gateway_toml, running, settings_from
 
 HOST = "app.example"
 ORIGIN = f"https://{HOST}"

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.scripted_op import Answer
+from tests.parts.scripted_op import Answer
 from tests.security.kept_connection import Reply
 from tests.security.scripted_installation import (
     BINDER,

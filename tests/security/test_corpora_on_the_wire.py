@@ -6,7 +6,7 @@ import pytest
 
 from bff.sessions.cookie import SessionCookie
 from tests.flows.apis import Api, an_api
-from tests.raw_upstream import Received
+from tests.parts.raw_upstream import Received
 from tests.security import corpus_cookies, corpus_paths, corpus_smuggling
 from tests.security.kept_connection import KeptConnection, Reply, kept_connection
 

@@ -8,11 +8,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bff.clock import ManualClock
-from tests.browser import Browser
 from tests.flows.logins import log_in
-from tests.raw_upstream import raw_upstream
-from tests.redis_server import RedisServer, own_redis
-from tests.stack import running_stack
+from tests.parts.browser import Browser
+from tests.parts.raw_upstream import raw_upstream
+from tests.parts.redis_server import RedisServer, own_redis
+from tests.parts.stack import running_stack
 
 __all__ = ["own_redis"]
 

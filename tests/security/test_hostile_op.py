@@ -11,8 +11,9 @@ import pytest
 import pytest_asyncio
 
 from bff.oidc.logout_token import LOGOUT_EVENT
+from tests.parts.scripted_op import CLIENT_ID, Answer, ScriptedOp, signing_key
+from tests.parts.written_log import written_log
 from tests.polling import until
-from tests.scripted_op import CLIENT_ID, Answer, ScriptedOp, signing_key
 from tests.security import misbehaviours
 from tests.security.misbehaviours import Misbehaviour
 from tests.security.scripted_installation import (
@@ -23,7 +24,6 @@ from tests.security.scripted_installation import (
     location_of,
     scripted_installation,
 )
-from tests.written_log import written_log
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,10 +9,10 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
-from tests.browser import Browser
 from tests.flows.apis import an_api
 from tests.flows.logins import log_in
-from tests.stack import free_port
+from tests.parts.browser import Browser
+from tests.parts.stack import free_port
 
 Start = Callable[[str, list[tuple[str, str]]], object]
 FORGED = "forged-identity"

@@ -12,8 +12,8 @@ import pytest
 
 from tests.flows.apis import Api, an_api, status_of
 from tests.flows.served import a_served_gateway, some_ports
+from tests.parts.raw_upstream import raw_upstream
 from tests.polling import HANG_SECONDS
-from tests.raw_upstream import raw_upstream
 
 ROOT = Path(__file__).parents[2]
 CONTROLS = [*range(0x20), 0x7F]

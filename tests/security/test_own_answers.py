@@ -3,10 +3,10 @@
 import pytest
 
 from bff.clock import ManualClock
-from tests.browser import Browser
 from tests.flows.logins import log_in
-from tests.redis_server import RedisServer, own_redis
-from tests.stack import running_stack
+from tests.parts.browser import Browser
+from tests.parts.redis_server import RedisServer, own_redis
+from tests.parts.stack import running_stack
 
 __all__ = ["own_redis"]
 

@@ -10,13 +10,13 @@ from bff.endpoints.browser_cookies import BrowserCookies
 from bff.oidc.relying_party import RelyingParty
 from bff.tokens.client_tokens import ClientTokens
 from spa_demo.op.settings import User
-from tests.browser import Browser
-from tests.browser_cookies import Cookie, Jar
 from tests.flows.logins import log_in
 from tests.integration.relying_party.steps import settings_for
+from tests.parts.browser import Browser
+from tests.parts.browser_cookies import Cookie, Jar
+from tests.parts.scripted_op import Answer, Received, ScriptedOp
+from tests.parts.stack import running_stack
 from tests.polling import until
-from tests.scripted_op import Answer, Received, ScriptedOp
-from tests.stack import running_stack
 
 
 @pytest.mark.rule("GHSA-f24x-5g9q-753f")

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.flows.apis import Api, an_api, status_of
-from tests.raw_upstream import Received
+from tests.parts.raw_upstream import Received
 
 CANARY = b"upstream-canary"
 MORE = """

@@ -11,8 +11,8 @@ from bff.limits.calls import CallLimit
 from bff.limits.limiter import Limiter
 from bff.limits.rate import Rate
 from bff.observability.metrics import Metrics
+from tests.parts.scripted_store import ScriptedStore
 from tests.polling import until
-from tests.scripted_store import ScriptedStore
 
 THREE_A_MINUTE = Rate(3, 60.0)
 

@@ -13,7 +13,7 @@ from bff.oidc.metadata import process_metadata
 from bff.oidc.signed_jwt import JwtRefused, VerifiedJwt, parse_jwt
 from bff.oidc.token_endpoint import Grant, process_token_response
 from bff.oidc.userinfo import process_userinfo
-from tests.scripted_op import b64json, signing_key
+from tests.parts.scripted_op import b64json, signing_key
 
 ISSUER = "https://op.test"
 NOW = 1_700_000_000.0

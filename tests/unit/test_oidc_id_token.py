@@ -15,7 +15,7 @@ from bff.oidc.id_token import (
     verify_refreshed_id_token,
 )
 from bff.oidc.signed_jwt import VerifiedJwt
-from tests.scripted_op import at_hash
+from tests.parts.scripted_op import at_hash
 
 NOW = 1_700_000_000.0
 T = int(NOW)

@@ -7,7 +7,7 @@ from joserfc.jwk import OctKey, RSAKey
 
 from bff.errors import OpAnswerMalformed
 from bff.oidc.jwks import KEY_OF_ALG, MAX_KEYS, SigningAlg, process_jwks
-from tests.scripted_op import signing_key
+from tests.parts.scripted_op import signing_key
 
 RSA = signing_key("RS256", kid="rsa")
 RSA_2 = signing_key("RS256", kid="rsa2", number=2)

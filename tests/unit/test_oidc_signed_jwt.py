@@ -11,7 +11,7 @@ from joserfc.jws import JWSRegistry
 
 from bff.oidc.jwks import KEY_OF_ALG, process_jwks
 from bff.oidc.signed_jwt import MAX_JWT_CHARS, JwtRefused, VerifiedJwt, parse_jwt, verify_signature
-from tests.scripted_op import SigningKey, b64json, b64url, signing_key
+from tests.parts.scripted_op import SigningKey, b64json, b64url, signing_key
 
 KEY = signing_key("RS256", kid="rsa")
 KEYS = process_jwks(200, {"keys": [KEY.jwk()]})

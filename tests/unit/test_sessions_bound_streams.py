@@ -11,9 +11,9 @@ from bff.model import Session, Tokens
 from bff.sessions.bound_streams import EXPIRED, BoundStreams
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
+from tests.parts.record_owner import OWNER
+from tests.parts.scripted_store import ScriptedStore
 from tests.polling import until
-from tests.record_owner import OWNER
-from tests.scripted_store import ScriptedStore
 
 SECRET = "a secret of at least 32 bytes, or some more"
 

@@ -10,8 +10,8 @@ from bff.sessions.expiry import IDLE, ExpiryWatch
 from bff.sessions.memory import MemoryStore
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
+from tests.parts.record_owner import OWNER
 from tests.polling import until
-from tests.record_owner import OWNER
 
 IDLE_SECONDS = 600.0
 Told = list[tuple[str, str]]

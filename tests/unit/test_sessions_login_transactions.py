@@ -7,7 +7,7 @@ from bff.model import LoginTransaction
 from bff.sessions.memory import MemoryStore
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.single_use import LoginTransactions
-from tests.record_owner import OWNER
+from tests.parts.record_owner import OWNER
 
 OLD = "an old secret of at least 32 bytes, or more"
 NEW = "a new secret of at least 32 bytes, or more"

@@ -6,7 +6,7 @@ from bff.clock import ManualClock
 from bff.sessions.memory import MemoryStore
 from bff.sessions.sealing.keyring import RecordOwner
 from bff.sessions.single_use import MARGIN_SECONDS, ReplayCache
-from tests.record_owner import OWNER
+from tests.parts.record_owner import OWNER
 
 ISSUER = "https://op.example.test"
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.sessions.sealing.keyring import Keyring, RecordOwner
-from tests.record_owner import OWNER
+from tests.parts.record_owner import OWNER
 
 OLD = "an old secret of at least 32 bytes, or more"
 NEW = "a new secret of at least 32 bytes, or more"

@@ -14,8 +14,8 @@ from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sealing.records import sid_index, subject_index
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import StoredRecord
+from tests.parts.record_owner import OWNER
 from tests.polling import until
-from tests.record_owner import OWNER
 
 OLD = "an old secret of at least 32 bytes, or more"
 NEW = "a new secret of at least 32 bytes, or more"

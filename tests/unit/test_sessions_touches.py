@@ -8,8 +8,8 @@ import pytest
 from bff.clock import ManualClock
 from bff.errors import StoreUnavailable
 from bff.sessions.expiry import RETRY_SECONDS, TOUCHED_AT_ONCE, Touches
+from tests.parts.scripted_store import ScriptedStore
 from tests.polling import until
-from tests.scripted_store import ScriptedStore
 
 IDLE_SECONDS = 1800.0
 

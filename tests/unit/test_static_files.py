@@ -8,7 +8,7 @@ import pytest
 from bff.endpoints.content_coding import preferred_coding
 from bff.endpoints.hashed_names import is_hashed, matches_any
 from bff.endpoints.static_files import content_type, requested_part
-from tests.file_names import HASHED, PLAIN
+from tests.parts.file_names import HASHED, PLAIN
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from bff.errors import StoreUnavailable
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.tokens.lease import ChangeWaiters, held
+from tests.parts.record_owner import OWNER
+from tests.parts.scripted_store import ScriptedStore
 from tests.polling import HANG_SECONDS, until
-from tests.record_owner import OWNER
-from tests.scripted_store import ScriptedStore
 
 SECRET = "a secret of at least 32 bytes, or some more"
 

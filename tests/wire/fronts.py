@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.flows.apis import an_api
+from tests.parts.raw_upstream import RawUpstream, Received, Responder, raw_upstream, read_body
 from tests.polling import until
-from tests.raw_upstream import RawUpstream, Received, Responder, raw_upstream, read_body
 from tests.wire.client import End, everything, wired
 from tests.wire.nginx import running_nginx
 from tests.wire.reading import Answer, read_answers, statuses

@@ -16,8 +16,8 @@ from random import Random
 
 import structlog
 
+from tests.parts.raw_upstream import RawUpstream, Received, Responder, raw_upstream, read_body
 from tests.polling import HANG_SECONDS, until
-from tests.raw_upstream import RawUpstream, Received, Responder, raw_upstream, read_body
 from tests.wire.client import End, Wire, wired
 from tests.wire.reading import Answer, read_answers
 from tests.wire.users import Users, a_gateway_for_users

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.parts.stack import free_port
 from tests.polling import HANG_SECONDS
-from tests.stack import free_port
 
 NGINX = os.environ.get("NGINX") or shutil.which("nginx") or "/usr/sbin/nginx"
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.parts.raw_upstream import OK, Received, raw_upstream, read_body
 from tests.polling import HANG_SECONDS, until
-from tests.raw_upstream import OK, Received, raw_upstream, read_body
 from tests.wire.client import End, Wire, everything, wired
 from tests.wire.fronts import PROBE, Front, the_gateway
 from tests.wire.reading import read_answers, statuses

@@ -13,8 +13,8 @@ import pytest
 from tests.abuse.crowd import crowd
 from tests.abuse.measures import Process
 from tests.flows.apis import an_api
+from tests.parts.stack import free_port
 from tests.polling import until
-from tests.stack import free_port
 from tests.wire.client import End, wired
 from tests.wire.reading import read_answers
 from tests.wire.test_slow_browsers import dripping

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.raw_upstream import raw_upstream
+from tests.parts.raw_upstream import raw_upstream
 from tests.wire.client import everything
 from tests.wire.fronts import PROBE, Front, the_gateway
 from tests.wire.reading import read_answers, statuses

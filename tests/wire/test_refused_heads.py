@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.raw_upstream import raw_upstream
 from tests.polling import until
-from tests.raw_upstream import raw_upstream
 from tests.wire.client import everything
 from tests.wire.reading import read_answers
 from tests.wire.users import a_gateway_for_users

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.parts.raw_upstream import Received
 from tests.polling import until
-from tests.raw_upstream import Received
 from tests.wire.client import End, Wire, wired
 from tests.wire.fronts import PROBE, Front, the_gateway
 from tests.wire.reading import read_answers, statuses

@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from bff.app import Gateway
-from tests.stack import Ports, free_port, gateway_toml, running, settings_from
+from tests.parts.stack import Ports, free_port, gateway_toml, running, settings_from
 
 BODY_BYTES = 64 * 2**20
 BUFFER_BYTES = 2**22

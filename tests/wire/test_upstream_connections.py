@@ -11,9 +11,9 @@ import pytest
 
 from bff.proxy.pool import UpstreamPool
 from bff.proxy.upstream.connection import UpstreamConnection
+from tests.parts.raw_upstream import OK, Received, read_body
+from tests.parts.stack import Ports, gateway_toml, settings_from
 from tests.polling import until
-from tests.raw_upstream import OK, Received, read_body
-from tests.stack import Ports, gateway_toml, settings_from
 from tests.wire.client import everything
 from tests.wire.fronts import Front, the_gateway
 from tests.wire.reading import Answer, read_answers

@@ -7,8 +7,8 @@ import pytest
 from bff.proxy.tunnel import MOST_STREAMS
 from bff.proxy.websocket import accept_value
 from tests.abuse.crowd import crowd
+from tests.parts.raw_upstream import Received
 from tests.polling import until
-from tests.raw_upstream import Received
 from tests.wire.client import wired
 from tests.wire.fronts import the_gateway
 

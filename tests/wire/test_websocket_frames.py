@@ -17,9 +17,9 @@ from random import Random
 import pytest
 from aiohttp import web
 
+from tests.parts.raw_upstream import RawUpstream, Received, raw_upstream
+from tests.parts.stack import free_port, serving
 from tests.polling import HANG_SECONDS, until
-from tests.raw_upstream import RawUpstream, Received, raw_upstream
-from tests.stack import free_port, serving
 from tests.wire import frames
 from tests.wire.client import End, Wire, wired
 from tests.wire.frames import BINARY, CONTINUATION, PING, PONG, TEXT, close, frame, read_frames

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from bff.app import Gateway
 from bff.model import Tokens
-from tests.stack import Ports, free_port, gateway_toml, running, settings_from
+from tests.parts.stack import Ports, free_port, gateway_toml, running, settings_from
 
 TOKEN_SECONDS = 86_400.0
 

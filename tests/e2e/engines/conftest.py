@@ -10,14 +10,14 @@ import pytest_asyncio
 from cryptography import x509
 
 from spa_demo import SPA_ROOT
-from tests.caddy_server import CaddyServer, running_caddy
 from tests.e2e.engines.launch import ENGINES, Engine
 from tests.e2e.engines.person import Person
 from tests.e2e.engines.upstream import Upstream, build_upstream
 from tests.e2e.engines.webdriver import Browser
 from tests.e2e.installation import Installation, Ports, running_installation
-from tests.redis_server import RedisServer
-from tests.stack import free_port, serving
+from tests.parts.caddy_server import CaddyServer, running_caddy
+from tests.parts.redis_server import RedisServer
+from tests.parts.stack import free_port, serving
 
 PAGES = Path(__file__).parent / "pages"
 

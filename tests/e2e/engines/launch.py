@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.e2e.chromium import CHROMIUM, FLAGS, trusting
 from tests.e2e.engines.marionette import Marionette
 from tests.e2e.engines.webdriver import END_SESSION, Browser, HttpTransport
-from tests.e2e.program import Program, accepts
-from tests.stack import free_port
+from tests.parts.program import Program, accepts
+from tests.parts.stack import free_port
 
 TIMEOUTS = {"timeouts": {"script": 60_000}}
 DISPLAY_NUMBER = re.compile(r"^\d+$", re.MULTILINE)

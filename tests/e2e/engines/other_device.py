@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from ssl import SSLContext
 
-from tests.browser import Browser
 from tests.e2e.installation import Installation
+from tests.parts.browser import Browser
 
 
 @contextlib.asynccontextmanager

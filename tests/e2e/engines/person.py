@@ -1,8 +1,8 @@
 """A person at one of the three browsers: what is clicked and filled in. Judges nothing."""
 
-from tests.browser import DEMO_PASSWORDS
 from tests.e2e.engines.webdriver import Browser, Tab
 from tests.e2e.installation import Installation
+from tests.parts.browser import DEMO_PASSWORDS
 
 LOGIN = "[data-testid=login]"
 LOGOUT = "[data-testid=logout]"

@@ -3,10 +3,10 @@ engine."""
 
 import pytest
 
-from tests.caddy_server import CaddyServer
 from tests.e2e.engines.other_device import logged_in_device
 from tests.e2e.engines.person import CLIENT_PAGE, DEVICE, LOGIN, LOGOUT, PROBLEM, USER, Person
 from tests.e2e.engines.webdriver import Tab
+from tests.parts.caddy_server import CaddyServer
 from tests.polling import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")

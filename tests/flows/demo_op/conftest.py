@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bff.clock import ManualClock
-from tests.browser import Browser
-from tests.demo_rp import DemoRp, running_rp
+from tests.parts.browser import Browser
+from tests.parts.demo_rp import DemoRp, running_rp
 
 
 @pytest.fixture

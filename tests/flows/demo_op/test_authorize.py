@@ -8,9 +8,9 @@ import pytest
 
 from bff.clock import ManualClock
 from spa_demo.op.tokens import half_hash
-from tests.browser import Browser
-from tests.demo_rp import DemoRp, callback
-from tests.demo_servers import CALLBACK, SETTINGS, SPA
+from tests.parts.browser import Browser
+from tests.parts.demo_rp import DemoRp, callback
+from tests.parts.demo_servers import CALLBACK, SETTINGS, SPA
 
 # --- metadata
 

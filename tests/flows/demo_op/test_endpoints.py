@@ -8,9 +8,9 @@ from pathlib import Path
 import aiohttp
 
 from bff.clock import ManualClock
-from tests.browser import Browser
-from tests.demo_rp import DemoRp, running_rp
-from tests.demo_servers import API, CALLBACK, SETTINGS, SPA
+from tests.parts.browser import Browser
+from tests.parts.demo_rp import DemoRp, running_rp
+from tests.parts.demo_servers import API, CALLBACK, SETTINGS, SPA
 from tests.polling import HANG_SECONDS
 
 ROOT = Path(__file__).parents[3]

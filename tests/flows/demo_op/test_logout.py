@@ -7,10 +7,10 @@ import pytest
 
 from bff.clock import ManualClock
 from spa_demo.op.tokens import LOGOUT_EVENT
-from tests.browser import Browser
-from tests.browser_pages import Page
-from tests.demo_rp import DemoRp, callback, running_rp
-from tests.demo_servers import SETTINGS
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.demo_rp import DemoRp, callback, running_rp
+from tests.parts.demo_servers import SETTINGS
 
 
 def end_session_url(rp: DemoRp, **parameters: str) -> str:

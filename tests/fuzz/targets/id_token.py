@@ -19,7 +19,7 @@ from bff.oidc.signed_jwt import JwtRefused
 from tests.fuzz.json_mutation import HUGE, deep, digits, many_members
 from tests.fuzz.jwts import ALGS, OP_KEYS, a_jwt, claims_if_signed, is_time, verified
 from tests.fuzz.target import require
-from tests.scripted_op import at_hash, b64url
+from tests.parts.scripted_op import at_hash, b64url
 
 NOW = 1_700_000_000.0
 T = int(NOW)

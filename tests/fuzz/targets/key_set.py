@@ -12,7 +12,7 @@ from tests.fuzz.json_mutation import changed, deep, many_members, read_again, te
 from tests.fuzz.jwts import OP_KEYS
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require
-from tests.scripted_op import b64url
+from tests.parts.scripted_op import b64url
 
 PUBLIC = [key.jwk() for key in OP_KEYS]
 PRIVATE = {**PUBLIC[0], "d": b64url(b"\1" * 32)}

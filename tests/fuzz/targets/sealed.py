@@ -19,7 +19,7 @@ from bff.sessions.sealing.records import UnreadableRecord, decode_session, encod
 from tests.fuzz.json_mutation import HUGE, changed, text_of
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import Finding, require
-from tests.record_owner import OWNER
+from tests.parts.record_owner import OWNER
 
 NEW, OLD = "a new secret, at least 32 bytes of it", "an old secret, at least 32 bytes of it"
 FOREIGN = "a secret of another installation, 32+"

@@ -7,7 +7,7 @@ import pytest
 from bff.clock import ManualClock
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp, settings_for
-from tests.scripted_op import ScriptedOp
+from tests.parts.scripted_op import ScriptedOp
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from bff.model import LoginTransaction, Session
 from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
-from tests.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
+from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
 
 MakeRp = Callable[..., RelyingParty]
 

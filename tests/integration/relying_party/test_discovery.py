@@ -12,8 +12,8 @@ from bff.errors import (
 )
 from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty
+from tests.parts.scripted_op import Answer, ScriptedOp
 from tests.polling import HANG_SECONDS, until
-from tests.scripted_op import Answer, ScriptedOp
 
 
 @pytest.mark.rule("AZ-17")

@@ -24,8 +24,8 @@ from bff.errors import (
 from bff.oidc.http import MAX_BODY_BYTES
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp, begin, settings_for
+from tests.parts.scripted_op import Answer, ScriptedOp
 from tests.polling import HANG_SECONDS
-from tests.scripted_op import Answer, ScriptedOp
 
 # --- hostile and broken answers ---------------------------------------------------------------
 

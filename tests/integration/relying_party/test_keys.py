@@ -11,7 +11,7 @@ from bff.errors import (
 )
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import begin, log_in
-from tests.scripted_op import Answer, ScriptedOp, signing_key
+from tests.parts.scripted_op import Answer, ScriptedOp, signing_key
 
 
 @pytest.mark.rule("ID-08")

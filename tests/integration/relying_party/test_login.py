@@ -19,7 +19,7 @@ from bff.oidc.authorization import LoginRequest, s256_challenge
 from bff.oidc.callback import AuthorizationResponse
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp, begin, log_in, settings_for
-from tests.scripted_op import (
+from tests.parts.scripted_op import (
     CLIENT_ID,
     CLIENT_SECRET,
     Answer,
@@ -27,7 +27,7 @@ from tests.scripted_op import (
     b64json,
     signing_key,
 )
-from tests.written_log import written_log
+from tests.parts.written_log import written_log
 
 
 async def test_a_login_without_a_refresh_token_is_told_of_once(

@@ -9,8 +9,8 @@ import pytest
 from bff.model import Tokens
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp
+from tests.parts.scripted_op import CLIENT_ID, Answer, ScriptedOp
 from tests.polling import HANG_SECONDS
-from tests.scripted_op import CLIENT_ID, Answer, ScriptedOp
 
 
 async def test_client_credentials_bring_tokens_of_the_gateways_own(

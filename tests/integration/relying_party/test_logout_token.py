@@ -10,7 +10,7 @@ from bff.errors import LogoutTokenInvalid, OpUnavailable
 from bff.oidc.logout_token import LOGOUT_EVENT
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp, log_in
-from tests.scripted_op import (
+from tests.parts.scripted_op import (
     CLIENT_ID,
     Answer,
     ScriptedOp,

@@ -17,7 +17,7 @@ from bff.errors import (
 from bff.model import Session
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import log_in
-from tests.scripted_op import CLIENT_ID, Answer, ScriptedOp, b64json, signing_key
+from tests.parts.scripted_op import CLIENT_ID, Answer, ScriptedOp, b64json, signing_key
 
 
 @pytest.mark.rule("TK-07")

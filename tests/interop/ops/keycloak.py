@@ -11,8 +11,6 @@ from typing import Any, ClassVar
 
 import aiohttp
 
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.interop.ops.programs import KEYCLOAK, require
 from tests.interop.ops.provider import (
     ACCESS_TOKEN_SECONDS,
@@ -23,6 +21,8 @@ from tests.interop.ops.provider import (
     program,
     until_it_answers,
 )
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
 
 REALM = "interop"
 ADMIN_PASSWORD = "admin-of-interop"

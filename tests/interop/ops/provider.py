@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tests.browser import Browser
-from tests.browser_pages import Page
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
 from tests.polling import until
 
 CLIENT_SECRET = "interop-secret-0123456789"

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
-from tests.browser import Browser
-from tests.browser_pages import Page
 from tests.interop.ops.programs import DJANGO, HERE, require
 from tests.interop.ops.provider import Place, Provider, a_client, program, until_it_answers
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
 
 
 class DjangoOAuthToolkit(Provider):

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bff.clock import Clock
 from bff.model import Tokens
-from tests.scripted_op import Answer, Received, ScriptedOp
+from tests.parts.scripted_op import Answer, Received, ScriptedOp
 
 INVALID_GRANT = Answer({"error": "invalid_grant"}, status=400)
 

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.parts.stack import free_port
 from tests.polling import HANG_SECONDS
-from tests.stack import free_port
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CADDY = os.environ.get("CADDY") or shutil.which("caddy") or "/usr/bin/caddy"
 
 

@@ -1,7 +1,8 @@
 """A whole installation on loopback for the flow tests: demo OP, demo API, gateway, over sockets.
 
-The OP lives on 127.0.0.1 and the gateway on localhost, so that a browser (and `tests.browser`) sees
-two sites, as in production. Everything runs in the test's event loop and is stopped at its end.
+The OP lives on 127.0.0.1 and the gateway on localhost, so that a browser (`tests.parts.browser` as
+well) sees two sites, as in production. Everything runs in the test's event loop and is stopped at
+its end.
 """
 
 import contextlib

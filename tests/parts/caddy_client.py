@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from tests.caddy_server import CaddyServer
+from tests.parts.caddy_server import CaddyServer
 from tests.polling import HANG_SECONDS
 
 

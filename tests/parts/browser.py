@@ -17,8 +17,8 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from tests.browser_cookies import Jar
-from tests.browser_pages import Form, Page
+from tests.parts.browser_cookies import Jar
+from tests.parts.browser_pages import Form, Page
 from tests.polling import HANG_SECONDS
 
 MAX_REDIRECTS = 20

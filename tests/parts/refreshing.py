@@ -17,10 +17,10 @@ from bff.sessions.store import SessionStore
 from bff.tokens.coordinator import CoordinatorSettings, RefreshCoordinator
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.policy import ClaimFilter, RefreshPolicy
+from tests.parts.record_owner import OWNER
+from tests.parts.rotating_op import RotatingOp
+from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET
 from tests.polling import until
-from tests.record_owner import OWNER
-from tests.rotating_op import RotatingOp
-from tests.scripted_op import CLIENT_ID, CLIENT_SECRET
 
 SECRET = "a secret of at least 32 bytes, or some more"
 POLICY = SessionPolicy(idle_seconds=3000, absolute_seconds=3600, cache_seconds=900)

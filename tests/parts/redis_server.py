@@ -18,8 +18,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests.parts.stack import free_port
 from tests.polling import HANG_SECONDS
-from tests.stack import free_port
 
 
 class RedisServer:

@@ -19,9 +19,9 @@ from joserfc.jwk import KeySet
 
 from bff.clock import Clock
 from spa_demo.op import OpSettings
-from tests.browser import Browser
-from tests.browser_pages import Page
-from tests.demo_servers import SETTINGS, SPA, RunningOp, listen, running_op, serving
+from tests.parts.browser import Browser
+from tests.parts.browser_pages import Page
+from tests.parts.demo_servers import SETTINGS, SPA, RunningOp, listen, running_op, serving
 
 
 @dataclass(frozen=True, slots=True)
