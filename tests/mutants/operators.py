@@ -9,7 +9,6 @@ import ast
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 COMPARISONS: dict[type[ast.cmpop], str] = {
@@ -89,7 +88,7 @@ class _Place:
         if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
             found = replace(found, lines=_own_lines(node))
         if isinstance(node, ast.stmt) and not isinstance(node, ast.ClassDef):
-            found = replace(found, definition=self.definition or ast.unparse(_bare(node)))
+            found = replace(found, definition=self.definition or ast.unparse(node))
         return found
 
 
@@ -106,7 +105,10 @@ class _Finder:
     def found(self) -> list[Mutant]:
         seen: Counter[tuple[str, str]] = Counter()
         mutants = []
-        for place, start, end, text in self._changes(ast.parse(self._source), _Place()):
+        tree = ast.parse(self._source)
+        for node in filter(_is_docstring, ast.walk(tree)):
+            node.value = ast.Constant("")  # type: ignore[attr-defined]
+        for place, start, end, text in self._changes(tree, _Place()):
             if text == self._source[start:end]:
                 continue
             change = self._change(start, end, text)
@@ -197,7 +199,7 @@ class _Finder:
         if name in GIVEN_AWAY and node.args:
             yield (*self._span(node), self._text(node.args[0]))
         for keyword in node.keywords:
-            if keyword.arg is not None:
+            if keyword.arg not in (None, "repr"):
                 start, end = self._span(keyword)
                 rest = self._source[end:]
                 comma = len(rest) - len(rest.lstrip()) + 1 if rest.lstrip()[:1] == "," else 0
@@ -233,8 +235,10 @@ class _Finder:
 
 
 def _is_left_alone(node: ast.AST) -> bool:
-    if _is_text(node):
-        return True  # a docstring
+    if _is_docstring(node):
+        return True
+    if isinstance(node, ast.keyword) and node.arg == "repr":
+        return True  # tests/unit/test_reprs.py looks at all of them
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         func = node.value.func
         return isinstance(func, ast.Attribute) and _name_of(func.value) in NOT_JUDGED
@@ -252,7 +256,7 @@ def _is_choice(node: ast.Assign | ast.AnnAssign) -> bool:
     is_duration = _name_of(target).lower().endswith("_seconds")
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
-    return value > 100 or (value > 0 and is_duration)
+    return value > 20 or (value > 0 and is_duration)
 
 
 def _name_of(node: ast.AST) -> str:
@@ -267,15 +271,5 @@ def _own_lines(node: ast.stmt | ast.ExceptHandler | ast.match_case) -> range:
     return range(first.lineno, max(first.lineno, end) + 1)
 
 
-def _bare(node: ast.stmt) -> ast.stmt:
-    """Without docstrings."""
-    bare = deepcopy(node)
-    for part in ast.walk(bare):
-        body = getattr(part, "body", None)
-        if isinstance(body, list) and len(body) > 1 and _is_text(body[0]):
-            del body[0]
-    return bare
-
-
-def _is_text(node: ast.AST) -> bool:
+def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

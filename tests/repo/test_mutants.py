@@ -152,7 +152,6 @@ import json, sys
 from tests.mutants import trial
 
 test, module, *changes = json.loads(sys.argv[1])
-trial.load_libraries()
 collected = trial.Collected([test], 60)
 for before, after, seconds in changes:
     text = trial.path_of(module).read_text().replace(before, after)

@@ -3,7 +3,7 @@
 import pytest
 
 from bff.errors import CrossSiteRequest, CsrfHeaderMissing, ForeignOrigin, OriginUnknown
-from bff.gate.csrf import CsrfGuard
+from bff.gate.csrf import CsrfGuard, require_guarding
 from bff.gate.head import scan
 from bff.gate.routes import CsrfMode
 
@@ -117,3 +117,37 @@ def test_same_origin_mode_never_drops_the_header_for_changes(method: str) -> Non
 )
 def test_a_doubled_or_wrong_sign_is_no_sign(extra: Fields) -> None:
     assert refusal(extra, "POST", CsrfMode.HEADER) is not None
+
+
+@pytest.mark.rule("CS-03")
+@pytest.mark.parametrize(
+    ("origin", "site", "passed"),
+    [
+        (b"null", b"same-origin", b"https://app.example"),
+        (b"null", b"none", b"null"),
+        (b"https://app.example", b"same-origin", b"https://app.example"),
+        (b"https://other.example", b"same-origin", b"https://other.example"),
+    ],
+)
+def test_an_api_sees_our_origin_in_place_of_a_null_of_our_own_page(
+    origin: bytes, site: bytes, passed: bytes
+) -> None:
+    fields = scan([(b"Accept", b"null"), (b"ORIGIN", origin), (b"Sec-Fetch-Site", site)])
+    GUARD.tell_origin(fields)
+    assert fields.passed[:2] == [(b"Accept", b"null"), (b"ORIGIN", passed)]
+
+
+@pytest.mark.rule("CS-01")
+@pytest.mark.parametrize("name", ["X-CSRF", "x-requested-with", "App-Guard"])
+def test_a_header_that_only_our_scripts_can_set_guards(name: str) -> None:
+    assert require_guarding(name) == name
+
+
+@pytest.mark.rule("CS-01")
+@pytest.mark.parametrize(
+    "name",
+    ["Accept", "Content-Type", "range", "Origin", "User-Agent", "Sec-X", "Proxy-X", "X-Real-IP"],
+)
+def test_a_header_that_another_site_or_the_gateway_sets_does_not_guard(name: str) -> None:
+    with pytest.raises(ValueError, match="can"):
+        require_guarding(name)

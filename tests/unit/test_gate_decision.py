@@ -8,7 +8,7 @@ import pytest
 from bff.clock import ManualClock
 from bff.gate.csrf import CsrfGuard
 from bff.gate.decision import Gate, GateSettings
-from bff.gate.endpoints import SPA_RULE, EndpointTable
+from bff.gate.endpoints import SPA_RULE, EndpointRule, EndpointTable
 from bff.gate.forwarding import Forwarding
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
@@ -33,7 +33,12 @@ def a_session(**changes: object) -> Session:
     return dataclasses.replace(session, **changes)  # type: ignore[arg-type]
 
 
-def a_gate(cached: Session | None = None, *, trusted: str = "10.0.0.0/8") -> Gate:
+def a_gate(
+    cached: Session | None = None,
+    *,
+    trusted: str = "10.0.0.0/8",
+    spa: EndpointRule | None = SPA_RULE,
+) -> Gate:
     routes = RouteTable(
         [
             Route("/api", (API,), methods=frozenset({"GET", "HEAD", "POST"})),
@@ -50,7 +55,7 @@ def a_gate(cached: Session | None = None, *, trusted: str = "10.0.0.0/8") -> Gat
             session_cookie=b"bff",
             binder_cookie=b"bff-login",
             endpoints=EndpointTable("/bff"),
-            spa=SPA_RULE,
+            spa=spa,
         ),
         routes,
         CsrfGuard(b"https://app.example"),
@@ -375,3 +380,58 @@ def test_no_secret_shows_in_a_decision() -> None:
     decision = ask(a_gate(a_session()), b"/api/x", COOKIE, HEADER)
     assert "at-secret" not in repr(decision)
     assert "rt-secret" not in repr(decision)
+
+
+def test_a_request_through_a_unix_socket_comes_from_an_unknown_address() -> None:
+    head = RequestHead("GET", b"/api/x", [HOST, COOKIE, HEADER], None)
+    fields = forwarded(a_gate(a_session()).decide(head)).fields
+    assert (b"X-Forwarded-For", b"unknown") in fields
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        (b"/api/x", "/api/"),
+        (b"/api/deep", "/api/deep/"),
+        (b"/bff/sessions/abc", "/bff/sessions/*"),
+        (b"/bff/nothing", ""),
+        (b"/page", "spa"),
+        (b"no path", ""),
+    ],
+)
+def test_a_route_is_named_in_words_of_the_configuration(path: bytes, route: str) -> None:
+    assert a_gate().route_of(RequestHead("GET", path, [], None)) == route
+
+
+def test_where_the_application_is_served_elsewhere_no_path_leads_to_it() -> None:
+    gate = a_gate(spa=None)
+    assert refused(ask(gate, b"/page")) == "not_found"
+    assert gate.route_of(RequestHead("GET", b"/page", [], None)) == ""
+
+
+@pytest.mark.parametrize("path", [b"/bff/callback", b"/bff/client/x.js", b"/page"])
+def test_an_endpoint_that_wants_no_session_does_not_wait_for_one(path: bytes) -> None:
+    decision = ask(a_gate(), path, COOKIE)
+    assert isinstance(decision, Local)
+    assert (decision.session_key, decision.session) == (None, None)
+
+
+def test_an_endpoint_that_wants_the_session_gets_it_or_learns_that_there_is_none() -> None:
+    wait = ask(a_gate(), b"/bff/user", COOKIE, HEADER)
+    assert isinstance(wait, Wait)
+    assert (wait.needs, wait.key) == (Needs.SESSION, KEY)
+    gone = ask(a_gate(), b"/bff/user", COOKIE, HEADER, known=Known(None))
+    there = ask(a_gate(a_session()), b"/bff/user", COOKIE, HEADER)
+    assert isinstance(gone, Local)
+    assert isinstance(there, Local)
+    assert (gone.session_key, gone.session) == (KEY, None)
+    assert there.session == a_session()
+
+
+def test_the_connection_ends_where_the_end_of_the_request_can_not_be_told() -> None:
+    unsound = ask(a_gate(), b"/api/x", (b"Transfer-Encoding", b"gzip"))
+    assert isinstance(unsound, Answer)
+    assert unsound.ends_connection
+    other = ask(a_gate(), b"/api/x")
+    assert isinstance(other, Answer)
+    assert not other.ends_connection

@@ -45,3 +45,8 @@ def test_hops_are_believed_from_the_peer_backwards(
 def test_nobody_is_trusted_by_default() -> None:
     assert not TrustedProxies([]).trusts("127.0.0.1")
     assert TrustedProxies([]).hops("127.0.0.1", [b"1.2.3.4"]) == ("127.0.0.1",)
+
+
+def test_what_is_no_address_is_not_trusted() -> None:
+    assert not PROXIES.trusts("")
+    assert not PROXIES.trusts("localhost")
