@@ -7,9 +7,11 @@ are known as such: to change one of them, all has to be loaded anew.
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import coverage
 import pytest
@@ -28,7 +30,7 @@ class Reach:
     not asked."""
 
     tests: dict[str, float]
-    lines: dict[str, dict[int, list[str]]]
+    lines: dict[str, dict[int, set[str]]]
     failing: list[str]
 
     def of_lines(self, module: str, lines: Iterable[int]) -> list[str]:
@@ -61,36 +63,43 @@ class Reach:
         return sorted(keys, key=lambda test: keys[test])
 
 
-def measured(package: str, files: Sequence[str]) -> Reach:
-    """Of these test files; kept in build/ for as long as the package and they do not change.
+def measured(package: str, tests: Sequence[str]) -> Reach:
+    """Of these tests; kept in build/ by test file, for as long as it and the package stay the same.
 
     Raises:
-        RuntimeError: no test can be run.
+        RuntimeError: there is one that can't be run.
     """
-    kept = BUILD / f"{package}-reach-{_digest(package, files)}.json"
-    if not kept.exists():
-        BUILD.mkdir(parents=True, exist_ok=True)
-        for old in BUILD.glob(f"{package}-reach-*"):
-            old.unlink()
-        in_child(lambda: _measure(files, kept), AT_MOST_SECONDS)
-        if not kept.exists():
-            raise RuntimeError(f"these can not be run: {' '.join(files)}")
-    found = json.loads(kept.read_text())
+    BUILD.mkdir(parents=True, exist_ok=True)
+    kept = {test: BUILD / f"reach-{_digest(package, test)}.json" for test in tests}
+    missing = [test for test in tests if not kept[test].exists()]
+    if missing:
+        in_child(lambda: _measure(missing, kept), AT_MOST_SECONDS)
+    reach = Reach({}, {}, [])
+    for test, path in kept.items():
+        if not path.exists():
+            raise RuntimeError(f"can't be run: {test}")
+        _add(reach, json.loads(path.read_text()))
+    return reach
+
+
+def _add(reach: Reach, found: dict[str, Any]) -> None:
+    reach.tests.update(found["tests"])
+    reach.failing.extend(found["failing"])
     names = [*found["tests"], LOADING]  # the last is also number -1
-    lines = {
-        module: {int(line): [names[n] for n in numbers] for line, numbers in by_line.items()}
-        for module, by_line in found["lines"].items()
-    }
-    return Reach(found["tests"], lines, found["failing"])
+    for module, by_line in found["lines"].items():
+        lines = reach.lines.setdefault(module, {})
+        for line, numbers in by_line.items():
+            lines.setdefault(int(line), set()).update(names[number] for number in numbers)
 
 
-def _measure(files: Sequence[str], kept: Path) -> int:
+def _measure(tests: Sequence[str], kept: Mapping[str, Path]) -> int:
     measuring = _Measuring()
     measuring.coverage.start()
-    status = pytest.main([*QUIET, "--maxfail=0", *files], [measuring])
+    status = pytest.main([*QUIET, "--maxfail=0", *tests], [measuring])
     measuring.coverage.stop()
     if status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        kept.write_text(json.dumps(measuring.result()))
+        for test in tests:
+            kept[test].write_text(json.dumps(measuring.result(test)))
     return int(status)
 
 
@@ -132,28 +141,39 @@ class _Measuring:
         if report.failed:
             self._failing.add(report.nodeid)
 
-    def result(self) -> dict[str, object]:
-        """By module and line the numbers of the tests; -1 is for what runs before them."""
-        tests = {test: time for test, time in self._seconds.items() if test not in self._failing}
-        number = {test: n for n, test in enumerate(tests)} | {"": -1, LOADING: -1}
+    def result(self, of: str) -> dict[str, object]:
+        """Of one file: by module and line the numbers of the tests; -1 is for what runs before."""
+        seconds = {test: time for test, time in self._seconds.items() if test.startswith(of)}
+        tests = {test: time for test, time in seconds.items() if test not in self._failing}
+        number = {test: n for n, test in enumerate(tests)} | {LOADING: -1}
+        lines = {
+            module: {
+                line: sorted(number[test] for test in reached & number.keys())
+                for line, reached in by_line.items()
+            }
+            for module, by_line in self._lines.items()
+        }
+        return {"tests": tests, "lines": lines, "failing": sorted(seconds.keys() - tests.keys())}
+
+    @cached_property
+    def _lines(self) -> dict[str, dict[int, set[str]]]:
         data = self.coverage.get_data()
-        lines = {}
-        for file in data.measured_files():
-            module = ".".join(Path(file).relative_to(ROOT).with_suffix("").parts)
-            lines[module] = {
-                line: sorted({number[t] for c in contexts for t in self._tests(c) if t in number})
+        return {
+            ".".join(Path(file).relative_to(ROOT).with_suffix("").parts): {
+                line: {test for context in contexts for test in self._tests(context)}
                 for line, contexts in data.contexts_by_lineno(file).items()
             }
-        return {"tests": tests, "lines": lines, "failing": sorted(self._failing)}
+            for file in data.measured_files()
+        }
 
     def _tests(self, context: str) -> list[str]:
         kind, _, name = context.partition(" ")
-        return self._shared[name] if kind == "shared" else [context]
+        return self._shared[name] if kind == "shared" else [context or LOADING]
 
 
-def _digest(package: str, files: Sequence[str]) -> str:
-    digest = hashlib.sha256("\n".join(files).encode())
-    tests = [ROOT / file.partition("::")[0] for file in files]
-    for path in [*sorted(ROOT.glob(f"bff/{package}/**/*.py")), *tests]:
+def _digest(package: str, test: str) -> str:
+    digest = hashlib.sha256(test.encode())
+    file = ROOT / test.partition("::")[0]
+    for path in [*sorted(ROOT.glob(f"bff/{package}/**/*.py")), file]:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()[:16]

@@ -141,7 +141,7 @@ def test_results_are_kept_and_one_that_nothing_noticed_lapses_with_the_tests(
 
 def test_the_quickest_tests_come_first_and_no_test_fills_the_time_with_its_cases() -> None:
     seconds = {"slow": 9.0, "cases[1]": 1.0, "cases[2]": 1.1, "cases[3]": 1.2, "quick": 2.0}
-    reach = Reach(seconds, {"m": {1: [*seconds], 2: ["slow", LOADING]}}, [])
+    reach = Reach(seconds, {"m": {1: {*seconds}, 2: {"slow", LOADING}}}, [])
     assert reach.of_lines("m", [1]) == ["cases[1]", "quick", "cases[2]", "cases[3]", "slow"]
     assert reach.of_lines("m", [2]) == [*reach.of_modules(["other"]), "slow"]
     assert [reach.is_loading("m", [line]) for line in (1, 2)] == [False, True]
@@ -152,6 +152,7 @@ import json, sys
 from tests.mutants import trial
 
 test, module, *changes = json.loads(sys.argv[1])
+trial.load_libraries()
 collected = trial.Collected([test], 60)
 for before, after, seconds in changes:
     text = trial.path_of(module).read_text().replace(before, after)
