@@ -77,7 +77,7 @@ TABLE = (
     ),
     Believed(
         Meaning.IDENTITY,
-        "who takes TLS client certificates from a proxy",
+        "servers that take TLS client certificates from a proxy",
         "Client-Cert Client-Cert-Chain X-Client-Cert* X-Client-Verify X-Client-DN X-SSL-* "
         "SSL-Client-* X-TLS-Client-* X-ARR-ClientCert",
     ),
