@@ -1,4 +1,4 @@
-"""Who wants to hear of changed and ended sessions: event streams, sockets, waiting refreshes."""
+"""News of changed and ended sessions, for event streams, sockets and waiting refreshes."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,12 +15,13 @@ TOLD_ENTRIES = 10_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observer:
-    """What one of them wants to hear; None: nothing of that kind."""
+    """What one observer is told of; None: nothing of that kind."""
 
     on_changed: Callable[[str], None] | None
     on_ended: Callable[[str, str], None] | None
     on_watch: Callable[[bool], None] | None
-    on_heartbeat: Callable[[Heartbeat], None] | None
+    on_heartbeat: Callable[[Heartbeat], None] | None = None
+    on_proven: Callable[[], None] | None = None
 
 
 class SessionNews:
@@ -69,6 +70,11 @@ class SessionNews:
         for observer in tuple(self._observers):
             if observer.on_heartbeat is not None:
                 _call(observer.on_heartbeat, heartbeat)
+
+    def proven(self) -> None:
+        for observer in tuple(self._observers):
+            if observer.on_proven is not None:
+                _call(observer.on_proven)
 
 
 def _call(callback: Callable[..., None], *arguments: object) -> None:

@@ -129,6 +129,7 @@ class SessionReader:
 
     def on_proven(self, at: float) -> None:
         self._cache.vouch(at)
+        self._news.proven()
 
     def on_heartbeat(self, heartbeat: Heartbeat) -> None:
         self._news.heartbeat(heartbeat)

@@ -95,15 +95,17 @@ class Sessions:
         on_ended: Callable[[str, str], None] | None = None,
         on_watch: Callable[[bool], None] | None = None,
         on_heartbeat: Callable[[Heartbeat], None] | None = None,
+        on_proven: Callable[[], None] | None = None,
     ) -> Callable[[], None]:
         """Hear of writes by any process; returns the way to stop. None of these may block.
 
         `on_changed(key)`: the record was written or its lease released. `on_ended(key, reason)`:
         once. `on_watch(watching)`: on True, what happened before may have been missed, so whoever
         keeps a stream open for a session should load it again. Expiry is not announced.
-        `on_heartbeat(heartbeat)`: another process has spoken.
+        `on_heartbeat(heartbeat)`: of another process. `on_proven()`: a heartbeat of ours has come
+        back, so that all changes made before it was sent have been told.
         """
-        return self._news.add(Observer(on_changed, on_ended, on_watch, on_heartbeat))
+        return self._news.add(Observer(on_changed, on_ended, on_watch, on_heartbeat, on_proven))
 
     def say_saved(self, *, saved: bool) -> None:
         """Tell the other processes whether we hold what the store may lack (`Heartbeat.saved`)."""

@@ -35,10 +35,10 @@ from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
 from bff.tokens.attempts import Attempts
 from bff.tokens.backoff import Attempt
-from bff.tokens.calm import Calm
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.lease import ChangeWaiters, held
 from bff.tokens.policy import ClaimFilter, RefreshPolicy
+from bff.tokens.refresh_hold import RefreshHold
 from bff.tokens.rotations import Rotations
 from bff.tokens.single_flight import SingleFlight
 
@@ -84,13 +84,14 @@ class RefreshCoordinator:
         self._flights: SingleFlight[Session] = SingleFlight()
         self._attempts = Attempts(clock, limiter, metrics)
         self._waiters = ChangeWaiters()
-        self._calm = Calm(self._waiters.wake_all)
+        self._hold = RefreshHold(self._waiters)
         self._rotations = Rotations(sessions, clock)
         sessions.observe(
             on_changed=self._waiters.wake,
             on_ended=self._on_ended,
-            on_watch=self._calm.on_watch,
-            on_heartbeat=self._calm.on_heartbeat,
+            on_watch=self._hold.on_watch,
+            on_heartbeat=self._hold.on_heartbeat,
+            on_proven=self._hold.on_proven,
         )
 
     def refresh_soon(self, session: Session) -> None:
@@ -166,14 +167,14 @@ class RefreshCoordinator:
         try:
             return await self._refresh(key, refused)
         except StoreUnavailable:
-            self._calm.troubled()
+            self._hold.session_failed(key)
             raise
 
     async def _refresh(self, key: str, refused: str) -> Session:
         """`refused` is an access token that will not do, good as it may look."""
         while True:
             with self._waiters.armed(key) as change:
-                pause = self._calm.remaining_seconds()
+                pause = self._hold.remaining_seconds(key)
                 asked_at = _loop_time()
                 lease = await self._lease(key) if pause == 0 else None
                 if lease is None:
@@ -191,7 +192,7 @@ class RefreshCoordinator:
                     if session.tokens.refresh_token is None:
                         await self._ender.end(session, "token_expired", revoke=False)
                         raise SessionEnded("expired, without a refresh token")
-                    is_safe = partial(self._is_undisturbed_since, asked_at)
+                    is_safe = partial(self._is_undisturbed_since, key, asked_at)
                     attempt = await self._attempts.spend(key, is_safe)
                     if attempt is not None:
                         with self._rotations.under_way():
@@ -206,10 +207,10 @@ class RefreshCoordinator:
             raise SessionEnded("the session is gone")
         return await self._rotations.restored(session)
 
-    def _is_undisturbed_since(self, asked_at: float) -> bool:
+    def _is_undisturbed_since(self, key: str, asked_at: float) -> bool:
         """False with a lease that may have lapsed while this process or the store stood still."""
         age = _loop_time() - asked_at
-        return self._calm.remaining_seconds() == 0 and age < self._settings.lease_seconds / 2
+        return self._hold.remaining_seconds(key) == 0 and age < self._settings.lease_seconds / 2
 
     def _is_due(self, session: Session, refused: str) -> bool:
         now = self._clock.now()

@@ -6,7 +6,7 @@ its last write, with a refresh token that is spent. Each process therefore remem
 what it wrote, and writes it again over an older version of a record that is still there.
 
 As long as something is under way or not written again, the other processes are told so, and leave
-refresh tokens alone (see `calm`).
+refresh tokens alone (see `refresh_hold`).
 
 Never recreates a record, and never puts older tokens over newer ones.
 """
@@ -75,10 +75,11 @@ class Rotations:
             try:
                 written = await self._sessions.replace(updated)
                 if written is None:
-                    written = await self._sessions.load_fresh(updated.key)
-                    if written is not None and written.version == updated.version:
-                        continue  # the store went back between the two answers
                     # Our own write whose answer was lost, or a newer one; or gone.
+                    written = await self._sessions.load_fresh(updated.key)
+                    if written is not None and _went_back(written, updated):
+                        updated = dataclasses.replace(updated, version=written.version)
+                        continue
             except StoreUnavailable:
                 self._trouble()
                 if self._clock.now() >= updated.expires_at:
@@ -170,6 +171,11 @@ class Rotations:
         except StoreUnavailable:
             return False
         return True
+
+
+def _went_back(loaded: Session, updated: Session) -> bool:
+    """The store has the record as it was when the refresh started, or as it was before that."""
+    return loaded.version == updated.version or _is_older(loaded, updated)
 
 
 def _is_older(loaded: Session, known: Session) -> bool:

@@ -22,8 +22,8 @@ from bff.sessions.messages import Heartbeat
 from bff.sessions.redis.client import RedisLimits
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import Lease, StoredRecord
-from bff.tokens.calm import SETTLE_SECONDS
 from bff.tokens.coordinator import CoordinatorSettings
+from bff.tokens.refresh_hold import SETTLE_SECONDS
 from tests.parts.redis_server import RedisServer
 from tests.parts.refreshing import Process, a_process
 from tests.parts.rotating_op import INVALID_GRANT, RotatingOp

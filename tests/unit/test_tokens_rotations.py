@@ -94,6 +94,22 @@ async def test_what_the_store_has_lost_is_told_again(
 
 
 @pytest.mark.rule("TK-07")
+async def test_a_store_that_went_back_further_than_a_refresh_began_is_written_as_well(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """What another process wrote just before was lost with it: ours are the only good tokens."""
+    session, before = await new_session(sessions, clock), await store.load("k")
+    assert before is not None
+    elsewhere = Sessions(store, Keyring([SECRET], OWNER), clock, SessionPolicy(3600, 3600))
+    theirs = await elsewhere.replace(named(session, "1", clock.now() + 10))
+    assert theirs is not None
+    store.go_back("k", before)
+    kept = await rotated(rotations, sessions, theirs, "2", clock.now() + 20)
+    assert kept.tokens.refresh_token == "rt2"
+    assert await stored(sessions) == (2, "rt2")
+
+
+@pytest.mark.rule("TK-07")
 @pytest.mark.parametrize(
     ("version", "seconds"),
     [
