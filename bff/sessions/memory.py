@@ -71,7 +71,7 @@ class MemoryStore:
         self._listeners.append(listener)
 
     def say_saved(self, *, saved: bool) -> None:
-        """There is nobody else to be told."""
+        """There is no other process to be told."""
 
     # --- sessions
 

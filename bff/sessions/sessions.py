@@ -100,8 +100,8 @@ class Sessions:
         """Hear of writes by any process; returns the way to stop. None of these may block.
 
         `on_changed(key)`: the record was written or its lease released. `on_ended(key, reason)`:
-        once. `on_watch(watching)`: on True, what happened before may have been missed, so whoever
-        keeps a stream open for a session should load it again. Expiry is not announced.
+        once. `on_watch(watching)`: on True, what happened before may have been missed, so a part
+        that keeps a stream open for a session should load it again. Expiry is not announced.
         `on_heartbeat(heartbeat)`: of another process. `on_proven()`: a heartbeat of ours has come
         back, so that all changes made before it was sent have been told.
         """
@@ -289,7 +289,7 @@ class Sessions:
     # --- refresh leases, named by the session's key
 
     async def acquire_lease(self, key: str, *, ttl_seconds: float) -> Lease | None:
-        """The lease, or None when somebody else holds it. Raises `StoreUnavailable`."""
+        """The lease, or None when another caller holds it. Raises `StoreUnavailable`."""
         return await self._store.acquire_lease(key, ttl_seconds=ttl_seconds)
 
     async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
@@ -297,7 +297,7 @@ class Sessions:
         return await self._store.renew_lease(lease, ttl_seconds=ttl_seconds)
 
     async def release_lease(self, lease: Lease) -> None:
-        """Give it back and wake those who wait. Raises `StoreUnavailable`."""
+        """Give it back and wake waiting processes. Raises `StoreUnavailable`."""
         await self._store.release_lease(lease)
 
     def _expect(self, session: Session) -> None:

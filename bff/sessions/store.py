@@ -1,4 +1,4 @@
-"""What a session store must do. Two engines implement it, `memory` and `redis_store`; one contract
+"""What a session store must do. Two engines implement it, `memory` and `redis.store`; one contract
 suite (`tests/contract`) runs against both.
 
 A store knows opaque sealed bytes, versions and expiry; it never knows a token, a cookie or a
@@ -6,9 +6,9 @@ request. Every method may raise `StoreUnavailable`; none of them waits longer th
 timeout. All multi-key steps are idempotent, so that they work on Redis Cluster.
 
 An answer may get lost on its way: after `StoreUnavailable` a write may have happened all the same,
-and a False or None may hide an own write that was tried twice. Who must know reads again.
+and a False or None may hide an own write that was tried twice. A caller that must know reads again.
 
-Expiry is not announced to listeners: whoever holds a stream open watches the clock as well.
+Expiry is not announced to listeners: a part that keeps a stream open watches the clock as well.
 """
 
 import secrets
@@ -143,14 +143,14 @@ class SessionStore(Protocol):
     # --- refresh leases
 
     async def acquire_lease(self, name: str, *, ttl_seconds: float) -> Lease | None:
-        """The lease, or None when somebody else holds it. `name` is the key of the record whose
+        """The lease, or None when another caller holds it. `name` is the key of the record whose
         refresh it guards."""
 
     async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
         """False when the lease has lapsed or passed to another holder."""
 
     async def release_lease(self, lease: Lease) -> None:
-        """Give it back, if still held, and wake those who wait (`on_changed`)."""
+        """Give it back, if still held, and wake waiting processes (`on_changed`)."""
 
     # --- login transactions
 

@@ -18,7 +18,7 @@ async def held(sessions: Sessions, lease: Lease, ttl_seconds: float) -> AsyncIte
     """Renew `lease` while the body runs, then give it back.
 
     A lease that is lost all the same does not stop the body: what it is about to learn from the
-    OP is precious, and the version check of the write decides who wins.
+    OP exists nowhere else, and the version check of the write decides which process wins.
     """
     renewing = asyncio.create_task(_renew(sessions, lease, ttl_seconds))
     try:
@@ -43,7 +43,7 @@ async def _renew(sessions: Sessions, lease: Lease, ttl_seconds: float) -> None:
 
 
 class Change:
-    """One waiter's bell."""
+    """Wakes one waiter."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -59,7 +59,7 @@ class Change:
 
 
 class ChangeWaiters:
-    """Who waits for news of which session. Armed before asking, so that no news is missed."""
+    """Refreshes that wait for news of a session. Armed before asking, so that no news is missed."""
 
     def __init__(self) -> None:
         self._armed: dict[str, set[Change]] = {}

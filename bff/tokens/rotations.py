@@ -28,7 +28,7 @@ from bff.sessions.sessions import Sessions
 log = structlog.get_logger("bff.tokens")
 
 FIRST_PAUSE_SECONDS = 0.05
-# Who holds rotated tokens must be among the first when the store is back.
+# A process that holds rotated tokens must be among the first when the store is back.
 LONGEST_PAUSE_SECONDS = 0.25
 REMEMBER_SECONDS = 60.0
 REMEMBER_ENTRIES = 10_000
@@ -64,8 +64,8 @@ class Rotations:
     async def keep(self, updated: Session) -> Session | None:
         """Write `updated` over the version it was made from.
 
-        Returns what the store has then: ours, or what somebody wrote over it; None when a logout
-        came first.
+        Returns what the store has then: ours, or what another process wrote over it; None when a
+        logout came first.
 
         Raises:
             StoreUnavailable: not before the session has expired.

@@ -169,7 +169,7 @@ class RedisClient:
         return None
 
     async def _leave_connections(self) -> None:
-        """The subscription is taken up anew, and whoever connects to a master asks Sentinel again;
+        """The subscription is taken up anew, and new connections ask Sentinel for the master again;
         what is under way there may finish."""
         for redis in (self._redis, self._subscriber):
             if isinstance(redis, Redis):

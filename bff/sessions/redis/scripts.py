@@ -127,7 +127,7 @@ return dropped
 
 # KEYS: bucket, the time at which it is empty, in us; ARGV: us to add, size us, 1 to add what fits.
 # Returns how full it was. By the server's time: here a replica's wrong clock would refuse, or let
-# pass, everybody. What rounding leaves over does not count.
+# pass, all clients. What rounding leaves over does not count.
 FILL = """
 local time = redis.call('time')
 local now = time[1] * 1000000 + time[2]
