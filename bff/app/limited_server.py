@@ -19,7 +19,6 @@ from bff.observability.reasons import complaint_of
 # More than a browser may send to the public listener: the proxy adds fields of its own.
 MAX_FIELD_BYTES = 131_072
 PARSER_LIMITS = ("max_line_size", "max_field_size", "max_headers")
-LINGER_SECONDS = 2.0  # for what was written to be taken, or an unread body to end, before the end
 
 
 class Answers(Protocol):
@@ -33,25 +32,29 @@ class Answers(Protocol):
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
     """As those of the public listener: `head_seconds` for a whole head to arrive, `body_seconds`
-    for a piece of an answer to be taken, `keepalive_seconds` between two requests,
+    for a piece of an answer to be taken, `keepalive_seconds` between two requests, `linger_seconds`
+    for what was written to be taken, or an unread body to end, before a connection is cut;
     `max_connections` per process."""
 
     head_seconds: float
     body_seconds: float
     keepalive_seconds: float
     max_connections: int
+    linger_seconds: float = 2.0
 
 
 class _Connection(web.RequestHandler):
-    """`_head_timer` runs while a head is due, `_taking_timer` while nothing more can be written."""
+    """`_head_timer` runs while a head is due, `_taking_timer` while nothing more can be written,
+    `_end_timer` while a connection that is to be closed has something left to write."""
 
-    __slots__ = ("_head_timer", "_is_asked", "_server", "_taking_timer")
+    __slots__ = ("_end_timer", "_head_timer", "_is_asked", "_server", "_taking_timer")
 
     def __init__(self, server: "LimitedServer", **options: Any) -> None:
         super().__init__(server, **options)
         self._server = server
         self._head_timer: asyncio.TimerHandle | None = None
         self._taking_timer: asyncio.TimerHandle | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
         self._is_asked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -64,6 +67,9 @@ class _Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._head_is_here()
         self._is_taken()
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+            self._end_timer = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -120,8 +126,9 @@ class _Connection(web.RequestHandler):
 
     def _cut_soon(self) -> None:
         """A connection that is closed stays until all that was written has been taken."""
-        if self.transport is not None:
-            self._loop.call_later(LINGER_SECONDS, self.transport.abort)
+        if self.transport is not None and self._end_timer is None:
+            seconds = self._server.limits.linger_seconds
+            self._end_timer = self._loop.call_later(seconds, self.transport.abort)
 
     def handle_error(
         self,
@@ -159,7 +166,7 @@ class LimitedServer(web.Server):
             handler_cancellation=for_proxies,
             access_log=None,
             **(options if for_proxies else {}),  # else as small as aiohttp has them
-            lingering_time=LINGER_SECONDS,
+            lingering_time=limits.linger_seconds,
             keepalive_timeout=limits.keepalive_seconds,
         )
         self.is_draining = False  # then each answer is the last on its connection
