@@ -18,12 +18,12 @@ from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import Sessions
 from bff.sessions.single_use import LoginTransactions, ReplayCache
 from bff.sessions.store import SessionStore
+from bff.tasks import SingleFlight
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.op_logout import OpLogout
 from bff.tokens.policy import ClaimFilter, RefreshPolicy
-from bff.tokens.single_flight import SingleFlight
 
 LEAST_CLOSING_SECONDS = 1.0
 

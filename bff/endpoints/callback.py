@@ -30,9 +30,9 @@ from bff.oidc.relying_party import Identity, RelyingParty
 from bff.sessions.cookie import Binder, SessionCookie, public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.single_use import LoginTransactions
+from bff.tasks import SingleFlight
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.policy import ClaimFilter
-from bff.tokens.single_flight import SingleFlight
 
 log = structlog.get_logger("bff.audit")
 

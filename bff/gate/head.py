@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import compress
 from operator import itemgetter
 
+from bff.bounded_map import BoundedMap
 from bff.errors import BffError
 from bff.gate.field_names import FAMILIES, NAMES
-from bff.gate.memo import Memo
 
 Field = tuple[bytes, bytes]
 
@@ -118,8 +118,8 @@ class FieldReader:
 
     def __init__(self, extra_names: Iterable[bytes] = ()) -> None:
         self._passed_too = _READ_AND_PASSED.union(extra_names)
-        self._judged: Memo[bytes, tuple[bool, bytes | None]] = Memo(_MOST_REMEMBERED)
-        self._plans: Memo[tuple[bytes, ...], _Plan] = Memo(_MOST_REMEMBERED)
+        self._judged: BoundedMap[bytes, tuple[bool, bytes | None]] = BoundedMap(_MOST_REMEMBERED)
+        self._plans: BoundedMap[tuple[bytes, ...], _Plan] = BoundedMap(_MOST_REMEMBERED)
 
     def __len__(self) -> int:
         """How many names, and lists of names, are remembered."""

@@ -6,7 +6,7 @@ Forwarded headers of anybody else are never read (RFC 7239 section 8.1).
 import ipaddress
 from collections.abc import Iterable
 
-from bff.gate.memo import Memo
+from bff.bounded_map import BoundedMap
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Hops = tuple[str, ...]
@@ -21,8 +21,10 @@ class TrustedProxies:
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._networks = tuple(networks)
-        self._known: Memo[str, bool] = Memo(_MOST_REMEMBERED)
-        self._walked: Memo[tuple[str | None, tuple[bytes, ...]], Hops] = Memo(_MOST_REMEMBERED)
+        self._known: BoundedMap[str, bool] = BoundedMap(_MOST_REMEMBERED)
+        self._walked: BoundedMap[tuple[str | None, tuple[bytes, ...]], Hops] = BoundedMap(
+            _MOST_REMEMBERED
+        )
 
     def trusts(self, peer: str | None) -> bool:
         if peer is None:

@@ -8,8 +8,8 @@ what fits in there within that second. While the store is down every process cou
 """
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -18,6 +18,7 @@ from bff.errors import StoreUnavailable
 from bff.limits.limiter import Buckets
 from bff.limits.rate import Rate
 from bff.observability.metrics import Metrics
+from bff.tasks import PeriodicTask
 
 log = structlog.get_logger("bff.limits")
 
@@ -46,7 +47,12 @@ class CallLimit:
         self._metrics = metrics
         self._worth_telling = max(1, rate.count // SHARE)
         self._buckets: dict[str, _Bucket] = {}
-        self._worker: asyncio.Task[None] | None = None
+        self._worker = PeriodicTask(
+            self._share,
+            every_seconds=EVERY_SECONDS,
+            # Without this worker every process would count by itself.
+            on_failure=partial(log.exception, "calls_not_shared"),
+        )
 
     def __call__(self, key: str) -> float | None:
         """None: it may pass, and is counted. Else the seconds until one may."""
@@ -67,13 +73,10 @@ class CallLimit:
         return len(self._buckets)
 
     def start(self) -> None:
-        self._worker = asyncio.create_task(self._run())
+        self._worker.start()
 
     async def close(self) -> None:
-        if self._worker is not None:
-            self._worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._worker
+        await self._worker.close()
 
     async def share(self) -> None:
         """Tell the store what is worth telling, and forget the sessions whose buckets are empty."""
@@ -84,15 +87,11 @@ class CallLimit:
         for start in range(0, len(due), AT_ONCE):
             await asyncio.gather(*(self._tell(*item) for item in due[start : start + AT_ONCE]))
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_SECONDS)
-            try:
-                await self.share()
-            except StoreUnavailable as error:
-                log.warning("limit_not_counted", kind=KIND, detail=error.log_detail)
-            except Exception:  # without this worker every process would count by itself
-                log.exception("calls_not_shared")
+    async def _share(self) -> None:
+        try:
+            await self.share()
+        except StoreUnavailable as error:
+            log.warning("limit_not_counted", kind=KIND, detail=error.log_detail)
 
     async def _tell(self, key: str, bucket: _Bucket) -> None:
         told, size = bucket.untold, self._rate.period_seconds

@@ -4,11 +4,11 @@ The buckets are in the session store, shared by all processes; see `rate`. Whoev
 remembered here until the bucket has room again, so that a flood costs the store nothing.
 """
 
-from collections import OrderedDict
 from typing import Protocol
 
 import structlog
 
+from bff.bounded_map import BoundedMap
 from bff.clock import Clock
 from bff.errors import RateLimited, StoreUnavailable
 from bff.limits.rate import Rate, retry_after
@@ -50,7 +50,7 @@ class Limiter:
         self._clock = clock
         self._metrics = metrics
         self._strict = strict
-        self._refused_until: OrderedDict[str, float] = OrderedDict()
+        self._refused_until: BoundedMap[str, float] = BoundedMap(REFUSED_ENTRIES)
 
     async def take(self, who: str) -> None:
         """One event, counted if it may be.
@@ -109,15 +109,10 @@ class Limiter:
             return
         wait = rate.wait_seconds(before)
         if wait > 0:
-            self._remember(who, self._clock.now() + wait)
+            self._refused_until[who] = self._clock.now() + wait
             log.warning("rate_limited", kind=self._kind, seconds=round(wait, 3))
             self._metrics.rate_limited(self._kind)
             raise RateLimited(self._kind, retry_after=retry_after(wait))
-
-    def _remember(self, who: str, until: float) -> None:
-        self._refused_until[who] = until
-        if len(self._refused_until) > REFUSED_ENTRIES:
-            self._refused_until.popitem(last=False)
 
     def _key(self, who: str) -> str:
         return f"{self._kind}:{who}"

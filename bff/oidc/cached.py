@@ -2,7 +2,6 @@
 accord, and never thrown away because a renewal failed.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -10,6 +9,7 @@ import structlog
 
 from bff.clock import Clock
 from bff.errors import OpError
+from bff.tasks import SingleFlight
 
 KEEP_SECONDS = 3600.0
 RETRY_SECONDS = 5.0
@@ -32,11 +32,11 @@ class Cached(Generic[T]):
         self._value: T | None = None
         self._failure: OpError | None = None
         self._due_at = 0.0
-        self._flight: asyncio.Task[None] | None = None
+        self._flights: SingleFlight[None] = SingleFlight()
 
     @property
     def in_flight(self) -> bool:
-        return self._flight is not None
+        return self._flights.is_running(self._name)
 
     async def get(self) -> T:
         """The value; waits only when there is none yet.
@@ -45,9 +45,9 @@ class Cached(Generic[T]):
             OpError: there has never been a value and the fetch failed.
         """
         if self._clock.now() >= self._due_at:
-            self._fly()
-        if self._value is None and self._flight is not None:
-            await asyncio.shield(self._flight)
+            self._flights.start(self._name, self._run)
+        if self._value is None and self.in_flight:
+            await self._flights.join(self._name, self._run)
         return self.settled() if self._value is None else self._value
 
     async def renew(self) -> T:
@@ -56,7 +56,7 @@ class Cached(Generic[T]):
         Raises:
             OpError: the fetch failed; the old value is still there for `get`.
         """
-        await asyncio.shield(self._fly())
+        await self._flights.join(self._name, self._run)
         return self.settled()
 
     def settled(self) -> T:
@@ -69,14 +69,7 @@ class Cached(Generic[T]):
         return self._value
 
     async def close(self) -> None:
-        if self._flight is not None:
-            self._flight.cancel()
-            await asyncio.wait({self._flight})
-
-    def _fly(self) -> asyncio.Task[None]:
-        if self._flight is None:
-            self._flight = asyncio.create_task(self._run(), name=f"fetch {self._name}")
-        return self._flight
+        await self._flights.cancel()
 
     async def _run(self) -> None:
         self._due_at = self._clock.now() + RETRY_SECONDS
@@ -90,5 +83,3 @@ class Cached(Generic[T]):
         else:
             self._failure = None
             self._due_at = self._clock.now() + KEEP_SECONDS
-        finally:
-            self._flight = None

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import structlog
 
@@ -15,6 +16,7 @@ from bff.clock import Clock
 from bff.errors import StoreUnavailable
 from bff.model import Session
 from bff.sessions.sessions import Sessions
+from bff.tasks import PeriodicTask
 
 log = structlog.get_logger("bff.sessions")
 
@@ -39,17 +41,18 @@ class BoundStreams:
         self._sessions = sessions
         self._clock = clock
         self._streams: dict[str, set[_Stream]] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._worker = PeriodicTask(
+            self._look_for_expiry,
+            every_seconds=LOOK_EVERY_SECONDS,
+            on_failure=partial(log.exception, "expiry_not_seen"),
+        )
         sessions.observe(on_ended=self._on_ended, on_watch=self._on_watch)
 
     def start(self) -> None:
-        self._looking = asyncio.create_task(self._look_for_expiry())
+        self._worker.start()
 
     async def close(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._looking
+        await self._worker.close()
 
     @contextlib.contextmanager
     def held(self, session: Session, end: End) -> Iterator[None]:
@@ -103,19 +106,17 @@ class BoundStreams:
                     stream.session = _doubtful(stream.session)
 
     async def _look_for_expiry(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
-            now = self._clock.now()
-            doubtful = [
-                key
-                for key, streams in self._streams.items()
-                if not all(stream.session.is_live(now) for stream in streams)
-            ]
-            for key in doubtful:
-                try:
-                    await self._look_at(key)
-                except Exception:  # or no session would be looked at any more
-                    log.exception("expiry_not_seen")
+        now = self._clock.now()
+        doubtful = [
+            key
+            for key, streams in self._streams.items()
+            if not all(stream.session.is_live(now) for stream in streams)
+        ]
+        for key in doubtful:
+            try:
+                await self._look_at(key)
+            except Exception:  # a session that can't be looked at must not hide the others
+                log.exception("expiry_not_seen")
 
     async def _look_at(self, key: str) -> None:
         try:

@@ -8,10 +8,10 @@ knows no store and no clock; `now` is epoch seconds.
 `StaleSessions` lets sessions go on while the store is down. Off by default.
 """
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 
+from bff.bounded_map import BoundedMap
 from bff.clock import Clock
 from bff.errors import StoreUnavailable
 from bff.model import Session
@@ -42,9 +42,8 @@ class SessionCache:
     `seconds` is not served."""
 
     def __init__(self, *, entries: int, seconds: float) -> None:
-        self._limit = entries
         self._seconds = seconds
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._entries: BoundedMap[str, _Entry] = BoundedMap(entries)
         self._tickets: dict[str, set[Ticket]] = {}
         self._number = 0
         self._vouched_at = 0.0
@@ -89,9 +88,6 @@ class SessionCache:
             self._entries.pop(ticket.key, None)
             return
         self._entries[ticket.key] = _Entry(session, ticket.begun_at, ticket.number)
-        self._entries.move_to_end(ticket.key)
-        if len(self._entries) > self._limit:
-            self._entries.popitem(last=False)
 
     def changed(self, key: str, version: int) -> None:
         """The record is at `version`: anything older is stale, cached or still on its way."""
@@ -139,8 +135,7 @@ class StaleSessions:
     def __init__(self, clock: Clock, *, seconds: float, entries: int) -> None:
         self._clock = clock
         self._seconds = seconds
-        self._limit = entries
-        self._sessions: OrderedDict[str, tuple[Session, float]] = OrderedDict()
+        self._sessions: BoundedMap[str, tuple[Session, float]] = BoundedMap(entries)
         self._ask_again_at = 0.0
 
     async def fall_back(
@@ -177,9 +172,6 @@ class StaleSessions:
         if self._seconds == 0:
             return
         self._sessions[session.key] = (session, read_at)
-        self._sessions.move_to_end(session.key)
-        if len(self._sessions) > self._limit:
-            self._sessions.popitem(last=False)
 
     def _recall(self, key: str, error: StoreUnavailable) -> Session:
         session, read_at = self._sessions.get(key, (None, 0.0))

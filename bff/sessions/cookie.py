@@ -10,13 +10,14 @@ import base64
 import hashlib
 import hmac
 import re
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
 from typing import Literal
 
 from itsdangerous import BadSignature, Signer
+
+from bff.bounded_map import BoundedMap
 
 ID_BYTES = 32
 PUBLIC_ID_BYTES = 16
@@ -51,9 +52,8 @@ class SessionCookie:
     ) -> None:
         self.name = name
         self._signer = _signer(secrets, "bff.session-cookie")
-        self._entries = entries
         # What verified before, by digest: a signature costs more than the rest of the decision.
-        self._verified: OrderedDict[bytes, str] = OrderedDict()
+        self._verified: BoundedMap[bytes, str] = BoundedMap(entries)
 
     def __len__(self) -> int:
         """How many values are remembered as verified."""
@@ -73,10 +73,7 @@ class SessionCookie:
         session_id = _unsigned(self._signer, value)
         if session_id is None:
             return None
-        if len(self._verified) >= self._entries:
-            self._verified.popitem(last=False)
-        self._verified[digest] = key = _sha256(session_id)
-        return key
+        return self._verified.keep(digest, _sha256(session_id))
 
 
 class Binder:

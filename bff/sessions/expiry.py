@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import heapq
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
 
 from bff.clock import Clock
 from bff.errors import StoreUnavailable
 from bff.sessions.store import SessionStore
+from bff.tasks import BackgroundTask, PeriodicTask
 
 log = structlog.get_logger("bff.sessions")
 
@@ -46,17 +48,14 @@ class Touches:
         self._on_gone = on_gone
         self._active_at: dict[str, float] = {}
         self._wake = asyncio.Event()
-        self._worker: asyncio.Task[None] | None = None
+        self._worker = BackgroundTask(self._run)
 
     def start(self) -> None:
-        self._worker = asyncio.create_task(self._run())
+        self._worker.start()
 
     async def close(self) -> None:
         """Write what is left, once."""
-        if self._worker is not None:
-            self._worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._worker
+        await self._worker.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._write_all()
@@ -126,16 +125,18 @@ class ExpiryWatch:
         self._due: dict[str, tuple[float, float]] = {}  # when to look, and the absolute expiry
         # Each key with its due time or an older one; also those forgotten, until that time comes.
         self._order: list[tuple[float, str]] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._worker = PeriodicTask(
+            self._look,
+            every_seconds=LOOK_EVERY_SECONDS,
+            # Without this worker no expiry would be announced any more.
+            on_failure=partial(log.exception, "expiries_failed"),
+        )
 
     def start(self) -> None:
-        self._worker = asyncio.create_task(self._run())
+        self._worker.start()
 
     async def close(self) -> None:
-        if self._worker is not None:
-            self._worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._worker
+        await self._worker.close()
 
     def expect(self, key: str, *, idle_expires_at: float, expires_at: float) -> None:
         """As far as this process knows the session ends at the earlier of both."""
@@ -157,14 +158,6 @@ class ExpiryWatch:
         """Some may have ended otherwise, unheard."""
         self._due.clear()
         self._order.clear()
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
-            try:
-                await self._look()
-            except Exception:  # without this worker no expiry would be told any more
-                log.exception("expiries_failed")
 
     async def _look(self) -> None:
         now, looked = self._clock.now(), 0

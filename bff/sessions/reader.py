@@ -3,8 +3,7 @@
 The cache is bypassed whenever changes made by other processes may go unheard.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from bff.sessions.messages import Heartbeat
 from bff.sessions.news import SessionNews
 from bff.sessions.sealing.records import SealedSessions
 from bff.sessions.store import SessionStore
+from bff.tasks import SingleFlight
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class SessionReader:
         self._cache = cache
         self._news = news
         self._stale = stale
-        self._reads = JoinedReads(self.load_fresh)
+        self._reads: SingleFlight[Session | None] = SingleFlight()
         self.watching = False
 
     def cached(self, key: str) -> Session | None:
@@ -56,8 +56,11 @@ class SessionReader:
         if session is not None:
             return session
         # Without news, a read that began before a logout elsewhere must not be joined after it.
-        read = self._reads.get if self.watching else self.load_fresh
+        read = self._joined if self.watching else self.load_fresh
         return await self._stale.fall_back(key, read)
+
+    async def _joined(self, key: str) -> Session | None:
+        return await self._reads.join(key, lambda: self.load_fresh(key))
 
     async def load_fresh(self, key: str) -> Session | None:
         """As the store has it now, and into the cache."""
@@ -91,7 +94,7 @@ class SessionReader:
             yield write
         finally:
             self._cache.finish(ticket, write.outcome)
-            self._reads.close_to_joiners(key)
+            self._reads.forget(key)
 
     def move_idle(self, key: str, idle_expires_at: float) -> None:
         """Show activity at once."""
@@ -101,7 +104,7 @@ class SessionReader:
         """The record is gone, or may be."""
         self._cache.ended(key)
         self._stale.forget(key)
-        self._reads.close_to_joiners(key)
+        self._reads.forget(key)
 
     async def close(self) -> None:
         await self._reads.cancel()
@@ -111,7 +114,7 @@ class SessionReader:
     def on_changed(self, key: str, *, version: int | None) -> None:
         if version is not None:
             self._cache.changed(key, version)
-            self._reads.close_to_joiners(key)
+            self._reads.forget(key)
         self._news.changed(key)
 
     def on_ended(self, key: str, reason: str) -> None:
@@ -123,7 +126,7 @@ class SessionReader:
             for session, read_at in self._cache:
                 self._stale.remember(session, read_at)
         self._cache.clear()
-        self._reads.close_all_to_joiners()
+        self._reads.forget_all()
         self.watching = watching
         self._news.watching(watching=watching)
 
@@ -133,54 +136,3 @@ class SessionReader:
 
     def on_heartbeat(self, heartbeat: Heartbeat) -> None:
         self._news.heartbeat(heartbeat)
-
-
-Read = Callable[[str], Awaitable[Session | None]]
-
-
-class JoinedReads:
-    """Joins reads of one record that are under way, so that a burst of calls costs one round trip.
-
-    At most one joinable read a key. A caller that hangs up does not cancel it for the others.
-    """
-
-    def __init__(self, read: Read) -> None:
-        self._read = read
-        self._joinable: dict[str, asyncio.Task[Session | None]] = {}
-        self._running: set[asyncio.Task[Session | None]] = set()
-
-    async def get(self, key: str) -> Session | None:
-        """The answer of the read under way, or of a new one."""
-        task = self._joinable.get(key)
-        if task is None:
-            task = asyncio.create_task(self._run(key))
-            self._joinable[key] = task
-            self._running.add(task)
-            task.add_done_callback(self._done)
-        return await asyncio.shield(task)
-
-    def close_to_joiners(self, key: str) -> None:
-        """What is being read may be stale: from now on callers get a read of their own."""
-        self._joinable.pop(key, None)
-
-    def close_all_to_joiners(self) -> None:
-        self._joinable.clear()
-
-    async def cancel(self) -> None:
-        """End all reads; those who wait for them are cancelled."""
-        running = list(self._running)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-    async def _run(self, key: str) -> Session | None:
-        try:
-            return await self._read(key)
-        finally:
-            if self._joinable.get(key) is asyncio.current_task():
-                del self._joinable[key]
-
-    def _done(self, task: asyncio.Task[Session | None]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at, for the case that every caller has hung up

@@ -4,12 +4,12 @@ A refresh is put off after a failure (`backoff`), while the OP fails for all ses
 session has been refreshed too often (`limits`). None of these touches the session.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
+from bff.bounded_map import BoundedMap
 from bff.clock import Clock
 from bff.errors import ClientRejected, OpError, OpUnavailable, RefreshRefused
 from bff.limits.limiter import Limiter
@@ -137,7 +137,7 @@ class Refusals:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._counts: OrderedDict[str, _Count] = OrderedDict()
+        self._counts: BoundedMap[str, _Count] = BoundedMap(MAX_KEYS)
 
     def is_final(self, session: Session, answer: str) -> bool:
         """Count `answer`; whether it has now come often enough to be meant."""
@@ -145,9 +145,6 @@ class Refusals:
         found = self._counts.get(session.key)
         if found is None or (found.version, found.answer) != (session.version, answer):
             found = self._counts[session.key] = _Count(session.version, answer, 1, now)
-            self._counts.move_to_end(session.key)
-            if len(self._counts) > MAX_KEYS:
-                self._counts.popitem(last=False)
         elif now - found.counted_at >= SPACING_SECONDS:
             found.count += 1
             found.counted_at = now

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 
+from bff.bounded_map import BoundedMap
 from bff.clock import Clock
 
 MAX_KEYS = 10_000
@@ -24,7 +25,7 @@ class Backoff:
         self._clock = clock
         self._first_seconds = first_seconds
         self._longest_seconds = longest_seconds
-        self._failures: dict[str, _Failures] = {}
+        self._failures: BoundedMap[str, _Failures] = BoundedMap(MAX_KEYS)
 
     def remaining_seconds(self, key: str) -> float:
         """Zero when an attempt may be made now."""
@@ -33,9 +34,7 @@ class Backoff:
 
     def failed(self, key: str, *, retry_after: float = 0.0) -> None:
         """Count a failure. `retry_after` seconds, if the other side named them, are respected."""
-        if key not in self._failures and len(self._failures) >= MAX_KEYS:
-            self._failures.pop(next(iter(self._failures)))
-        failures = self._failures.setdefault(key, _Failures(0, 0.0))
+        failures = self._failures.get(key) or self._failures.keep(key, _Failures(0, 0.0))
         failures.count += 1
         doublings = min(failures.count - 1, 16)
         ceiling = min(self._longest_seconds, self._first_seconds * 2**doublings)

@@ -6,9 +6,9 @@ from bff.clock import Clock
 from bff.errors import OpUnavailable
 from bff.model import Tokens
 from bff.oidc.relying_party import RelyingParty
+from bff.tasks import SingleFlight
 from bff.tokens.attempts import backing_off
 from bff.tokens.backoff import Backoff
-from bff.tokens.single_flight import SingleFlight
 
 WAIT_SECONDS = 10.0
 
@@ -35,10 +35,9 @@ class ClientTokens:
         pause = self._backoff.remaining_seconds(scope)
         if pause > 0:
             raise backing_off(pause)
-        task = self._flights.start(scope, lambda: self._fetch(scope))
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                return await asyncio.shield(task)
+                return await self._flights.join(scope, lambda: self._fetch(scope))
         except TimeoutError:
             raise OpUnavailable("client credentials still under way", retry_after=1) from None
 

@@ -33,6 +33,7 @@ from bff.oidc.relying_party import Refreshed, RelyingParty
 from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
+from bff.tasks import SingleFlight
 from bff.tokens.attempts import Attempts
 from bff.tokens.backoff import Attempt
 from bff.tokens.ending_sessions import SessionEnder
@@ -40,7 +41,6 @@ from bff.tokens.lease import ChangeWaiters, held
 from bff.tokens.policy import ClaimFilter, RefreshPolicy
 from bff.tokens.refresh_hold import RefreshHold
 from bff.tokens.rotations import Rotations
-from bff.tokens.single_flight import SingleFlight
 
 log = structlog.get_logger("bff.tokens")
 

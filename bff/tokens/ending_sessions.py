@@ -9,6 +9,7 @@ from bff.observability.metrics import Metrics
 from bff.oidc.relying_party import RelyingParty
 from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
+from bff.tasks import TaskSet
 
 log = structlog.get_logger("bff.tokens")
 
@@ -36,8 +37,8 @@ class SessionEnder:
         self._relying_party = relying_party
         self._metrics = metrics
         self._revoke = revoke
-        self._endings: set[asyncio.Task[Session | None]] = set()
-        self._revocations: set[asyncio.Task[None]] = set()
+        self._endings: TaskSet[Session | None] = TaskSet()
+        self._revocations: TaskSet[None] = TaskSet()
         self._revocations_waiting = revocations_waiting
         self._slots = asyncio.Semaphore(REVOCATIONS_AT_ONCE)
         sessions.on_expiry(self._tell)
@@ -67,19 +68,11 @@ class SessionEnder:
         work = self._end(
             session_or_key, reason, revoke=revoke, rotated=rotated, only_version=only_version
         )
-        task = asyncio.create_task(work)
-        self._endings.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._endings.start(work))
 
     def _tell(self, key: str, reason: str) -> None:
         self._metrics.session_ended(reason)
         log.info("session_ended", reason=reason, session=public_id(key))
-
-    def _ended(self, task: asyncio.Task[Session | None]) -> None:
-        self._endings.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen, also where the caller no longer waits
 
     async def _end(
         self,
@@ -111,17 +104,14 @@ class SessionEnder:
         """Let what has begun finish, revocations included, for at most `seconds`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        for tasks in (self._endings, self._revocations):  # the first may give work to the second
-            if tasks:
-                await asyncio.wait(set(tasks), timeout=max(0.0, deadline - loop.time()))
+        await self._endings.drain(seconds)  # which may give work to the next
+        await self._revocations.drain(deadline - loop.time())
 
     def _start_revocation(self, key: str, tokens: Tokens) -> None:
         if len(self._revocations) >= self._revocations_waiting:
             self._failed(key, "too many are waiting for the OP")
             return
-        task = asyncio.create_task(self._revoke_in_turn(key, tokens))
-        self._revocations.add(task)
-        task.add_done_callback(self._revocations.discard)
+        self._revocations.start(self._revoke_in_turn(key, tokens))
 
     async def _revoke_in_turn(self, key: str, tokens: Tokens) -> None:
         async with self._slots:

@@ -6,7 +6,6 @@ frame of a front-channel logout is gone in a moment.
 OpenID Connect Back-Channel Logout 1.0 sections 2.6 and 2.7, Front-Channel Logout 1.0 section 3.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 
@@ -19,8 +18,8 @@ from bff.oidc.logout_token import LogoutNotice
 from bff.oidc.relying_party import RelyingParty
 from bff.sessions.sessions import Sessions
 from bff.sessions.single_use import ReplayCache
+from bff.tasks import SingleFlight
 from bff.tokens.ending_sessions import SessionEnder
-from bff.tokens.single_flight import SingleFlight
 
 BACK_CHANNEL = "backchannel_logout"
 FRONT_CHANNEL = "frontchannel_logout"
@@ -102,8 +101,7 @@ class OpLogout:
         return [session for session in ended if session is not None]
 
     async def _finished(self, key: str, channel: str, request_id: str, work: Work) -> int:
-        flight = self._flights.start(key, lambda: self._recorded(channel, request_id, work))
-        return await asyncio.shield(flight)
+        return await self._flights.join(key, lambda: self._recorded(channel, request_id, work))
 
     async def _recorded(self, channel: str, request_id: str, work: Work) -> int:
         try:

@@ -19,10 +19,10 @@ LIMITS = ServerLimits(
 
 
 class Answers:
-    async def __call__(self, _request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(text="here")
 
-    def refused(self, _request: web.BaseRequest, _error: BffError) -> web.Response:
+    def refused(self, request: web.BaseRequest, error: BffError) -> web.Response:
         return web.Response(status=400)
 
 

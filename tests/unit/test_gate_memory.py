@@ -14,7 +14,6 @@ import pytest
 
 import bff
 from bff.gate.head import FieldReader
-from bff.gate.memo import Memo
 from bff.gate.paths import MAX_TARGET_BYTES, read_target
 from bff.gate.peers import TrustedProxies
 from bff.gate.spellings import readings
@@ -45,14 +44,6 @@ def growth_bytes(act: Callable[[int], object], *, rounds: int = 3) -> int:
 
 def address(number: int) -> str:
     return str(ipaddress.ip_address(0x0A000000 + number))
-
-
-def test_a_full_memo_starts_anew() -> None:
-    memo: Memo[int, int] = Memo(3)
-    for number in range(100):
-        assert memo.keep(number, -number) == -number
-        assert memo[number] == -number
-        assert len(memo) <= 3
 
 
 @pytest.mark.usefixtures("traced")

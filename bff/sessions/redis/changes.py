@@ -14,8 +14,8 @@ from redis.asyncio.client import PubSub
 from bff.sessions.messages import CHANGED, ENDED, decode_change
 from bff.sessions.redis.client import FAILURES, RedisClient
 from bff.sessions.redis.heartbeats import Heartbeats
-from bff.sessions.redis.task import LastingTask
 from bff.sessions.store import StoreListener
+from bff.tasks import BackgroundTask
 
 log = structlog.get_logger("bff.sessions")
 
@@ -45,7 +45,7 @@ class ChangeStream:
         self._heartbeats = heartbeats
         self._heartbeat_channel = heartbeats.channel.encode()
         self._watching = False
-        self._task = LastingTask(self._run)
+        self._task = BackgroundTask(self._run)
 
     def start(self) -> None:
         self._task.start()

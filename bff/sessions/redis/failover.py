@@ -20,7 +20,7 @@ from redis.asyncio.client import Redis
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.exceptions import RedisError
 
-from bff.sessions.redis.task import LastingTask
+from bff.tasks import BackgroundTask
 
 log = structlog.get_logger("bff.sessions")
 
@@ -40,7 +40,7 @@ class FailoverWatch:
         self._look = look
         self._on_failover = on_failover
         self.known: str | None = None
-        self._task = LastingTask(self._run)
+        self._task = BackgroundTask(self._run)
 
     def start(self) -> None:
         self._task.start()

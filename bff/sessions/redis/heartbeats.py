@@ -22,8 +22,8 @@ from bff.sessions.messages import (
     encode_heartbeat,
 )
 from bff.sessions.redis.client import RedisClient
-from bff.sessions.redis.task import LastingTask
 from bff.sessions.store import StoreListener
+from bff.tasks import BackgroundTask
 
 log = structlog.get_logger("bff.sessions")
 
@@ -84,7 +84,7 @@ class Heartbeats:
         self._saved = True
         self._following = False
         self._due = asyncio.Event()
-        self._task = LastingTask(self._run)
+        self._task = BackgroundTask(self._run)
 
     def start(self) -> None:
         self._task.start()

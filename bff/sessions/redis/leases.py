@@ -9,13 +9,14 @@ of theirs passes to the new one, which nothing that is still on its way can take
 
 import asyncio
 import secrets
-from collections import OrderedDict
 
+from bff.bounded_map import BoundedMap
 from bff.errors import StoreUnavailable
 from bff.sessions.messages import RELEASED, Change, encode_change
 from bff.sessions.redis import scripts
 from bff.sessions.redis.client import RedisClient
 from bff.sessions.store import Lease
+from bff.tasks import BackgroundTask
 
 UNANSWERED_ENTRIES = 10_000
 UNANSWERED_CLAIMS = 8  # of one name, the newest
@@ -31,13 +32,11 @@ class RedisLeases:
         self._client = client
         self._prefix = prefix
         self._channel = channel
-        self._unanswered: OrderedDict[str, tuple[str, ...]] = OrderedDict()
-        self._taking_back: asyncio.Task[None] | None = None
+        self._unanswered: BoundedMap[str, tuple[str, ...]] = BoundedMap(UNANSWERED_ENTRIES)
+        self._taking_back = BackgroundTask(self._take_back_all)
 
     async def close(self) -> None:
-        if self._taking_back is not None:
-            self._taking_back.cancel()
-            await asyncio.wait([self._taking_back])
+        await self._taking_back.close()
 
     async def acquire(self, name: str, *, ttl_seconds: float) -> Lease | None:
         claims = (secrets.token_hex(8), *self._unanswered.pop(name, ())[: UNANSWERED_CLAIMS - 1])
@@ -68,10 +67,7 @@ class RedisLeases:
 
     def _take_back_later(self, name: str, claims: tuple[str, ...]) -> None:
         self._unanswered[name] = claims
-        if len(self._unanswered) > UNANSWERED_ENTRIES:
-            self._unanswered.popitem(last=False)
-        if self._taking_back is None or self._taking_back.done():
-            self._taking_back = asyncio.create_task(self._take_back_all())
+        self._taking_back.start()
 
     async def _take_back_all(self) -> None:
         pause = FIRST_PAUSE_SECONDS

@@ -1,12 +1,14 @@
-"""Joined reads: one for many, none after news, cancelled by nobody who hangs up."""
+"""Tasks that outlive their callers: one for many, none after news, each ended at the end."""
 
 import asyncio
+import sys
 
 import pytest
 
 from bff.errors import StoreUnavailable
 from bff.model import Session
-from bff.sessions.reader import JoinedReads
+from bff.tasks import BackgroundTask, PeriodicTask, SingleFlight, TaskSet
+from tests.polling import HANG_SECONDS, until
 
 
 class Answers:
@@ -22,6 +24,17 @@ class Answers:
         return await self.pending[-1]
 
 
+class Reads(SingleFlight[Session | None]):
+    """Reads in single flight."""
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__()
+        self._answers = answers
+
+    async def get(self, key: str) -> Session | None:
+        return await self.join(key, lambda: self._answers.read(key))
+
+
 async def settle() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
@@ -30,7 +43,7 @@ async def settle() -> None:
 async def test_concurrent_callers_share_one_read() -> None:
     """A burst of calls costs one round trip a session."""
     answers = Answers()
-    reads = JoinedReads(answers.read)
+    reads = Reads(answers)
     callers = [asyncio.create_task(reads.get("a")) for _ in range(20)]
     callers.append(asyncio.create_task(reads.get("b")))
     await settle()
@@ -48,10 +61,10 @@ async def test_concurrent_callers_share_one_read() -> None:
 async def test_after_news_callers_get_a_read_of_their_own() -> None:
     """Who asks after a logout must not get an answer from before it."""
     answers = Answers()
-    reads = JoinedReads(answers.read)
+    reads = Reads(answers)
     early = asyncio.create_task(reads.get("a"))
     await settle()
-    reads.close_to_joiners("a")
+    reads.forget("a")
     late = asyncio.create_task(reads.get("a"))
     await settle()
     assert answers.asked == ["a", "a"]
@@ -60,7 +73,7 @@ async def test_after_news_callers_get_a_read_of_their_own() -> None:
     joined = asyncio.create_task(reads.get("a"))
     await settle()
     assert answers.asked == ["a", "a"], "the end of the early read left the late one joinable"
-    reads.close_all_to_joiners()
+    reads.forget_all()
     after_gap = asyncio.create_task(reads.get("a"))
     await settle()
     assert answers.asked == ["a", "a", "a"]
@@ -72,7 +85,7 @@ async def test_after_news_callers_get_a_read_of_their_own() -> None:
 async def test_a_caller_who_hangs_up_does_not_cancel_the_others() -> None:
     """Browsers come and go."""
     answers = Answers()
-    reads = JoinedReads(answers.read)
+    reads = Reads(answers)
     first, second = (asyncio.create_task(reads.get("a")) for _ in range(2))
     await settle()
     first.cancel()
@@ -85,7 +98,7 @@ async def test_a_caller_who_hangs_up_does_not_cancel_the_others() -> None:
 async def test_a_failure_reaches_every_caller() -> None:
     """And is not joined by the next."""
     answers = Answers()
-    reads = JoinedReads(answers.read)
+    reads = Reads(answers)
     callers = [asyncio.create_task(reads.get("a")) for _ in range(3)]
     await settle()
     answers.pending[0].set_exception(StoreUnavailable("down"))
@@ -103,7 +116,7 @@ async def test_a_failure_nobody_waits_for_is_silent() -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     answers = Answers()
-    reads = JoinedReads(answers.read)
+    reads = Reads(answers)
     caller = asyncio.create_task(reads.get("a"))
     await settle()
     caller.cancel()
@@ -117,9 +130,112 @@ async def test_a_failure_nobody_waits_for_is_silent() -> None:
 async def test_closing_ends_what_is_read() -> None:
     """No task outlives the gateway."""
     answers = Answers()
-    reads = JoinedReads(answers.read)
+    reads = Reads(answers)
     caller = asyncio.create_task(reads.get("a"))
     await settle()
     await reads.cancel()
     await settle()
     assert caller.cancelled()
+
+
+async def test_a_flight_has_an_age_while_it_runs() -> None:
+    answers = Answers()
+    reads = Reads(answers)
+    assert (reads.is_running("a"), reads.age_seconds("a")) == (False, 0)
+    caller = asyncio.create_task(reads.get("a"))
+    await settle()
+    assert reads.is_running("a")
+    await until(lambda: reads.age_seconds("a") > 0)
+    answers.pending[0].set_result(None)
+    await caller
+    assert (reads.is_running("a"), reads.age_seconds("a")) == (False, 0)
+
+
+async def test_what_has_ended_is_not_joined_by_the_next() -> None:
+    """Not even by one that comes before the event loop has told of the end."""
+    reads: SingleFlight[int] = SingleFlight()
+
+    async def one() -> int:
+        return 1
+
+    async def two() -> int:
+        return 2
+
+    first = reads.start("a", one)
+    await asyncio.wait([first])
+    assert reads.start("a", two) is not first
+    assert await reads.join("a", two) == 2
+
+
+async def test_a_drain_waits_for_what_runs_but_not_for_ever() -> None:
+    tasks: TaskSet[None] = TaskSet()
+    never = asyncio.Event()
+    short = tasks.start(asyncio.sleep(0))
+    long = tasks.start(_wait_for(never))
+    await tasks.drain(0.01)
+    assert (short.done(), long.done(), len(tasks)) == (True, False, 1)
+    never.set()
+    await tasks.drain(HANG_SECONDS)
+    assert (long.done(), len(tasks)) == (True, 0)
+
+
+async def _wait_for(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def test_a_background_task_runs_once_at_a_time() -> None:
+    began: list[int] = []
+    go_on = asyncio.Event()
+
+    async def work() -> None:
+        began.append(1)
+        await go_on.wait()
+
+    task = BackgroundTask(work)
+    assert not task.is_running
+    task.start()
+    task.start()
+    await settle()
+    assert (began, task.is_running) == ([1], True)
+    go_on.set()
+    await until(lambda: not task.is_running)
+    task.start()
+    await until(lambda: len(began) == 2)
+    await task.close()
+
+
+async def test_a_background_task_ends_although_it_swallows_a_cancellation() -> None:
+    """As redis-py may do."""
+    swallowed: list[bool] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(HANG_SECONDS)
+        except asyncio.CancelledError:
+            swallowed.append(True)
+        await asyncio.sleep(HANG_SECONDS)
+
+    task = BackgroundTask(work)
+    task.start()
+    await settle()
+    await task.close()
+    assert (swallowed, task.is_running) == ([True], False)
+    await task.close()
+
+
+async def test_a_periodic_task_goes_on_after_a_failure() -> None:
+    times: list[int] = []
+    failures: list[object] = []
+
+    async def work() -> None:
+        times.append(1)
+        if len(times) == 1:
+            raise ValueError("once")
+
+    task = PeriodicTask(
+        work, every_seconds=0.001, on_failure=lambda: failures.append(sys.exc_info()[0])
+    )
+    task.start()
+    await until(lambda: len(times) > 2)
+    await task.close()
+    assert failures == [ValueError]
