@@ -9,17 +9,17 @@ from bff.admin.health import Health
 from bff.admin.listener import OperatorEndpoints
 from bff.admin.sessions import AdminSessions
 from bff.app import wiring
-from bff.app.accepting import stop_accepting
-from bff.app.auth import forward_auth
 from bff.app.core import Core
 from bff.app.limited_server import LimitedServer
-from bff.app.listening import Addresses, Listening, show_address
+from bff.app.listening import Addresses, Listening, Share, show_address
 from bff.app.public import PublicSide
-from bff.app.share import Share
+from bff.app.stopping import stop_accepting
 from bff.clock import Clock, SystemClock
 from bff.config.settings import Settings
+from bff.endpoints.forward_auth import ForwardAuth
 from bff.errors import BffError
 from bff.observability.metrics import Metrics
+from bff.proxy.refusals import Refusals
 
 SHUTDOWN_SECONDS = 3.0  # of the listeners for administrators and for proxies that ask
 FINISHING_SECONDS = 3.0
@@ -58,7 +58,7 @@ class Gateway:
                 wiring.admin_session_settings(settings),
             ),
         )
-        self._auth = forward_auth(self._core, self._public.shared.refusals)
+        self._auth = _forward_auth(self._core, self._public.shared.refusals)
         self._server: asyncio.Server | None = None
         self._runners: list[web.BaseRunner] = []
         self._limited: list[LimitedServer] = []
@@ -120,3 +120,17 @@ class Gateway:
         await runner.setup()
         await listening.site(runner).start()
         return tuple(show_address(found) for found in runner.addresses)
+
+
+def _forward_auth(core: Core, refusals: Refusals) -> ForwardAuth:
+    """What proxies that carry the bytes themselves ask. `refusals` are those of the public side:
+    one wording, one log, one count."""
+    settings = core.settings
+    return ForwardAuth(
+        core.admission(wiring.auth_gate_settings(settings)),
+        wiring.trusted_proxies(settings),
+        refusals.problem,
+        wiring.own_responses(settings),
+        core.metrics,
+        path=f"{settings.server.prefix}/auth",
+    )

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Self
 
 from bff.app import wiring
-from bff.app.admission import admission
 from bff.app.core import Core
 from bff.config.sections.operations import AccessLogSettings
 from bff.endpoints.backchannel_logout import BackchannelLogout
@@ -71,7 +70,7 @@ class PublicSide:
         }
         outbox = Outbox()
         shared = Shared(
-            admission=admission(core, wiring.gate_settings(settings)),
+            admission=core.admission(wiring.gate_settings(settings)),
             targets=route_targets(routes.routes, outbox),
             local=LocalPool(OwnEndpoints(endpoints, refusals, own), outbox),
             refusals=refusals,

@@ -1,12 +1,24 @@
-"""Which signal does what to a process of the gateway, and how it is told to stop.
+"""The end of a process of the gateway: which signal does what, how it is told to stop, and how it
+stops accepting connections without losing one.
 
 By default nearly every signal ends a process at once, with requests cut off. So each that an
 operator, a terminal or a log rotation may send has a handler here.
+
+The kernel makes connections by itself and queues them until the process takes them. A listening
+socket that is closed resets those in its queue, with requests that were sent on them already, and a
+proxy in front does not send a POST again. So new connections are kept out of the queue first, then
+the queue is emptied, and only then is the socket closed. A connection attempt that is kept out gets
+no answer; the client's kernel repeats it after a second, and it is then refused.
 """
 
 import asyncio
 import contextlib
+import ctypes
+import select
 import signal
+import socket
+import struct
+import sys
 from collections.abc import Iterator
 
 import structlog
@@ -56,3 +68,58 @@ class StopRequest:
 
 def _ignore(number: signal.Signals) -> None:
     log.warning("signal_ignored", signal=number.name)
+
+
+# A classic BPF program over a segment's TCP header: one with SYN (bit 1 of byte 13, RFC 9293
+# section 3.1) is dropped, every other one passes, so that handshakes under way are finished.
+_PROGRAM = (
+    (0x30, 0, 0, 13),  # load byte 13
+    (0x45, 0, 1, 0x02),  # if SYN is set, the next instruction, else the one after it
+    (0x06, 0, 0, 0),  # drop
+    (0x06, 0, 0, 0xFFFFFFFF),  # pass
+)
+_INSTRUCTION = struct.Struct("HBBI")
+SO_ATTACH_FILTER = 26  # of Linux; the socket module does not name it
+
+EMPTY_SECONDS = 0.02  # a queue that was empty for so long stays so; handshakes end within it
+MOST_SECONDS = 2.0  # for a queue to become empty
+
+
+async def stop_accepting(server: asyncio.Server) -> None:
+    """Close the server's sockets, without losing a connection that was made before.
+
+    The name of a Unix socket is removed by its owner: `Listening.remove_name`.
+    """
+    listening = [_again(sock.fileno()) for sock in server.sockets]
+    try:
+        for sock in listening:
+            _close_entrance(sock)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MOST_SECONDS):
+                await asyncio.sleep(EMPTY_SECONDS)
+                while any(map(_has_queued, listening)):  # noqa: ASYNC110 - the kernel's queue
+                    await asyncio.sleep(EMPTY_SECONDS)
+    finally:
+        server.close()
+        for sock in listening:
+            sock.close()
+
+
+def _again(descriptor: int) -> socket.socket:
+    # uvloop's own objects for sockets know neither of the calls that are needed here.
+    return socket.fromfd(descriptor, -1, -1)
+
+
+def _close_entrance(sock: socket.socket) -> None:
+    if sys.platform != "linux" or sock.family == socket.AF_UNIX:
+        return
+    with contextlib.suppress(OSError):  # without it the entrance stays open until the end
+        code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*one) for one in _PROGRAM))
+        program = struct.pack("HP", len(_PROGRAM), ctypes.addressof(code))
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+def _has_queued(sock: socket.socket) -> bool:
+    queue = select.poll()
+    queue.register(sock, select.POLLIN)
+    return bool(queue.poll(0))

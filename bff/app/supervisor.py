@@ -14,10 +14,9 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from bff.app.listening import Addresses, Listening, reserved
-from bff.app.share import Assignment, Share
+from bff.app.listening import Addresses, Listening, Share, reserved
 from bff.app.stopping import StopRequest
-from bff.app.worker_process import WORKER_COMMAND, WorkerProcess
+from bff.app.worker_process import WORKER_COMMAND, Assignment, WorkerProcess
 from bff.config.settings import Settings
 from bff.observability.metrics import forget_worker
 from bff.observability.reasons import reason_of

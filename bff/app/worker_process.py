@@ -12,10 +12,12 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import bff
-from bff.app.share import Assignment
+from bff.app.listening import Share
+from bff.config.settings import Settings
 from bff.config.sources.environment import PREFIX
 from bff.observability.metrics import SHARED_DIRECTORY_VARIABLE
 
@@ -23,6 +25,15 @@ READY = b"r"
 START_SECONDS = 60.0
 # -P: what lies in the working directory is not ours to import.
 WORKER_COMMAND = (sys.executable, "-P", "-m", "bff.cli.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a supervisor tells a new worker. `number` starts at 1."""
+
+    number: int
+    settings: Settings = field(repr=False)
+    share: Share
 
 
 class WorkerProcess:

@@ -4,10 +4,8 @@ import click
 
 from bff import __version__
 from bff.cli.check import check
-from bff.cli.client import client
 from bff.cli.demo import demo
-from bff.cli.keygen import keygen
-from bff.cli.schema import schema
+from bff.cli.generate import client, keygen, schema
 from bff.cli.serve import serve
 from bff.cli.sessions import sessions
 

@@ -4,7 +4,7 @@ store and the APIs are asked the same things that a running gateway asks.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import click
 from click.core import ParameterSource
@@ -13,13 +13,16 @@ from bff import app
 from bff.cli.checks.login import LoginCheck, Patience
 from bff.cli.checks.provider import on_provider
 from bff.cli.checks.reach import on_listeners, on_upstreams
-from bff.cli.checks.settings import on_settings
 from bff.cli.checks.store import on_store
-from bff.cli.checks.verdict import Verdict, good, has_failed, line
+from bff.cli.checks.verdict import Verdict, good, has_failed, line, warning
 from bff.cli.options import config_option
 from bff.clock import SystemClock
-from bff.config import Settings
+from bff.config.problems import dotted
+from bff.config.rules import guessable_secrets
+from bff.config.settings import Settings
 from bff.observability import logs
+from bff.oidc.endpoint_url import is_loopback
+from bff.sessions.redis.url import parse_redis_url
 
 CHECK_FAILED = 1
 
@@ -125,3 +128,39 @@ def _summary(settings: Settings) -> str:
 def show(verdict: Verdict) -> None:
     """Print it."""
     click.echo(line(verdict, sys.stdout.encoding or "ascii"))
+
+
+def on_settings(settings: Settings) -> Iterator[Verdict]:
+    """Warnings that need no question to another program."""
+    server, session = settings.server, settings.session
+    if server.is_loopback:
+        yield warning("server", "public_url is loopback: only this machine can log in")
+        for fault in guessable_secrets(settings):
+            section, key = dotted(fault.path).split(".", 1)
+            yield warning(section, f"{key} {fault.message}; refused unless public_url is loopback")
+    if any(network.prefixlen == 0 for network in server.trusted_proxies):
+        yield warning("server", "trusted_proxies holds every address: anyone may forge theirs")
+    if server.is_https and not server.trusted_proxies and not server.listen.startswith("unix:"):
+        # The gateway itself speaks no TLS, so a proxy in front does.
+        yield warning(
+            "server",
+            "trusted_proxies does not name what serves https in front: by its one address "
+            "everybody shares the limits of [limits]",
+        )
+    if server.admin_listen.startswith(("0.0.0.0:", "[::]:")):
+        yield warning("server", "admin_listen is open to every network: it has no authentication")
+    if session.is_in_memory:
+        yield warning("session", "memory:// forgets all sessions at a restart")
+    elif _crosses_a_network_in_the_clear(session.store.get_secret_value()):
+        yield warning(
+            "session", "the store is reached without TLS; records are sealed all the same"
+        )
+    if not settings.routes:
+        yield warning("routes", "there are none: nothing is forwarded")
+    if settings.spa.dev_server is not None and not server.is_loopback:
+        yield warning("spa", "dev_server behind a public_url that is not loopback")
+
+
+def _crosses_a_network_in_the_clear(store: str) -> bool:
+    redis = parse_redis_url(store)
+    return not redis.tls and any(not is_loopback(host) for host, _ in redis.hosts)

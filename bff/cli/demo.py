@@ -9,9 +9,9 @@ import uvloop
 from aiohttp import web
 
 from bff.app import Gateway
-from bff.cli.announce import banner
 from bff.cli.options import CONFIG_UNUSABLE
 from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, run_until_stopped
+from bff.cli.serve import banner
 from bff.config import Settings
 from bff.config.load import validate
 from bff.config.problems import dotted

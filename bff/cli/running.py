@@ -1,14 +1,21 @@
-"""Running a gateway in this process until it is told to stop."""
+"""Running a gateway in this process until it is told to stop, with as many files open as the system
+allows.
+
+Many systems suggest 1024 (the soft limit), which a few hundred idle connections use up; nothing is
+left then for the store and the APIs, whatever `server.max_connections` says.
+"""
 
 import asyncio
 import contextlib
 import gc
+import resource
 import socket
 from collections.abc import Callable, Iterator
 
+import structlog
+
 from bff.app import Gateway
 from bff.app.stopping import StopRequest
-from bff.cli.open_files import allow_open_files
 
 ADDRESS_UNAVAILABLE = 3
 GC_THRESHOLDS = (20_000, 10, 10)  # objects, then collections of the younger generation
@@ -70,3 +77,25 @@ def address_unavailable(error: OSError) -> str:
     if error.filename is not None:  # of a listener's address there is none
         return f"bff: can't open {error.filename}: {error.strerror}"
     return f"bff: can't listen: {error.strerror or error}"
+
+
+# The browser's, and the API's or the two ends of a socket pair.
+PER_CONNECTION = 3
+BESIDES = 1024  # the store, the OP, listeners, administrators, refusals on their way
+
+log = structlog.get_logger("bff.cli")
+
+
+def allow_open_files() -> None:
+    """Raise the limit to what the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # some systems allow less than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def warn_of_few_open_files(max_connections: int) -> None:
+    """Log it when the limit is too low for so many connections."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max_connections * PER_CONNECTION + BESIDES
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        log.warning("few_open_files", allowed=allowed, wanted=wanted)

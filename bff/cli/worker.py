@@ -11,10 +11,13 @@ import structlog
 import uvloop
 
 from bff.app import Gateway
-from bff.app.share import Assignment
-from bff.app.worker_process import READY
-from bff.cli.open_files import warn_of_few_open_files
-from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, run_until_stopped
+from bff.app.worker_process import READY, Assignment
+from bff.cli.running import (
+    ADDRESS_UNAVAILABLE,
+    address_unavailable,
+    run_until_stopped,
+    warn_of_few_open_files,
+)
 from bff.observability import logs
 from bff.observability.foreign import keep_crashes_quiet
 
