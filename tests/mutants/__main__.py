@@ -8,10 +8,12 @@ import itertools
 import json
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tests.mutants import document, plan, trial
 from tests.mutants.operators import Mutant
-from tests.mutants.reach import measured
+from tests.mutants.reach import Reach, measured
 
 
 def main() -> int:
@@ -29,16 +31,17 @@ def main() -> int:
     return 0
 
 
-# Of tests for one mutant, the quickest of those that reach it. All mutants meet those of the first
-# number of seconds; then the ones that were not noticed meet more.
-SECONDS_OF_TESTS = (2.0, 20.0)
-
-
 class _Round:
-    """Mutants of one package, tried until the time is up."""
+    """Mutants of one package, tried until the time is up: all of them with the unit tests, then
+    those that were not noticed with all tests that guard the package."""
+
+    # Of tests for one mutant: the quickest of those that reach it.
+    SECONDS_OF_UNIT_TESTS = 2.0
+    SECONDS_OF_TESTS = 20.0
 
     def __init__(self, package: plan.Package, only: str) -> None:
         known = package.reasons()
+        self._package = package
         self._results = plan.Results(package)
         self._mutants = [
             mutant
@@ -46,60 +49,70 @@ class _Round:
             if (mutant.function, mutant.change) not in known
             and only in ("", mutant.module.rpartition(".")[2])
         ]
-        self._reach = measured(package.name, package.tests)
-        for test in self._reach.failing:
-            _say(f"  fails without a change: {test}")
-        slowest = max(self._reach.tests.values())
-        self._collected = trial.Collected(package.tests, 10 + 4 * slowest)
 
     def run(self, seconds: float) -> None:
         """For so long, and what the mutant that is tried then still takes."""
-        began = time.monotonic()
-        tried = 0
-        for bound in SECONDS_OF_TESTS:
-            for mutant in self._mutants:
-                if time.monotonic() > began + seconds:
-                    break
-                if not self._results.is_settled(mutant, bound):
-                    outcome = self._outcome(mutant, bound)
-                    self._results.keep(mutant, outcome, bound)
-                    tried += 1
-                    if outcome == trial.SURVIVED:
-                        _say(f"  not noticed: {mutant}")
-        self._collected.close()
-        if tried:
-            _say(f"{tried} tried, {(time.monotonic() - began) / tried:.2f} seconds each")
+        until = time.monotonic() + seconds
+        units = [test for test in self._package.tests if test.startswith("tests/unit/")]
+        self._try_with(units, self.SECONDS_OF_UNIT_TESTS, until)
+        self._try_with(self._package.tests, self.SECONDS_OF_TESTS, until)
 
-    def _outcome(self, mutant: Mutant, bound: float) -> str:
+    def _try_with(self, files: Sequence[str], bound: float, until: float) -> None:
+        left = [one for one in self._mutants if not self._results.is_settled(one, bound)]
+        if not left or time.monotonic() > until:
+            return
+        reach = measured(self._package.name, files)
+        for test in reach.failing:
+            _say(f"  fails without a change: {test}")
+        slowest = max(reach.tests.values(), default=0)
+        trials = _Trials(reach, trial.Collected(files, 10 + 4 * slowest), bound)
+        began = time.monotonic()
+        for tried, mutant in enumerate(left):
+            if time.monotonic() > until:
+                left = left[:tried]
+                break
+            outcome = trials.outcome(mutant)
+            self._results.keep(mutant, outcome, bound)
+            if outcome == trial.SURVIVED and files == self._package.tests:
+                _say(f"  not noticed: {mutant}")
+        trials.collected.close()
+        _say(f"  {len(left)} tried, in {time.monotonic() - began:.0f} seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class _Trials:
+    """With the quickest tests that reach a mutant, for `bound` seconds."""
+
+    reach: Reach
+    collected: trial.Collected
+    bound: float
+
+    def outcome(self, mutant: Mutant) -> str:
+        """What becomes of it."""
         text = mutant.applied(trial.path_of(mutant.module).read_text())
-        reach = self._reach
-        tests = self._bounded(reach.of_lines(mutant.module, mutant.lines), bound)
-        is_loading = reach.is_loading(mutant.module, mutant.lines)
+        tests = self._bounded(self.reach.of_lines(mutant.module, mutant.lines))
+        is_loading = self.reach.is_loading(mutant.module, mutant.lines)
         if not tests and not is_loading:
             return trial.SURVIVED
-        seconds = _patience(reach.seconds(tests))
-        outcome = self._collected.outcome(tests, module=mutant.module, text=text, seconds=seconds)
+        seconds = _patience(self.reach.seconds(tests))
+        outcome = self.collected.outcome(tests, module=mutant.module, text=text, seconds=seconds)
         if outcome is None or (outcome == trial.SURVIVED and is_loading):
-            return self._anew(mutant, text, bound)
+            return self._anew(mutant, text)
         return outcome
 
-    def _anew(self, mutant: Mutant, text: str, bound: float) -> str:
+    def _anew(self, mutant: Mutant, text: str) -> str:
         """With all that reach the module or one that uses it: its effect may be anywhere."""
-        users = [name for name in self._reach.lines if _uses(name, mutant.module)]
-        tests = self._bounded(self._reach.of_modules([mutant.module, *users]), bound)
-        units = [test for test in tests if test.startswith("tests/unit/")]
-        for some in (units, [test for test in tests if test not in set(units)]):
-            if some:
-                seconds = 20 + _patience(self._reach.seconds(some))
-                outcome = trial.anew(some, module=mutant.module, text=text, seconds=seconds)
-                if outcome != trial.SURVIVED:
-                    return outcome
-        return trial.SURVIVED
+        users = [name for name in self.reach.lines if _uses(name, mutant.module)]
+        tests = self._bounded(self.reach.of_modules([mutant.module, *users]))
+        if not tests:
+            return trial.SURVIVED
+        seconds = 20 + _patience(self.reach.seconds(tests))
+        return trial.anew(tests, module=mutant.module, text=text, seconds=seconds)
 
-    def _bounded(self, tests: list[str], bound: float) -> list[str]:
+    def _bounded(self, tests: list[str]) -> list[str]:
         """The first of them, as many as take so many seconds; and at least one."""
-        sums = itertools.accumulate(self._reach.tests[test] for test in tests)
-        fitting = [test for test, so_far in zip(tests, sums, strict=True) if so_far <= bound]
+        sums = itertools.accumulate(self.reach.tests[test] for test in tests)
+        fitting = [test for test, so_far in zip(tests, sums, strict=True) if so_far <= self.bound]
         return fitting or tests[:1]
 
 

@@ -163,3 +163,92 @@ async def test_calls_that_come_while_the_store_is_told_are_not_lost(
     assert [limit("s") for _ in range(5)].count(None) == 4
     await limit.share()
     assert await store.fill("api_call:s", seconds=0, size_seconds=600) == pytest.approx(600)
+
+
+async def test_what_has_happened_fills_the_bucket_to_the_brim(
+    limiter: Limiter, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """Half an event does not fit, and is counted as far as it does."""
+    await store.fill("login:a", seconds=50, size_seconds=60)
+    await limiter.count("a")
+    assert await store.fill("login:a", seconds=0, size_seconds=60) == 60
+    await store.fill("login:b", seconds=50, size_seconds=60)
+    with pytest.raises(RateLimited):
+        await limiter.take("b")
+    assert await store.fill("login:b", seconds=0, size_seconds=60) == 50
+
+
+@pytest.mark.parametrize("wait", [0.5, 1.0])
+async def test_a_wait_of_less_than_a_second_is_one_as_well(
+    limiter: Limiter, store: ScriptedStore, clock: ManualClock, wait: float
+) -> None:
+    """For calls as for events; it is forgotten when it is over, to the second."""
+    await store.fill("login:a", seconds=40 + wait, size_seconds=60)
+    assert await refused_seconds(limiter) == 1
+    with pytest.raises(RateLimited) as again:
+        limiter.require_not_refused("a")
+    assert again.value.retry_after == 1
+    assert limiter.refused_seconds("a") == pytest.approx(wait)
+    clock.advance(wait / 2)
+    assert limiter.refused_seconds("a") == pytest.approx(wait / 2)
+    clock.advance(wait / 2)
+    assert limiter.refused_seconds("a") == 0
+    await limiter.take("a")
+
+
+async def test_a_call_is_refused_for_a_fraction_of_a_second(
+    store: ScriptedStore, clock: ManualClock, metrics: Metrics
+) -> None:
+    limit = CallLimit(Rate(2, 1.0), store, clock, metrics)
+    assert [limit("s") for _ in range(3)] == [None, None, 0.5]
+    assert b'kind="api_call"} 1.0' in metrics.exposition()
+    clock.advance(0.5)
+    assert limit("s") is None
+
+
+async def test_a_small_rate_is_shared_call_by_call_and_an_empty_bucket_is_forgotten_at_once(
+    store: ScriptedStore, clock: ManualClock, metrics: Metrics
+) -> None:
+    limit = CallLimit(Rate(5, 5.0), store, clock, metrics)
+    limit("s")
+    await limit.share()
+    assert await store.fill("api_call:s", seconds=0, size_seconds=5) == 1
+    clock.advance(1)
+    await limit.share()
+    assert len(limit) == 0
+
+
+async def test_what_others_let_through_counts_to_the_brim(
+    store: ScriptedStore, clock: ManualClock, metrics: Metrics
+) -> None:
+    """Together more than the rate: the shared bucket is full, and never fuller."""
+    limit = CallLimit(Rate(10, 10.0), store, clock, metrics)
+    await store.fill("api_call:s", seconds=7, size_seconds=10)
+    assert [limit("s") for _ in range(5)] == [None] * 5
+    await limit.share()
+    assert await store.fill("api_call:s", seconds=0, size_seconds=10) == 10
+    assert limit("s") == 1.0
+    clock.advance(1)
+    assert limit("s") is None
+    assert limit("s") == 1.0
+
+
+async def test_calls_are_shared_in_the_background_whatever_the_store_answers(
+    store: ScriptedStore, clock: ManualClock, metrics: Metrics
+) -> None:
+    """Until the limit is closed. A store that is away, or a fault, does not end it."""
+    limit = CallLimit(Rate(10, 100.0), store, clock, metrics)
+    await limit.close()
+    store.faults["fill"] = [StoreUnavailable("away"), ZeroDivisionError()]
+    limit("s")
+    limit.start()
+    await until(lambda: store.calls["fill"] == 3)
+    await limit.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert await store.fill("api_call:s", seconds=0, size_seconds=100) == 10
+
+
+def test_what_rounding_leaves_over_refuses_nothing() -> None:
+    """A hundredth of an event, and no more."""
+    rate = Rate(1, 100.0)
+    assert [rate.wait_seconds(fullness) for fullness in (0.75, 1.0, 1.25)] == [0, 0, 1.25]
