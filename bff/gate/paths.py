@@ -36,9 +36,6 @@ OVERLONG = re.compile(rb"%(?:[Cc][01]%[89ABab]|[Ee]0%[89]|[Ff]0%8|[Ff]8%8[0-7]|[
 # What the URL standard leaves in a path: all visible ASCII but '\\', which a browser reads as '/',
 # and what begins a query or fragment.
 _SENT = re.compile(rb"/[\x21\x22\x24-\x3e\x40-\x5b\x5d-\x7e]*\Z")
-# What it leaves in none: a browser removes dot segments, however they are spelled, before it asks.
-_DOTS = re.compile(rb"/(?:\.|%2[Ee]){1,2}(?:[/;]|\Z)")
-_CONTROL = re.compile(rb"%(?:[01][0-9A-Fa-f]|7[Ff])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +100,8 @@ def is_query(query: bytes) -> bool:
 
 def is_page_path(path: bytes) -> bool:
     """Whether the address bar can show this as a path (URL standard section 4.5), and no byte of it
-    is an encoded control or no UTF-8."""
-    return (
-        _SENT.match(path) is not None
-        and _DOTS.search(path) is None
-        and _CONTROL.search(path) is None
-        and OVERLONG.search(path) is None
-    )
+    is no UTF-8. That no reading has a dot segment or a control is `spellings`' to say."""
+    return _SENT.match(path) is not None and OVERLONG.search(path) is None
 
 
 def require_canonical_path(path: bytes) -> None:

@@ -80,7 +80,9 @@ class Results:
         """On disk at once, so that a run may be ended at any time."""
         self._kept[mutant.key] = (outcome, self._tests, seconds)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps(self._kept))
+        new = self._path.with_suffix(".new")
+        new.write_text(json.dumps(self._kept))
+        new.replace(self._path)
 
 
 @dataclass(frozen=True, slots=True)
