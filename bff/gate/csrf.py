@@ -73,10 +73,7 @@ class CsrfGuard:
     def form_refusal(self, fields: ScannedFields) -> CsrfRefused | None:
         """The same for a form of our own pages, which can carry no header. It is for endpoints that
         change nothing of a session, or ask the form for a proof."""
-        foreign = self._foreign_initiator(fields)
-        if foreign is None and not _names_initiator(fields):
-            return OriginUnknown()
-        return foreign
+        return self._foreign_initiator(fields) if _names_initiator(fields) else OriginUnknown()
 
     def handshake_refusal(self, fields: ScannedFields) -> CsrfRefused | None:
         """The same for a WebSocket handshake, on which a script can set no header: Origin, which

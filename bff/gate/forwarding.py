@@ -96,8 +96,7 @@ class Forwarding:
         if route.told_prefix is not None:
             head.append(route.told_prefix)
         head.append((b"X-Request-ID", identity.request_id.encode()))
-        via = fields.values(b"via")
-        head.append((b"Via", b", ".join((*via, self._via)) if via else self._via))
+        head.append((b"Via", b", ".join((*fields.values(b"via"), self._via))))
         return head
 
 

@@ -142,8 +142,8 @@ def _split_absolute(raw: bytes) -> tuple[bytes, bytes]:
     scheme, mark, rest = raw.partition(b"://")
     if not mark or scheme.lower() not in (b"http", b"https"):
         raise BadRequest("neither origin-form nor absolute-form")
-    cut = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
-    authority, tail = rest[:cut], rest[cut:]
+    authority = re.split(rb"[/?]", rest, maxsplit=1)[0]
+    tail = rest.removeprefix(authority)
     if not is_authority(authority):
         raise BadRequest("malformed authority")
     return authority.lower(), tail if tail.startswith(b"/") else b"/" + tail

@@ -47,6 +47,8 @@ def a_gate(
             Route("/open", (API,), token=TokenKind.NONE),
             Route("/service", (API,), token=TokenKind.CLIENT, scope="s1"),
             Route("/catalog", (API,), token=TokenKind.CLIENT, scope="s2", anonymous=True),
+            Route("/hooks", (API,), token=TokenKind.NONE, csrf=CsrfMode.OFF),
+            Route("/live", (API,), websocket=True, strip_headers=frozenset({b"x-debug"})),
         ]
     )
     return Gate(
@@ -435,3 +437,113 @@ def test_the_connection_ends_where_the_end_of_the_request_can_not_be_told() -> N
     other = ask(a_gate(), b"/api/x")
     assert isinstance(other, Answer)
     assert not other.ends_connection
+
+
+SAME = (b"Sec-Fetch-Site", b"same-origin")
+OURS = (b"Origin", b"https://app.example")
+WEBSOCKET = [
+    (b"Connection", b"Upgrade"),
+    (b"Upgrade", b"websocket"),
+    (b"Sec-WebSocket-Version", b"13"),
+    (b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+]
+
+
+def test_an_own_endpoint_answers_its_methods_only() -> None:
+    for path in (b"/bff/user", b"/page"):
+        assert refused(ask(a_gate(), path, HEADER, method="POST")) == "method_not_allowed"
+
+
+@pytest.mark.rule("PX-06")
+def test_a_route_tells_of_its_prefix_and_keeps_what_it_strips() -> None:
+    debug = (b"X_Debug", b"1")
+    gate = a_gate(a_session())
+    stripped = forwarded(ask(gate, b"/live/x", COOKIE, HEADER, debug))
+    assert (b"X-Forwarded-Prefix", b"/live") in stripped.fields
+    assert debug not in stripped.fields
+    assert stripped.stripped == (b"X_Debug",)
+    assert debug in forwarded(ask(gate, b"/api/x", COOKIE, HEADER, debug)).fields
+    untold = forwarded(ask(gate, b"/api/deep/x", COOKIE, HEADER)).fields
+    assert not [value for name, value in untold if name == b"X-Forwarded-Prefix"]
+
+
+@pytest.mark.rule("CS-03")
+def test_a_null_origin_of_our_own_page_reaches_the_api_as_ours() -> None:
+    null = (b"Origin", b"null")
+    decision = forwarded(ask(a_gate(a_session()), b"/api/x", COOKIE, HEADER, SAME, null))
+    assert OURS in decision.fields
+    assert null not in decision.fields
+
+
+@pytest.mark.rule("CS-07")
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ([COOKIE], "csrf_origin_unknown"),
+        ([COOKIE, (b"Origin", b"https://evil.example")], "csrf_foreign_origin"),
+        ([COOKIE, (b"Origin", b"null"), SAME], "csrf_foreign_origin"),
+        ([OURS], "not_authenticated"),
+    ],
+)
+def test_a_handshake_is_of_our_own_page_and_of_a_session(fields: Fields, code: str) -> None:
+    assert refused(ask(a_gate(a_session()), b"/live", *WEBSOCKET, *fields)) == code
+
+
+def test_a_handshake_in_order_is_forwarded_with_its_key_and_no_other() -> None:
+    gate = a_gate(a_session())
+    decision = forwarded(ask(gate, b"/live", *WEBSOCKET, COOKIE, OURS))
+    assert decision.websocket_key == WEBSOCKET[3][1]
+    assert (b"Authorization", b"Bearer at-secret") in decision.fields
+    several = [(name, b"h2c, websocket" if name == b"Upgrade" else v) for name, v in WEBSOCKET]
+    assert refused(ask(gate, b"/live", *several, COOKIE, OURS)) == "upgrade_not_supported"
+    assert forwarded(ask(gate, b"/live", COOKIE, HEADER)).websocket_key is None
+
+
+@pytest.mark.rule("CS-01")
+def test_a_call_with_the_clients_token_is_guarded_even_without_a_session() -> None:
+    """What goes along is the gateway's own; a route on which nothing does may be open to all."""
+    assert refused(ask(a_gate(), b"/catalog/x")) == "csrf_header_missing"
+    assert isinstance(ask(a_gate(), b"/hooks/x", method="POST"), Forward)
+
+
+def test_what_is_waited_for_says_for_whom() -> None:
+    expired = a_session(tokens=Tokens("old", NOW - 300, NOW, refresh_token="rt"))
+    for path in (b"/api/x", b"/service/x"):
+        wait = ask(a_gate(expired), path, COOKIE, HEADER)
+        assert isinstance(wait, Wait)
+        assert (wait.key, wait.session, wait.may_clear_cookie) == (KEY, expired, True)
+    anonymous = ask(a_gate(), b"/catalog/x", HEADER)
+    assert isinstance(anonymous, Wait)
+    assert (anonymous.key, anonymous.session, anonymous.may_clear_cookie) == ("", None, False)
+
+
+def test_what_was_found_by_waiting_counts_and_not_what_is_in_memory() -> None:
+    """The session may have ended meanwhile."""
+    gate = a_gate(a_session())
+    gone = ask(gate, b"/bff/user", COOKIE, HEADER, known=Known(None))
+    assert isinstance(gone, Local)
+    assert gone.session is None
+    assert refused(ask(gate, b"/api/x", COOKIE, HEADER, known=Known(None))) == "not_authenticated"
+
+
+def test_only_what_was_typed_may_come_from_no_site() -> None:
+    """On a route that is read without the header."""
+    typed = [(b"Sec-Fetch-Site", b"none"), (b"Sec-Fetch-Mode", b"navigate")]
+    gate = a_gate(a_session())
+    assert isinstance(ask(gate, b"/files/x", COOKIE, SAME), Forward)
+    fetched = ask(gate, b"/files/x", COOKIE, typed[0])
+    assert refused(fetched) == "csrf_cross_site"
+    cross = (b"Sec-Fetch-Site", b"cross-site")
+    assert refused(ask(gate, b"/files/x", COOKIE, cross, typed[1])) == "csrf_cross_site"
+    assert isinstance(ask(gate, b"/files/x", COOKIE, *typed), Forward)
+
+
+def test_the_client_is_the_first_of_the_hops_that_count() -> None:
+    said = (b"X-Forwarded-For", b"198.51.100.7")
+    head = RequestHead("GET", b"/page", [HOST, said], "10.0.0.1")
+    assert a_gate().decide(head).identity.client_address == "198.51.100.7"
+    direct = RequestHead("GET", b"/page", [HOST, said], "203.0.113.9")
+    assert a_gate().decide(direct).identity.client_address == "203.0.113.9"
+    assert a_gate().decide(RequestHead("GET", b"/page", [HOST], None)).identity.client_address == (
+        "unknown"
+    )

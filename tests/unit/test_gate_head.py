@@ -162,3 +162,13 @@ def test_a_route_strips_more_in_every_spelling() -> None:
     assert less.passed == [(b"X-Tenant", b"3")]
     assert less.stripped == (b"X-Tenant-Id", b"x_tenant.id")
     assert without(scanned, {b"x-other"}) is scanned
+
+
+@pytest.mark.parametrize(
+    ("values", "single"),
+    [([], None), ([b" a "], b"a"), ([b" "], None), ([b""], None), ([b"a", b"a"], None)],
+)
+def test_a_field_that_is_repeated_or_empty_has_no_value(
+    values: list[bytes], single: bytes | None
+) -> None:
+    assert scan([(b"Accept", value) for value in values]).single(b"accept") == single

@@ -23,6 +23,7 @@ HEADER = (b"X-CSRF", b"1")
 OURS = (b"Origin", b"https://app.example")
 FOREIGN = (b"Origin", b"https://evil.example")
 FORM = (b"Content-Type", b"application/x-www-form-urlencoded; charset=utf-8")
+JSON = (b"Content-Type", b"application/json")
 SAME = (b"Sec-Fetch-Site", b"same-origin")
 CROSS = (b"Sec-Fetch-Site", b"cross-site")
 TYPED = (b"Sec-Fetch-Site", b"none")
@@ -91,6 +92,7 @@ def test_a_get_that_changes_something_is_one_that_the_user_has_asked_for(
         ([FORM, OURS], PASSES, NO_HEADER, PASSES, NO_HEADER),
         ([FORM, SAME], PASSES, NO_HEADER, PASSES, NO_HEADER),
         ([FORM, OURS, (b"X-CSRF", b"0")], PASSES, NO_HEADER, NO_HEADER, NO_HEADER),
+        ([JSON, OURS], PASSES, NO_HEADER, NO_HEADER, NO_HEADER),
         ([FORM, FORM, OURS], PASSES, NO_HEADER, NO_HEADER, NO_HEADER),
     ],
 )
@@ -195,3 +197,12 @@ def test_a_navigation_is_known_by_its_mode_or_else_by_what_it_accepts(
 ) -> None:
     assert is_navigation(scan(fields)) is is_one
     assert not is_speculative(scan(fields))
+
+
+@pytest.mark.parametrize(("query", "asked"), [(b"a=b", b"a=b"), (None, b"")])
+def test_what_is_no_navigation_is_told_what_was_asked(query: bytes | None, asked: bytes) -> None:
+    """For the page that asks the user to go on."""
+    rule = EndpointRule("login", {"GET": Guard.NAVIGATION})
+    with pytest.raises(NavigationRequired) as refused:
+        require_initiator(rule, CSRF, "GET", query, scan([CROSS]))
+    assert (refused.value.endpoint, refused.value.query) == ("login", asked)

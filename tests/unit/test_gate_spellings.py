@@ -102,6 +102,14 @@ def test_what_is_forwarded_does_not_begin_with_an_empty_segment() -> None:
     """Many servers would read the next one as a host."""
     assert not passes(b"/files//evil.example/x", table(EVERY, API))
     assert passes(b"/files//x", table(EVERY, BASED))
+    assert passes(b"/files/a//x", table(EVERY, API))
+
+
+def test_a_doubtful_path_has_so_many_bytes_at_most() -> None:
+    """Those of all readings together are many times as many."""
+    path = b"/files//" + b"a" * (MAX_DOUBTFUL_BYTES - 8)
+    assert passes(path, table(EVERY))
+    assert not passes(path + b"a", table(EVERY))
 
 
 @pytest.mark.rule("PX-02")
