@@ -98,3 +98,17 @@ def test_every_part_of_the_program_that_the_design_names_exists(document: Path) 
             assert dotted in settings or pkgutil.resolve_name(f"bff.{dotted}"), name
         elif re.match(r"(bff|tests|spa_demo|docs|deploy|bench)/", name):
             assert (ROOT / name).exists(), name
+
+
+EVENT = re.compile(r"\blog\.[a-z]+\(\s*(?:[\w.]+,\s*)?\"([a-z_]+)\"")
+
+
+def test_every_log_event_is_documented_and_no_other() -> None:
+    sources = [path.read_text() for path in ROOT.glob("bff/**/*.py")]
+    logged = {event for source in sources for event in EVENT.findall(source)}
+    table = (ROOT / "docs" / "operations.md").read_text().partition("\n| event | level |")[2]
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", table, re.MULTILINE)
+    documented = {event for row in rows for event in re.findall(r"\w+", row)}
+    assert len(documented) > 40
+    assert logged <= documented
+    assert not {event for event in documented if not any(f'"{event}"' in s for s in sources)}
