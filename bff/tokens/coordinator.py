@@ -1,9 +1,9 @@
-"""One refresh per session, whoever asks: tabs, requests, processes, replicas.
+"""One refresh per session, for all tabs, requests, processes and replicas.
 
 Within a process all callers join one task. Between processes a lease in the store lets one of
-them call the OP; its holder renews it for as long as the OP takes. Whoever gets the lease reads the
-record again before spending anything, and what the OP rotated is written, by compare-and-set on
-the record's version, before anybody is released.
+them call the OP; its holder renews it for as long as the OP takes. A process that gets the lease
+reads the record again before spending anything, and what the OP rotated is written, by
+compare-and-set on the record's version, before any caller goes on.
 
 RFC 6749 section 6, RFC 9700 section 4.14.2, OIDC Core section 12.
 """
@@ -173,14 +173,14 @@ class RefreshCoordinator:
     async def _refresh(self, key: str, refused: str) -> Session:
         """`refused` is an access token that will not do, good as it may look."""
         while True:
-            with self._waiters.armed(key) as change:
+            with self._waiters.armed(key) as waiter:
                 pause = self._hold.remaining_seconds(key)
                 asked_at = _loop_time()
                 lease = await self._lease(key) if pause == 0 else None
                 if lease is None:
                     # Another process is at it: woken by its write, its release or its end. The
                     # timeout is for a holder that died; then the lease has lapsed.
-                    await change.wait(pause or self._settings.lease_seconds / 3)
+                    await waiter.wait(pause or self._settings.lease_seconds / 3)
                     session = await self._load(key)
                     if not self._is_due(session, refused):
                         return session

@@ -1,4 +1,4 @@
-"""Holding a lease for as long as the work takes, and waiting for another holder's news."""
+"""Holding a lease for as long as a refresh takes, and waiting while another process holds it."""
 
 import asyncio
 import contextlib
@@ -42,17 +42,17 @@ async def _renew(sessions: Sessions, lease: Lease, ttl_seconds: float) -> None:
             continue
 
 
-class Change:
-    """Wakes one waiter."""
+class Waiter:
+    """One refresh that waits."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         self._event.set()
 
     async def wait(self, seconds: float) -> None:
-        """Return when rung, or after `seconds`."""
+        """Return when woken, or after `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._event.wait()
@@ -62,17 +62,17 @@ class ChangeWaiters:
     """Refreshes that wait for news of a session. Armed before asking, so that no news is missed."""
 
     def __init__(self) -> None:
-        self._armed: dict[str, set[Change]] = {}
+        self._armed: dict[str, set[Waiter]] = {}
 
     @contextlib.contextmanager
-    def armed(self, key: str) -> Iterator[Change]:
-        change = Change()
+    def armed(self, key: str) -> Iterator[Waiter]:
+        waiter = Waiter()
         waiting = self._armed.setdefault(key, set())
-        waiting.add(change)
+        waiting.add(waiter)
         try:
-            yield change
+            yield waiter
         finally:
-            waiting.discard(change)
+            waiting.discard(waiter)
             if not waiting:
                 self._armed.pop(key, None)
 
@@ -81,8 +81,8 @@ class ChangeWaiters:
         return len(self._armed)
 
     def wake(self, key: str) -> None:
-        for change in self._armed.get(key, ()):
-            change.ring()
+        for waiter in self._armed.get(key, ()):
+            waiter.wake()
 
     def wake_all(self) -> None:
         for key in tuple(self._armed):

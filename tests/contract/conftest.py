@@ -21,7 +21,7 @@ from tests.parts.redis_server import (  # noqa: F401 - fixtures of this folder
     sentinel_server,
 )
 
-# For whoever does not ask how long an answer may take: no machine is too busy for this.
+# For tests that do not ask how long an answer may take: no machine is too busy for this.
 PATIENT = RedisLimits(timeout_seconds=20, connect_seconds=20, sentinel_seconds=20)
 
 

@@ -26,7 +26,7 @@ def namespace(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["single", "cluster", "sentinel"])
 def url(request: pytest.FixtureRequest, namespace: str) -> Iterator[str]:
-    """Of a server that has the documented user, and lets nobody else in but the tests."""
+    """Of a server that has the documented user, and lets no other user in but the tests."""
     servers = [cluster_server() if request.param == "cluster" else RedisServer(tcp=True)]
     servers[0].command(*(part.replace("bff:", f"{namespace}:") for part in USER))
     at = f"bff:password@127.0.0.1:{servers[0].port}"

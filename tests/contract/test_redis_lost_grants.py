@@ -1,4 +1,4 @@
-"""Refresh leases whose grant is lost on its way: no phantom keeps anybody waiting."""
+"""Refresh leases whose grant is lost on its way: no process waits for one that does not hold it."""
 
 import asyncio
 import hashlib
@@ -53,7 +53,7 @@ async def grant_lost(store: RedisStore, server: RedisServer) -> None:
 
 
 async def test_it_is_taken_back_and_others_are_told(own_redis: RedisServer) -> None:
-    """Long before it would lapse, and without anybody asking for it again."""
+    """Long before it would lapse, and without another try for it."""
     namespace = uuid.uuid4().hex
     heard = Heard()
     async with (
@@ -66,7 +66,7 @@ async def test_it_is_taken_back_and_others_are_told(own_redis: RedisServer) -> N
 
 
 async def test_who_asks_again_gets_the_grant_that_was_lost(own_redis: RedisServer) -> None:
-    """And holds it as any other: it can be renewed, nobody else gets it, it can be given back."""
+    """And holds it as any other: it can be renewed and given back, and no other process gets it."""
     namespace = uuid.uuid4().hex
     async with (
         opened(own_redis, namespace, Heard()) as first,
@@ -157,7 +157,7 @@ async def test_a_try_that_is_repeated_is_one_try(own_redis: RedisServer) -> None
 @pytest.mark.rule("TK-06")
 @pytest.mark.parametrize("command", ["EXISTS", "EVALSHA"])
 async def test_what_is_held_again_is_not_taken_back(own_redis: RedisServer, command: str) -> None:
-    """Who asks again just when the lost grant is being taken back, at either of two commands."""
+    """Asked for again just when the lost grant is being taken back, at either of two commands."""
     proxy = LossyProxy(own_redis)
     async with proxy.listening() as url, AsyncExitStack() as stack:
         store = RedisStore(url, SystemClock(), limits=PATIENT)

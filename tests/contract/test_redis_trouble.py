@@ -170,7 +170,7 @@ async def test_a_silent_subscription_is_a_gap(own_redis: RedisServer) -> None:
 
 
 async def test_a_quiet_subscription_is_kept(redis_server: RedisServer) -> None:
-    """Nobody writing is no reason to drop the cache."""
+    """That nothing is written is no reason to drop the cache."""
     heard = Heard()
     async with opened(redis_server.url, heard):
         await until(lambda: heard.watching == [True])
@@ -257,7 +257,7 @@ async def test_a_refused_password_is_not_repeated(own_redis: RedisServer) -> Non
 
 
 async def test_a_cancelled_caller_ends(redis_server: RedisServer) -> None:
-    """A cancellation is never swallowed on the way: whoever was told to stop, stops."""
+    """A cancellation is never swallowed on the way: a task that was told to stop stops."""
     async with opened(redis_server.url) as store:
 
         async def work() -> None:

@@ -86,7 +86,7 @@ async def cached_in(sessions: Sessions, created: Session) -> None:
 
 
 async def dropped(sessions: Sessions, created: Session) -> None:
-    """By the news: by itself the cache would keep it for longer than anybody waits here."""
+    """By the news: by itself the cache would keep it for longer than this test waits."""
     await until(lambda: sessions.cached(created.key) is None)
 
 
@@ -208,7 +208,7 @@ async def test_redis_learns_nothing_of_use(gateways: Gateways) -> None:
 
 @pytest.mark.rule("SE-09")
 async def test_swapped_ciphertexts_fail_closed(gateways: Gateways) -> None:
-    """Who can write to Redis can't make one user another."""
+    """Write access to Redis does not make one user another."""
     here, there = await gateways.open(), await gateways.open()
     one, two = await create(here, "one"), await create(here, "two")
     names = [k.decode() for k in gateways.server.command("KEYS", "*:s:*")]
@@ -263,8 +263,8 @@ async def test_nothing_is_resurrected_under_load(gateways: Gateways) -> None:
 
 @pytest.mark.rule("SE-06")
 async def test_a_store_that_goes_back_in_time_revives_nobody(gateways: Gateways) -> None:
-    """A failover may lose the last write, a logout for instance. Who has heard of it answers for
-    it, and deletes the record again."""
+    """A failover may lose the last write, a logout for instance. A process that heard of it answers
+    for it, and deletes the record again."""
     here, there = await gateways.open(), await gateways.open()
     created = await create(here)
     [name] = [key for key in gateways.server.command("KEYS", "*") if b"s:{" in key]

@@ -31,7 +31,7 @@ async def test_a_bucket_takes_what_fits_and_no_more(store: SessionStore, key: st
 
 
 async def test_what_does_not_fit_adds_nothing(store: SessionStore, key: str) -> None:
-    """Who goes on asking while refused waits no longer for it."""
+    """A client that goes on asking while refused waits no longer for it."""
     await store.fill(key, seconds=HOUR * 0.75, size_seconds=HOUR)
     for _ in range(2):
         before = await store.fill(key, seconds=HOUR / 2, size_seconds=HOUR)
@@ -44,7 +44,7 @@ async def test_looking_adds_nothing(store: SessionStore, key: str) -> None:
 
 
 async def test_to_the_brim_is_as_much_as_fits(store: SessionStore, key: str) -> None:
-    """Who was counted without being asked has no debts afterwards."""
+    """A client that was counted without being asked has no debts afterwards."""
     await store.fill(key, seconds=2 * HOUR, size_seconds=HOUR, to_the_brim=True)
     before = await store.fill(key, seconds=HOUR, size_seconds=HOUR, to_the_brim=True)
     assert before == pytest.approx(HOUR, abs=5)

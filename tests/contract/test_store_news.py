@@ -29,7 +29,7 @@ async def test_every_instance_hears_of_every_write(engine: Engine, key: str) -> 
 
 
 async def test_what_did_not_happen_is_not_told(engine: Engine, key: str) -> None:
-    """Refused writes publish nothing: nobody drops a good entry for them."""
+    """Refused writes publish nothing: no process drops a good entry for them."""
     heard = Heard()
     store = await engine.open(heard)
     await until(lambda: heard.watching[-1:] == [True])

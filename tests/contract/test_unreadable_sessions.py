@@ -1,5 +1,5 @@
-"""A record that opens and is no session, such as another release may have left: nobody's, wherever
-it is met, and still there for whoever can read it. It can be ended like any other."""
+"""A record that opens and is no session, such as another release may have left: no user's, wherever
+it is met, and still there for a release that can read it. It can be ended like any other."""
 
 import json
 import time

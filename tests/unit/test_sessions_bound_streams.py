@@ -148,7 +148,7 @@ async def test_a_store_that_is_away_ends_nothing(
 async def test_after_a_gap_in_the_news_each_is_looked_at(
     bound_streams: BoundStreams, session: Session, store: ScriptedStore
 ) -> None:
-    """The end may have been told while nobody heard."""
+    """The end may have been told while this process did not hear."""
     ended: list[str] = []
     bound_streams.hold(session, ended.append)
     del store._records["k"]

@@ -95,7 +95,7 @@ async def test_an_old_transaction_is_none(store: MemoryStore, clock: ManualClock
 async def test_the_store_learns_neither_state_nor_verifier(
     store: MemoryStore, clock: ManualClock
 ) -> None:
-    """Its content is of no use to whoever reads it."""
+    """Its content is of no use to a reader of the store."""
     await transactions(store, clock).put("the-state", login(clock, verifier="the-verifier"))
     [(state_key, kept)] = store._logins.items()
     assert "the-state" not in state_key
@@ -116,7 +116,7 @@ async def test_a_moved_transaction_does_not_open(store: MemoryStore, clock: Manu
 
 @pytest.mark.rule("OP-03")
 async def test_a_login_survives_a_rotation(store: MemoryStore, clock: ManualClock) -> None:
-    """Who is at the OP's form while secrets rotate comes back to a login."""
+    """A user who is at the OP's form while secrets rotate comes back to a login."""
     await transactions(store, clock, OLD).put("a", login(clock))
     await transactions(store, clock, OLD).put("b", login(clock))
     assert await transactions(store, clock, NEW, OLD).take("a") is not None

@@ -51,6 +51,6 @@ def test_what_is_not_understood_is_none(message: object) -> None:
 
 @given(st.binary() | st.binary().map(lambda rest: b"1 c k " + rest))
 def test_garbage_is_none_or_a_change(message: bytes) -> None:
-    """Never an error: anybody may publish."""
+    """Never an error: any program may publish."""
     change = decode_change(message)
     assert change is None or change.version is None or change.version >= 0

@@ -1,4 +1,4 @@
-"""Who wants to hear of changes hears of each once, and of no more than memory allows."""
+"""An observer hears of each change once, and of no more than memory allows."""
 
 from bff.sessions.news import TOLD_ENTRIES, Observer, SessionNews
 

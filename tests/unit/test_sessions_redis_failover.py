@@ -7,7 +7,7 @@ from bff.sessions.redis.failover import Address, Opinion, newest
 OLD, NEW = ("10.0.0.1", 6379), ("10.0.0.2", 6379)
 
 CASES: dict[str, tuple[list[Opinion], Address | None]] = {
-    "nobody answers": ([], None),
+    "no Sentinel answers": ([], None),
     "all agree": ([Opinion(3, OLD)] * 3, OLD),
     "one answers": ([Opinion(3, OLD)], OLD),
     "the newest configuration wins over a majority": (

@@ -99,7 +99,7 @@ def test_what_the_store_keeps_beside_is_not_sealed() -> None:
 
 
 def test_records_of_format_1_stay_readable() -> None:
-    """Fields that were added since get their defaults: an upgrade logs nobody out."""
+    """Fields that were added since get their defaults: an upgrade logs no user out."""
     assert read(FORMAT_1) == Session(
         key="k",
         version=3,

@@ -214,7 +214,7 @@ async def test_a_write_after_the_end_is_none(sessions: Sessions, clock: ManualCl
 
 
 async def test_one_of_many_logouts_gets_the_session(sessions: Sessions, clock: ManualClock) -> None:
-    """Named by key or by session; nobody is told twice what to revoke."""
+    """Named by key or by session; no caller is told twice what to revoke."""
     created = await create(sessions, clock)
     ended = await asyncio.gather(
         *(sessions.end(created if n % 2 else "k", "logout") for n in range(50))
@@ -287,7 +287,7 @@ async def test_sessions_are_found_by_user_and_by_sid(
 async def test_an_index_is_not_believed(
     sessions: Sessions, store: SlowStore, clock: ManualClock
 ) -> None:
-    """Who can write to the store can't have a user's sessions ended or listed as another's."""
+    """Write access to the store does not have a user's sessions ended or listed as another's."""
     await create(sessions, clock)
     store._indexes[subject_index(OWNER, OP, "bob")] = {"k": None}
     store._indexes[sid_index(OWNER, OP, "s2")] = {"k": None}
@@ -313,7 +313,7 @@ def test_no_two_users_share_an_index() -> None:
 async def test_swapped_records_fail_closed(
     sessions: Sessions, store: SlowStore, clock: ManualClock
 ) -> None:
-    """Nobody becomes somebody else by moving ciphertexts; and nothing is deleted for it."""
+    """No user becomes another one by moving ciphertexts; and nothing is deleted for it."""
     await create(sessions, clock, "a")
     await create(sessions, clock, "b")
     one, two = store._records["a"], store._records["b"]
@@ -445,7 +445,7 @@ async def test_a_read_from_before_a_refresh_is_not_kept(
 async def test_a_read_from_before_another_process_s_refresh_is_not_joined(
     sessions: Sessions, store: SlowStore, clock: ManualClock
 ) -> None:
-    """Who asks after the news must not get what was read before it."""
+    """A caller that asks after the news must not get what was read before it."""
     created = await create(sessions, clock)
     elsewhere = Sessions(store, Keyring([NEW], OWNER), clock, POLICY)
     clock.advance(6)
@@ -464,7 +464,7 @@ async def test_a_read_from_before_another_process_s_refresh_is_not_joined(
 async def test_what_is_known_to_have_ended_does_not_go_on_while_the_store_is_down(
     store: SlowStore, clock: ManualClock
 ) -> None:
-    """Not even where sessions may: who ended it, and when, does not matter."""
+    """Not even where sessions may: which process ended it, and when, does not matter."""
     policy = SessionPolicy(idle_seconds=1800, absolute_seconds=43200, stale_seconds=600)
     here, elsewhere = (Sessions(store, Keyring([NEW], OWNER), clock, policy) for _ in range(2))
     await here.start()
@@ -533,7 +533,7 @@ async def test_activity_moves_the_cached_expiry_at_once(clock: ManualClock) -> N
 async def test_activity_during_trouble_is_written_afterwards(
     sessions: Sessions, store: SlowStore, clock: ManualClock
 ) -> None:
-    """A store that was away for a moment logs nobody out who was active in it."""
+    """A store that was away for a moment logs no user out who was active in it."""
     created = await create(sessions, clock)
     clock.advance(1000)
     store.is_down = True

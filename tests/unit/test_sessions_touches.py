@@ -55,7 +55,7 @@ async def idle_end(store: ScriptedStore, key: str) -> float:
 async def test_the_worker_outlives_a_failure(
     store: ScriptedStore, clock: ManualClock, touches: Touches, fault: Exception
 ) -> None:
-    """Also one that nobody has foreseen: without the worker all users would idle out. What failed
+    """Also one that was not foreseen: without the worker all users would idle out. What failed
     is written with the time at which it happened."""
     await create(store, clock, "k")
     clock.advance(60)

@@ -71,7 +71,7 @@ async def test_a_waiter_hears_of_its_own_session_only() -> None:
     waiters = ChangeWaiters()
     with waiters.armed("a") as first, waiters.armed("a") as second, waiters.armed("b") as other:
         waiters.wake("a")
-        waiters.wake("nobody waits for this one")
+        waiters.wake("a session without waiters")
         async with asyncio.timeout(HANG_SECONDS):
             await asyncio.gather(first.wait(3600), second.wait(3600))
         heard = asyncio.create_task(other.wait(3600))

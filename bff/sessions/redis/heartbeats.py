@@ -32,7 +32,7 @@ UNKNOWN = "-"
 
 
 class OwnHeartbeats:
-    """Those of this process: which are on their way, and which have come back in all parts."""
+    """Of this process: which heartbeat is on its way, and which has come back in all parts."""
 
     def __init__(self) -> None:
         self.process = secrets.token_hex(8)
@@ -90,7 +90,7 @@ class Heartbeats:
         self._task.start()
 
     async def close(self) -> None:
-        """Take leave, so that nobody waits for us."""
+        """Take leave, so that no process waits for this one."""
         await self._task.close()
         if self._following:
             with suppress(StoreUnavailable):

@@ -1,7 +1,7 @@
 """Refresh leases in Redis.
 
-A grant whose answer is lost would make everybody wait for a holder that does not know of it. Each
-try therefore carries a claim of its own, which is what is stored: a try that is repeated, as
+A grant whose answer is lost would make every process wait for a holder that does not know of it.
+Each try therefore carries a claim of its own, which is what is stored: a try that is repeated, as
 redis-py does after a broken connection, gets its own grant again, and one that failed is taken back
 as soon as the server answers. A process that tries anew names the claims that failed, and a grant
 of theirs passes to the new one, which nothing that is still on its way can take back.
