@@ -15,6 +15,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # Node comes as a Python package of its own, as new as the certified OP of the tests wants it. The
 # package's npm is found by its real path only, so node is told to run it.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# The tests wait for programs to start and to answer, so one process more than there are cores.
+PROCESSES = $(shell echo $$(($$(nproc) + 1)))
 NPM := $(BIN)/node $(BIN)/npm
 # npm writes node_modules/.package-lock.json itself: it says which lock file was installed.
 NODE_MODULES := $(patsubst %package-lock.json,%node_modules/.package-lock.json,$(wildcard package-lock.json tests/*/package-lock.json tests/*/*/package-lock.json))
@@ -29,7 +31,7 @@ demo: .venv/demo.stamp ## Start gateway, OP, API and SPA on loopback; needs noth
 
 .PHONY: test
 test: .venv/dev.stamp $(NODE_MODULES) programs ## Run all tests but those of `make interop`, with coverage (PYTEST_ARGS="-k name" narrows them)
-	$(BIN)/python -m pytest -m "not real_op" $(if $(CI),-p tests.no_skips --rules) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) -m "not real_op" $(if $(CI),-p tests.no_skips --rules) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 .PHONY: interop
 interop: PROGRAMS := programs interop-programs
@@ -92,7 +94,7 @@ sbom: .venv/bin/python ## Write the bill of materials, CycloneDX, to build/sbom.
 
 .PHONY: clean
 clean: ## Remove what the other targets made
-	rm -rf .venv build dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -o -name node_modules -prune | xargs rm -rf
 
 .PHONY: programs

@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.rules.plugin"]
+pytest_plugins = ["tests.rules.plugin", "tests.side_by_side"]
 
 # The same examples on every machine, however busy it is. New ones: `--hypothesis-profile=default`.
 settings.register_profile(

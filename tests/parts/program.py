@@ -8,12 +8,11 @@ import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30.0
 KEPT = ("PATH", "CI_RUN_ID")  # by the second .ci/run finds what a cut-off run has left
-STOP_SECONDS = 10.0
+STOP_SECONDS = HANG_SECONDS
 
 
 class Program:
@@ -49,7 +48,7 @@ class Program:
             return process.poll() is not None or await self._is_ready()
 
         try:
-            await until(ended_or_ready, seconds=START_SECONDS, every=0.05)
+            await until(ended_or_ready, every=0.05)
         except TimeoutError:
             await self.stop()
             raise RuntimeError(f"not serving:\n{self.log.read_text()}") from None

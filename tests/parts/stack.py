@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 import socket
+import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,11 @@ BY_NEWS_ONLY = 'cache_max_age = "60s"'
 
 _KEYS: list[SigningKeys] = []
 _GIVEN = itertools.count()
+# Runs side by side begin at different ports, and of the n processes of one run (pytest-xdist) each
+# takes every n-th port, so that within a run none comes twice.
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_FIRST = zlib.crc32(_RUN.encode()) + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 
 
 @dataclass(slots=True)
@@ -83,8 +89,7 @@ class Stack:
 def free_port() -> int:
     """A port nobody listens on now, below those the system gives to outgoing connections."""
     while True:
-        # Runs side by side start at different places; within a run no port comes twice.
-        port = 12_000 + (os.getpid() * 101 + next(_GIVEN)) % 20_000
+        port = 12_000 + (_FIRST + next(_GIVEN) * _PROCESSES) % (20_000 // _PROCESSES * _PROCESSES)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

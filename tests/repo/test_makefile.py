@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,14 @@ SKIPS = {
 }
 
 
+@pytest.mark.parametrize(
+    "processes", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "two processes"]
+)
 @pytest.mark.parametrize("source", SKIPS.values(), ids=SKIPS.keys())
-def test_a_skipped_test_fails_in_ci(tmp_path: Path, source: str) -> None:
+def test_a_skipped_test_fails_in_ci(tmp_path: Path, source: str, processes: Sequence[str]) -> None:
     """A rule whose test is skipped in CI is a rule without a test."""
     assert run_pytest(tmp_path, source).returncode in {0, 5}  # 5: nothing was left to run
-    in_ci = run_pytest(tmp_path, source, "-p", "tests.no_skips")
+    in_ci = run_pytest(tmp_path, source, "-p", "tests.no_skips", *processes)
     assert in_ci.returncode in {1, 2}, in_ci.stdout
     assert "which CI does not allow" in in_ci.stdout
 

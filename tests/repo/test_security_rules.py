@@ -5,6 +5,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,12 @@ def run(folder: Path, source: str, *options: str) -> "subprocess.CompletedProces
     )
 
 
+# A run may take place in several processes; the judgement is about all of them.
+IN_PROCESSES = pytest.mark.parametrize(
+    "processes", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "two processes"]
+)
+
+
 def test_a_marker_with_an_unknown_id_ends_the_run(tmp_path: Path) -> None:
     """A slip of the pen must not look like a guarded rule."""
     done = run(tmp_path, "@pytest.mark.rule('CK-99')\ndef test_it():\n    pass")
@@ -72,7 +79,8 @@ def test_a_marker_with_an_unknown_id_ends_the_run(tmp_path: Path) -> None:
     assert "CK-99" in done.stdout + done.stderr
 
 
-def test_rows_are_told_apart_by_their_results(tmp_path: Path) -> None:
+@IN_PROCESSES
+def test_rows_are_told_apart_by_their_results(tmp_path: Path, processes: Sequence[str]) -> None:
     source = """
 @pytest.mark.rule("CK-01")
 def test_good(): pass
@@ -87,7 +95,7 @@ def broken():
     yield
     assert False
 """
-    done = run(tmp_path, source, "--rules", "-W", "ignore")
+    done = run(tmp_path, source, "--rules", "-W", "ignore", *processes)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
     text = done.stdout
     results = dict(re.findall(r"^(C[KS]-0\d) +(ok|FAILED|not run|no test) ", text, re.MULTILINE))
@@ -98,7 +106,10 @@ def broken():
     assert results["CK-05"] == "no test"
 
 
-def test_a_rule_without_a_test_fails_a_run_in_which_all_passed(tmp_path: Path) -> None:
+@IN_PROCESSES
+def test_a_rule_without_a_test_fails_a_run_in_which_all_passed(
+    tmp_path: Path, processes: Sequence[str]
+) -> None:
     source = "@pytest.mark.rule('CK-01')\ndef test_it():\n    pass"
     assert run(tmp_path, source, "-W", "ignore").returncode == 0
-    assert run(tmp_path, source, "--rules", "-W", "ignore").returncode == 1
+    assert run(tmp_path, source, "--rules", "-W", "ignore", *processes).returncode == 1

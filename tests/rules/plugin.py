@@ -1,12 +1,14 @@
 """A pytest plugin that knows which test guards which row of the table of security rules.
 
 A marker with an unknown id always ends the run. With `--rules` the run ends with the table, and
-fails when a row in scope has no test, or none that ran, or one that failed.
+fails when a row in scope has no test, or none that ran, or one that failed. Where a run takes place
+in several processes (pytest-xdist), each tells the one that judges which tests it has collected.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -39,9 +41,16 @@ class Guards:
     failed: set[str] = field(default_factory=set)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        for item in items:
-            for one in ids_of(item):
-                self.tests.setdefault(one, set()).add(item.nodeid)
+        self.add(guarding(items))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A process of this run has ended."""
+        self.add(getattr(node, "workeroutput", {}).get(NAME, {}))
+
+    def add(self, tests: Mapping[str, Iterable[str]]) -> None:
+        for one, names in tests.items():
+            self.tests.setdefault(one, set()).update(names)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -92,13 +101,33 @@ class Guards:
         return f"{len(rows)}: {named}; by {len(tests)} tests"
 
 
+class Collected:
+    """Of one process of several: what it tells the one that judges."""
+
+    def __init__(self, output: dict[str, object]) -> None:
+        self._output = output
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self._output[NAME] = guarding(items)
+
+
+def guarding(items: Iterable[pytest.Item]) -> dict[str, list[str]]:
+    """The row's id -> the tests that guard it."""
+    tests: dict[str, list[str]] = {}
+    for item in items:
+        for one in ids_of(item):
+            tests.setdefault(one, []).append(item.nodeid)
+    return tests
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rules", action="store_true", help="end with the table of security rules")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--rules"):
-        config.pluginmanager.register(Guards(), NAME)
+        output = getattr(config, "workeroutput", None)
+        config.pluginmanager.register(Guards() if output is None else Collected(output), NAME)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
