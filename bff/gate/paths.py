@@ -85,7 +85,7 @@ def _read(raw: bytes) -> Target:
     path, mark, query = raw.partition(b"?")
     if not _SENT.match(path):
         raise AmbiguousPath("bytes in the path that no path holds")
-    if mark and not is_query(query):
+    if not is_query(query):
         raise BadRequest("bytes in the query that no URI holds")
     return Target(path, query if mark else None, authority, doubt_of(path))
 

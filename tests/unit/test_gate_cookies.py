@@ -52,6 +52,7 @@ def test_two_cookies_of_one_name_are_nobodys(lines: list[bytes]) -> None:
 def test_only_listed_cookies_are_kept() -> None:
     lines = [b"theme=dark; " + NAME + b"=v;locale=de", b'q="a b"; theme=light']
     assert keep(lines, {b"theme", b"q"}) == b'theme=dark; q="a b"; theme=light'
+    assert keep([b"theme; q=1"], {b"theme", b"q"}) == b"q=1"
     assert keep(lines, set()) == b""
     assert keep(lines, {b"absent"}) == b""
 

@@ -480,6 +480,7 @@ def test_a_null_origin_of_our_own_page_reaches_the_api_as_ours() -> None:
     ("fields", "code"),
     [
         ([COOKIE], "csrf_origin_unknown"),
+        ([COOKIE, SAME], "csrf_origin_unknown"),
         ([COOKIE, (b"Origin", b"https://evil.example")], "csrf_foreign_origin"),
         ([COOKIE, (b"Origin", b"null"), SAME], "csrf_foreign_origin"),
         ([OURS], "not_authenticated"),
@@ -547,3 +548,27 @@ def test_the_client_is_the_first_of_the_hops_that_count() -> None:
     assert a_gate().decide(RequestHead("GET", b"/page", [HOST], None)).identity.client_address == (
         "unknown"
     )
+
+
+def test_each_request_has_an_id_of_its_own() -> None:
+    """In one process and among several."""
+    gates = [a_gate(), a_gate()]
+    found = {ask(gate, b"/page").identity.request_id for gate in gates for _ in range(3)}
+    assert len(found) == 6
+
+
+def test_no_cookie_is_cleared_for_a_request_that_is_refused_whoever_sends_it() -> None:
+    for path in (b"/bff/nothing", b"/api/x", b"/api/%2e"):
+        answer = ask(a_gate(a_session()), path, COOKIE)
+        assert isinstance(answer, Answer)
+        assert not answer.clear_cookie
+    wait = ask(a_gate(), b"/api/x", COOKIE, HEADER)
+    assert isinstance(wait, Wait)
+    assert not wait.may_clear_cookie
+
+
+def test_a_session_that_was_found_with_an_expired_token_is_waited_for_once_more() -> None:
+    expired = a_session(tokens=Tokens("old", NOW - 300, NOW, refresh_token="rt"))
+    wait = ask(a_gate(), b"/api/x", COOKIE, HEADER, known=Known(expired))
+    assert isinstance(wait, Wait)
+    assert wait.needs is Needs.FRESH_TOKEN

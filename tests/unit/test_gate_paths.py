@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.errors import AmbiguousPath, BadRequest, BffError, TargetTooLong
-from bff.gate.paths import MAX_TARGET_BYTES, is_authority, parse_target
+from bff.gate.paths import (
+    MAX_TARGET_BYTES,
+    is_authority,
+    parse_target,
+    read_target,
+    require_canonical_path,
+)
 
 AMBIGUOUS = [
     b"/api/../admin",
@@ -212,3 +218,18 @@ def test_no_bytes_make_the_parser_fail_otherwise(raw: bytes) -> None:
         return
     assert target.path.startswith(b"/")
     assert not target.path.startswith(b"//")
+
+
+@pytest.mark.parametrize(
+    "raw", [b"/a b", b"/a\\b", b"/a#b", b"/a\x7f", b"/\xc3\xa4", b"http://a/b c"]
+)
+def test_bytes_that_no_path_holds_are_refused_at_once(raw: bytes) -> None:
+    with pytest.raises(AmbiguousPath):
+        read_target(raw)
+
+
+def test_a_configured_path_has_one_reading() -> None:
+    require_canonical_path(b"/a/b")
+    for path in (b"/a//b", b"/a/../b", b"/%61"):
+        with pytest.raises(AmbiguousPath):
+            require_canonical_path(path)
