@@ -35,6 +35,7 @@ ARITHMETIC: dict[type[ast.operator], str] = {
 }
 OPPOSITES = {"min": "max", "max": "min", "any": "all", "all": "any"}
 GIVEN_AWAY = {"shield", "ensure_future"}  # `shield(x)` becomes `x`
+LABELS = {("create_task", "name")}
 NOT_JUDGED = {"log", "logging"}  # what is written there has tests of its own
 DROPPED = (ast.Raise, ast.Continue, ast.Break, ast.Delete, ast.Assert, ast.AugAssign)
 
@@ -199,7 +200,7 @@ class _Finder:
         if name in GIVEN_AWAY and node.args:
             yield (*self._span(node), self._text(node.args[0]))
         for keyword in node.keywords:
-            if keyword.arg not in (None, "repr"):
+            if keyword.arg not in (None, "repr") and (name, keyword.arg) not in LABELS:
                 start, end = self._span(keyword)
                 rest = self._source[end:]
                 comma = len(rest) - len(rest.lstrip()) + 1 if rest.lstrip()[:1] == "," else 0
@@ -252,11 +253,13 @@ def _is_left_alone(node: ast.AST) -> bool:
 def _is_choice(node: ast.Assign | ast.AnnAssign) -> bool:
     """A number of which a little more would do as well: a duration, or a size."""
     target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-    value = node.value.value if isinstance(node.value, ast.Constant) else None
-    is_duration = _name_of(target).lower().endswith("_seconds")
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    value = node.value
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult | ast.Pow):
+        return all(isinstance(side, ast.Constant) for side in (value.left, value.right))
+    if not isinstance(value, ast.Constant) or not isinstance(value.value, int | float):
         return False
-    return value > 20 or (value > 0 and is_duration)
+    is_duration = _name_of(target).lower().endswith("_seconds")
+    return value.value > 20 or (value.value > 0 and is_duration)
 
 
 def _name_of(node: ast.AST) -> str:
