@@ -1,11 +1,11 @@
 """News of changed and ended sessions, for event streams, sockets and waiting refreshes."""
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
 
+from bff.bounded_map import BoundedMap
 from bff.sessions.messages import Heartbeat
 
 log = structlog.get_logger("bff.sessions")
@@ -15,11 +15,12 @@ TOLD_ENTRIES = 10_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observer:
-    """What one observer is told of; None: nothing of that kind."""
+    """What one observer is told of; None: nothing of that kind. See `Sessions.observe`."""
 
-    on_changed: Callable[[str], None] | None
-    on_ended: Callable[[str, str], None] | None
-    on_watch: Callable[[bool], None] | None
+    on_changed: Callable[[str], None] | None = None
+    on_ended: Callable[[str, str], None] | None = None
+    on_expired: Callable[[str, str], None] | None = None
+    on_watch: Callable[[bool], None] | None = None
     on_heartbeat: Callable[[Heartbeat], None] | None = None
     on_proven: Callable[[], None] | None = None
 
@@ -29,7 +30,7 @@ class SessionNews:
 
     def __init__(self) -> None:
         self._observers: list[Observer] = []
-        self._told: OrderedDict[str, str] = OrderedDict()
+        self._told: BoundedMap[str, str] = BoundedMap(TOLD_ENTRIES)
 
     def add(self, observer: Observer) -> Callable[[], None]:
         """Returns the way to stop observing."""
@@ -42,43 +43,38 @@ class SessionNews:
         return remove
 
     def changed(self, key: str) -> None:
-        for observer in tuple(self._observers):
-            if observer.on_changed is not None:
-                _call(observer.on_changed, key)
+        _call([observer.on_changed for observer in self._observers], key)
 
     def ended(self, key: str, reason: str) -> None:
         """Told once a key: the writer's own word and its echo from the store are one event."""
-        if key in self._told:
-            return
-        if len(self._told) >= TOLD_ENTRIES:
-            self._told.popitem(last=False)
-        self._told[key] = reason
-        for observer in tuple(self._observers):
-            if observer.on_ended is not None:
-                _call(observer.on_ended, key, reason)
+        if key not in self._told:
+            self._told[key] = reason
+            _call([observer.on_ended for observer in self._observers], key, reason)
+
+    def expired(self, key: str, reason: str) -> None:
+        """Not told of one that was ended while the store was asked for it."""
+        if key not in self._told:
+            _call([observer.on_expired for observer in self._observers], key, reason)
 
     def end_reason(self, key: str) -> str | None:
         """Why a session has ended, if that was told lately."""
         return self._told.get(key)
 
     def watching(self, *, watching: bool) -> None:
-        for observer in tuple(self._observers):
-            if observer.on_watch is not None:
-                _call(observer.on_watch, watching)
+        _call([observer.on_watch for observer in self._observers], watching)
 
     def heartbeat(self, heartbeat: Heartbeat) -> None:
-        for observer in tuple(self._observers):
-            if observer.on_heartbeat is not None:
-                _call(observer.on_heartbeat, heartbeat)
+        _call([observer.on_heartbeat for observer in self._observers], heartbeat)
 
     def proven(self) -> None:
-        for observer in tuple(self._observers):
-            if observer.on_proven is not None:
-                _call(observer.on_proven)
+        _call([observer.on_proven for observer in self._observers])
 
 
-def _call(callback: Callable[..., None], *arguments: object) -> None:
-    try:
-        callback(*arguments)
-    except Exception:  # a faulty observer must not stop the stream of changes
-        log.exception("observer_failed")
+def _call(callbacks: Iterable[Callable[..., None] | None], *arguments: object) -> None:
+    for callback in callbacks:
+        if callback is None:
+            continue
+        try:
+            callback(*arguments)
+        except Exception:  # a faulty observer must not stop the stream of changes
+            log.exception("observer_failed")

@@ -59,8 +59,7 @@ class Sessions:
         stale = StaleSessions(clock, seconds=policy.stale_seconds, entries=policy.cache_entries)
         self._reader = SessionReader(store, self._records, clock, cache, self._news, stale)
         self._touches = Touches(store, clock, policy.idle_seconds, self._reader.forget)
-        self._on_expiry: list[Callable[[str, str], None]] = []
-        self._expiry = ExpiryWatch(store, clock, self._tell_expired)
+        self._expiry = ExpiryWatch(store, clock, self._news.expired)
         self.observe(
             on_ended=lambda key, _: self._expiry.forget(key),
             on_watch=lambda watching: None if watching else self._expiry.forget_all(),
@@ -93,6 +92,7 @@ class Sessions:
         *,
         on_changed: Callable[[str], None] | None = None,
         on_ended: Callable[[str, str], None] | None = None,
+        on_expired: Callable[[str, str], None] | None = None,
         on_watch: Callable[[bool], None] | None = None,
         on_heartbeat: Callable[[Heartbeat], None] | None = None,
         on_proven: Callable[[], None] | None = None,
@@ -100,21 +100,19 @@ class Sessions:
         """Hear of writes by any process; returns the way to stop. None of these may block.
 
         `on_changed(key)`: the record was written or its lease released. `on_ended(key, reason)`:
-        once. `on_watch(watching)`: on True, what happened before may have been missed, so a part
-        that keeps a stream open for a session should load it again. Expiry is not announced.
+        once. `on_expired(key, reason)`: it has ended by itself; told by one of the processes only
+        and a little late (see `ExpiryWatch`). `on_watch(watching)`: on True, what happened before
+        may have been missed, so a part that keeps a stream open for a session should load it again.
         `on_heartbeat(heartbeat)`: of another process. `on_proven()`: a heartbeat of ours has come
         back, so that all changes made before it was sent have been told.
         """
-        return self._news.add(Observer(on_changed, on_ended, on_watch, on_heartbeat, on_proven))
+        return self._news.add(
+            Observer(on_changed, on_ended, on_expired, on_watch, on_heartbeat, on_proven)
+        )
 
     def say_saved(self, *, saved: bool) -> None:
         """Tell the other processes whether we hold what the store may lack (`Heartbeat.saved`)."""
         self._store.say_saved(saved=saved)
-
-    def on_expiry(self, callback: Callable[[str, str], None]) -> None:
-        """`callback(key, reason)` is told, by one of the processes and a little late, of a session
-        that has ended by itself; see `ExpiryWatch` for those of which nothing is told."""
-        self._on_expiry.append(callback)
 
     def end_reason(self, key: str) -> str | None:
         """Why a session has ended, if that was heard of lately; None for one that expired."""
@@ -304,12 +302,6 @@ class Sessions:
         self._expiry.expect(
             session.key, idle_expires_at=session.idle_expires_at, expires_at=session.expires_at
         )
-
-    def _tell_expired(self, key: str, reason: str) -> None:
-        if self.end_reason(key) is not None:
-            return  # it was ended while the store was asked, or touched by a request after its end
-        for callback in self._on_expiry:
-            callback(key, reason)
 
     def _expires_at(self, created_at: float, tokens: Tokens) -> float:
         limit = created_at + self._policy.absolute_seconds

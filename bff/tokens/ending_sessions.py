@@ -41,7 +41,7 @@ class SessionEnder:
         self._revocations: TaskSet[None] = TaskSet()
         self._revocations_waiting = revocations_waiting
         self._slots = asyncio.Semaphore(REVOCATIONS_AT_ONCE)
-        sessions.on_expiry(self._tell)
+        sessions.observe(on_expired=self._tell)
 
     async def end(
         self,

@@ -36,7 +36,7 @@ async def test_a_request_that_outlives_its_session_brings_no_second_end(
 ) -> None:
     """It counts as activity after the logout, with the session that it began with."""
     told: Told = []
-    sessions.on_expiry(lambda key, reason: told.append((key, reason)))
+    sessions.observe(on_expired=lambda key, reason: told.append((key, reason)))
     gone = await create(sessions, clock, "a" * 64)
     clock.advance(IDLE_SECONDS / 2)
     other = await create(sessions, clock, "b" * 64)  # looked at after the first

@@ -5,44 +5,44 @@ from bff.sessions.news import TOLD_ENTRIES, Observer, SessionNews
 
 def test_an_end_is_told_once() -> None:
     """The writer's own word and its echo from the store are one event, with the first reason."""
-    observers, heard = SessionNews(), list[tuple[str, str]]()
-    observers.add(Observer(None, lambda key, reason: heard.append((key, reason)), None, None))
-    observers.ended("k", "logout")
-    observers.ended("k", "admin")
+    news, heard = SessionNews(), list[tuple[str, str]]()
+    news.add(Observer(on_ended=lambda key, reason: heard.append((key, reason))))
+    news.ended("k", "logout")
+    news.ended("k", "admin")
     assert heard == [("k", "logout")]
-    assert observers.end_reason("k") == "logout"
-    assert observers.end_reason("other") is None
+    assert news.end_reason("k") == "logout"
+    assert news.end_reason("other") is None
 
 
 def test_who_stopped_hears_nothing_and_may_stop_again() -> None:
-    observers, heard = SessionNews(), list[str]()
-    stop = observers.add(Observer(heard.append, None, None, None))
-    observers.changed("a")
+    news, heard = SessionNews(), list[str]()
+    stop = news.add(Observer(on_changed=heard.append))
+    news.changed("a")
     stop()
     stop()
-    observers.changed("b")
+    news.changed("b")
     assert heard == ["a"]
 
 
 def test_who_stops_while_it_is_told_keeps_no_other_from_hearing() -> None:
     """As a stream does that ends with its session."""
-    observers, heard = SessionNews(), list[str]()
+    news, heard = SessionNews(), list[str]()
 
     def once(key: str) -> None:
         heard.append(f"once {key}")
         stop()
 
-    stop = observers.add(Observer(once, None, None, None))
-    observers.add(Observer(heard.append, None, None, None))
-    observers.changed("a")
-    observers.changed("b")
+    stop = news.add(Observer(on_changed=once))
+    news.add(Observer(on_changed=heard.append))
+    news.changed("a")
+    news.changed("b")
     assert heard == ["once a", "a", "b"]
 
 
 def test_ends_are_remembered_within_bounds() -> None:
-    observers = SessionNews()
+    news = SessionNews()
     for number in range(TOLD_ENTRIES + 1):
-        observers.ended(str(number), "logout")
-    assert observers.end_reason("0") is None
-    assert observers.end_reason("1") == "logout"
-    assert observers.end_reason(str(TOLD_ENTRIES)) == "logout"
+        news.ended(str(number), "logout")
+    assert news.end_reason("0") is None
+    assert news.end_reason("1") == "logout"
+    assert news.end_reason(str(TOLD_ENTRIES)) == "logout"
