@@ -29,7 +29,7 @@ from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.tokens.ending_sessions import SessionEnder
 
-log = structlog.get_logger("bff.audit")
+log = structlog.get_logger("bff.admin")
 
 ENDED_BY_ADMIN = "admin"
 ENDED_AT_ONCE = 16

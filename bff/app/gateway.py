@@ -58,7 +58,7 @@ class Gateway:
                 wiring.admin_session_settings(settings),
             ),
         )
-        self._auth = _forward_auth(self._core, self._public.shared.refusals)
+        self._auth = _forward_auth(self._core, self._public.context.refusals)
         self._server: asyncio.Server | None = None
         self._runners: list[web.BaseRunner] = []
         self._limited: list[LimitedServer] = []

@@ -20,14 +20,13 @@ from bff.endpoints.sessions import OwnSessions
 from bff.endpoints.spa import Spa
 from bff.endpoints.user import User
 from bff.observability.access_log import AccessLog
+from bff.proxy.context import ProxyContext
 from bff.proxy.listener import Listener
-from bff.proxy.local import LocalPool
 from bff.proxy.messages import DateField
-from bff.proxy.outbox import Outbox
-from bff.proxy.own_endpoints import Endpoint, OwnEndpoints
+from bff.proxy.own_endpoints import Endpoint, LocalPool, OwnEndpoints
 from bff.proxy.refusals import Refusals
-from bff.proxy.shared import Shared
-from bff.proxy.targets import route_targets
+from bff.proxy.transport import WriteCoalescer
+from bff.proxy.upstream.targets import route_targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class PublicSide:
     """The public listener, and what has to be opened and closed for it."""
 
     listener: Listener
-    shared: Shared
+    context: ProxyContext
     events: Events
 
     @classmethod
@@ -68,24 +67,23 @@ class PublicSide:
             **_login_endpoints(core),
             **_session_endpoints(core),
         }
-        outbox = Outbox()
-        shared = Shared(
+        writes = WriteCoalescer()
+        context = ProxyContext(
             admission=core.admission(wiring.gate_settings(settings)),
-            targets=route_targets(routes.routes, outbox),
-            local=LocalPool(OwnEndpoints(endpoints, refusals, own), outbox),
+            targets=route_targets(routes.routes, writes),
+            local=LocalPool(OwnEndpoints(endpoints, refusals, own), writes),
             refusals=refusals,
             bound_streams=core.bound_streams,
-            coordinator=core.coordinator,
             metrics=core.metrics,
             limits=wiring.proxy_limits(settings),
             date=DateField(),
-            outbox=outbox,
+            writes=writes,
             own_fields=tuple(
                 (name.encode(), value.encode()) for name, value in own.transport_headers().items()
             ),
             access_log=_access_log(settings.access_log),
         )
-        return cls(Listener(shared), shared, events)
+        return cls(Listener(context), context, events)
 
     def start(self) -> None:
         """From here on connections can be made.
@@ -93,19 +91,19 @@ class PublicSide:
         Raises:
             OSError: the access log can't be written.
         """
-        if self.shared.access_log is not None:
-            self.shared.access_log.open()
-        self.shared.local.start()
+        if self.context.access_log is not None:
+            self.context.access_log.open()
+        self.context.local.start()
 
     async def stop(self, seconds: float) -> None:
         """End event streams, let requests finish for at most `seconds`, close what is idle."""
         self.events.stop()
         await self.listener.stop(seconds)
-        await self.shared.local.close()
-        for targets in self.shared.targets.values():
+        await self.context.local.close()
+        for targets in self.context.targets.values():
             targets.close()
-        if self.shared.access_log is not None:
-            self.shared.access_log.close()
+        if self.context.access_log is not None:
+            self.context.access_log.close()
 
 
 def _access_log(settings: AccessLogSettings) -> AccessLog | None:

@@ -16,7 +16,7 @@ from bff.gate.peers import TrustedProxies
 from bff.gate.problem import OwnResponses
 from bff.gate.routes import RouteTable
 from bff.oidc.relying_party import RelyingParty
-from bff.proxy.shared import ProxyLimits
+from bff.proxy.context import ProxyLimits
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.sealing.keyring import RecordOwner

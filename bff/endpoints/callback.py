@@ -34,7 +34,7 @@ from bff.tasks import SingleFlight
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.policy import ClaimFilter
 
-log = structlog.get_logger("bff.audit")
+log = structlog.get_logger("bff.endpoints")
 
 # Answers to `prompt=none` that only say "ask the user" (OIDC Core section 3.1.2.6).
 SILENT_REFUSALS = frozenset(

@@ -15,14 +15,13 @@ from aiohttp import web
 
 from bff.errors import BffError, InternalError, MethodNotAllowed, NotFound, ProxyNotTrusted
 from bff.gate.admission import Admission
-from bff.gate.described import described_request
 from bff.gate.head import Field
 from bff.gate.outcome import Answer, Forward
-from bff.gate.peers import TrustedProxies
+from bff.gate.peers import TrustedProxies, forward_auth_request
 from bff.gate.problem import OwnResponses, Problem
 from bff.observability.metrics import Metrics
 
-log = structlog.get_logger("bff.front")
+log = structlog.get_logger("bff.endpoints")
 
 MAY_PASS = 204
 METHODS = ("GET", "HEAD")
@@ -90,7 +89,7 @@ class ForwardAuth:
             raise NotFound
         if request.method not in METHODS:
             raise MethodNotAllowed(METHODS)
-        head = described_request(request.raw_headers, peer)
+        head = forward_auth_request(request.raw_headers, peer)
         decision = await self._admission.admit(head)
         if isinstance(decision, Answer):
             return self._problem(

@@ -25,7 +25,7 @@ from bff.oidc.relying_party import RelyingParty
 from bff.sessions.cookie import LogoutSid, public_id
 from bff.tokens.ending_sessions import SessionEnder
 
-log = structlog.get_logger("bff.audit")
+log = structlog.get_logger("bff.endpoints")
 
 
 class Logout:

@@ -14,7 +14,7 @@ from bff.sessions.sessions import Sessions
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
 
-log = structlog.get_logger("bff.front")
+log = structlog.get_logger("bff.gate")
 
 
 class Admission:

@@ -12,7 +12,7 @@ class Cookie(Enum):
     """What a header can say of one name beside a value."""
 
     ABSENT = auto()
-    TOSSED = auto()  # several cookies of one name: somebody may have planted one
+    DUPLICATE = auto()  # several cookies of one name: another site may have planted one
 
 
 def pairs(values: Iterable[bytes]) -> Iterator[Pair]:
@@ -27,14 +27,14 @@ def pairs(values: Iterable[bytes]) -> Iterator[Pair]:
 def find(values: Iterable[bytes], name: bytes) -> bytes | Cookie:
     """The value of the one cookie called `name`.
 
-    Two of that name give `TOSSED` whatever their order: which one a sibling domain planted can't
+    Two of that name give `DUPLICATE` whatever their order: which one a sibling domain planted can't
     be told (RFC 6265bis section 4.2.2).
     """
     found: bytes | Cookie = Cookie.ABSENT
     for value in values:
         for content in _contents(name)(value):
             if found is not Cookie.ABSENT:
-                return Cookie.TOSSED
+                return Cookie.DUPLICATE
             found = content.rstrip(b" \t")
     return found
 

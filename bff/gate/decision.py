@@ -23,7 +23,7 @@ from bff.errors import (
 from bff.gate import cookies
 from bff.gate.cookies import Cookie
 from bff.gate.csrf import CsrfGuard
-from bff.gate.endpoints import EndpointRule, EndpointTable
+from bff.gate.endpoints import EndpointRule, EndpointTable, raise_refusal, require_initiator
 from bff.gate.forwarding import Forwarding, RequestIdentity
 from bff.gate.framing import (
     MAX_FIELDS,
@@ -33,7 +33,6 @@ from bff.gate.framing import (
     require_sound_head,
 )
 from bff.gate.head import FieldReader, RequestHead, ScannedFields, without
-from bff.gate.initiator import raise_refusal, require_initiator
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.gate.paths import Target, is_authority, read_target
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind

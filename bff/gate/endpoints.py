@@ -1,8 +1,20 @@
-"""Which own endpoints exist, and what the gate asks of a request for each (method by method)."""
+"""Which own endpoints exist, what the gate asks of a request for each (method by method), and
+whether the page that has begun a request may begin it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+
+from bff.errors import CsrfRefused, NavigationRequired
+from bff.gate.csrf import CsrfGuard
+from bff.gate.fetch_metadata import (
+    is_form,
+    is_own_navigation,
+    is_speculative,
+    is_top_level_navigation,
+)
+from bff.gate.head import ScannedFields
+from bff.gate.routes import CsrfMode
 
 
 class Guard(Enum):
@@ -69,3 +81,41 @@ class EndpointTable:
     def match(self, path: bytes) -> EndpointRule | None:
         """The endpoint of a path that is ours, if there is one."""
         return self._rules.get(path) or self._rules.get(path.rpartition(b"/")[0] + b"/*")
+
+
+# A GET that changes something: only one that the user has asked for, no prefetch or prerendering.
+_MAY_BEGIN: Mapping[Guard, Callable[[ScannedFields], bool]] = {
+    Guard.NONE: lambda _: True,
+    Guard.PROOF: lambda fields: not is_speculative(fields),
+    Guard.PAGE: is_top_level_navigation,
+    Guard.NAVIGATION: is_own_navigation,
+}
+
+
+def require_initiator(
+    rule: EndpointRule, csrf: CsrfGuard, method: str, query: bytes | None, fields: ScannedFields
+) -> bool:
+    """Whether the request is a form of our own pages, which carries no anti-forgery header.
+
+    Raises:
+        CsrfRefused: a layer of the CSRF guard that the endpoint asks for is missing or wrong.
+        NavigationRequired: no navigation, or none that the user has asked for.
+    """
+    guard = rule.guards[method]
+    is_bare_form = is_form(fields) and not fields.values(csrf.header_name)
+    if guard is Guard.FORM or (guard is Guard.CSRF_OR_FORM and is_bare_form):
+        raise_refusal(csrf.form_refusal(fields))
+        return True
+    if guard in (Guard.CSRF, Guard.CSRF_OR_FORM):
+        raise_refusal(csrf.refusal(fields, method, CsrfMode.HEADER))
+    elif guard is Guard.SAME_ORIGIN:
+        raise_refusal(csrf.refusal(fields, method, CsrfMode.SAME_ORIGIN))
+    elif not _MAY_BEGIN[guard](fields):
+        raise NavigationRequired(rule.name, query or b"")
+    return False
+
+
+def raise_refusal(refusal: CsrfRefused | None) -> None:
+    """Raise it, if there is one."""
+    if refusal is not None:
+        raise refusal

@@ -69,15 +69,6 @@ def read_target(raw: bytes) -> Target:
     return _read(raw)
 
 
-def parse_target(raw: bytes) -> Target:
-    """Read a target whose path has one reading. Raises: as `read_target`, and for any other path
-    AmbiguousPath."""
-    target = read_target(raw)
-    if target.doubt:
-        raise AmbiguousPath(target.doubt)
-    return target
-
-
 def _read(raw: bytes) -> Target:
     authority: bytes | None = None
     if not raw.startswith(b"/"):

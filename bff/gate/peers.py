@@ -1,15 +1,21 @@
-"""Who sent a request: the connection's peer, or the client that a trusted proxy reports.
+"""What a trusted proxy says of a request that it passes on, or asks about: the client it comes
+from, and, for forward authentication, which request it is.
 
-Forwarded headers of anybody else are never read (RFC 7239 section 8.1).
+The forwarded fields of any other peer are never read (RFC 7239 section 8.1).
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from bff.bounded_map import BoundedMap
+from bff.errors import BadRequest
+from bff.gate.head import Field, RequestHead
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Hops = tuple[str, ...]
+
+_METHOD = frozenset({b"x-forwarded-method", b"x-original-method"})
+_TARGET = frozenset({b"x-forwarded-uri", b"x-original-uri"})
 
 _MOST_REMEMBERED = 4096
 _LONGEST_REMEMBERED = 256  # of all that is claimed; a chain of proxies is shorter
@@ -75,3 +81,25 @@ def _address(text: bytes) -> str | None:
         return str(ipaddress.ip_address(text.strip().decode("ascii")))
     except ValueError:
         return None
+
+
+def forward_auth_request(fields: Sequence[Field], peer: str | None) -> RequestHead:
+    """The request that a proxy asks about (Caddy's forward_auth, nginx's auth_request, Traefik's
+    ForwardAuth): method and target as the proxy says, all else as in `fields`. Whether it may pass
+    is the gate's to say.
+
+    The proxy copies the browser's fields, so a browser can try to describe its request as well:
+    what is said twice in two ways is refused.
+
+    Raises:
+        BadRequest: method or target are missing, or there are two of them.
+    """
+    method = _only_value(fields, _METHOD)
+    return RequestHead(method.decode("latin-1"), _only_value(fields, _TARGET), fields, peer)
+
+
+def _only_value(fields: Sequence[Field], names: Collection[bytes]) -> bytes:
+    found = {value for name, value in fields if name.lower() in names}
+    if len(found) != 1 or found == {b""}:
+        raise BadRequest("the proxy does not say, or says in two ways, which request this is")
+    return found.pop()

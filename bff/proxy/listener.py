@@ -4,12 +4,8 @@ import asyncio
 import contextlib
 from enum import Enum, auto
 
-import structlog
-
+from bff.proxy.context import ProxyContext
 from bff.proxy.downstream.connection import DownstreamConnection
-from bff.proxy.shared import Shared
-
-log = structlog.get_logger("bff.front")
 
 MOST_REFUSED = 256  # connections that are told there are too many; further ones are cut
 
@@ -25,15 +21,15 @@ class Phase(Enum):
 class Listener:
     """Makes connections; call it for each one that is accepted."""
 
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
+    def __init__(self, context: ProxyContext) -> None:
+        self._context = context
         self._open: set[DownstreamConnection] = set()
         self._refused: set[DownstreamConnection] = set()
         self._nobody_left = asyncio.Event()
         self.phase = Phase.SERVING
 
     def __call__(self) -> DownstreamConnection:
-        return DownstreamConnection(self._shared, self)
+        return DownstreamConnection(self._context, self)
 
     @property
     def is_draining(self) -> bool:
@@ -48,7 +44,7 @@ class Listener:
     def opened(self, connection: DownstreamConnection) -> bool:
         """False when there are as many as there may be. It is cut then, if many others are being
         told so: an answer takes as long as a browser cares to read it."""
-        if len(self._open) < self._shared.limits.max_connections:
+        if len(self._open) < self._context.limits.max_connections:
             self._open.add(connection)
             return True
         if len(self._refused) < MOST_REFUSED:

@@ -26,7 +26,7 @@ FRONT_CHANNEL = "frontchannel_logout"
 
 Work = Callable[[], Awaitable[list[Session]]]
 
-log = structlog.get_logger("bff.audit")
+log = structlog.get_logger("bff.tokens")
 
 
 class OpLogout:

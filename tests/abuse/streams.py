@@ -3,7 +3,7 @@
 import asyncio
 
 from bff.endpoints.events import EventSettings
-from bff.proxy.websocket import accept_value
+from bff.proxy.exchange.websocket import accept_value
 from tests.abuse.crowd import Crowd, crowd
 from tests.abuse.scenario import Outcome, Scale, Scenario, per_connection, per_reader
 from tests.abuse.site import Site

@@ -15,8 +15,8 @@ from bff.endpoints.events import Events, EventSettings
 from bff.gate.forwarding import RequestIdentity
 from bff.gate.head import ScannedFields
 from bff.gate.outcome import Local
-from bff.gate.paths import parse_target
 from bff.gate.problem import OwnResponses
+from tests.canonical_target import parse_target
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
 from tests.parts.raw_upstream import Received, raw_upstream

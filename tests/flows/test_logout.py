@@ -221,5 +221,5 @@ async def test_a_logout_whose_browser_hangs_up_is_finished(own_redis: RedisServe
 
 def is_being_served(gateway: Gateway) -> bool:
     """Whether an own endpoint is at work."""
-    server = gateway._public.shared.local._server
+    server = gateway._public.context.local._server
     return server is not None and any(one._current_request for one in server.connections)

@@ -15,8 +15,8 @@ from bff.errors import (
 from bff.gate.head import Field, RequestHead
 from bff.gate.outcome import Decision, Forward
 from bff.gate.paths import Target as RequestTarget
-from bff.gate.paths import parse_target
 from bff.oidc.authorization import LoginRequest
+from tests.canonical_target import parse_target
 from tests.fuzz.targets.cookie import NAME, key_of, values_of
 from tests.fuzz.targets.head import a_gate
 from tests.fuzz.targets.websocket import boundaries

@@ -20,7 +20,7 @@ from bff.oidc.logout_token import LogoutNotice, verify_logout_claims
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.signed_jwt import VerifiedJwt, parse_jwt
 from bff.oidc.token_endpoint import Grant, process_token_response
-from bff.proxy.responses import response_fields
+from bff.proxy.upstream.responses import response_fields
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sealing.records import UnreadableRecord, decode_session
 from tests.fuzz.jwts import ALGS, verified

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from bff.app import Gateway
+from bff.proxy.context import ProxyContext
 from bff.proxy.downstream.connection import DownstreamConnection
 from bff.proxy.listener import Listener
-from bff.proxy.local import LocalPool
-from bff.proxy.shared import Shared
+from bff.proxy.own_endpoints import LocalPool
 from tests.polling import until
 
 
-def shared_of(gateway: Gateway) -> Shared:
+def context_of(gateway: Gateway) -> ProxyContext:
     """What the gateway's own public listener works with."""
-    return gateway._public.shared
+    return gateway._public.context
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Other:
 
 @contextlib.asynccontextmanager
 async def a_listener(gateway: Gateway, **parts: Any) -> AsyncIterator[Other]:
-    """`parts` are fields of `Shared` that are to be other ones."""
-    listener = Listener(dataclasses.replace(shared_of(gateway), **parts))
+    """`parts` are fields of `ProxyContext` that are to be other ones."""
+    listener = Listener(dataclasses.replace(context_of(gateway), **parts))
     server = await asyncio.get_running_loop().create_server(listener, "127.0.0.1", 0)
     try:
         yield Other(server.sockets[0].getsockname()[1], listener)
@@ -49,8 +49,8 @@ class InternalConnections:
     """Connections to the own endpoints of a gateway, which lie idle for a short time only."""
 
     def __init__(self, gateway: Gateway, *, idle_seconds: float) -> None:
-        shared = shared_of(gateway)
-        self.pool = LocalPool(shared.local._endpoints, shared.outbox, idle_seconds=idle_seconds)
+        shared = context_of(gateway)
+        self.pool = LocalPool(shared.local._endpoints, shared.writes, idle_seconds=idle_seconds)
         self.pool.start()
 
     async def until_idle_ones_are_gone(self, *, busy: int) -> None:

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 
 from bff.model import Session
 from tests.flows.logins import log_in
-from tests.integration.other_parts import InternalConnections, a_listener, shared_of
+from tests.integration.other_parts import InternalConnections, a_listener, context_of
 from tests.parts.browser import DEMO_PASSWORDS, Browser
 from tests.parts.browser_pages import Page
 from tests.parts.stack import Stack, running_stack
@@ -110,7 +110,7 @@ async def begun(browser: Browser, stack: Stack) -> Page:
 
 async def hung_up(stack: Stack) -> None:
     """Return when the gateway has noticed: no own endpoint is asked for anything."""
-    server = shared_of(stack.gateway).local._server
+    server = context_of(stack.gateway).local._server
     assert server is not None
     await until(lambda: not server.connections)
 

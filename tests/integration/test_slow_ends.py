@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.other_parts import Other, a_listener, shared_of
+from tests.integration.other_parts import Other, a_listener, context_of
 from tests.parts.raw_upstream import RawUpstream, raw_upstream
 from tests.polling import until
 from tests.wire.reading import read_answers, statuses
@@ -32,7 +32,7 @@ class Place:
 
     def other(self, **limits: Any) -> contextlib.AbstractAsyncContextManager[Other]:
         """A listener with some limits of its own."""
-        shared = shared_of(self.users.gateway)
+        shared = context_of(self.users.gateway)
         return a_listener(self.users.gateway, limits=dataclasses.replace(shared.limits, **limits))
 
     def refused(self) -> bytes:

@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from bff.errors import NotFound
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision, Needs, Wait
-from bff.proxy.shared import Shared
-from tests.integration.other_parts import a_listener, shared_of
+from bff.proxy.context import ProxyContext
+from tests.integration.other_parts import a_listener, context_of
 from tests.parts.raw_upstream import OK, RawUpstream, Received, raw_upstream
 from tests.wire.client import End, wired
 from tests.wire.reading import read_answers, statuses
@@ -78,28 +78,28 @@ class Waiting(Failing):
         return Wait(Needs.SESSION, decision.identity, key="")
 
 
-Parts = Callable[[Shared], dict[str, Any]]
+Parts = Callable[[ProxyContext], dict[str, Any]]
 
 
 def part(name: str, method: str) -> Parts:
-    return lambda shared: {name: Failing(getattr(shared, name), method)}
+    return lambda context: {name: Failing(getattr(context, name), method)}
 
 
 def targets(method: str) -> Parts:
-    return lambda shared: {"targets": {PREFIX: Failing(shared.targets[PREFIX], method)}}
+    return lambda context: {"targets": {PREFIX: Failing(context.targets[PREFIX], method)}}
 
 
 def target(method: str) -> Parts:
-    return lambda shared: {"targets": {PREFIX: FailingTargets(shared.targets[PREFIX], method)}}
+    return lambda context: {"targets": {PREFIX: FailingTargets(context.targets[PREFIX], method)}}
 
 
 def settling(error: BaseException) -> Parts:
-    return lambda shared: {"admission": Waiting(shared.admission, "settle", error)}
+    return lambda context: {"admission": Waiting(context.admission, "settle", error)}
 
 
-def refusing_in_vain(shared: Shared) -> dict[str, Any]:
+def refusing_in_vain(context: ProxyContext) -> dict[str, Any]:
     """A refusal that has been waited for, and can't be worded."""
-    return {**settling(NotFound())(shared), **part("refusals", "problem")(shared)}
+    return {**settling(NotFound())(context), **part("refusals", "problem")(context)}
 
 
 async def hang_up(
@@ -142,7 +142,7 @@ CASES = {
     "the count of streams": Case(part("bound_streams", "count"), [500], ask=HANDSHAKE),
     "the words of a refusal": Case(part("refusals", "problem"), [], ask=ASK_NOWHERE),
     "the date of a refusal": Case(part("date", "__call__"), [], ask=ASK_NOWHERE),
-    "what is written": Case(part("outbox", "write"), []),
+    "what is written": Case(part("writes", "write"), []),
     "an own endpoint's connection": Case(part("local", "take"), [500], ask=ASK_OWN),
     "a new connection to it": Case(part("local", "connect"), [500], ask=ASK_OWN),
     "the decision beside it": Case(part("local", "hand_over"), [500], ask=ASK_OWN),
@@ -172,7 +172,7 @@ async def test_a_request_is_not_left_waiting(place: Place, name: str) -> None:
     place.upstream.responder = case.responder
     with capture_logs() as logs:
         async with (
-            a_listener(place.users.gateway, **case.parts(shared_of(place.users.gateway))) as other,
+            a_listener(place.users.gateway, **case.parts(context_of(place.users.gateway))) as other,
             wired(other.port) as wire,
         ):
             wire.send(f"{case.ask}{origin}\r\n".encode())

@@ -13,8 +13,8 @@ from bff.endpoints.return_url import HOME, safe_return_url
 from bff.errors import AmbiguousPath, BffError
 from bff.gate.cookies import Cookie, find, keep
 from bff.gate.head import is_ours, scan
-from bff.gate.paths import parse_target
 from bff.sessions.cookie import SessionCookie
+from tests.canonical_target import parse_target
 from tests.security import corpus_cookies, corpus_fields, corpus_paths, corpus_return_urls
 
 ORIGIN = "https://app.example"

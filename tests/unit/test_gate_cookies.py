@@ -45,7 +45,7 @@ def test_one_cookie_is_found_by_its_exact_name(lines: list[bytes], found: bytes 
     ],
 )
 def test_two_cookies_of_one_name_are_nobodys(lines: list[bytes]) -> None:
-    assert find(lines, NAME) is Cookie.TOSSED
+    assert find(lines, NAME) is Cookie.DUPLICATE
 
 
 @pytest.mark.rule("PX-05")

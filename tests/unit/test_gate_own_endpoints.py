@@ -1,6 +1,7 @@
 """What the gate asks of a request for one of its own endpoints before the endpoint sees it."""
 
 import pytest
+from bff.gate.initiator import require_initiator
 
 from bff.errors import CsrfHeaderMissing, CsrfRefused, NavigationRequired, OriginUnknown
 from bff.gate.csrf import CsrfGuard
@@ -14,7 +15,6 @@ from bff.gate.endpoints import (
 )
 from bff.gate.fetch_metadata import is_navigation, is_speculative
 from bff.gate.head import scan
-from bff.gate.initiator import require_initiator
 
 Fields = list[tuple[bytes, bytes]]
 

@@ -10,10 +10,10 @@ from bff.errors import AmbiguousPath, BadRequest, BffError, TargetTooLong
 from bff.gate.paths import (
     MAX_TARGET_BYTES,
     is_authority,
-    parse_target,
     read_target,
     require_canonical_path,
 )
+from tests.canonical_target import parse_target
 
 AMBIGUOUS = [
     b"/api/../admin",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bff.gate.routes import Balance
-from bff.proxy.balance import FAILURES_IN_A_ROW, LONGEST_PAUSE_SECONDS, Balancer, Member
+from bff.proxy.upstream.targets import FAILURES_IN_A_ROW, LONGEST_PAUSE_SECONDS, Balancer, Member
 
 
 class Time:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.gate.routes import Route, Upstream
-from bff.proxy.locations import Locations
+from bff.proxy.upstream.locations import Locations
 
 OURS = "https://app.example"
 ROOT, BASED = Upstream("http", "127.0.0.1:9000"), Upstream("http", "api.internal", "/v1")

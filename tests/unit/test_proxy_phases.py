@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from bff.proxy.context import ProxyLimits
 from bff.proxy.downstream import phases as downstream
-from bff.proxy.exchange_phases import EXCHANGE
+from bff.proxy.exchange.phases import EXCHANGE
 from bff.proxy.phases import PhaseTable, row
-from bff.proxy.shared import ProxyLimits
 from bff.proxy.upstream import phases as upstream
 from bff.proxy.upstream.connection import UpstreamLimits
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bff.proxy.responses import response_fields
+from bff.proxy.upstream.responses import response_fields
 
 Fields = list[tuple[bytes, bytes]]
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from bff.errors import BadHandshake
 from bff.gate.framing import is_websocket_upgrade, require_handshake
 from bff.gate.head import scan
-from bff.proxy.tunnel import accepts_handshake
-from bff.proxy.websocket import FrameBoundary, accept_value, close_frame
+from bff.proxy.exchange.websocket import FrameBoundary, accept_value, accepts_handshake, close_frame
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 GOOD = {

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bff.proxy.pool import UpstreamPool
 from bff.proxy.upstream.connection import UpstreamConnection
+from bff.proxy.upstream.pool import UpstreamPool
 from tests.parts.raw_upstream import OK, Received, read_body
 from tests.parts.stack import Ports, gateway_toml, settings_from
 from tests.polling import until

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from bff.proxy.tunnel import MOST_STREAMS
-from bff.proxy.websocket import accept_value
+from bff.proxy.exchange.websocket import MOST_STREAMS, accept_value
 from tests.abuse.crowd import crowd
 from tests.parts.raw_upstream import Received
 from tests.polling import until

@@ -20,8 +20,7 @@ import structlog
 
 from bff.errors import BffError, RequestTimeout, TooManyConnections
 from bff.gate.head import RequestHead
-from bff.proxy.access import BROWSER_GONE, CUT
-from bff.proxy.deadline import Deadline
+from bff.proxy.context import ProxyContext
 from bff.proxy.downstream.phases import (
     BEGINNING,
     BLOCKED,
@@ -42,11 +41,11 @@ from bff.proxy.downstream.phases import (
 )
 from bff.proxy.downstream.reader import RequestReader
 from bff.proxy.downstream.untaken import UntakenBytes, has_unread_bytes
-from bff.proxy.exchange import Exchange
+from bff.proxy.exchange.access import BROWSER_GONE, CUT
+from bff.proxy.exchange.exchange import Exchange
 from bff.proxy.phases import WrongPhase
 from bff.proxy.refusals import unforeseen
-from bff.proxy.shared import Shared
-from bff.proxy.turns import MUCH_BYTES, FairReads
+from bff.proxy.transport import MUCH_BYTES, Deadline, FairReads
 
 log = structlog.get_logger("bff.proxy.downstream")
 
@@ -79,14 +78,14 @@ class DownstreamConnection(asyncio.Protocol):
     """`asyncio.Protocol`, what the reader tells, and what an exchange asks of it. `is_full`: the
     browser takes no more of the answers for now."""
 
-    def __init__(self, shared: Shared, connections: Connections) -> None:
+    def __init__(self, context: ProxyContext, connections: Connections) -> None:
         loop = asyncio.get_running_loop()
         self.phase = NEW
         self.is_full = False
-        self._shared = shared
+        self._context = context
         self._connections = connections
-        self._limits = shared.limits
-        self._outbox = shared.outbox
+        self._limits = context.limits
+        self._writes = context.writes
         self._reader = RequestReader(self)
         self._deadline = Deadline(loop, lambda: self._guard(self._on_deadline))
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
@@ -163,7 +162,7 @@ class DownstreamConnection(asyncio.Protocol):
     # --- told by the reader
 
     def request_begins(self, head: RequestHead, *, keep_alive: bool) -> None:
-        exchange = Exchange(self._shared, self, head, keep_alive=keep_alive)
+        exchange = Exchange(self._context, self, head, keep_alive=keep_alive)
         self._arriving = exchange
         self._waiting.append(exchange)
 
@@ -195,7 +194,7 @@ class DownstreamConnection(asyncio.Protocol):
         return self._connections.is_draining
 
     def write(self, data: bytes) -> None:
-        self._outbox.write(self._transport, data)
+        self._writes.write(self._transport, data)
 
     def hold(self, *, on: bool) -> None:
         if on and self.phase in (RECEIVING, SERVING, BEGINNING):
@@ -326,7 +325,7 @@ class DownstreamConnection(asyncio.Protocol):
         """Answer what is no request."""
         self._bad = None
         head = RequestHead("GET", b"", (), self._reader.peer, fault=error)
-        self._begin(Exchange(self._shared, self, head, keep_alive=False))
+        self._begin(Exchange(self._context, self, head, keep_alive=False))
 
     def _close(self, *, unread: bool) -> None:
         """After what was written has been taken, as slowly as the browser likes. With bytes unread,
@@ -334,7 +333,7 @@ class DownstreamConnection(asyncio.Protocol):
         9.6): they are drained for as long as they come, within a limit."""
         if self._transport.is_closing():
             return
-        self._outbox.flush(self._transport)
+        self._writes.flush(self._transport)
         if not unread:
             self._enter(CLOSING)
             self._transport.close()

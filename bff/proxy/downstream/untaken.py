@@ -10,7 +10,7 @@ import sys
 import termios
 from collections.abc import Callable
 
-from bff.proxy.deadline import Deadline
+from bff.proxy.transport import Deadline
 
 
 class UntakenBytes:

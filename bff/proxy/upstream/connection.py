@@ -15,11 +15,9 @@ import structlog
 
 from bff.errors import UpstreamError, UpstreamMalformed, UpstreamUnreachable
 from bff.observability.reasons import reason_of
-from bff.proxy.answer_head import Unreadable
-from bff.proxy.deadline import Deadline
-from bff.proxy.outbox import Outbox
 from bff.proxy.phases import WrongPhase
-from bff.proxy.turns import MUCH_BYTES, FairReads
+from bff.proxy.transport import MUCH_BYTES, Deadline, FairReads, WriteCoalescer
+from bff.proxy.upstream.answer_head import Unreadable
 from bff.proxy.upstream.phases import (
     ANSWERING,
     CLOSED,
@@ -61,14 +59,16 @@ class UpstreamConnection(asyncio.Protocol):
     """`is_full`: it takes no more of the request for now; `request_sent`: it has all of it;
     `served`: how many requests it was used for."""
 
-    def __init__(self, pool: ConnectionPool, outbox: Outbox, limits: UpstreamLimits) -> None:
+    def __init__(
+        self, pool: ConnectionPool, writes: WriteCoalescer, limits: UpstreamLimits
+    ) -> None:
         self.phase = CONNECTING
         self.is_full = False
         self.request_sent = False
         self.served = 0
         self._loop = asyncio.get_running_loop()
         self._pool = pool
-        self._outbox = outbox
+        self._writes = writes
         self._limits = limits
         self._deadline = Deadline(self._loop, self._on_deadline)
         self._reader = AnswerReader()
@@ -100,11 +100,11 @@ class UpstreamConnection(asyncio.Protocol):
         self.request_sent = False
         self.served += 1
         self._enter(ANSWERING)
-        self._outbox.write(self._transport, head)
+        self._writes.write(self._transport, head)
 
     def send(self, data: bytes) -> None:
         """More of the request, framed as its head said."""
-        self._outbox.write(self._transport, data)
+        self._writes.write(self._transport, data)
         self._await_bytes()
 
     def abort(self) -> None:

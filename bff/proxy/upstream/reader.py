@@ -11,7 +11,9 @@ from bff.errors import UpstreamError
 from bff.gate.framing import MAX_HEAD_BYTES, head_bytes
 from bff.gate.head import Field
 from bff.observability.reasons import complaint_of
-from bff.proxy.answer_head import (
+from bff.proxy.messages import fields_into
+from bff.proxy.phases import WrongPhase
+from bff.proxy.upstream.answer_head import (
     BODILESS,
     CONTINUE,
     END_OF_HEAD,
@@ -25,8 +27,6 @@ from bff.proxy.answer_head import (
     require_known_framing,
     require_text,
 )
-from bff.proxy.messages import fields_into
-from bff.proxy.phases import WrongPhase
 from bff.proxy.upstream.phases import (
     BODY,
     HEAD,

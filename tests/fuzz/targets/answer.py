@@ -7,7 +7,7 @@ from random import Random
 from typing import Protocol
 
 from bff.gate.head import Field
-from bff.proxy.responses import response_fields
+from bff.proxy.upstream.responses import response_fields
 from tests.fuzz.mutation import mutated
 from tests.fuzz.target import require
 from tests.fuzz.targets.head import fields_of

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from bff.errors import BadRequest
-from bff.gate.described import described_request
 from bff.gate.head import Field, RequestHead
 from bff.gate.outcome import Answer, Forward
+from bff.gate.peers import forward_auth_request
 from tests.fuzz.mutation import mutated
 from tests.fuzz.target import require
 from tests.fuzz.targets.head import USUAL, WORDS, HeadTarget, a_gate, fields_of
@@ -28,7 +28,7 @@ class ForwardAuthTarget:
 
     name = "forward-auth"
 
-    def __init__(self, subject: Subject = described_request) -> None:
+    def __init__(self, subject: Subject = forward_auth_request) -> None:
         self._subject = subject
         self._gate = a_gate()
         self._heads = HeadTarget(self._gate.decide)

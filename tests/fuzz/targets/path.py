@@ -12,9 +12,10 @@ from random import Random
 from urllib.parse import unquote_to_bytes
 
 from bff.errors import AmbiguousPath, BadRequest, TargetTooLong
-from bff.gate.paths import MAX_TARGET_BYTES, Target, parse_target, read_target
+from bff.gate.paths import MAX_TARGET_BYTES, Target, read_target
 from bff.gate.routes import Route, RouteTable, Spelling, Upstream
 from bff.gate.spellings import require_within
+from tests.canonical_target import parse_target
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Protocol
 
-from bff.proxy.websocket import FrameBoundary
+from bff.proxy.exchange.websocket import FrameBoundary
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require
 

@@ -12,7 +12,7 @@ from itertools import compress
 from operator import itemgetter
 
 from bff.gate.head import HOP_BY_HOP, PLAIN_CONNECTIONS, Field, connection_options
-from bff.proxy.locations import Locations
+from bff.proxy.upstream.locations import Locations
 
 # Ours, about the software behind us, or for the whole origin, which is not one API's: an answer
 # with Clear-Site-Data would log the user out, one with Report-To tell of requests to other APIs.

@@ -8,15 +8,19 @@ from bff.gate.admission import Admission
 from bff.gate.head import Field, RequestHead
 from bff.gate.outcome import Forward
 from bff.model import Session
-from bff.proxy.answer_head import AnswerHead
-from bff.proxy.trip import Trip
+from bff.proxy.upstream.answer_head import AnswerHead
+from bff.proxy.upstream.destination import Destination
 
 UNAUTHORIZED = 401
 
 
-def asks_for_another_token(answer: AnswerHead, trip: Trip) -> bool:
+def asks_for_another_token(answer: AnswerHead, destination: Destination) -> bool:
     """Whether a request that got this answer may have another one with another token."""
-    return answer.status == UNAUTHORIZED and trip.may_renew and _speaks_of_the_token(answer.fields)
+    return (
+        answer.status == UNAUTHORIZED
+        and destination.may_renew
+        and _speaks_of_the_token(answer.fields)
+    )
 
 
 def _speaks_of_the_token(fields: Iterable[Field]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from bff.gate.framing import MOST_LENGTH_DIGITS
 from bff.gate.head import Field, RequestHead
-from bff.proxy.browser import Browser
+from bff.proxy.exchange.answer import Browser
 from bff.proxy.messages import CHUNKED, CONTINUE, LAST_CHUNK, chunk
 from bff.proxy.upstream.connection import UpstreamConnection
 from bff.proxy.upstream.reader import AnswerReceiver

@@ -9,18 +9,18 @@ from bff.gate.head import HOP_BY_HOP, Field
 from bff.gate.outcome import Forward, Local
 from bff.gate.routes import TokenKind
 from bff.model import Session
-from bff.proxy.answer_head import AnswerHead
-from bff.proxy.local import LocalPool
 from bff.proxy.messages import UPGRADE, request_head
-from bff.proxy.responses import interim_fields, response_fields
-from bff.proxy.targets import RouteTargets, UpstreamTarget
+from bff.proxy.own_endpoints import LocalPool
+from bff.proxy.upstream.answer_head import AnswerHead
 from bff.proxy.upstream.connection import UpstreamConnection
+from bff.proxy.upstream.responses import interim_fields, response_fields
+from bff.proxy.upstream.targets import RouteTargets, UpstreamTarget
 
 _NOT_FOR_LOCAL = HOP_BY_HOP | {b"expect", b"host"}
 _NOT_FROM_LOCAL = HOP_BY_HOP | {b"server"}
 
 
-class Trip(Protocol):
+class Destination(Protocol):
     """One way for one request. `kind` names its answer in metrics, None where that is counted
     already; `session` is the one that opened it; `websocket_key` is that of a handshake;
     `total_seconds` 0 is no limit; `may_renew`: a 401 may mean that the token is no longer good."""
@@ -62,7 +62,7 @@ class Trip(Protocol):
         """Nothing more is asked of it."""
 
 
-class UpstreamTrip:
+class UpstreamDestination:
     """To one of a route's upstreams. `own_fields` are added to every answer, and the field that
     `date` makes to one without a date.
 
@@ -153,11 +153,11 @@ class UpstreamTrip:
 
     def _require_target(self) -> UpstreamTarget:
         if self._target is None:
-            raise TypeError("the trip is over")
+            raise TypeError("the destination is over")
         return self._target
 
 
-class LocalTrip:
+class LocalDestination:
     """To one of our own endpoints. `method` and `fields` are the browser's."""
 
     __slots__ = (

@@ -9,7 +9,7 @@ import time
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision, Forward, Local
 from bff.observability.access_log import AccessLog, timestamp
-from bff.proxy.browser import Browser
+from bff.proxy.exchange.answer import Browser
 from bff.sessions.cookie import public_id
 
 SWITCHING_PROTOCOLS = 101

@@ -8,16 +8,15 @@ from bff.gate.head import Field, RequestHead
 from bff.gate.outcome import Forward, Local
 from bff.observability.access_log import AccessLog
 from bff.observability.metrics import Metrics
-from bff.proxy.access import AccessRecord
-from bff.proxy.browser import Browser
-from bff.proxy.local import LocalPool
+from bff.proxy.exchange.access import AccessRecord
+from bff.proxy.exchange.answer import Browser
 from bff.proxy.messages import DateField
-from bff.proxy.outbox import Outbox
+from bff.proxy.own_endpoints import LocalPool
 from bff.proxy.refusals import Refusals
-from bff.proxy.targets import RouteTargets
-from bff.proxy.trip import LocalTrip, Trip, UpstreamTrip
+from bff.proxy.transport import WriteCoalescer
+from bff.proxy.upstream.destination import Destination, LocalDestination, UpstreamDestination
+from bff.proxy.upstream.targets import RouteTargets
 from bff.sessions.bound_streams import BoundStreams
-from bff.tokens.coordinator import RefreshCoordinator
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class ProxyLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class ProxyContext:
     """`targets` are by the prefix of their route; `own_fields` are added to what APIs answer."""
 
     admission: Admission
@@ -45,11 +44,10 @@ class Shared:
     local: LocalPool
     refusals: Refusals
     bound_streams: BoundStreams
-    coordinator: RefreshCoordinator
     metrics: Metrics
     limits: ProxyLimits
     date: DateField
-    outbox: Outbox
+    writes: WriteCoalescer
     own_fields: tuple[Field, ...]
     access_log: AccessLog | None = None
 
@@ -59,9 +57,9 @@ class Shared:
             return None
         return AccessRecord(self.access_log, browser, head, self.admission.route_of(head))
 
-    def trip(self, decision: Forward | Local, head: RequestHead) -> Trip:
+    def destination(self, decision: Forward | Local, head: RequestHead) -> Destination:
         """The way of a request that was decided."""
         if isinstance(decision, Forward):
             targets = self.targets[decision.route.prefix]
-            return UpstreamTrip(decision, targets, self.own_fields, self.date)
-        return LocalTrip(decision, self.local, head.method, head.fields)
+            return UpstreamDestination(decision, targets, self.own_fields, self.date)
+        return LocalDestination(decision, self.local, head.method, head.fields)

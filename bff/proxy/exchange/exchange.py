@@ -21,9 +21,8 @@ from bff.errors import (
 )
 from bff.gate.outcome import Answer, Decision, Wait
 from bff.proxy import messages
-from bff.proxy.answer_head import AnswerHead
-from bff.proxy.exchange_ending import EndingExchange
-from bff.proxy.exchange_phases import (
+from bff.proxy.exchange.ending import EndingExchange
+from bff.proxy.exchange.phases import (
     ANSWERING,
     CONNECTING,
     DECIDING,
@@ -33,11 +32,11 @@ from bff.proxy.exchange_phases import (
     TUNNEL,
     WAITING,
 )
-from bff.proxy.renewal import another_decision, asks_for_another_token
-from bff.proxy.trip import Trip
-from bff.proxy.tunnel import require_room, switch_protocol
+from bff.proxy.exchange.renewal import another_decision, asks_for_another_token
+from bff.proxy.exchange.websocket import GOING_AWAY, require_room, switch_protocol
+from bff.proxy.upstream.answer_head import AnswerHead
 from bff.proxy.upstream.connection import UpstreamConnection
-from bff.proxy.websocket import GOING_AWAY
+from bff.proxy.upstream.destination import Destination
 
 
 class Exchange(EndingExchange):
@@ -59,7 +58,7 @@ class Exchange(EndingExchange):
 
     def _decide(self) -> None:
         self._request.begin()
-        decision = self._shared.admission.decide(self.head)
+        decision = self._context.admission.decide(self.head)
         if self._request.is_too_large:
             decision = Answer(BodyTooLarge(), decision.identity, ends_connection=True)
         if isinstance(decision, Wait):
@@ -68,7 +67,7 @@ class Exchange(EndingExchange):
             self._act(decision)
 
     async def _settle(self, wait: Wait) -> None:
-        self._act(await self._shared.admission.settle(self.head, wait))
+        self._act(await self._context.admission.settle(self.head, wait))
 
     def _act(self, decision: Decision) -> None:
         self._note_identity(decision)
@@ -79,24 +78,24 @@ class Exchange(EndingExchange):
             return
         if isinstance(decision, Wait):
             raise TypeError("a settled decision waits for nothing")
-        self._trip = trip = self._shared.trip(decision, self.head)
-        if trip.websocket_key is not None:
-            require_room(self._shared.bound_streams, trip.session)
-        if trip.total_seconds:
+        self._destination = destination = self._context.destination(decision, self.head)
+        if destination.websocket_key is not None:
+            require_room(self._context.bound_streams, destination.session)
+        if destination.total_seconds:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(trip.total_seconds, self._on_total_timeout)
-        self._set_out(trip)
+            self._timer = loop.call_later(destination.total_seconds, self._on_total_timeout)
+        self._set_out(destination)
 
-    def _set_out(self, trip: Trip) -> None:
-        connection = trip.take()
+    def _set_out(self, destination: Destination) -> None:
+        connection = destination.take()
         if connection is None:
             self._enter(CONNECTING)
-            self._spawn(lambda: self._connect(trip))
+            self._spawn(lambda: self._connect(destination))
         else:
-            self._send(trip, connection)
+            self._send(destination, connection)
 
-    async def _connect(self, trip: Trip) -> None:
-        self._send(trip, await trip.connect())
+    async def _connect(self, destination: Destination) -> None:
+        self._send(destination, await destination.connect())
 
     # --- what the browser sends after the head, told by its connection
 
@@ -124,7 +123,7 @@ class Exchange(EndingExchange):
             self._record.bytes_in += len(data)
         if self._tunnel is not None:
             self._tunnel.from_browser(data)
-        elif self._trip is not None and self._trip.websocket_key is not None:
+        elif self._destination is not None and self._destination.websocket_key is not None:
             self._fail(BadHandshake("data before the answer"))  # RFC 6455 section 4.1
 
     def browser_full(self, *, full: bool) -> None:
@@ -137,7 +136,7 @@ class Exchange(EndingExchange):
 
     # --- the request on its way
 
-    def _send(self, trip: Trip, connection: UpstreamConnection) -> None:
+    def _send(self, destination: Destination, connection: UpstreamConnection) -> None:
         if self.phase is OVER:
             connection.close()
             return
@@ -145,7 +144,7 @@ class Exchange(EndingExchange):
         self._upstream = connection
         if self._record is not None:
             self._record.sent()
-        head_of = lambda framing: trip.head(connection, framing)  # noqa: E731
+        head_of = lambda framing: destination.head(connection, framing)  # noqa: E731
         self._request.send(head_of, connection, self, with_continue=not self._answer.is_http10)
 
     def upstream_full(self, *, full: bool) -> None:
@@ -156,24 +155,24 @@ class Exchange(EndingExchange):
 
     def answer_interim(self, head: AnswerHead) -> None:
         if not self._answer.is_http10:  # RFC 9110 section 15.2: it knows none
-            fields = self._require_trip().interim_fields(head)
+            fields = self._require_destination().interim_fields(head)
             self._browser.write(messages.interim_head(head.status, head.reason, fields))
 
     def answer_begins(self, head: AnswerHead) -> None:
-        trip = self._require_trip()
-        trip.answered()
+        destination = self._require_destination()
+        destination.answered()
         if self._record is not None:
             self._record.answered()
         if not self._request.is_complete or self._browser.is_draining:
             self._answer.keep_alive = False  # the rest of the body is not read
-        self._answer.begin(head, trip.answer_fields(head))
+        self._answer.begin(head, destination.answer_fields(head))
         if (
-            asks_for_another_token(head, trip)
+            asks_for_another_token(head, destination)
             and self._request.is_complete
             and self._request.is_replayable
         ):
             self._enter(RENEWING)
-            self._spawn(lambda: self._renew(trip))
+            self._spawn(lambda: self._renew(destination))
 
     def answer_body(self, data: bytes) -> None:
         self._answer.add(data)
@@ -185,10 +184,10 @@ class Exchange(EndingExchange):
             return
         self._flush()
         if self.phase is ANSWERING and self._let_go is None:
-            session = self._require_trip().session
+            session = self._require_destination().session
             if session is not None:
                 # An answer still under way is cut when its session ends: no stream outlives it.
-                self._let_go = self._shared.bound_streams.hold(
+                self._let_go = self._context.bound_streams.hold(
                     session, lambda _: self._browser.abort()
                 )
 
@@ -204,14 +203,14 @@ class Exchange(EndingExchange):
         if self.phase is TUNNEL:
             self._finish()  # the API has hung up
             return
-        trip = self._require_trip()
+        destination = self._require_destination()
         if unanswered and connection is not None and connection.served > 1 and self._may_retry():
             # It was closed while it lay idle, and we had not heard of it yet.
             self._retries_left -= 1
             self._enter(CONNECTING)
-            self._spawn(lambda: self._connect(trip))
+            self._spawn(lambda: self._connect(destination))
             return
-        trip.failed()
+        destination.failed()
         self._fail(error)
 
     def answer_breaks(self, error: Exception) -> None:
@@ -238,22 +237,22 @@ class Exchange(EndingExchange):
     def _flush(self) -> None:
         if self._answer.flush() and self.phase is SENT:
             self._enter(ANSWERING)
-            kind = self._require_trip().kind
+            kind = self._require_destination().kind
             if kind is not None:
-                self._shared.metrics.answered(kind, self._answer.status)
+                self._context.metrics.answered(kind, self._answer.status)
 
     # --- an upstream that refuses our token
 
-    async def _renew(self, trip: Trip) -> None:
+    async def _renew(self, destination: Destination) -> None:
         """Send the request once more if there is a better token; else the 401 is the answer."""
-        decision = await another_decision(self._shared.admission, self.head, trip.session)
+        decision = await another_decision(self._context.admission, self.head, destination.session)
         if decision is None:
             self._let_through()
             return
         self._answer.take_back()
         self._release_upstream()
         self._note_identity(decision)
-        self._trip = again = self._shared.trip(decision, self.head)
+        self._destination = again = self._context.destination(decision, self.head)
         again.may_renew = False
         self._enter(CONNECTING)
         connection = again.take() or await again.connect()
@@ -270,29 +269,29 @@ class Exchange(EndingExchange):
     # --- a WebSocket
 
     def protocol_switched(self, head: AnswerHead, rest: bytes) -> None:
-        trip, upstream = self._require_trip(), self._upstream
+        destination, upstream = self._require_destination(), self._upstream
         try:
             if upstream is None:
                 raise UpstreamMalformed("101 that was not asked for")
             tunnel = switch_protocol(
-                self._shared, trip, head, self._browser, upstream, self._finish
+                self._context, destination, head, self._browser, upstream, self._finish
             )
         except UpstreamMalformed as error:
-            trip.failed()
+            destination.failed()
             self._fail(error)
             return
         except TooManyStreams as error:
-            trip.answered()
+            destination.answered()
             self._fail(error)
             return
-        trip.answered()
+        destination.answered()
         if self._record is not None:
             self._record.answered()
         self._enter(TUNNEL)
         self._answer.keep_alive = False
         self._tunnel = tunnel
-        if trip.session is not None:
-            self._let_go = self._shared.bound_streams.hold(trip.session, tunnel.end)
+        if destination.session is not None:
+            self._let_go = self._context.bound_streams.hold(destination.session, tunnel.end)
         if rest:
             tunnel.from_upstream(rest)
 

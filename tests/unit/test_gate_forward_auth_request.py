@@ -3,8 +3,8 @@
 import pytest
 
 from bff.errors import BadRequest
-from bff.gate.described import described_request
 from bff.gate.head import Field
+from bff.gate.peers import forward_auth_request
 
 CADDY: list[Field] = [(b"X-Forwarded-Method", b"PUT"), (b"X-Forwarded-Uri", b"/api/x?y=%2f")]
 NGINX: list[Field] = [(b"x-original-method", b"PUT"), (b"X-Original-URI", b"/api/x?y=%2f")]
@@ -14,7 +14,7 @@ NGINX: list[Field] = [(b"x-original-method", b"PUT"), (b"X-Original-URI", b"/api
 def test_method_and_target_are_those_described(fields: list[Field]) -> None:
     """As they are, for the gate to read; the fields come along."""
     sent = [(b"Host", b"app.example"), *fields]
-    head = described_request(sent, "192.0.2.1")
+    head = forward_auth_request(sent, "192.0.2.1")
     assert (head.method, head.target, head.peer) == ("PUT", b"/api/x?y=%2f", "192.0.2.1")
     assert head.fields == sent
 
@@ -40,4 +40,4 @@ def test_method_and_target_are_those_described(fields: list[Field]) -> None:
 def test_what_is_missing_or_said_in_two_ways_is_refused(fields: list[Field]) -> None:
     """Whoever said it: a browser's own fields come along with the proxy's."""
     with pytest.raises(BadRequest):
-        described_request(fields, None)
+        forward_auth_request(fields, None)

@@ -8,7 +8,32 @@ from typing import Protocol
 from bff.gate.head import Field
 from bff.gate.problem import Problem
 from bff.proxy import messages
-from bff.proxy.answer_head import AnswerHead
+from bff.proxy.upstream.answer_head import AnswerHead
+
+
+class Browser(Protocol):
+    """The connection a request came on."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the browser takes no more for now."""
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether each answer is to be the last on its connection."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def hold(self, *, on: bool) -> None:
+        """Whether to read no more of the request for now."""
+
+    def exchange_over(self, *, keep_alive: bool, unread: bool) -> None:
+        """All has been written. Unless `keep_alive`, nothing more will be, and what may still
+        come, `unread`, is drained."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
+
 
 NO_LENGTH_STATUS = 204
 

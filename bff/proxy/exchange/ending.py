@@ -12,18 +12,55 @@ import structlog
 from bff.errors import BffError
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision
-from bff.proxy.access import BROWSER_GONE
-from bff.proxy.answer_writer import AnswerWriter
-from bff.proxy.browser import Browser
-from bff.proxy.exchange_phases import ANSWERING, EXCHANGE, OVER, TUNNEL, WAITING, Phase
-from bff.proxy.guarded_task import GuardedTask
+from bff.proxy.context import ProxyContext
+from bff.proxy.exchange.access import BROWSER_GONE
+from bff.proxy.exchange.answer import AnswerWriter, Browser
+from bff.proxy.exchange.phases import ANSWERING, EXCHANGE, OVER, TUNNEL, WAITING, Phase
+from bff.proxy.exchange.request import RequestStream
+from bff.proxy.exchange.websocket import Tunnel
 from bff.proxy.phases import WrongPhase
 from bff.proxy.refusals import unforeseen
-from bff.proxy.request_body import RequestStream
-from bff.proxy.shared import Shared
-from bff.proxy.trip import Trip
-from bff.proxy.tunnel import Tunnel
 from bff.proxy.upstream.connection import UpstreamConnection
+from bff.proxy.upstream.destination import Destination
+
+
+class GuardedTask:
+    """Begun at once. `fails` is told of an error that has an answer, `breaks` of any other, and of
+    a cancellation that is not that of `cancel`."""
+
+    __slots__ = ("_breaks", "_fails", "_is_cancelled", "_task")
+
+    def __init__(
+        self,
+        work: Callable[[], Coroutine[None, None, None]],
+        fails: Callable[[BffError], None],
+        breaks: Callable[[BaseException], None],
+    ) -> None:
+        self._fails = fails
+        self._breaks = breaks
+        self._is_cancelled = False
+        # Not a coroutine: one that is cancelled before its first step would be left behind.
+        self._task = asyncio.get_running_loop().create_task(self._guarded(work))
+
+    def cancel(self) -> None:
+        """Unless it is the task itself that does it: that one goes on to its end."""
+        if self._task is not asyncio.current_task():
+            self._is_cancelled = True
+            self._task.cancel()
+
+    async def _guarded(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        try:
+            try:
+                await work()
+            except BffError as error:
+                self._fails(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must fail closed and be seen
+            self._breaks(error)
+        except asyncio.CancelledError as error:
+            if not self._is_cancelled:  # what it waited for was
+                self._breaks(error)
+            raise
+
 
 log = structlog.get_logger("bff.proxy.exchange")
 
@@ -34,25 +71,38 @@ class EndingExchange:
     """What every exchange has. `keep_alive`: the connection can serve another request after it."""
 
     __slots__ = (
-        "_answer", "_began_at", "_browser", "_let_go", "_record", "_request", "_request_id",
-        "_retries_left", "_shared", "_task", "_timer", "_trip", "_tunnel", "_upstream", "head",
+        "_answer",
+        "_began_at",
+        "_browser",
+        "_context",
+        "_destination",
+        "_let_go",
+        "_record",
+        "_request",
+        "_request_id",
+        "_retries_left",
+        "_task",
+        "_timer",
+        "_tunnel",
+        "_upstream",
+        "head",
         "phase",
     )  # fmt: skip
 
     def __init__(
-        self, shared: Shared, browser: Browser, head: RequestHead, *, keep_alive: bool
+        self, context: ProxyContext, browser: Browser, head: RequestHead, *, keep_alive: bool
     ) -> None:
         self.phase = WAITING
         self.head = head
-        self._shared = shared
-        self._record = record = shared.access_record(browser, head)
+        self._context = context
+        self._record = record = context.access_record(browser, head)
         self._browser = browser = record if record is not None else browser
-        self._request = RequestStream(browser, head, shared.limits.max_body_bytes)
+        self._request = RequestStream(browser, head, context.limits.max_body_bytes)
         self._answer = AnswerWriter(browser, is_http10=head.version == "1.0", keep_alive=keep_alive)
         self._began_at = time.monotonic()
         self._request_id = ""  # until the gate has given it one
         self._retries_left = 1
-        self._trip: Trip | None = None
+        self._destination: Destination | None = None
         self._upstream: UpstreamConnection | None = None
         self._tunnel: Tunnel | None = None
         self._task: GuardedTask | None = None
@@ -79,17 +129,17 @@ class EndingExchange:
         request_id = self._request_id or secrets.token_hex(16)
         if self._record is not None:
             self._record.refused(error.code, request_id)
-        problem = self._shared.refusals.problem(
+        problem = self._context.refusals.problem(
             error,
             self.head.fields,
             request_id,
             method=self.head.method,
-            route=self._shared.admission.route_of(self.head),
+            route=self._context.admission.route_of(self.head),
             clear=clear,
         )
         if not self._request.is_complete or self._browser.is_draining:
             self._answer.keep_alive = False
-        self._answer.refuse(problem, self._shared.date(), head_only=self.head.method == "HEAD")
+        self._answer.refuse(problem, self._context.date(), head_only=self.head.method == "HEAD")
         self._finish()
 
     def cancel(self, ending: str = BROWSER_GONE) -> None:
@@ -160,10 +210,10 @@ class EndingExchange:
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.abort()
-        if self._trip is not None:
-            self._trip.over()
+        if self._destination is not None:
+            self._destination.over()
 
-    def _require_trip(self) -> Trip:
-        if self._trip is None:
+    def _require_destination(self) -> Destination:
+        if self._destination is None:
             raise TypeError("no request is on its way")
-        return self._trip
+        return self._destination
