@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.deployment import ROOT
+from tests.parts.deployment import ROOT
 
 NAMED = re.compile(r"get_logger\(\s*[\"']([^\"']+)[\"']")
 FILES = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "bff").rglob("*.py")}
