@@ -1,7 +1,6 @@
 """What the gate asks of a request for one of its own endpoints before the endpoint sees it."""
 
 import pytest
-from bff.gate.initiator import require_initiator
 
 from bff.errors import CsrfHeaderMissing, CsrfRefused, NavigationRequired, OriginUnknown
 from bff.gate.csrf import CsrfGuard
@@ -12,6 +11,7 @@ from bff.gate.endpoints import (
     EndpointRule,
     EndpointTable,
     Guard,
+    require_initiator,
 )
 from bff.gate.fetch_metadata import is_navigation, is_speculative
 from bff.gate.head import scan
