@@ -44,6 +44,7 @@ SHOWN = {
     "ProviderMetadata.token_auth_methods": "public",
     "ProviderMetadata.token_endpoint": "public",
     "ProxyLimits.body_seconds": "a number",
+    "PublicSide.context": "the parts of the proxy",
     "GateSettings.max_body_bytes": "a size",
     "ProxyLimits.max_body_bytes": "a number",
     "Refreshed.tokens": "they hide themselves",
