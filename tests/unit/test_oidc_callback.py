@@ -9,6 +9,7 @@ from bff.errors import (
     CallbackInvalid,
     IssuerMismatch,
     LoginDenied,
+    LoginExpired,
     LoginRefused,
     OpUnavailable,
     StepUpNotMet,
@@ -73,6 +74,7 @@ REFUSED = {
     "nul": "code=a&state=s%00",
     "not_ascii": "code=%C3%A9&state=s",
     "not_utf8": "code=%ff&state=s",
+    "not_utf8_elsewhere": "code=a&state=s&x=%ff",
     "too_long": "code=a&state=s&error_reason=" + "x" * 9000,
     "too_many": "code=a&state=s" + "&x=1" * 40,
 }
@@ -160,3 +162,27 @@ def test_a_code_is_handed_on_and_not_shown() -> None:
     response = process_callback("code=the-code&state=the-state")
     assert require_code(response) == "the-code"
     assert "the-" not in repr(response)
+
+
+def test_a_login_that_took_longer_than_the_op_allows_has_expired() -> None:
+    """Keycloak says so in the description of an outage."""
+    late = AuthorizationResponse(
+        "s", error="temporarily_unavailable", reason="authentication_expired"
+    )
+    with pytest.raises(LoginExpired):
+        require_code(late)
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        ("state=s", "neither code nor error"),
+        ("state=s&code=c&error=e", "both code and error"),
+        ("code=c", "no state"),
+        ("code=a&code=b&state=s", "code is given more than once"),
+        ("code=a&state=%00", "state holds characters"),
+    ],
+)
+def test_the_log_says_why_a_response_is_refused(raw: str, why: str) -> None:
+    with pytest.raises(CallbackInvalid, match=why):
+        process_callback(raw)

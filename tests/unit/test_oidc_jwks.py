@@ -6,7 +6,13 @@ import pytest
 from joserfc.jwk import OctKey, RSAKey
 
 from bff.errors import OpAnswerMalformed
-from bff.oidc.jwks import KEY_OF_ALG, MAX_KEYS, SigningAlg, process_jwks
+from bff.oidc.jwks import (
+    KEY_OF_ALG,
+    MAX_KEYS,
+    SigningAlg,
+    process_jwks,
+    require_signing_algs,
+)
 from tests.parts.scripted_op import signing_key
 
 RSA = signing_key("RS256", kid="rsa")
@@ -118,3 +124,16 @@ def test_anything_but_a_usable_key_set_is_malformed(status: int, document: objec
 
 def test_each_algorithm_that_may_be_configured_has_a_type_of_key() -> None:
     assert set(get_args(SigningAlg)) == set(KEY_OF_ALG)
+
+
+def test_the_same_keys_are_equal_however_often_they_are_fetched() -> None:
+    """So that a set that was fetched again is seen to be no other."""
+    document = {"keys": [signing_key("RS256", kid="a").jwk(), signing_key("ES256", kid="b").jwk()]}
+    assert process_jwks(200, document) == process_jwks(200, document)
+
+
+def test_all_algorithms_that_are_known_may_be_configured_at_once() -> None:
+    assert require_signing_algs(tuple(KEY_OF_ALG)) == tuple(KEY_OF_ALG)
+    for algs in ((), ("RS256", "none")):
+        with pytest.raises(ValueError, match="must be some of RS256"):
+            require_signing_algs(algs)

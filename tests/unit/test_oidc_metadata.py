@@ -167,3 +167,9 @@ def test_what_is_wrong_is_shown_beside_what_is_expected(
 def test_metadata_lies_under_the_issuer(issuer: str, url: str) -> None:
     """Discovery section 4: a terminating slash is removed first."""
     assert discovery_url(issuer) == url
+
+
+def test_what_is_no_name_in_a_list_of_names_is_left_out() -> None:
+    listed = {"token_endpoint_auth_methods_supported": ["client_secret_post", 7, None]}
+    metadata = process_metadata(200, {**DOCUMENT, **listed}, issuer=ISSUER)
+    assert metadata.token_auth_methods == ("client_secret_post",)

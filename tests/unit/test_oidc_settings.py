@@ -27,6 +27,7 @@ def make(**changes: object) -> RelyingPartySettings:
         {"client_auth": "client_secret_post"},
         {"authorization_params": {"audience": "x", "prompt": "consent"}},
         {"leeway_seconds": 60},
+        {"leeway_seconds": 0},
     ],
 )
 def test_sound_settings_are_taken(changes: dict[str, object]) -> None:
@@ -55,10 +56,20 @@ def test_sound_settings_are_taken(changes: dict[str, object]) -> None:
         pytest.param({"issuer": "http://op.test"}, "issuer", marks=pytest.mark.rule("AZ-17")),
         ({"issuer": "https://op.test/?x=1"}, "issuer"),
         ({"issuer": "https://op.test/#f"}, "issuer"),
-        ({"issuer": "op.test"}, "issuer"),
+        ({"issuer": "op.test"}, "issuer must be an https URL without user"),
+        ({"issuer": "http://op.test"}, "issuer must be https; plain http is for loopback"),
         ({"issuer": "https://op.test/.well-known/openid-configuration"}, "issuer"),
     ],
 )
 def test_other_settings_are_refused_by_name(changes: dict[str, object], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         make(**changes)
+
+
+def test_a_relaxation_and_what_asks_more_of_an_op_are_off_by_default() -> None:
+    settings = make()
+    assert not settings.userinfo
+    assert not settings.backchannel_logout_session_required
+    assert not settings.allow_logout_tokens_without_exp
+    assert not settings.allow_insecure_http
+    assert settings.send_id_token_hint

@@ -10,7 +10,14 @@ from joserfc.jwk import OctKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from bff.oidc.jwks import KEY_OF_ALG, process_jwks
-from bff.oidc.signed_jwt import MAX_JWT_CHARS, JwtRefused, VerifiedJwt, parse_jwt, verify_signature
+from bff.oidc.signed_jwt import (
+    MAX_JWT_CHARS,
+    JwtRefused,
+    VerifiedJwt,
+    parse_jwt,
+    stated_claims,
+    verify_signature,
+)
 from tests.parts.scripted_op import SigningKey, b64json, b64url, signing_key
 
 KEY = signing_key("RS256", kid="rsa")
@@ -219,3 +226,34 @@ def test_a_large_header_is_no_reason_to_refuse() -> None:
 def test_any_text_is_refused_and_nothing_else_happens(text: str) -> None:
     with pytest.raises(JwtRefused):
         verify(text)
+
+
+def test_a_token_may_be_so_long_and_no_longer() -> None:
+    for length, check in ((MAX_JWT_CHARS, "shape"), (MAX_JWT_CHARS + 1, "size")):
+        assert refusal("a" * length) == check
+
+
+def test_a_refusal_names_what_was_found_and_what_was_wanted() -> None:
+    with pytest.raises(JwtRefused, match="alg") as refused:
+        verify(KEY.sign(CLAIMS), algs=("ES256", "PS256"))
+    assert refused.value.detail == "'RS256' is none of ['ES256', 'PS256']"
+
+
+@pytest.mark.rule("ID-06")
+def test_what_a_token_says_is_read_of_any_type_and_algorithm_to_refuse_by() -> None:
+    payload = b64json(CLAIMS)
+    assert stated_claims(f"x.{payload}.y") == CLAIMS
+    fitting = f".{payload}." + "a" * (MAX_JWT_CHARS - len(payload) - 2)
+    assert stated_claims(fitting) == CLAIMS
+    for unreadable in (
+        "",
+        payload,
+        f"x.{payload}",
+        f"a.{payload}.c.d",
+        f"a.{payload}.c.d.e",
+        f"\xe4.{payload}.y",
+        f"{fitting}a",
+        "a.%.b",
+        f"a.{b64url(b'[]')}.b",
+    ):
+        assert stated_claims(unreadable) is None

@@ -54,3 +54,20 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     except JsonRefused:
         return
     json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+
+
+def test_a_value_may_be_nested_so_deep_and_no_deeper() -> None:
+    assert parse_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    with pytest.raises(JsonRefused, match="too deep"):
+        parse_json(b"[" * MAX_DEPTH + b"1" + b"]" * MAX_DEPTH)
+
+
+def test_a_refusal_says_what_is_wrong() -> None:
+    for text, why in (
+        (b'{"a":1,"a":2}', "duplicate member name"),
+        (b"1e999", "number out of range"),
+        (b"NaN", "not a JSON number"),
+        (b"x", "not JSON"),
+    ):
+        with pytest.raises(JsonRefused, match=why):
+            parse_json(text)

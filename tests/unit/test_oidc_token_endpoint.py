@@ -289,3 +289,31 @@ def test_what_the_op_wrote_is_in_no_error() -> None:
         with pytest.raises(OpError) as caught:
             process(document, status=400)
         assert "canary" not in f"{caught.value!r} {caught.value.log_detail}".lower()
+
+
+@pytest.mark.parametrize("grant", [Grant.CODE, Grant.CLIENT])
+def test_a_success_that_is_an_error_refuses_a_refresh_only(grant: Grant) -> None:
+    """Of a login nothing is lost; one that says neither may come from elsewhere."""
+    error = {"error": "token_expired"}
+    with pytest.raises(RefreshRefused):
+        process(error, grant=Grant.REFRESH, previous=OLD)
+    with pytest.raises(OpAnswerMalformed):
+        process(error, grant=grant)
+    with pytest.raises(OpAnswerMalformed):
+        process({"message": "busy"}, grant=Grant.REFRESH, previous=OLD)
+
+
+def test_an_empty_token_is_none() -> None:
+    tokens = process({**ANSWER, "refresh_token": "", "id_token": ""})
+    assert (tokens.refresh_token, tokens.id_token) == (None, None)
+
+
+@pytest.mark.parametrize("document", [[], "text", 7, NOT_JSON, None])
+def test_an_answer_that_is_no_object_changes_nothing(document: object) -> None:
+    with pytest.raises(OpAnswerMalformed):
+        process(document, grant=Grant.REFRESH, previous=OLD)
+
+
+def test_a_login_has_no_tokens_to_fall_back_upon() -> None:
+    with pytest.raises(OpAnswerMalformed, match="no access_token"):
+        process({"token_type": "Bearer", "refresh_token": "rt"})
