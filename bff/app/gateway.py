@@ -11,7 +11,7 @@ from bff.admin.sessions import AdminSessions
 from bff.app import wiring
 from bff.app.core import Core
 from bff.app.limited_server import LimitedServer
-from bff.app.listening import Addresses, Listening, Share, show_address
+from bff.app.listening import Addresses, Listening, ProcessSetup, show_address
 from bff.app.public import PublicSide
 from bff.app.stopping import stop_accepting
 from bff.clock import Clock, SystemClock
@@ -28,19 +28,19 @@ FINISHING_SECONDS = 3.0
 class Gateway:
     """Built from settings; `start` listens, `stop` lets running requests finish.
 
-    `share` is for one of several workers.
+    `setup` is for one of several workers.
 
     Nothing is fetched at start: an OP or a store that is down makes the gateway not ready, and it
     recovers by itself.
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock | None = None, share: Share | None = None
+        self, settings: Settings, clock: Clock | None = None, setup: ProcessSetup | None = None
     ) -> None:
         self.settings = settings
-        self._share = share or Share.alone(settings.server)
-        metrics = Metrics(self._share.metrics_directory)
-        if self._share.replaces:
+        self._setup = setup or ProcessSetup.alone(settings.server)
+        metrics = Metrics(self._setup.metrics_directory)
+        if self._setup.replaces:
             metrics.worker_restarted()
         self._core = Core.build(settings, clock or SystemClock(), metrics)
         self._public = PublicSide.build(self._core)
@@ -72,7 +72,7 @@ class Gateway:
         """
         await self._core.open()
         self._public.start()
-        self._server = await self._share.public.serve(self._public.listener)
+        self._server = await self._setup.public.serve(self._public.listener)
         public = tuple(show_address(sock.getsockname()) for sock in self._server.sockets)
         limits = wiring.admin_limits(self.settings)
         admin = LimitedServer(self._admin, limits, for_proxies=False)
@@ -80,9 +80,9 @@ class Gateway:
         auth = LimitedServer(self._auth, wiring.auth_limits(self.settings), for_proxies=True)
         self.addresses = Addresses(
             public,
-            await self._listen(admin, self._share.admin),
-            await self._listen(probes, self._share.health),
-            await self._listen(auth, self._share.auth),
+            await self._listen(admin, self._setup.admin),
+            await self._listen(probes, self._setup.health),
+            await self._listen(auth, self._setup.auth),
         )
 
     def drain(self) -> None:
@@ -97,8 +97,8 @@ class Gateway:
         """Stop accepting, let requests, refreshes and revocations finish (bounded), close all."""
         self.drain()
         if self._server is not None:
-            if not self._share.public.is_inherited:
-                self._share.public.remove_name()
+            if not self._setup.public.is_inherited:
+                self._setup.public.remove_name()
             await stop_accepting(self._server)
         await self._public.stop(self.settings.server.shutdown_timeout)
         for runner in self._runners:

@@ -1,9 +1,9 @@
-"""The server of the listeners that aiohttp runs, for administrators and for proxies that ask: with
-our words for what its parser refuses, and with the limits it lacks. It knows nothing of what is
-asked.
+"""The server of the listeners that aiohttp runs, for administrators and for proxies that ask. To
+aiohttp's it adds limits, and answers of the gateway's own to requests that the parser refuses. It
+knows nothing of what is asked.
 
-Connections that are late or too many are cut off without an answer: the peer is a program, which
-has words of its own for that.
+A connection that is too slow, or one too many, is cut off without an answer: the peer is a program,
+and reports that itself.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ PARSER_LIMITS = ("max_line_size", "max_field_size", "max_headers")
 
 
 class Answers(Protocol):
-    """What is asked, and how a request that can't be read is answered."""
+    """The endpoints, and the answer to a request that can't be read."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse: ...
 
@@ -47,7 +47,7 @@ class _Connection(web.RequestHandler):
     """`_head_timer` runs while a head is due, `_taking_timer` while nothing more can be written,
     `_end_timer` while a connection that is to be closed has something left to write."""
 
-    __slots__ = ("_end_timer", "_head_timer", "_is_asked", "_server", "_taking_timer")
+    __slots__ = ("_end_timer", "_head_timer", "_is_answering", "_server", "_taking_timer")
 
     def __init__(self, server: "LimitedServer", **options: Any) -> None:
         super().__init__(server, **options)
@@ -55,18 +55,18 @@ class _Connection(web.RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._taking_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
-        self._is_asked = False
+        self._is_answering = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if self._server.has_too_many:
             self._cut()
         else:
-            self._await_head()
+            self._start_head_timer()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._head_is_here()
-        self._is_taken()
+        self._stop_head_timer()
+        self._stop_taking_timer()
         if self._end_timer is not None:
             self._end_timer.cancel()
             self._end_timer = None
@@ -74,8 +74,8 @@ class _Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if not self._is_asked and self._head_timer is None and self.transport is not None:
-            self._await_head()
+        if not self._is_answering and self._head_timer is None and self.transport is not None:
+            self._start_head_timer()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -83,7 +83,7 @@ class _Connection(web.RequestHandler):
         self._taking_timer = self._loop.call_later(seconds, self._cut)
 
     def resume_writing(self) -> None:
-        self._is_taken()
+        self._stop_taking_timer()
         super().resume_writing()
 
     async def start(self) -> None:
@@ -97,25 +97,25 @@ class _Connection(web.RequestHandler):
 
     async def ask(self, request: web.BaseRequest) -> web.StreamResponse:
         """Have one request answered."""
-        self._head_is_here()
-        self._is_asked = True
+        self._stop_head_timer()
+        self._is_answering = True
         try:
             answer = await self._server.answers(request)
             if self._server.is_draining:
                 answer.force_close()  # and says so (RFC 9112 section 9.6)
             return answer
         finally:
-            self._is_asked = False
+            self._is_answering = False
 
-    def _await_head(self) -> None:
+    def _start_head_timer(self) -> None:
         self._head_timer = self._loop.call_later(self._server.limits.head_seconds, self._cut)
 
-    def _head_is_here(self) -> None:
+    def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _is_taken(self) -> None:
+    def _stop_taking_timer(self) -> None:
         if self._taking_timer is not None:
             self._taking_timer.cancel()
             self._taking_timer = None
@@ -144,7 +144,7 @@ class _Connection(web.RequestHandler):
         """
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun")
-        self._head_is_here()
+        self._stop_head_timer()
         is_theirs = status < HTTPStatus.INTERNAL_SERVER_ERROR
         error = BadRequest(complaint_of(exc)) if is_theirs else InternalError()
         response = self._server.answers.refused(request, error)

@@ -1,7 +1,7 @@
 """The addresses a gateway serves: alone, or as one of several processes.
 
 Several processes listen on a TCP address with a socket each (SO_REUSEPORT): the kernel spreads
-connections evenly, and one that dies takes its queue with it, nobody else's. Measured with four
+connections evenly, and a process that dies loses its own queue only. Measured with four
 processes and 64 connections: 18, 19, 9, 18; with one inherited socket 1, 25, 38, 0. A Unix socket
 can't be shared in this way: it is bound once and inherited.
 """
@@ -101,7 +101,7 @@ def reserved(address: str) -> Iterator[Listening]:
     """Hold an address for the processes that will serve it together.
 
     Raises:
-        OSError: somebody else listens there, or it is not this machine's.
+        OSError: another program listens there, or it is not this machine's.
     """
     with contextlib.ExitStack() as stack:
         if address.startswith(UNIX):
@@ -116,9 +116,9 @@ def reserved(address: str) -> Iterator[Listening]:
 
 
 def _hold(sock: socket.socket, host: str, port: int) -> int:
-    """Bind without listening, in a way that others of this user may; returns the port."""
+    """Bind without listening, so that other processes of this user can too. Returns the port."""
     with socket.socket(sock.family, sock.type) as alone:
-        # First without SO_REUSEPORT, which would let two gateways share a port unawares.
+        # First without SO_REUSEPORT, with which two gateways could use one port by mistake.
         _prepare(alone)
         alone.bind((host, port))
         free: int = alone.getsockname()[1]
@@ -138,7 +138,7 @@ def _bound_unix(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     try:
         if Path(path).is_socket():
-            _require_deserted(path)
+            _require_unused(path)
             Path(path).unlink()
         sock.bind(path)
         sock.listen()
@@ -148,18 +148,18 @@ def _bound_unix(path: str) -> socket.socket:
     return sock
 
 
-def _require_deserted(path: str) -> None:
+def _require_unused(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(PROBE_SECONDS)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            return  # left behind by one that has ended
+            return  # left behind by a process that has ended
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ProcessSetup:
     """`health` and `auth` are None when they are not served. `metrics_directory` is None for a
     process that is alone; `replaces`: a worker that died."""
 
@@ -171,7 +171,7 @@ class Share:
     replaces: bool = False
 
     @classmethod
-    def alone(cls, server: ServerSettings) -> "Share":
+    def alone(cls, server: ServerSettings) -> "ProcessSetup":
         """All of it."""
         health, auth = (
             Listening(address) if address is not None else None
@@ -191,7 +191,7 @@ class Share:
 
     @property
     def inherited(self) -> tuple[int, ...]:
-        """The file descriptors that a process with this share needs."""
+        """The file descriptors that a process with this setup needs."""
         listeners = (self.public, self.admin, self.health, self.auth)
         found = (one.inherited for one in listeners if one is not None)
         return tuple(number for number in found if number is not None)

@@ -31,8 +31,8 @@ IGNORED_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopRequest:
-    """`stop` is set by the first signal or call, `hurry` by the second: wait for nothing that time
-    alone decides."""
+    """`stop` is set by the first signal or call, `hurry` by the second: from then on the process
+    does not wait for `server.shutdown_delay` to pass."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
@@ -44,7 +44,7 @@ class StopRequest:
         self.stop.set()
 
     async def wait_at_most(self, seconds: float) -> None:
-        """For `hurry`."""
+        """Until `hurry` is set."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.hurry.wait()
@@ -81,7 +81,7 @@ _PROGRAM = (
 _INSTRUCTION = struct.Struct("HBBI")
 SO_ATTACH_FILTER = 26  # of Linux; the socket module does not name it
 
-EMPTY_SECONDS = 0.02  # a queue that was empty for so long stays so; handshakes end within it
+EMPTY_SECONDS = 0.02  # handshakes end within it, so a queue that was empty for it stays empty
 MOST_SECONDS = 2.0  # for a queue to become empty
 
 
@@ -90,10 +90,10 @@ async def stop_accepting(server: asyncio.Server) -> None:
 
     The name of a Unix socket is removed by its owner: `Listening.remove_name`.
     """
-    listening = [_again(sock.fileno()) for sock in server.sockets]
+    listening = [_duplicate(sock.fileno()) for sock in server.sockets]
     try:
         for sock in listening:
-            _close_entrance(sock)
+            _keep_new_ones_out(sock)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MOST_SECONDS):
                 await asyncio.sleep(EMPTY_SECONDS)
@@ -105,15 +105,15 @@ async def stop_accepting(server: asyncio.Server) -> None:
             sock.close()
 
 
-def _again(descriptor: int) -> socket.socket:
+def _duplicate(descriptor: int) -> socket.socket:
     # uvloop's own objects for sockets know neither of the calls that are needed here.
     return socket.fromfd(descriptor, -1, -1)
 
 
-def _close_entrance(sock: socket.socket) -> None:
+def _keep_new_ones_out(sock: socket.socket) -> None:
     if sys.platform != "linux" or sock.family == socket.AF_UNIX:
         return
-    with contextlib.suppress(OSError):  # without it the entrance stays open until the end
+    with contextlib.suppress(OSError):  # without it new connections come in until the end
         code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*one) for one in _PROGRAM))
         program = struct.pack("HP", len(_PROGRAM), ctypes.addressof(code))
         sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)

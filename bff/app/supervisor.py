@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from bff.app.listening import Addresses, Listening, Share, reserved
+from bff.app.listening import Addresses, Listening, ProcessSetup, reserved
 from bff.app.stopping import StopRequest
 from bff.app.worker_process import WORKER_COMMAND, Assignment, WorkerProcess
 from bff.config.settings import Settings
@@ -30,10 +30,10 @@ MOST_DOUBLINGS = 32  # one worker may die for as long as the others live; a floa
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """With workers that die: one that lived for `stable_seconds` did not die of its start, and
-    after `quick_deaths` in a row of every one there is no use in going on. With those that stop:
-    `stop_margin_seconds` is for what is finished after the last request and the last refresh.
+class RestartPolicy:
+    """A worker that ends before it has run for `stable_seconds` has died quickly; once each of them
+    has done so `quick_deaths` times in a row, the supervisor gives up. `stop_margin_seconds` is
+    what workers have, beyond the configured timeouts, to finish when they are stopped.
     """
 
     stable_seconds: float = 10.0
@@ -51,7 +51,7 @@ class Patience:
 
 
 @dataclass(slots=True)
-class _Seat:
+class _Slot:
     """The place of one worker, which another takes after it has died."""
 
     number: int
@@ -69,16 +69,16 @@ class Supervisor:
         announce: Announce,
         *,
         command: Sequence[str] = WORKER_COMMAND,
-        patience: Patience | None = None,
+        restarts: RestartPolicy | None = None,
     ) -> None:
         self._settings = settings
         self._announce = announce
         self._command = command
-        self._patience = patience or Patience()
-        self._seats = [_Seat(number) for number in range(1, settings.server.workers + 1)]
-        self._awaited = {seat.number for seat in self._seats}
+        self._restarts = restarts or RestartPolicy()
+        self._slots = [_Slot(number) for number in range(1, settings.server.workers + 1)]
+        self._not_serving_yet = {slot.number for slot in self._slots}
         self._request = StopRequest()
-        self._over = self._request.stop
+        self._stopping = self._request.stop
 
     async def run(self) -> bool:
         """Until a signal; False when workers could not be kept alive, or would not stop.
@@ -95,64 +95,64 @@ class Supervisor:
             _reserved_if_any(server.health_listen) as health,
             _reserved_if_any(server.auth_listen) as auth,
         ):
-            share = Share(public, admin, health, auth, Path(directory))
+            setup = ProcessSetup(public, admin, health, auth, Path(directory))
             async with asyncio.TaskGroup() as group:
-                keepers = [group.create_task(self._keep(seat, share)) for seat in self._seats]
-                await self._over.wait()
-                in_time = await self._stop(keepers, public)
+                tasks = [group.create_task(self._keep(slot, setup)) for slot in self._slots]
+                await self._stopping.wait()
+                in_time = await self._stop(tasks, public)
         return in_time and not self._have_all_failed()
 
-    async def _keep(self, seat: _Seat, share: Share) -> None:
-        """Keep one seat taken until all is over."""
+    async def _keep(self, slot: _Slot, setup: ProcessSetup) -> None:
+        """Keep a worker in one slot until the supervisor stops."""
         loop = asyncio.get_running_loop()
-        while not self._over.is_set():
+        while not self._stopping.is_set():
             began_at = loop.time()
-            await self._run_worker(seat, share)
-            if self._over.is_set():
+            await self._run_worker(slot, setup)
+            if self._stopping.is_set():
                 return
-            quick = loop.time() - began_at < self._patience.stable_seconds
-            seat.quick_deaths = seat.quick_deaths + 1 if quick else 1
+            quick = loop.time() - began_at < self._restarts.stable_seconds
+            slot.quick_deaths = slot.quick_deaths + 1 if quick else 1
             if self._have_all_failed():
                 log.critical("workers_keep_dying")
-                self._over.set()
+                self._stopping.set()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._patience.pause_seconds(seat.quick_deaths)):
-                    await self._over.wait()
+                async with asyncio.timeout(self._restarts.pause_seconds(slot.quick_deaths)):
+                    await self._stopping.wait()
 
-    async def _run_worker(self, seat: _Seat, share: Share) -> None:
-        """From a worker's start to its end."""
-        share = dataclasses.replace(share, replaces=seat.starts > 0)
-        assignment = Assignment(seat.number, self._settings, share)
-        seat.starts += 1
+    async def _run_worker(self, slot: _Slot, setup: ProcessSetup) -> None:
+        """Start a worker and wait for its end."""
+        setup = dataclasses.replace(setup, replaces=slot.starts > 0)
+        assignment = Assignment(slot.number, self._settings, setup)
+        slot.starts += 1
         try:
             worker = await WorkerProcess.start(self._command, assignment)
         except OSError as error:
-            log.error("worker_not_started", worker=seat.number, reason=reason_of(error))
+            log.error("worker_not_started", worker=slot.number, reason=reason_of(error))
             return
-        seat.worker = worker
+        slot.worker = worker
         try:
-            if self._over.is_set():
+            if self._stopping.is_set():
                 worker.signal(signal.SIGTERM)
             if await worker.serves():
-                self._note_serving(seat, share)
+                self._note_serving(slot, setup)
             exit_code = await worker.ended()
         finally:
-            seat.worker = None
+            slot.worker = None
             worker.close()
-        if share.metrics_directory is not None:
-            forget_worker(share.metrics_directory, worker.pid)
-        if not self._over.is_set():
-            log.error("worker_died", worker=seat.number, pid=worker.pid, exit_code=exit_code)
+        if setup.metrics_directory is not None:
+            forget_worker(setup.metrics_directory, worker.pid)
+        if not self._stopping.is_set():
+            log.error("worker_died", worker=slot.number, pid=worker.pid, exit_code=exit_code)
 
-    def _note_serving(self, seat: _Seat, share: Share) -> None:
-        if self._awaited == {seat.number}:
-            self._announce(share.addresses)
-        self._awaited.discard(seat.number)
+    def _note_serving(self, slot: _Slot, setup: ProcessSetup) -> None:
+        if self._not_serving_yet == {slot.number}:
+            self._announce(setup.addresses)
+        self._not_serving_yet.discard(slot.number)
 
     def _have_all_failed(self) -> bool:
-        return all(seat.quick_deaths >= self._patience.quick_deaths for seat in self._seats)
+        return all(slot.quick_deaths >= self._restarts.quick_deaths for slot in self._slots)
 
-    async def _stop(self, keepers: Collection[asyncio.Task[None]], public: Listening) -> bool:
+    async def _stop(self, tasks: Collection[asyncio.Task[None]], public: Listening) -> bool:
         """Let every worker finish; those that take too long are killed, and that is not well."""
         self._signal(signal.SIGTERM)
         if not self._have_all_failed():
@@ -161,17 +161,17 @@ class Supervisor:
         if self._request.hurry.is_set():
             self._signal(signal.SIGTERM)
         limit = self._settings.server.shutdown_timeout + self._settings.oidc.timeout
-        limit += self._patience.stop_margin_seconds
-        _, late = await asyncio.wait(keepers, timeout=limit)
+        limit += self._restarts.stop_margin_seconds
+        _, late = await asyncio.wait(tasks, timeout=limit)
         if late:
             log.error("workers_killed", count=len(late))
             self._signal(signal.SIGKILL)
         return not late
 
     def _signal(self, number: signal.Signals) -> None:
-        for seat in self._seats:
-            if seat.worker is not None:
-                seat.worker.signal(number)
+        for slot in self._slots:
+            if slot.worker is not None:
+                slot.worker.signal(number)
 
 
 @contextlib.contextmanager

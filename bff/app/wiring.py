@@ -34,7 +34,7 @@ def session_store(settings: Settings, clock: Clock) -> SessionStore:
 
 
 def record_owner(settings: Settings) -> RecordOwner:
-    """To whom everything in the store belongs."""
+    """The client that every record in the store belongs to."""
     return RecordOwner(settings.oidc.issuer, settings.oidc.client_id)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import bff
-from bff.app.listening import Share
+from bff.app.listening import ProcessSetup
 from bff.config.settings import Settings
 from bff.config.sources.environment import PREFIX
 from bff.observability.metrics import SHARED_DIRECTORY_VARIABLE
@@ -33,7 +33,7 @@ class Assignment:
 
     number: int
     settings: Settings = field(repr=False)
-    share: Share
+    setup: ProcessSetup
 
 
 class WorkerProcess:
@@ -58,9 +58,9 @@ class WorkerProcess:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 str(theirs.fileno()),
-                pass_fds=[theirs.fileno(), *assignment.share.inherited],
+                pass_fds=[theirs.fileno(), *assignment.setup.inherited],
                 env=_environment(assignment),
-                process_group=0,  # Ctrl-C is for the supervisor, who tells the workers
+                process_group=0,  # Ctrl-C goes to the supervisor alone, which stops the workers
             )
         except OSError:
             writer.close()
@@ -103,5 +103,5 @@ def _environment(assignment: Assignment) -> dict[str, str]:
     # The same copy of the package as ours, wherever it was found.
     path = [str(Path(bff.__file__).parent.parent), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-    environment[SHARED_DIRECTORY_VARIABLE] = str(assignment.share.metrics_directory)
+    environment[SHARED_DIRECTORY_VARIABLE] = str(assignment.setup.metrics_directory)
     return environment

@@ -14,7 +14,7 @@ from bff.app.listening import UNIX, host_and_port
 from bff.observability.reasons import reason_of
 
 CONNECT_SECONDS = 5.0
-# Ending everybody at a large installation takes a while.
+# Ending all sessions of a large installation takes a while.
 ANSWER_SECONDS = 600.0
 
 
@@ -28,7 +28,7 @@ async def ask_admin(
     """The JSON object that the admin listener at `address` answers with.
 
     Raises:
-        AdminFailed: nobody answers there, or not as asked.
+        AdminFailed: there is no answer, or not the one that was asked for.
     """
     connector: aiohttp.BaseConnector
     if address.startswith(UNIX):

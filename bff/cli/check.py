@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from bff import app
-from bff.cli.checks.login import LoginCheck, Patience
+from bff.cli.checks.login import LoginCheck, LoginTimes
 from bff.cli.checks.provider import on_provider
 from bff.cli.checks.reach import on_listeners, on_upstreams
 from bff.cli.checks.store import on_store
@@ -92,10 +92,8 @@ async def _log_in(settings: Settings, seconds: int, *, opens: bool) -> bool:
     # UserInfo is asked by itself, so that it has a verdict of its own.
     oidc = settings.oidc.model_copy(update={"userinfo": False})
     relying_party = app.relying_party(settings.model_copy(update={"oidc": oidc}), clock)
-    patience = Patience(login_seconds=seconds)
-    await LoginCheck(
-        settings, relying_party, clock, tell=tell, invite=invite, patience=patience
-    ).run()
+    times = LoginTimes(login_seconds=seconds)
+    await LoginCheck(settings, relying_party, clock, tell=tell, invite=invite, times=times).run()
     return not has_failed(found)
 
 

@@ -31,11 +31,11 @@ async def run_until_stopped(
         OSError: an address can't be listened on.
     """
     request = StopRequest()
-    with request.by_signals(), _told_by(lifeline, request):
+    with request.by_signals(), _stopped_by(lifeline, request):
         try:
             await gateway.start()
             allow_open_files()
-            _spare_the_collector()
+            _tune_garbage_collection()
             on_serving()
             warming_up = asyncio.create_task(gateway.warm_up())
             await request.stop.wait()
@@ -47,7 +47,7 @@ async def run_until_stopped(
 
 
 @contextlib.contextmanager
-def _told_by(lifeline: socket.socket | None, request: StopRequest) -> Iterator[None]:
+def _stopped_by(lifeline: socket.socket | None, request: StopRequest) -> Iterator[None]:
     if lifeline is None:
         yield
         return
@@ -64,9 +64,9 @@ def _told_by(lifeline: socket.socket | None, request: StopRequest) -> Iterator[N
         loop.remove_reader(lifeline)
 
 
-def _spare_the_collector() -> None:
-    """What is there at start stays, so it is never looked through again; and what requests leave
-    behind is nearly all freed by its count of references, so that looking for cycles can wait."""
+def _tune_garbage_collection() -> None:
+    """Objects that exist at start stay, so the collector skips them from now on. Nearly all that
+    requests leave behind is freed by reference counts, so cycles are looked for less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

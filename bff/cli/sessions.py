@@ -86,13 +86,13 @@ def list_sessions(
 @by_sid
 @by_id
 @of_issuer
-@click.option("--all", "everybody", is_flag=True, help="The sessions of everybody.")
+@click.option("--all", "all_sessions", is_flag=True, help="The sessions of everybody.")
 @as_json
 def revoke(
-    settings: Settings, /, *, everybody: bool, as_json: bool, **selectors: str | None
+    settings: Settings, /, *, all_sessions: bool, as_json: bool, **selectors: str | None
 ) -> None:
     """End sessions: their users have to log in again."""
-    parameters = _parameters({**selectors, "all": "true" if everybody else None})
+    parameters = _parameters({**selectors, "all": "true" if all_sessions else None})
     answer = _ask(settings, "DELETE", parameters)
     ended, foreign = answer.get("ended", 0), answer.get("foreign", 0)
     if as_json:

@@ -31,7 +31,7 @@ def main() -> None:
     settings = assignment.settings
     logs.configure(level=settings.log.level, log_format=settings.log.format)
     structlog.contextvars.bind_contextvars(worker=assignment.number)
-    gateway = Gateway(settings, share=assignment.share)
+    gateway = Gateway(settings, setup=assignment.setup)
 
     def on_serving() -> None:
         warn_of_few_open_files(settings.server.max_connections)

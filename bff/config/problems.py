@@ -1,5 +1,5 @@
-"""What can be wrong with a configuration, and how it is told: every problem at once, each with its
-key and, where it can be known, its line. No message ever repeats a value.
+"""Problems of a configuration: reported all at once, each with its key and, where it is known, its
+line. No message repeats a value.
 """
 
 import difflib

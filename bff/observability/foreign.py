@@ -1,8 +1,8 @@
-"""What the gateway did not word itself: records of the libraries, and crashes.
+"""Texts that are not the gateway's own: log records of libraries, and crashes.
 
 Both may quote what the failing code was given: a header, a URL with a password, a token. So of a
-library's message only the constant part is kept, and of an exception its type and where it passed,
-never its text, a local variable or a line of source.
+library's message only the constant part is kept, and of an exception its type and the places it
+passed, never its text, a local variable or a line of source.
 """
 
 import contextlib
@@ -52,9 +52,10 @@ def passed(trace: TracebackType | None) -> list[str]:
 
 
 def keep_crashes_quiet() -> None:
-    """For this process: what nobody caught is logged as any exception is, instead of Python's own
-    report with texts and source lines; and no core file is left, for it would hold every secret."""
-    with contextlib.suppress(OSError, ValueError):  # a sandbox may not let us
+    """For this process: an exception that is not caught is logged as any other is, without Python's
+    own report of texts and source lines; and no core file is written, which would hold every
+    secret."""
+    with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it
         _, hard = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     sys.excepthook = _crashed

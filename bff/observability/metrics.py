@@ -117,5 +117,5 @@ class Metrics:
 
 
 def forget_worker(shared_directory: Path, pid: int) -> None:
-    """A worker is gone: what it counted stays, what it was is no more."""
+    """Keep the counters of a worker that has ended, and drop its gauges."""
     mark_process_dead(pid, str(shared_directory))  # type: ignore[no-untyped-call]

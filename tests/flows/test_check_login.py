@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from bff.app import relying_party
-from bff.cli.checks.login import LoginCheck, Patience
+from bff.cli.checks.login import LoginCheck, LoginTimes
 from bff.cli.checks.verdict import Verdict, line
 from bff.clock import SystemClock
 from bff.config import Settings, load
@@ -154,7 +154,7 @@ class Trial:
             clock,
             tell=self._tell,
             invite=self._links.append,
-            patience=Patience(logout_seconds=0.05),
+            times=LoginTimes(logout_seconds=0.05),
         )
         self._listen = settings.server.listen
 

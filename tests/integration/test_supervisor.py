@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from bff.app.listening import Addresses
-from bff.app.supervisor import Patience, Supervisor
+from bff.app.supervisor import RestartPolicy, Supervisor
 from bff.config import Settings
 from tests.parts.stack import Ports, free_port, gateway_toml, settings_from
 from tests.polling import HANG_SECONDS, until
 
-QUICK = Patience(
+QUICK = RestartPolicy(
     stable_seconds=60,
     quick_deaths=3,
     first_pause_seconds=0.05,
@@ -30,13 +30,13 @@ import os, pickle, signal, socket, sys, time
 control = socket.socket(fileno=int(sys.argv[-1]))
 assignment = pickle.load(control.makefile("rb"))
 with open(sys.argv[1], "a") as file:
-    file.write(f"{assignment.number} {assignment.share.replaces} {os.getpid()}\\n")
+    file.write(f"{assignment.number} {assignment.setup.replaces} {os.getpid()}\\n")
 """
 DIES = BEGIN + "sys.exit(7)"
 SERVES = BEGIN + "control.send(b'r'); control.recv(1)"
 IGNORES_STOP = BEGIN + "signal.signal(15, signal.SIG_IGN); control.send(b'r'); time.sleep(60)"
 ONE_DIES_ONCE = BEGIN + (
-    "assignment.number == 2 and not assignment.share.replaces and sys.exit(7)\n"
+    "assignment.number == 2 and not assignment.setup.replaces and sys.exit(7)\n"
     "control.send(b'r'); control.recv(1)"
 )
 
@@ -54,7 +54,7 @@ class Watched:
     """A supervisor whose workers run `program`."""
 
     def __init__(
-        self, settings: Settings, program: str, directory: Path, patience: Patience = QUICK
+        self, settings: Settings, program: str, directory: Path, restarts: RestartPolicy = QUICK
     ) -> None:
         self._started = directory / "started"
         self.announced: list[Addresses] = []
@@ -62,7 +62,7 @@ class Watched:
             settings,
             self.announced.append,
             command=(sys.executable, "-c", program, str(self._started)),
-            patience=patience,
+            restarts=restarts,
         )
 
     def alive(self) -> bool:
@@ -115,21 +115,21 @@ async def test_it_gives_up_when_all_of_them_keep_dying(settings: Settings, tmp_p
 async def test_one_that_does_not_stop_is_killed_and_that_is_told(
     settings: Settings, tmp_path: Path
 ) -> None:
-    patience = replace(QUICK, stop_margin_seconds=0.5)
-    watched = Watched(settings, IGNORES_STOP, tmp_path, patience)
+    restarts = replace(QUICK, stop_margin_seconds=0.5)
+    watched = Watched(settings, IGNORES_STOP, tmp_path, restarts)
     running = asyncio.create_task(watched.supervisor.run())
     await until(lambda: bool(watched.announced))
     began = time.monotonic()
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(HANG_SECONDS):
         assert await running is False
-    assert time.monotonic() - began >= patience.stop_margin_seconds
+    assert time.monotonic() - began >= restarts.stop_margin_seconds
     assert not watched.alive()
 
 
 async def test_programs_that_can_not_be_started_are_deaths_as_well(settings: Settings) -> None:
     supervisor = Supervisor(
-        settings, lambda *_: None, command=("/nonexistent/program",), patience=QUICK
+        settings, lambda *_: None, command=("/nonexistent/program",), restarts=QUICK
     )
     async with asyncio.timeout(HANG_SECONDS):
         assert await supervisor.run() is False
@@ -138,12 +138,12 @@ async def test_programs_that_can_not_be_started_are_deaths_as_well(settings: Set
 async def test_a_stop_during_a_pause_does_not_wait_for_its_end(
     settings: Settings, tmp_path: Path
 ) -> None:
-    patience = Patience(quick_deaths=100, first_pause_seconds=300, longest_pause_seconds=300)
+    restarts = RestartPolicy(quick_deaths=100, first_pause_seconds=300, longest_pause_seconds=300)
     supervisor = Supervisor(
         settings,
         lambda *_: None,
         command=(sys.executable, "-c", DIES, str(tmp_path / "started")),
-        patience=patience,
+        restarts=restarts,
     )
     running = asyncio.create_task(supervisor.run())
     started = tmp_path / "started"
@@ -168,12 +168,12 @@ async def test_an_address_in_use_is_told_before_anything_starts(
 )
 def test_pauses_grow_up_to_a_limit(deaths: int, seconds: float) -> None:
     """The first death is answered at once: it need not be the worker's fault."""
-    assert Patience().pause_seconds(deaths) == seconds
+    assert RestartPolicy().pause_seconds(deaths) == seconds
 
 
 def test_one_worker_may_die_for_as_long_as_the_others_live() -> None:
     """The pause before it is started again stays the longest, past every power of two."""
-    patience = Patience()
-    pauses = [patience.pause_seconds(deaths) for deaths in range(5_000)]
+    restarts = RestartPolicy()
+    pauses = [restarts.pause_seconds(deaths) for deaths in range(5_000)]
     assert pauses == sorted(pauses)
     assert (pauses[1], pauses[2], pauses[-1]) == (0.0, 0.5, 30.0)

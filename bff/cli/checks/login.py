@@ -40,7 +40,7 @@ _DONE = "Done. See the terminal for the verdicts."
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class LoginTimes:
     """How long a person may take to log in, and a browser to come back from the logout."""
 
     login_seconds: float = 300.0
@@ -58,14 +58,14 @@ class LoginCheck:
         *,
         tell: Callable[[Verdict], None],
         invite: Callable[[str], None],
-        patience: Patience,
+        times: LoginTimes,
     ) -> None:
         self._settings = settings
         self._relying_party = relying_party
         self._clock = clock
         self._tell = tell
         self._invite = invite
-        self._patience = patience
+        self._times = times
         self._ticket = secrets.token_urlsafe(16)
         self._logout_state = secrets.token_urlsafe(16)
         self._request: AuthorizationRequest | None = None
@@ -116,7 +116,7 @@ class LoginCheck:
 
     async def _wait(self) -> None:
         try:
-            async with asyncio.timeout(self._patience.login_seconds):
+            async with asyncio.timeout(self._times.login_seconds):
                 await self._has_come_back.wait()
         except TimeoutError:
             self._tell(self._not_come_back())
@@ -125,7 +125,7 @@ class LoginCheck:
         if not self._logs_out:
             return
         try:
-            async with asyncio.timeout(self._patience.logout_seconds):
+            async with asyncio.timeout(self._times.logout_seconds):
                 await self._is_logged_out.wait()
         except TimeoutError:
             server, oidc = self._settings.server, self._settings.oidc

@@ -78,7 +78,7 @@ def _sentence(text: str) -> str:
 
 
 class _Changes:
-    """A listener that only wants to know whether it is told."""
+    """Notes that the stream of changes is followed, and nothing else."""
 
     def __init__(self) -> None:
         self.followed = asyncio.Event()

@@ -1,5 +1,5 @@
 """What a check found, and how it is shown: one line an item, with a mark that any terminal can
-show. Nothing in a line comes from elsewhere unseen, and none holds a secret.
+show. Text of other programs is made printable and cut short; no line holds a secret.
 """
 
 from collections.abc import Iterable

@@ -17,7 +17,7 @@ class LimitSettings(Section):
         validate_default=True,
         description="Logins that may be started from one client address: so many at once, then as "
         "many as the rate allows. An IPv6 address stands for its /64. Behind a proxy that is not "
-        "in `server.trusted_proxies` everybody has the proxy's address.",
+        "in `server.trusted_proxies` all browsers have the proxy's address.",
     )
     failed_callbacks: RateLimit = Field(
         default="60/minute",

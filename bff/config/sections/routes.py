@@ -1,4 +1,4 @@
-"""[[routes]]: which paths go to which API, with whose token."""
+"""[[routes]]: which paths go to which API, and with which access token."""
 
 from typing import Annotated, Any
 
@@ -83,11 +83,9 @@ class RouteSettings(Section):
         description="Whether callers without a session may use the client token; only with "
         'token = "client".',
     )
-    methods: Annotated[tuple[Annotated[Token, AfterValidator(require_forwardable)], ...], SOME] = (
-        Field(
-            default=USUAL_METHODS,
-            description="Methods that are forwarded; any other is answered 405.",
-        )
+    methods: Annotated[tuple[Method, ...], SOME] = Field(
+        default=USUAL_METHODS,
+        description="Methods that are forwarded; any other is answered 405.",
     )
     strip_prefix: StrictBool = Field(
         default=_default("strip_prefix"),

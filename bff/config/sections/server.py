@@ -90,8 +90,8 @@ class ServerSettings(Section):
     body_timeout: Annotated[Duration, Between("100ms", "1h")] = Field(
         default="30s",
         validate_default=True,
-        description="The longest silence within a request body; past it the answer is 408. Who "
-        "takes nothing of an answer for this long is cut off, at every listener.",
+        description="The longest silence within a request body; past it the answer is 408. A "
+        "peer that takes nothing of an answer for this long is cut off, at every listener.",
     )
     keepalive_timeout: Annotated[Duration, Between("1s", "1h")] = Field(
         default="75s",

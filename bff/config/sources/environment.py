@@ -1,7 +1,7 @@
 """Environment variables as configuration: `BFF_` and the key's path, joined by `__`.
 
-A variable that starts with `BFF_` and names no key is a problem, not a shrug: a typing error in
-`BFF_SERVER__TRUSTED_PROXIES` must not go unseen.
+A variable that starts with `BFF_` and names no key is a problem: a typing error in
+`BFF_SERVER__TRUSTED_PROXIES` must not go unnoticed.
 """
 
 import json
@@ -43,7 +43,7 @@ def variable_of(path: KeyPath) -> str:
 
 
 def read_environment(environ: Mapping[str, str]) -> Overlay:
-    """Every variable of ours, read as the type of the key that it names."""
+    """Every variable that starts with `BFF_`, read as the type of the key that it names."""
     values: dict[KeyPath, object] = {}
     names: dict[KeyPath, str] = {}
     problems: list[Problem] = []

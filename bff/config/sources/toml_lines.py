@@ -1,5 +1,5 @@
-"""On which line of a TOML text each key stands. The text has already passed `tomllib`, which tells
-everything but that; so this scanner only finds its way and never judges.
+"""On which line of a TOML text each key stands. `tomllib`, which does not report lines, has already
+accepted the text; so this scanner finds keys and judges nothing.
 
 TOML 1.0: dotted and quoted keys, tables, arrays of tables, strings of four kinds, arrays, inline
 tables.

@@ -78,7 +78,7 @@ def _is_guessable(secret: str) -> bool:
 
 
 def _is_repetition(secret: str) -> bool:
-    """Nothing but one piece, again and again."""
+    """One piece, repeated."""
     return any(
         secret == (secret[:period] * len(secret))[: len(secret)]
         for period in range(1, len(secret) // 2 + 1)
@@ -95,7 +95,7 @@ def _is_sequence(secret: str) -> bool:
 _TEMPLATE = re.compile(
     r"\$\w+|\$\{.*\}|\$\(.*\)|\{\{.*\}\}|<.*>|\[.*\]|%\w+%|@\w+@|\.{3,}|\*{3,}|[xX]{3,}"
 )
-# Longer words first: what is left over after them is what somebody has thought of.
+# Longer words first. What is left after them is the part that does not come from an example.
 _WORDS = re.compile(
     r"placeholder|replaceme|replacewith|environment|passw0rd|password|insecure|changeme|changeit|"
     r"foobared|default|example|replace|gateway|session|foobar|string|random|secret|client|change|"
