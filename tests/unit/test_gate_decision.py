@@ -47,6 +47,14 @@ def a_gate(
             Route("/open", (API,), token=TokenKind.NONE),
             Route("/service", (API,), token=TokenKind.CLIENT, scope="s1"),
             Route("/catalog", (API,), token=TokenKind.CLIENT, scope="s2", anonymous=True),
+            Route(
+                "/ticker",
+                (API,),
+                token=TokenKind.CLIENT,
+                scope="s3",
+                anonymous=True,
+                websocket=True,
+            ),
             Route("/hooks", (API,), token=TokenKind.NONE, csrf=CsrfMode.OFF),
             Route("/live", (API,), websocket=True, strip_headers=frozenset({b"x-debug"})),
         ]
@@ -537,6 +545,8 @@ def test_only_what_was_typed_may_come_from_no_site() -> None:
     cross = (b"Sec-Fetch-Site", b"cross-site")
     assert refused(ask(gate, b"/files/x", COOKIE, cross, typed[1])) == "csrf_cross_site"
     assert isinstance(ask(gate, b"/files/x", COOKIE, *typed), Forward)
+    foreign = (b"Origin", b"https://evil.example")
+    assert refused(ask(gate, b"/files/x", COOKIE, *typed, foreign)) == "csrf_cross_site"
 
 
 def test_the_client_is_the_first_of_the_hops_that_count() -> None:
@@ -572,3 +582,16 @@ def test_a_session_that_was_found_with_an_expired_token_is_waited_for_once_more(
     wait = ask(a_gate(), b"/api/x", COOKIE, HEADER, known=Known(expired))
     assert isinstance(wait, Wait)
     assert wait.needs is Needs.FRESH_TOKEN
+
+
+def test_a_handshake_with_the_clients_token_carries_no_header() -> None:
+    wait = ask(a_gate(), b"/ticker", *WEBSOCKET, OURS)
+    assert isinstance(wait, Wait)
+    assert (wait.needs, wait.scope) == (Needs.CLIENT_TOKEN, "s3")
+
+
+def test_only_the_users_token_asks_for_a_refresh() -> None:
+    due = a_session(tokens=Tokens("old", NOW - 290, NOW + 10, refresh_token="rt"))
+    known = Known(due, client_token=Tokens("client-at", NOW, NOW + 60))
+    decision = forwarded(ask(a_gate(due), b"/service/x", COOKIE, HEADER, known=known))
+    assert not decision.refresh_due

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bff.errors import AmbiguousPath
 from bff.gate.paths import read_target
 from bff.gate.routes import Route, RouteTable, Spelling, Upstream
-from bff.gate.spellings import MAX_DOUBTFUL_BYTES, readings, require_within
+from bff.gate.spellings import MAX_DOUBTFUL_BYTES, is_page, readings, require_within
 
 API = Upstream("http", "127.0.0.1:9000")
 BASED = Upstream("http", "127.0.0.1:9000", "/v1")
@@ -175,3 +175,16 @@ def test_no_reading_is_left_out(parts: list[bytes]) -> None:
         level = {unquote_to_bytes(one) for one in level}
     found |= {re.sub(rb"/{2,}", b"/", one) for one in found}
     assert readings(path) == found
+
+
+def test_a_path_is_read_as_decoded_twice_and_not_three_times() -> None:
+    assert not passes(b"/files/%252e%252e/x", table(EVERY))
+    assert passes(b"/files/%25252e%25252e/x", table(EVERY))
+
+
+def test_a_page_has_one_reading_or_is_short_and_has_no_dot_segment_in_any() -> None:
+    fitting = b"/a//" + b"a" * (MAX_DOUBTFUL_BYTES - 4)
+    for path in (b"/a", b"/a;b", b"/a%2Fb", b"/" + b"a" * (MAX_DOUBTFUL_BYTES + 1), fitting):
+        assert is_page(path)
+    for path in (b"/a%2F..%2Fb", b"/a;/..", b"/a%00", b"/a%c0%ae", b"/a\\b", b"a", fitting + b"a"):
+        assert not is_page(path)
