@@ -32,11 +32,11 @@ def main() -> int:
 
 
 class _Round:
-    """Mutants of one package, tried until the time is up: all of them with the unit tests, then
-    those that were not noticed with all tests that guard the package."""
+    """Mutants of one package, tried until the time is up: all of them with the first of the tests
+    that guard it, then those that were not noticed with all tests."""
 
     # Of tests for one mutant: the quickest of those that reach it.
-    SECONDS_OF_UNIT_TESTS = 2.0
+    SECONDS_OF_FIRST_TESTS = 4.0
     SECONDS_OF_TESTS = 20.0
 
     def __init__(self, package: plan.Package, only: str) -> None:
@@ -53,8 +53,7 @@ class _Round:
     def run(self, seconds: float) -> None:
         """For so long, and what the mutant that is tried then still takes."""
         until = time.monotonic() + seconds
-        units = [test for test in self._package.tests if test.startswith("tests/unit/")]
-        self._try_with(units, self.SECONDS_OF_UNIT_TESTS, until)
+        self._try_with(self._package.first, self.SECONDS_OF_FIRST_TESTS, until)
         self._try_with(self._package.tests, self.SECONDS_OF_TESTS, until)
 
     def _try_with(self, files: Sequence[str], bound: float, until: float) -> None:

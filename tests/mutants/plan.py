@@ -21,8 +21,14 @@ class Package:
     (`file::test`)."""
 
     name: str
-    tests: tuple[str, ...]
+    first: tuple[str, ...]
+    then: tuple[str, ...]
     left_out: frozenset[str]
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.first + self.then
 
     def files(self) -> list[str]:
         """Those of the tests."""
@@ -52,7 +58,12 @@ def packages() -> dict[str, Package]:
     """By name, as suites.toml has them."""
     table = tomllib.loads((HERE / "suites.toml").read_text())
     return {
-        name: Package(name, tuple(_files(row["tests"])), frozenset(row.get("left_out", ())))
+        name: Package(
+            name,
+            tuple(_files(row["first"])),
+            tuple(_files(row["then"])),
+            frozenset(row.get("left_out", ())),
+        )
         for name, row in table.items()
     }
 
