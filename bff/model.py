@@ -58,6 +58,13 @@ class Session:
     def is_live(self, now: float) -> bool:
         return now < self.expires_at and now < self.idle_expires_at
 
+    def last_seen_at(self, now: float, *, idle_seconds: float) -> float:
+        """When it was last used. `idle_seconds` is its idle timeout, from which this is told: the
+        idle expiry is the last activity plus the timeout, unless the absolute end cut it."""
+        if self.idle_expires_at >= self.expires_at:
+            return now
+        return min(now, max(self.created_at, self.idle_expires_at - idle_seconds))
+
 
 @dataclass(frozen=True, slots=True)
 class LoginTransaction:

@@ -3,20 +3,23 @@
 authentication; the address decides who can reach them.
 """
 
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Self
 
 import structlog
 from aiohttp import web
 
-from bff.admin import answers
 from bff.admin.health import Health
 from bff.admin.sessions import AdminSessions
 from bff.errors import BffError, InternalError, MethodNotAllowed, NotFound
+from bff.gate.problem import OwnResponses, problem_for
 from bff.observability.metrics import Metrics
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
 Handlers = Mapping[str, Mapping[str, Handler]]
+
+OWN = OwnResponses(hsts=False)
 
 log = structlog.get_logger("bff.admin")
 
@@ -58,11 +61,11 @@ class OperatorEndpoints:
         except Exception as error:  # whatever it is, it must be seen, and say nothing
             log.exception("admin_failed", error=type(error).__name__)
             return self.refused(request, InternalError())
-        return answers.ours(response)
+        return _ours(response)
 
     def refused(self, _request: web.BaseRequest, error: BffError) -> web.Response:
         """The answer to a request that failed, or could not be read."""
-        return answers.ours(answers.problem(error))
+        return _ours(_problem(error))
 
     def _handler_of(self, request: web.BaseRequest) -> Handler:
         handlers = self._handlers.get(request.path)
@@ -79,3 +82,24 @@ def _probes(health: Health) -> Handlers:
 
 def _reading(handler: Handler) -> dict[str, Handler]:
     return {"GET": handler, "HEAD": handler}
+
+
+def _ours(response: web.Response) -> web.Response:
+    """With the headers that every answer carries."""
+    response.headers.update(OWN.headers())
+    response.headers["Server"] = "bff"
+    return response
+
+
+def _problem(error: BffError) -> web.Response:
+    """The answer to what went wrong, which is logged."""
+    request_id = secrets.token_hex(16)
+    log.log(
+        error.log_level,
+        "admin_refused",
+        code=error.code,
+        detail=error.log_detail,
+        request_id=request_id,
+    )
+    found = problem_for(error, request_id=request_id, login_url="")
+    return web.Response(status=found.status, body=found.body, headers=found.headers)

@@ -164,6 +164,9 @@ class AdminSessions:
 
     def _about(self, session: Session) -> dict[str, object]:
         kept = {"address": session.address} if session.address else {}
+        last_seen_at = session.last_seen_at(
+            self._clock.now(), idle_seconds=self._settings.idle_seconds
+        )
         return {
             **kept,
             "id": public_id(session.key),
@@ -172,17 +175,9 @@ class AdminSessions:
             "client": session.client,
             "acr": session.acr,
             "created_at": int(session.created_at),
-            "last_seen_at": int(self._last_seen_at(session)),
+            "last_seen_at": int(last_seen_at),
             "expires_at": int(session.expires_at),
         }
-
-    def _last_seen_at(self, session: Session) -> float:
-        # The idle expiry is the last activity plus the timeout, unless the absolute end cut it.
-        now = self._clock.now()
-        if session.idle_expires_at >= session.expires_at:
-            return now
-        last = session.idle_expires_at - self._settings.idle_seconds
-        return min(now, max(session.created_at, last))
 
 
 def actor_of(request: web.BaseRequest) -> str:

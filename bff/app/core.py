@@ -13,8 +13,7 @@ from bff.endpoints.browser_cookies import BrowserCookies
 from bff.gate.admission import Admission
 from bff.gate.decision import Gate, GateSettings
 from bff.limits.calls import CallLimit
-from bff.limits.limiter import Limiter
-from bff.limits.rate import Rate
+from bff.limits.limiter import Limiter, Rate
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_party import RelyingParty
 from bff.sessions.bound_streams import BoundStreams

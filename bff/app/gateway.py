@@ -18,8 +18,8 @@ from bff.clock import Clock, SystemClock
 from bff.config.settings import Settings
 from bff.endpoints.forward_auth import ForwardAuth
 from bff.errors import BffError
+from bff.gate.refusals import Refusals
 from bff.observability.metrics import Metrics
-from bff.proxy.refusals import Refusals
 
 SHUTDOWN_SECONDS = 3.0  # of the listeners for administrators and for proxies that ask
 FINISHING_SECONDS = 3.0
@@ -129,7 +129,7 @@ def _forward_auth(core: Core, refusals: Refusals) -> ForwardAuth:
     return ForwardAuth(
         core.admission(wiring.auth_gate_settings(settings)),
         wiring.trusted_proxies(settings),
-        refusals.problem,
+        refusals,
         wiring.own_responses(settings),
         core.metrics,
         path=f"{settings.server.prefix}/auth",

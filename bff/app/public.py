@@ -7,24 +7,23 @@ from typing import Self
 from bff.app import wiring
 from bff.app.core import Core
 from bff.config.sections.operations import AccessLogSettings
-from bff.endpoints.backchannel_logout import BackchannelLogout
 from bff.endpoints.callback import Callback
 from bff.endpoints.client import Client
 from bff.endpoints.events import Events, EventSettings
-from bff.endpoints.frontchannel_logout import FrontchannelLogout
 from bff.endpoints.login import Login, Resume
 from bff.endpoints.logout import Logout
+from bff.endpoints.op_logout import BackchannelLogout, FrontchannelLogout
 from bff.endpoints.pages import Pages
 from bff.endpoints.return_url import ReturnRules
 from bff.endpoints.sessions import OwnSessions
 from bff.endpoints.spa import Spa
 from bff.endpoints.user import User
+from bff.gate.refusals import Refusals
 from bff.observability.access_log import AccessLog
 from bff.proxy.context import ProxyContext
 from bff.proxy.listener import Listener
 from bff.proxy.messages import DateField
 from bff.proxy.own_endpoints import Endpoint, LocalPool, OwnEndpoints
-from bff.proxy.refusals import Refusals
 from bff.proxy.transport import WriteCoalescer
 from bff.proxy.upstream.targets import route_targets
 

@@ -21,8 +21,7 @@ from bff.errors import (
     LoginExpired,
 )
 from bff.gate.outcome import Local
-from bff.limits.addresses import client_of
-from bff.limits.limiter import Limiter
+from bff.limits.limiter import Limiter, client_of
 from bff.model import LoginTransaction, Session
 from bff.observability.metrics import Metrics
 from bff.oidc.callback import AuthorizationResponse, process_callback, require_code

@@ -7,21 +7,17 @@ that a browser can reach. It decides nothing: the gate does, as for every other 
 """
 
 import secrets
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Mapping
 
-import structlog
 from aiohttp import web
 
-from bff.errors import BffError, InternalError, MethodNotAllowed, NotFound, ProxyNotTrusted
+from bff.errors import BffError, MethodNotAllowed, NotFound, ProxyNotTrusted
 from bff.gate.admission import Admission
-from bff.gate.head import Field
 from bff.gate.outcome import Answer, Forward
 from bff.gate.peers import TrustedProxies, forward_auth_request
-from bff.gate.problem import OwnResponses, Problem
+from bff.gate.problem import OwnResponses
+from bff.gate.refusals import Refusals, unforeseen
 from bff.observability.metrics import Metrics
-
-log = structlog.get_logger("bff.endpoints")
 
 MAY_PASS = 204
 METHODS = ("GET", "HEAD")
@@ -31,21 +27,6 @@ _UNKNOWN_PEER = ""
 _SERVER = {"Server": "bff"}  # aiohttp would name itself
 
 
-class Refuse(Protocol):
-    """How a request that failed is answered."""
-
-    def __call__(
-        self,
-        error: BffError,
-        fields: Iterable[Field],
-        request_id: str,
-        *,
-        method: str,
-        route: str,
-        clear: bool = False,
-    ) -> Problem: ...
-
-
 class ForwardAuth:
     """One call is one question of a proxy. `path` is the only one that exists here."""
 
@@ -53,7 +34,7 @@ class ForwardAuth:
         self,
         admission: Admission,
         proxies: TrustedProxies,
-        refuse: Refuse,
+        refusals: Refusals,
         own: OwnResponses,
         metrics: Metrics,
         *,
@@ -61,7 +42,7 @@ class ForwardAuth:
     ) -> None:
         self._admission = admission
         self._proxies = proxies
-        self._refuse = refuse
+        self._refusals = refusals
         self._headers: Mapping[str, str] = own.headers() | _SERVER
         self._metrics = metrics
         self._path = path
@@ -74,9 +55,8 @@ class ForwardAuth:
             response.force_close()
         except BffError as error:
             response = self.refused(request, error)
-        except Exception as error:  # whatever it is, it must fail closed and be seen
-            log.exception("unhandled", error=type(error).__name__)
-            response = self.refused(request, InternalError())
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must fail closed and be seen
+            response = self.refused(request, unforeseen(error))
         if "Upgrade" in request.headers:
             response.force_close()  # to the parser, no further request follows
         return response
@@ -120,7 +100,7 @@ class ForwardAuth:
         route: str,
         clear: bool = False,
     ) -> web.Response:
-        problem = self._refuse(
+        problem = self._refusals.problem(
             error, request.raw_headers, request_id, method=method, route=route, clear=clear
         )
         headers = {**problem.headers, **_SERVER}

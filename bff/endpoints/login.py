@@ -7,20 +7,19 @@ from aiohttp import web
 
 from bff.clock import Clock
 from bff.endpoints.browser_cookies import BrowserCookies
-from bff.endpoints.form_body import read_form
 from bff.endpoints.parameters import (
     acr_values_of,
     login_hint_of,
     max_age_of,
     parse_parameters,
     prompt_of,
+    read_form,
     ui_locales_of,
 )
 from bff.endpoints.return_url import ReturnRules
 from bff.gate.outcome import Local
 from bff.gate.paths import MAX_TARGET_BYTES
-from bff.limits.addresses import client_of
-from bff.limits.limiter import Limiter
+from bff.limits.limiter import Limiter, client_of
 from bff.model import LoginTransaction
 from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty

@@ -14,8 +14,7 @@ import structlog
 from aiohttp import web
 
 from bff.endpoints.browser_cookies import BrowserCookies
-from bff.endpoints.form_body import read_form
-from bff.endpoints.parameters import parse_parameters
+from bff.endpoints.parameters import parse_parameters, read_form
 from bff.errors import LogoutNotConfirmed
 from bff.gate.fetch_metadata import is_begun_here, is_navigation
 from bff.gate.outcome import Local

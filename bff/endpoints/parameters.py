@@ -1,11 +1,20 @@
-"""Query and form parameters: each at most once, and each of a known shape."""
+"""Query and form parameters: each at most once, and each of a known shape. Of a form's body nothing
+is read where it announces too much or is no form.
+"""
 
+import asyncio
 import re
 from urllib.parse import parse_qsl
 
-from bff.errors import BadRequest
+import aiohttp
+from aiohttp import web
+
+from bff.errors import BadRequest, BodyTooLarge
 
 MAX_PARAMETERS = 32
+FORM = "application/x-www-form-urlencoded"
+PATIENCE_SECONDS = 5.0  # for a form's body
+
 _PROMPT = frozenset({"none", "login", "consent", "select_account", "create"})
 _ACR = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}( [\x21\x23-\x5b\x5d-\x7e]{1,255}){0,9}\Z")
 _LOCALES = re.compile(r"[A-Za-z0-9-]{1,35}( [A-Za-z0-9-]{1,35}){0,9}\Z")
@@ -72,3 +81,38 @@ def _matching(parameters: dict[str, str], name: str, shape: re.Pattern[str]) -> 
     if value is not None and not shape.match(value):
         raise BadRequest(name)
     return value
+
+
+async def read_form(
+    request: web.BaseRequest, *, max_bytes: int, patience_seconds: float = PATIENCE_SECONDS
+) -> dict[str, str]:
+    """The parameters of a form, as `parse_parameters` reads them.
+
+    Raises:
+        BadRequest: not a form, in a content coding, broken off, too slow, or a name repeats.
+        BodyTooLarge: more than `max_bytes`.
+    """
+    types = request.headers.getall("Content-Type", [])
+    if len(types) != 1 or types[0].partition(";")[0].strip().lower() != FORM:
+        raise BadRequest("not a form")
+    if "Content-Encoding" in request.headers:
+        raise BadRequest("a form in a content coding")
+    if (request.content_length or 0) > max_bytes:
+        raise BodyTooLarge
+    try:
+        async with asyncio.timeout(patience_seconds):
+            body = await _read_bounded(request.content, max_bytes)
+    except TimeoutError:
+        raise BadRequest("the form did not come in time") from None
+    except (web.RequestPayloadError, ConnectionError):
+        raise BadRequest("the form broke off") from None
+    return parse_parameters(body)
+
+
+async def _read_bounded(content: aiohttp.StreamReader, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > max_bytes:
+            raise BodyTooLarge
+    return bytes(body)

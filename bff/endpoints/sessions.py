@@ -52,21 +52,16 @@ class OwnSessions:
 
     def _about(self, session: Session, current: Session) -> dict[str, object]:
         kept = {"address": session.address} if session.address else {}
+        last_seen_at = session.last_seen_at(self._clock.now(), idle_seconds=self._idle_seconds)
         return {
             **kept,
             "id": public_id(session.key),
             "current": session.key == current.key,
             "client": session.client,
             "created_at": int(session.created_at),
-            "last_seen_at": int(min(self._clock.now(), self._last_seen_at(session))),
+            "last_seen_at": int(last_seen_at),
             "expires_at": int(session.expires_at),
         }
-
-    def _last_seen_at(self, session: Session) -> float:
-        # The idle expiry is the last activity plus the timeout, unless the absolute end cut it.
-        if session.idle_expires_at >= session.expires_at:
-            return self._clock.now()
-        return max(session.created_at, session.idle_expires_at - self._idle_seconds)
 
 
 def _require(local: Local) -> Session:

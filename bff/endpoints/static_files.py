@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import mimetypes
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
@@ -25,7 +25,6 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
-from bff.endpoints.content_coding import IDENTITY, preferred_coding
 from bff.errors import NotFound
 
 SIBLINGS = {"br": ".br", "gzip": ".gz"}  # by content coding, the smaller one first
@@ -44,6 +43,14 @@ WEB_TYPES = {
     ".webmanifest": "application/manifest+json",
     ".woff2": "font/woff2",
 }
+
+IDENTITY = "identity"
+
+# Section 12.4.2: a weight is between 0 and 1, with at most three decimals.
+_ITEM = re.compile(
+    r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:;\s*[qQ]=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?"
+)
+_SAME = {"x-gzip": "gzip"}  # section 8.4.1.3
 
 Part = slice  # of a file: from `start` to before `stop`
 
@@ -220,3 +227,28 @@ class _Part(Payload):
         file: BinaryIO = self._value.open("rb")
         file.seek(self._part.start)
         return file
+
+
+def preferred_coding(accepted: str, offered: Sequence[str]) -> str:
+    """The one of `offered` with the greatest weight, the first of several; or identity, where none
+    is accepted or identity has a greater weight. `accepted` is an Accept-Encoding; an item of it
+    that can't be read accepts nothing."""
+    weights = _weights(accepted)
+    other = weights.get("*", 0.0)
+    best, greatest = IDENTITY, 0.0
+    for coding in offered:
+        weight = weights.get(coding, other)
+        if weight > greatest:
+            best, greatest = coding, weight
+    # Identity is always acceptable unless excluded; named, it competes.
+    return IDENTITY if weights.get(IDENTITY, 0.0) > greatest else best
+
+
+def _weights(accepted: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for item in accepted.split(","):
+        match = _ITEM.fullmatch(item)
+        if match is not None:
+            name = match[1].lower()
+            found[_SAME.get(name, name)] = float(match[2]) if match[2] else 1.0
+    return found

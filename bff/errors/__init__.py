@@ -8,8 +8,8 @@ trying again can help, and how loudly it is logged.
 | `logins` | between `/bff/login` and the new session |
 | `backends` | of the OP, the store and the APIs |
 
-One place of each listener turns an error into an answer: `proxy.refusals` for browsers and for
-proxies that ask, `admin.answers` for administrators. `gate.problem` words both.
+One place of each listener turns an error into an answer: `gate.refusals` for browsers and for
+proxies that ask, `admin.listener` for administrators. `gate.problem` words both.
 
 The text of `title` is fixed: nothing that a request, the OP or an upstream sent may appear in it.
 What an operator needs to know goes into `log_detail`, which is logged and never sent.

@@ -8,7 +8,7 @@ from bff.errors import BffError, RateLimited, SessionEnded
 from bff.gate.decision import Gate
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
-from bff.limits.rate import retry_after
+from bff.limits.limiter import retry_after
 from bff.model import Session
 from bff.sessions.sessions import Sessions
 from bff.tokens.client_tokens import ClientTokens

@@ -1,1 +1,2 @@
-"""How often somebody may do something: rates, who counts as one, and the judgement."""
+"""How often a client or session may do something: rates, which addresses are one client, the
+judgement."""

@@ -15,8 +15,7 @@ import structlog
 
 from bff.clock import Clock
 from bff.errors import StoreUnavailable
-from bff.limits.limiter import Buckets
-from bff.limits.rate import Rate
+from bff.limits.limiter import Buckets, Rate
 from bff.observability.metrics import Metrics
 from bff.tasks import PeriodicTask
 

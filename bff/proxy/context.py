@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from bff.gate.admission import Admission
 from bff.gate.head import Field, RequestHead
 from bff.gate.outcome import Forward, Local
+from bff.gate.refusals import Refusals
 from bff.observability.access_log import AccessLog
 from bff.observability.metrics import Metrics
 from bff.proxy.exchange.access import AccessRecord
 from bff.proxy.exchange.answer import Browser
 from bff.proxy.messages import DateField
 from bff.proxy.own_endpoints import LocalPool
-from bff.proxy.refusals import Refusals
 from bff.proxy.transport import WriteCoalescer
 from bff.proxy.upstream.destination import Destination, LocalDestination, UpstreamDestination
 from bff.proxy.upstream.targets import RouteTargets

@@ -17,8 +17,8 @@ from bff.errors import BadRequest, BffError, InternalError
 from bff.gate.framing import MAX_HEAD_BYTES
 from bff.gate.outcome import Local
 from bff.gate.problem import OwnResponses
+from bff.gate.refusals import Refusals, unforeseen
 from bff.observability.reasons import complaint_of
-from bff.proxy.refusals import Refusals, unforeseen
 from bff.proxy.transport import WriteCoalescer
 from bff.proxy.upstream.connection import UpstreamConnection, UpstreamLimits
 from bff.proxy.upstream.pool import IdleConnections

@@ -7,7 +7,7 @@ All three cost next to nothing while nothing is late, large or in a hurry.
 import asyncio
 from collections.abc import Callable
 
-from bff.proxy.refusals import unforeseen
+from bff.gate.refusals import unforeseen
 
 NEVER = float("inf")
 MUCH_BYTES = 131_072  # in one read; uvloop makes none of more than twice as many

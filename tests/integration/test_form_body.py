@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from bff.endpoints.form_body import read_form
+from bff.endpoints.parameters import read_form
 from bff.errors import BffError
 from tests.polling import HANG_SECONDS, until
 

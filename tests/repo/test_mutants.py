@@ -163,10 +163,10 @@ collected.close()
 """
 TRIED = [
     "tests/unit/test_limits.py::test_retry_after_is_never_too_early_and_never_zero",
-    "bff.limits.rate",
+    "bff.limits.limiter",
     ("math.ceil(", "math.ceil(1 * ", 60),
     ("math.ceil(", "math.floor(", 60),
-    ("return max", "while True: pass\n    return max", 2),
+    ("return max(1", "while True: pass\n    return max(1", 2),
     ("frozen=True", "frozen=False", 60),
 ]
 

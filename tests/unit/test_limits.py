@@ -4,10 +4,8 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.errors import RateLimited
-from bff.limits.addresses import client_of
 from bff.limits.calls import CallLimit
-from bff.limits.limiter import REFUSED_ENTRIES, Limiter
-from bff.limits.rate import Rate, retry_after
+from bff.limits.limiter import REFUSED_ENTRIES, Limiter, Rate, client_of, retry_after
 from bff.observability.metrics import Metrics
 from bff.sessions.memory import MemoryBuckets, MemoryStore
 

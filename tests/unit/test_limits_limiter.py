@@ -8,8 +8,7 @@ import pytest
 from bff.clock import ManualClock
 from bff.errors import RateLimited, StoreUnavailable
 from bff.limits.calls import CallLimit
-from bff.limits.limiter import Limiter
-from bff.limits.rate import Rate
+from bff.limits.limiter import Limiter, Rate
 from bff.observability.metrics import Metrics
 from tests.parts.scripted_store import ScriptedStore
 from tests.polling import until

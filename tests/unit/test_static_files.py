@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bff.endpoints.content_coding import preferred_coding
-from bff.endpoints.hashed_names import is_hashed, matches_any
-from bff.endpoints.static_files import content_type, requested_part
+from bff.endpoints.spa import is_hashed, matches_any
+from bff.endpoints.static_files import content_type, preferred_coding, requested_part
 from tests.parts.file_names import HASHED, PLAIN
 
 

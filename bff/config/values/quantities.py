@@ -13,7 +13,7 @@ from pydantic import (
 )
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
-from bff.limits.rate import Rate
+from bff.limits.limiter import Rate
 
 _PERIOD_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

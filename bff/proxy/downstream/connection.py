@@ -20,6 +20,7 @@ import structlog
 
 from bff.errors import BffError, RequestTimeout, TooManyConnections
 from bff.gate.head import RequestHead
+from bff.gate.refusals import unforeseen
 from bff.proxy.context import ProxyContext
 from bff.proxy.downstream.phases import (
     BEGINNING,
@@ -44,7 +45,6 @@ from bff.proxy.downstream.untaken import UntakenBytes, has_unread_bytes
 from bff.proxy.exchange.access import BROWSER_GONE, CUT
 from bff.proxy.exchange.exchange import Exchange
 from bff.proxy.phases import WrongPhase
-from bff.proxy.refusals import unforeseen
 from bff.proxy.transport import MUCH_BYTES, Deadline, FairReads
 
 log = structlog.get_logger("bff.proxy.downstream")

@@ -12,6 +12,7 @@ import structlog
 from bff.errors import BffError
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision
+from bff.gate.refusals import unforeseen
 from bff.proxy.context import ProxyContext
 from bff.proxy.exchange.access import BROWSER_GONE
 from bff.proxy.exchange.answer import AnswerWriter, Browser
@@ -19,7 +20,6 @@ from bff.proxy.exchange.phases import ANSWERING, EXCHANGE, OVER, TUNNEL, WAITING
 from bff.proxy.exchange.request import RequestStream
 from bff.proxy.exchange.websocket import Tunnel
 from bff.proxy.phases import WrongPhase
-from bff.proxy.refusals import unforeseen
 from bff.proxy.upstream.connection import UpstreamConnection
 from bff.proxy.upstream.destination import Destination
 

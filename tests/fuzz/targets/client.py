@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from bff.endpoints.callback import client_name
-from bff.limits.addresses import client_of
+from bff.limits.limiter import client_of
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require
 
