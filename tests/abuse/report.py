@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from tests.abuse.scenario import Row, Scale
-from tests.chaos.program import ROOT
+from tests.parts.program import ROOT
 
 DOCUMENT = ROOT / "docs" / "abuse.md"
 COLUMNS = (

@@ -18,7 +18,7 @@ from bff.clock import SystemClock
 from tests.abuse.aside import Aside
 from tests.abuse.hostile_op import HostileOp
 from tests.abuse.measures import ConnectionWatch, Process, held_by
-from tests.chaos.program import Program
+from tests.parts.program import Program, module
 from tests.parts.raw_upstream import RawUpstream
 from tests.parts.redis_server import RedisServer
 from tests.parts.stack import Ports, free_port, gateway_toml
@@ -174,7 +174,7 @@ class Site:
                 return False
 
         return Program(
-            *("bff", "serve", "--config", str(self.directory / "bff.toml")),
+            module("bff", "serve", "--config", str(self.directory / "bff.toml")),
             log=self.directory / f"gateway-{port}.log",
             is_ready=is_ready,
             environment={

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import date
 
 from tests.chaos.installation import GATEWAYS
-from tests.chaos.program import ROOT
 from tests.chaos.report import Row, table
 from tests.chaos.scenarios import Scale
+from tests.parts.program import ROOT
 
 DOCUMENT = ROOT / "docs" / "chaos.md"
 

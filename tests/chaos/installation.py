@@ -5,7 +5,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +15,10 @@ from tests.chaos.faults import Fault
 from tests.chaos.faulty_op import user_name
 from tests.chaos.ledger import Kill, Refresh
 from tests.chaos.load import User
-from tests.chaos.program import Program
 from tests.chaos.redis_topologies import Topology
 from tests.chaos.wire import Client
 from tests.parts.browser import Browser
+from tests.parts.program import Program, answers, module
 from tests.parts.stack import CLIENT_ID, CLIENT_SECRET, Ports, free_port, gateway_toml
 
 GATEWAYS = 3
@@ -125,43 +124,33 @@ class Installation:
     def _op_program(self) -> Program:
         ports = self._ports
         return Program(
-            "tests.chaos.faulty_op",
-            *("--port", str(ports.op), "--control-port", str(self._control_port)),
-            *("--public-url", self.public_url),
-            *("--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET),
-            *("--users", str(self._users)),
-            *("--access-token-seconds", str(self.access_token_seconds)),
+            module(
+                "tests.chaos.faulty_op",
+                *("--port", str(ports.op), "--control-port", str(self._control_port)),
+                *("--public-url", self.public_url),
+                *("--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET),
+                *("--users", str(self._users)),
+                *("--access-token-seconds", str(self.access_token_seconds)),
+            ),
             log=self.directory / "op.log",
-            is_ready=_answers(f"http://127.0.0.1:{self._control_port}/ledger?since=0"),
+            is_ready=answers(f"http://127.0.0.1:{self._control_port}/ledger?since=0"),
         )
 
     def _api_program(self) -> Program:
         return Program(
-            "tests.chaos.echo_api",
-            *("--port", str(self._ports.api)),
+            module("tests.chaos.echo_api", "--port", str(self._ports.api)),
             log=self.directory / "api.log",
-            is_ready=_answers(f"http://127.0.0.1:{self._ports.api}/", status=401),
+            is_ready=answers(f"http://127.0.0.1:{self._ports.api}/", status=401),
         )
 
     def _gateway_program(self, number: int, config: Path) -> Program:
         admin_port = free_port()
         return Program(
-            *("bff", "serve", "--config", str(config)),
+            module("bff", "serve", "--config", str(config)),
             log=self.directory / f"gateway-{number}.log",
-            is_ready=_answers(f"http://127.0.0.1:{admin_port}/healthz"),
+            is_ready=answers(f"http://127.0.0.1:{admin_port}/healthz"),
             environment={
                 "BFF_SERVER__LISTEN": f"127.0.0.1:{self._gateway_ports[number]}",
                 "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{admin_port}",
             },
         )
-
-
-def _answers(url: str, status: int = 200) -> Callable[[], Awaitable[bool]]:
-    async def is_answered() -> bool:
-        try:
-            async with aiohttp.ClientSession() as http, http.get(url) as answer:
-                return answer.status == status
-        except aiohttp.ClientError:
-            return False
-
-    return is_answered

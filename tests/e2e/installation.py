@@ -4,15 +4,14 @@ demo OP (another site) and demo API. Shared by all end-to-end tests; nothing her
 
 import asyncio
 import contextlib
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from tests.parts.program import Program, accepts
+from tests.parts.program import Program, accepts, answers, module
 from tests.parts.redis_server import RedisServer
 from tests.parts.stack import CLIENT_ID, CLIENT_SECRET, SCOPE, SESSION_SECRET, free_port
 
@@ -79,8 +78,9 @@ async def running_installation(
     config.write_text(_gateway_toml(ports, redis.url) + more)
     op = Program(_op_command(ports), folder / "op.log", accepts(ports.op))
     api = Program(_api_command(ports), folder / "api.log", accepts(ports.api))
-    command = [sys.executable, "-m", "bff", "serve", "--config", str(config)]
-    gateway = Program(command, folder / "gateway.log", _is_ready(ports.admin))
+    ready = answers(f"http://127.0.0.1:{ports.admin}/readyz")
+    command = module("bff", "serve", "--config", str(config))
+    gateway = Program(command, folder / "gateway.log", ready)
     try:
         await asyncio.gather(op.start(), api.start())
         await gateway.start()
@@ -90,18 +90,17 @@ async def running_installation(
 
 
 def _op_command(ports: Ports) -> list[str]:
-    return [
-        *(sys.executable, "-m", "spa_demo.op", f"--port={ports.op}", "--test-stats"),
+    return module(
+        *("spa_demo.op", f"--port={ports.op}", "--test-stats"),
         *(f"--client-id={CLIENT_ID}", f"--client-secret={CLIENT_SECRET}"),
         f"--redirect-uri={ports.public_url}/bff/callback",
         f"--post-logout-redirect-uri={ports.public_url}/",
         f"--access-token-seconds={ACCESS_TOKEN_SECONDS}",
-    ]
+    )
 
 
 def _api_command(ports: Ports) -> list[str]:
-    module = (sys.executable, "-m", "spa_demo.api")
-    return [*module, f"--port={ports.api}", f"--issuer={ports.issuer}"]
+    return module("spa_demo.api", f"--port={ports.api}", f"--issuer={ports.issuer}")
 
 
 def _gateway_toml(ports: Ports, store: str) -> str:
@@ -134,17 +133,3 @@ upstream = "http://127.0.0.1:{ports.api}/"
 [log]
 level = "debug"
 """
-
-
-def _is_ready(admin_port: int) -> Callable[[], Awaitable[bool]]:
-    async def answers_ready() -> bool:
-        try:
-            async with (
-                aiohttp.ClientSession() as http,
-                http.get(f"http://127.0.0.1:{admin_port}/readyz") as answer,
-            ):
-                return answer.status == 200
-        except aiohttp.ClientError:
-            return False
-
-    return answers_ready

@@ -6,11 +6,8 @@ front can be told one port for all their health checks.
 
 import asyncio
 import contextlib
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -21,6 +18,7 @@ import aiohttp
 
 from spa_demo.op import Client, OpSettings, build_op
 from tests.parts.browser import Browser
+from tests.parts.program import Program, module
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.redis_server import RedisServer
 from tests.parts.stack import (
@@ -41,43 +39,25 @@ ENOUGH_TO_TELL = 40  # calls: a front that shares them out would have sent some 
 BODY = b'{"text": "' + b"x" * 2000 + b'"}'
 
 
-@dataclass(slots=True)
 class Replica:
-    """One of the two. `log` is what it wrote, over all its lives."""
+    """One of the two."""
 
-    host: str
-    ports: Ports
-    health_port: int
-    config: Path
-    log: Path
-    process: "subprocess.Popen[bytes] | None" = None
-
-    def start(self) -> None:
-        environment = {
-            **os.environ,
-            "BFF_SERVER__LISTEN": f"{self.host}:{self.ports.gateway}",
-            "BFF_SERVER__ADMIN_LISTEN": f"{self.host}:{self.ports.admin}",
-            "BFF_SERVER__HEALTH_LISTEN": f"{self.host}:{self.health_port}",
-        }
-        command = [sys.executable, "-m", "bff", "serve", "--config", str(self.config)]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    async def exit_code(self) -> int:
-        """Once it has ended."""
-        process = self.process
-        assert process is not None
-        await until(lambda: process.poll() is not None)
-        return process.returncode
-
-    def kill(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+    def __init__(
+        self, host: str, ports: Ports, health_port: int, config: Path, directory: Path
+    ) -> None:
+        self.host = host
+        self.ports = ports
+        self.health_port = health_port
+        self.program = Program(
+            module("bff", "serve", "--config", str(config)),
+            directory / f"replica-{host}.log",
+            self.is_ready,
+            {
+                "BFF_SERVER__LISTEN": f"{host}:{ports.gateway}",
+                "BFF_SERVER__ADMIN_LISTEN": f"{host}:{ports.admin}",
+                "BFF_SERVER__HEALTH_LISTEN": f"{host}:{health_port}",
+            },
+        )
 
     async def is_ready(self) -> bool:
         try:
@@ -166,14 +146,11 @@ class Site:
     @contextlib.asynccontextmanager
     async def started(self) -> AsyncIterator[None]:
         try:
-            for replica in self.replicas:
-                replica.start()
-            for replica in self.replicas:
-                await until(replica.is_ready, every=0.05)
+            await asyncio.gather(*(replica.program.start() for replica in self.replicas))
             yield
         finally:
             for replica in self.replicas:
-                replica.kill()
+                replica.program.end()
 
     @contextlib.asynccontextmanager
     async def under_load(self, load: Load, ssl: SSLContext | None = None) -> AsyncIterator[None]:
@@ -191,14 +168,13 @@ class Site:
         and must have turned away from one before its delay ends: by a second signal, where in
         production time passes."""
         for one, other in (self.replicas, self.replicas[::-1]):
-            one.signal(signal.SIGTERM)
+            one.program.signal(signal.SIGTERM)
             await until(one.is_draining)
             if front_asks:
                 await until(lambda one=one, other=other: _gets_nothing(one, other))  # type: ignore[misc]
-            one.signal(signal.SIGTERM)
-            assert await one.exit_code() == 0
-            one.start()
-            await until(one.is_ready, every=0.05)
+            one.program.signal(signal.SIGTERM)
+            assert await one.program.exit_code() == 0
+            await one.program.start()
             await until(lambda one=one: _gets_some(one), every=0.05)  # type: ignore[misc]
 
 
@@ -234,8 +210,5 @@ async def a_site(
         text = text.replace(f"http://localhost:{gateway}", public_url)
         config = directory / "bff.toml"
         config.write_text(text)
-        replicas = [
-            Replica(host, ports, health, config, directory / f"replica-{host}.log")
-            for host in HOSTS
-        ]
-        yield Site(public_url, (replicas[0], replicas[1]))
+        first, second = (Replica(host, ports, health, config, directory) for host in HOSTS)
+        yield Site(public_url, (first, second))

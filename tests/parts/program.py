@@ -1,23 +1,31 @@
-"""A program that serves, as a real process: ended by the pid that was started."""
+"""A program that serves, as a real process: only ever signalled by the pid that was started."""
 
 import asyncio
 import contextlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+
+import aiohttp
 
 from tests.polling import HANG_SECONDS, until
 
 ROOT = Path(__file__).parents[2]
 KEPT = ("PATH", "CI_RUN_ID")  # by the second .ci/run finds what a cut-off run has left
-STOP_SECONDS = HANG_SECONDS
+
+
+def module(name: str, *arguments: str) -> list[str]:
+    """The command `python -m name arguments`."""
+    return [sys.executable, "-m", name, *arguments]
 
 
 class Program:
-    """What it writes is added to `log`. `is_ready` asks whether it serves. `with_children`: it
-    leads a process group, and all of that ends with it."""
+    """What it writes is added to `log`. `is_ready` asks whether it serves. Of this process's
+    environment it has `KEPT` only, beside what is given. `with_children`: it leads a process group,
+    and all of that ends with it."""
 
     def __init__(
         self,
@@ -42,7 +50,7 @@ class Program:
         Raises:
             RuntimeError: it ended, or did not serve in time; with what it wrote.
         """
-        process = self._spawn()
+        process = self.spawn()
 
         async def ended_or_ready() -> bool:
             return process.poll() is not None or await self._is_ready()
@@ -55,14 +63,66 @@ class Program:
         if process.poll() is not None:
             raise RuntimeError(f"ended:\n{self.log.read_text()}")
 
+    def spawn(self) -> "subprocess.Popen[bytes]":
+        """Start it, whether or when it serves."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=ROOT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=self._with_children,
+            )
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    def signal(self, number: signal.Signals) -> None:
+        self._running().send_signal(number)
+
+    def pause(self) -> None:
+        """Its connections stay open, and nothing answers."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def kill(self) -> frozenset[int]:
+        """SIGKILL; returns the local TCP ports it held at that moment."""
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)  # nothing changes between the look and the kill
+        ports = tcp_ports(process.pid)
+        process.kill()
+        process.wait()
+        self._process = None
+        return ports
+
+    def end(self) -> None:
+        """Kill it, if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    async def exit_code(self) -> int:
+        """Once it has ended by itself or by a signal."""
+        process = self._running()
+        await until(lambda: process.poll() is not None)
+        return process.returncode
+
     async def stop(self) -> None:
-        """Ask it to end, and wait until it has."""
+        """Ask it to end, and wait until it has; one that does not end is killed."""
         if self._process is None:
             return
         process, self._process = self._process, None
+        process.send_signal(signal.SIGCONT)
         process.terminate()
         try:
-            await asyncio.to_thread(process.wait, STOP_SECONDS)
+            await asyncio.to_thread(process.wait, HANG_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             await asyncio.to_thread(process.wait)
@@ -70,16 +130,8 @@ class Program:
             with contextlib.suppress(ProcessLookupError):  # none of them is left
                 os.killpg(process.pid, signal.SIGKILL)
 
-    def _spawn(self) -> "subprocess.Popen[bytes]":
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                cwd=ROOT,
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=self._with_children,
-            )
+    def _running(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None, "the program is not running"
         return self._process
 
 
@@ -96,3 +148,25 @@ def accepts(port: int) -> Callable[[], Awaitable[bool]]:
         return True
 
     return is_open
+
+
+def answers(url: str, status: int = 200) -> Callable[[], Awaitable[bool]]:
+    """Asks whether a GET is answered with that status."""
+
+    async def is_answered() -> bool:
+        try:
+            async with aiohttp.ClientSession() as http, http.get(url) as answer:
+                return answer.status == status
+        except aiohttp.ClientError:
+            return False
+
+    return is_answered
+
+
+def tcp_ports(pid: int) -> frozenset[int]:
+    """The local ports of a process's IPv4 sockets, from /proc."""
+    links = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
+    table = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    rows = [line.split() for line in table]
+    return frozenset(int(row[1].partition(":")[2], 16) for row in rows if row[9] in inodes)
