@@ -28,7 +28,7 @@ class Scale:
 
 
 SHORT = Scale(
-    connections=150, readers=30, max_connections=200, logins=1_000, repeats=1, patience_seconds=1
+    connections=150, readers=30, max_connections=200, logins=1_000, repeats=1, patience_seconds=3
 )
 LONG = Scale(
     connections=5_000,
@@ -95,7 +95,13 @@ async def run(scenario: Scenario, site: Site, scale: Scale) -> Row:
     process.forget_peak()
     watch = StoreWatch(site.store)
     before, held = process.rss_bytes(), watch.most
-    user = HonestUser(site.port, site.host, site.cookie, fresh=scenario.fresh)
+    user = HonestUser(
+        site.port,
+        site.host,
+        site.cookie,
+        fresh=scenario.fresh,
+        patience_seconds=scale.patience_seconds,
+    )
     watching, visiting = site.aside.begin(watch.run()), site.aside.begin(user.run())
     try:
         await until(lambda: user.visits.answered > 0)
@@ -137,6 +143,7 @@ def _judged(
     grown = memory.grown / MIB
     outcome.require(grown <= most, f"grew by {grown:.1f} MiB, {most:.1f} are allowed")
     outcome.require(not visits.refused, f"an honest user was refused: {dict(visits.refused)}")
+    outcome.require(visits.answered > visits.late, f"an honest user was late {visits.late} times")
     first, most_held, last = held
     return Row(
         scenario.name,

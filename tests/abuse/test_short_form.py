@@ -9,6 +9,7 @@ import pytest_asyncio
 from tests.abuse.scenario import SHORT, Scenario, run
 from tests.abuse.scenarios import SCENARIOS
 from tests.abuse.site import Site, a_site
+from tests.polling import HANG_SECONDS
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -23,6 +24,6 @@ async def site() -> AsyncIterator[Site]:
 @pytest.mark.rule("SM-06")
 async def test_abuse_is_bounded_and_others_are_served(site: Site, scenario: Scenario) -> None:
     """Memory is bounded, who does harm is refused or cut off, an honest user is served."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         row = await run(scenario, site, SHORT)
     assert row.broken == [], f"{row.outcome.answers} {row.memory.in_mib()} MiB, {row.visits}"
