@@ -1,5 +1,8 @@
-"""The one way to settings: read the file, lay the environment over it, validate, or tell every
+"""The one way to settings: read the file, lay the environment over it, validate, or report every
 problem at once. Nothing is fetched; of the file system, only what the configuration names is read.
+
+Pydantic judges each key by itself; `rules` judges what must hold between keys, on the keys that are
+valid. The texts are the gateway's own: those of pydantic may repeat the input.
 """
 
 import re

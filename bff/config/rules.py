@@ -37,8 +37,8 @@ def memory_has_one_worker(settings: Settings) -> Iterator[Fault]:
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
-    """An address to listen on that must be none of the others'."""
+class SeparateListener:
+    """A rule: the address in `key` must be none of those in `others`; `why` ends the sentence."""
 
     key: str
     others: tuple[str, ...]
@@ -54,12 +54,12 @@ class Apart:
             yield Fault(("server", self.key), f"must differ from {named}{self.why}")
 
 
-for apart in (
-    Apart("admin_listen", ("listen",), ": never public"),
-    Apart("auth_listen", ("listen", "admin_listen"), ": its answers hold tokens"),
-    Apart("health_listen", ("listen", "admin_listen", "auth_listen")),
+for listener in (
+    SeparateListener("admin_listen", ("listen",), ": never public"),
+    SeparateListener("auth_listen", ("listen", "admin_listen"), ": its answers hold tokens"),
+    SeparateListener("health_listen", ("listen", "admin_listen", "auth_listen")),
 ):
-    rule(*(f"server.{key}" for key in (apart.key, *apart.others)))(apart)
+    rule(*(f"server.{key}" for key in (listener.key, *listener.others)))(listener)
 
 
 @rule("server.auth_listen", "server.trusted_proxies")
