@@ -1,7 +1,7 @@
 """Keeps browsers out of session administration, which has no authentication of its own. Pure.
 
-A page of any site may send requests to loopback from the browser of whoever opens it, and by DNS
-rebinding read the answers under a name of its own. Programs send neither `Origin` nor
+A page of any site may send requests to loopback from the browser of a user that opens it, and by
+DNS rebinding read the answers under a name of its own. Programs send neither `Origin` nor
 `Sec-Fetch-Site`, and reach the listener by its own name or an address.
 """
 

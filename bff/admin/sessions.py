@@ -1,7 +1,7 @@
 """`GET, DELETE /sessions`: an administrator sees and ends sessions.
 
-Shows who, since when and from what program; never a token, a key, or anything that could be used
-as a session id.
+Shows the user, since when and from what program; never a token, a key, or anything that could be
+used as a session id.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ class AdminSessions:
         by = selection.by.value
         with bound_contextvars(actor=actor_of(request)):  # in the line of each session as well
             if selection.by is By.ALL:
-                ended, foreign = await self._end_everybody()
+                ended, foreign = await self._end_all()
             else:
                 foreign = await self._sessions.foreign_among(await self._keys(selection))
                 ended, _ = await self._end(await self._selected(selection))
@@ -135,7 +135,7 @@ class AdminSessions:
                     return (key,)
         return ()
 
-    async def _end_everybody(self) -> tuple[int, int]:
+    async def _end_all(self) -> tuple[int, int]:
         """How many were ended, and how many foreign records the last pass found. Again until a pass
         finds nothing: a store that fails over in the middle of one forgets where it was."""
         total = foreign = 0

@@ -1,7 +1,7 @@
 """`GET /bff/events`: what happens to a session, as server-sent events (HTML standard, 9.2).
 
 `session` on open, `refreshed`, `expiring`, `ended` with a reason; comments as heartbeat. Listening
-is not activity, but a session somebody listens to has its tokens kept fresh.
+is not activity, but the tokens of a session with a stream are kept fresh.
 """
 
 import asyncio

@@ -116,7 +116,7 @@ def _to_copy(decision: Forward) -> dict[str, str]:
 
 
 def _peer_of(request: web.BaseRequest) -> str | None:
-    """As in `RequestHead`. An address that can't be told is nobody's, and never a Unix socket's."""
+    """As in `RequestHead`. An unknown address is no proxy's, and never that of a Unix socket."""
     name = request.get_extra_info("peername")
     if isinstance(name, tuple):
         return str(name[0])

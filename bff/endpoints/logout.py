@@ -64,7 +64,7 @@ class Logout:
             response = web.Response(status=303, headers={"Location": location})
         if key is not None:
             # Without a cookie of ours in the request nothing is deleted: a cross-site navigation,
-            # which carries no Strict cookie, must not log anybody out.
+            # which carries no Strict cookie, must not log a user out.
             response.headers.add("Set-Cookie", self._cookies.clear_session())
         if ended is not None:
             log.info(

@@ -1,4 +1,4 @@
-"""`GET /bff/user`: who is logged in, as far as scripts may know. Never a token."""
+"""`GET /bff/user`: the user of the session, as far as scripts may know. Never a token."""
 
 from aiohttp import web
 
@@ -12,7 +12,7 @@ from bff.sessions.sessions import Sessions
 
 
 class User:
-    """`anonymous_null`: answer `200 null` instead of 401 when nobody is logged in."""
+    """`anonymous_null`: answer `200 null` instead of 401 when there is no session."""
 
     def __init__(
         self,

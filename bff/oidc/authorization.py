@@ -101,7 +101,7 @@ def authorization_request(
     static: Mapping[str, str],
     login: LoginRequest,
 ) -> AuthorizationRequest:
-    """A request nobody can guess. `static` gives defaults that the login may override.
+    """A request that can't be guessed. `static` gives defaults that the login may override.
 
     Raises:
         OpMetadataRefused: the endpoint's own query already holds one of our parameters.

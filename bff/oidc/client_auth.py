@@ -1,4 +1,4 @@
-"""How the gateway proves to the OP who it is (RFC 6749 section 2.3.1, OIDC Core section 9).
+"""How the gateway proves its identity to the OP (RFC 6749 section 2.3.1, OIDC Core section 9).
 
 One method a request, never in a URL, and no public-client mode.
 """
@@ -14,7 +14,7 @@ from bff.oidc.op_text import quoted
 
 ClientAuthMethod = Literal["client_secret_basic", "client_secret_post"]
 METHODS: tuple[ClientAuthMethod, ...] = get_args(ClientAuthMethod)
-CLIENT_SECRET_BASIC, CLIENT_SECRET_POST = METHODS
+CLIENT_SECRET_BASIC = METHODS[0]
 
 
 @dataclass(frozen=True, slots=True)

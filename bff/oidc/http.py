@@ -25,7 +25,7 @@ from bff.oidc.strict_json import NOT_JSON, JsonRefused, parse_json
 MAX_BODY_BYTES = 1024 * 1024
 CONNECT_TIMEOUT_SECONDS = 5.0
 # Below the 5 s after which node and uvicorn drop an idle connection: a POST that meets one being
-# closed is a refresh token whose fate nobody knows.
+# closed is a refresh token whose fate is unknown.
 KEEPALIVE_SECONDS = 2.0
 DEFAULT_PAUSE_SECONDS = 5
 MAX_PAUSE_SECONDS = 120

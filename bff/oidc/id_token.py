@@ -50,7 +50,7 @@ class IdTokenRules:
 
 @dataclass(frozen=True, slots=True)
 class EndUser:
-    """Whom a verified ID token names, and how they were authenticated."""
+    """The user that a verified ID token names, and how they were authenticated."""
 
     sub: str
     sid: str | None

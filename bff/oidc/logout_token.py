@@ -124,7 +124,7 @@ def _require_current(claims: Mapping[str, object], rules: LogoutTokenRules, now:
 
 
 def _identifier(claims: Mapping[str, object], name: str) -> str | None:
-    """None when it is absent; what is there but names nobody is no absence."""
+    """None when it is absent; a claim that is there but names no user or session is refused."""
     value = claims.get(name)
     if is_identifier(value):
         return value

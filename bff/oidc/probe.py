@@ -56,7 +56,7 @@ class Probe:
         return answer.document if isinstance(answer.document, dict) else {}
 
     async def client(self) -> OpError | None:
-        """None: the OP accepts the client, for it judged the code and not who sent it. Else what
+        """None: the OP accepts the client, for it judged the code and not its sender. Else what
         it said; `ClientRejected` is a no, any other error says nothing about the client."""
         form = {
             "code": secrets.token_urlsafe(SECRET_BYTES),

@@ -137,7 +137,7 @@ class RelyingParty:
         require_issuer(response.iss, await self._discovery.metadata())
 
     async def redeem(self, code: str, transaction: LoginTransaction) -> Identity:
-        """Exchange `code` and verify who has logged in.
+        """Exchange `code` and verify the identity of the user.
 
         Raises:
             IssuerMismatch: the transaction was begun with another OP; nothing has been sent.
@@ -172,7 +172,7 @@ class RelyingParty:
             GrantRejected: nothing can be had for it any more; nothing is sent to another OP.
             IdTokenInvalid: the new ID token contradicts the session; its `tokens` came with it.
             AccessTokenUnusable: only the new refresh token can be used.
-            OpError: the session is untouched as far as anybody knows.
+            OpError: as far as is known the session is untouched.
         """
         old = session.tokens
         if old.refresh_token is None or session.issuer != self._settings.issuer:

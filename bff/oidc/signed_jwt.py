@@ -139,7 +139,7 @@ def _media_type(typ: object) -> str | None:
 
 
 def audiences_of(claims: Mapping[str, object]) -> frozenset[str]:
-    """One string or a list of strings (RFC 7519 section 4.1.3); anything else is nobody."""
+    """One string or a list of strings (RFC 7519 section 4.1.3); anything else counts as none."""
     aud = claims.get("aud")
     entries = aud if isinstance(aud, list) else [aud]
     if not all(isinstance(entry, str) for entry in entries):

@@ -79,7 +79,7 @@ def process_userinfo(status: int, document: object, *, sub: str) -> Mapping[str,
     """Judge a UserInfo answer for the user `sub` of the ID token.
 
     Raises:
-        IdTokenInvalid: `userinfo_sub`, the answer is about somebody else or nobody.
+        IdTokenInvalid: `userinfo_sub`, the answer is about another user or none.
         OpAnswerMalformed: not a 200 with a JSON object.
     """
     if status != 200 or not isinstance(document, dict):

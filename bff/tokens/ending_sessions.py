@@ -13,7 +13,7 @@ from bff.tasks import TaskSet
 
 log = structlog.get_logger("bff.tokens")
 
-# When everybody is ended at once, the OP is not overrun, and memory is not filled by what waits.
+# When all sessions are ended at once, the OP is not overrun, and memory is not filled by waiting.
 REVOCATIONS_AT_ONCE = 32
 REVOCATIONS_WAITING = 10_000
 

@@ -1,7 +1,7 @@
 """Logouts that the OP tells of: which sessions each is about, and that they end.
 
-What has begun is finished, whoever hangs up meanwhile: an OP need not wait for our answer, and the
-frame of a front-channel logout is gone in a moment.
+What has begun is finished, also when the caller hangs up: an OP need not wait for our answer, and
+the frame of a front-channel logout is gone in a moment.
 
 OpenID Connect Back-Channel Logout 1.0 sections 2.6 and 2.7, Front-Channel Logout 1.0 section 3.
 """

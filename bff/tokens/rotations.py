@@ -13,12 +13,12 @@ Never recreates a record, and never puts older tokens over newer ones.
 
 import asyncio
 import dataclasses
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
 
+from bff.bounded_map import BoundedMap
 from bff.clock import Clock
 from bff.errors import StoreUnavailable
 from bff.model import Session
@@ -41,7 +41,7 @@ class Rotations:
     def __init__(self, sessions: Sessions, clock: Clock) -> None:
         self._sessions = sessions
         self._clock = clock
-        self._written: OrderedDict[str, tuple[float, Session]] = OrderedDict()
+        self._written: BoundedMap[str, tuple[float, Session]] = BoundedMap(REMEMBER_ENTRIES)
         self._open: set[object] = set()
         self._owed: set[object] = set()  # those of them that trouble with the store has met
         self._restoring: asyncio.Task[None] | None = None
@@ -117,12 +117,7 @@ class Rotations:
     def _remember(self, session: Session) -> None:
         now = self._clock.now()
         self._written[session.key] = (now, session)
-        self._written.move_to_end(session.key)
-        while self._written:
-            written_at, _ = next(iter(self._written.values()))
-            is_recent = now - written_at <= REMEMBER_SECONDS
-            if is_recent and len(self._written) <= REMEMBER_ENTRIES:
-                return
+        while now - next(iter(self._written.values()))[0] > REMEMBER_SECONDS:
             self._written.popitem(last=False)
 
     def _forget(self, key: str, _reason: str) -> None:
