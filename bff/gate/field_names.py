@@ -1,6 +1,6 @@
 """Names of request fields that speak for the gateway: the one table of them, with the reason.
 
-Servers, frameworks and APIs behind an authenticating proxy believe these: who the user is, where
+Servers, frameworks and APIs behind an authenticating proxy believe these: which user it is, where
 the request came from, which URL or method it is about. A browser's own are never forwarded (RFC
 9700 section 4.13). A method is among them because a route lists the methods that may pass. Left out
 on purpose: names that some application made up for its own data (`X-User-Timezone`), and keys that

@@ -31,7 +31,7 @@ class RequestIdentity:
 
 
 class RequestIds:
-    """Different for every request of every process; nobody has to be unable to guess one."""
+    """Different for every request of every process. They may be guessed: nothing depends on one."""
 
     def __init__(self) -> None:
         self._process = secrets.token_hex(8)

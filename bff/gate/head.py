@@ -162,7 +162,7 @@ class FieldReader:
         name = raw.lower()
         folded = name.translate(_FOLDED)
         judgement: tuple[bool, bytes | None]
-        if folded != name:  # nothing is read by such a name, and nobody else may read it as ours
+        if folded != name:  # nothing is read by such a name, and no API may read it as one of ours
             judgement = not is_ours(folded) and folded not in self._passed_too, None
         elif name in _TAKEN or name.startswith(FAMILIES):
             judgement = False, name

@@ -23,7 +23,7 @@ _LONGEST_REMEMBERED = 256  # of all that is claimed; a chain of proxies is short
 
 class TrustedProxies:
     """The networks whose X-Forwarded-* count. A Unix-socket peer (None) is trusted: the file's
-    permissions decide who may connect."""
+    permissions decide which programs may connect."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._networks = tuple(networks)

@@ -25,7 +25,7 @@ class Listener:
         self._context = context
         self._open: set[DownstreamConnection] = set()
         self._refused: set[DownstreamConnection] = set()
-        self._nobody_left = asyncio.Event()
+        self._all_closed = asyncio.Event()
         self.phase = Phase.SERVING
 
     def __call__(self) -> DownstreamConnection:
@@ -58,7 +58,7 @@ class Listener:
         self._open.discard(connection)
         self._refused.discard(connection)
         if not self._open:
-            self._nobody_left.set()
+            self._all_closed.set()
 
     def drain(self) -> None:
         """Serve on, but let each connection end with its next answer. A proxy in front reuses its
@@ -71,9 +71,9 @@ class Listener:
         for connection in list(self._open):
             connection.close_when_idle()
         if self._open:
-            self._nobody_left.clear()
+            self._all_closed.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await self._nobody_left.wait()
+                    await self._all_closed.wait()
         for connection in list(self._open):
             connection.abort()

@@ -5,6 +5,9 @@ All three cost next to nothing while nothing is late, large or in a hurry.
 """
 
 import asyncio
+import contextlib
+import socket
+import struct
 from collections.abc import Callable
 
 from bff.gate.refusals import unforeseen
@@ -12,6 +15,7 @@ from bff.gate.refusals import unforeseen
 NEVER = float("inf")
 MUCH_BYTES = 131_072  # in one read; uvloop makes none of more than twice as many
 LARGE_BYTES = 32_768  # of one write
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: send nothing more
 _ROUNDING_SECONDS = 0.002  # uvloop's timers count in milliseconds
 
 
@@ -58,6 +62,16 @@ class Deadline:
             return
         self._at = NEVER
         self._on_passed()
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Cut a connection so that the other end sees that it was cut: to one that knows no chunks, the
+    mere end would be that of the body."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and not transport.is_closing():
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()
 
 
 class FairReads:

@@ -9,9 +9,6 @@ RFC 9112 sections 9.3 (persistence, pipelining), 9.6 (tear-down); RFC 6585 secti
 """
 
 import asyncio
-import contextlib
-import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
@@ -45,7 +42,7 @@ from bff.proxy.downstream.untaken import UntakenBytes, has_unread_bytes
 from bff.proxy.exchange.access import BROWSER_GONE, CUT
 from bff.proxy.exchange.exchange import Exchange
 from bff.proxy.phases import WrongPhase
-from bff.proxy.transport import MUCH_BYTES, Deadline, FairReads
+from bff.proxy.transport import MUCH_BYTES, Deadline, FairReads, reset
 
 log = structlog.get_logger("bff.proxy.downstream")
 
@@ -54,7 +51,6 @@ NEW_SECONDS = 2.0  # how long after it was made a connection may be without its 
 
 _FOLLOWING, _LIMITS = CONNECTION.following, CONNECTION.limits
 _READING_HEAD, _READ_NO_MORE = Reading.HEAD, Reading.OVER  # looking them up takes long
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: send nothing more
 
 
 class Connections(Protocol):
@@ -213,12 +209,7 @@ class DownstreamConnection(asyncio.Protocol):
             self._advance()
 
     def abort(self) -> None:
-        """By a reset: to a browser that knows no chunks, the mere end would be that of the body."""
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None and not self._transport.is_closing():
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._transport.abort()
+        reset(self._transport)
 
     # --- used by the listener
 

@@ -2,8 +2,8 @@
 
 An upstream that failed several times in a row is left alone for a while, longer each time. When the
 while is over, one request tries it; its outcome decides for all. If every upstream is being left
-alone, the one whose turn comes first is tried all the same: a route must not be dead by our own
-hand. A lone upstream is never left alone.
+alone, the one whose turn comes first is tried all the same, so that a route always has an upstream
+to try. A lone upstream is never left alone.
 """
 
 import ssl
