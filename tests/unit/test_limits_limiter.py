@@ -96,6 +96,9 @@ async def test_asking_for_room_takes_none(limiter: Limiter, clock: ManualClock) 
     """And failures that have happened count, whether they fit or not."""
     for _ in range(10):
         await limiter.require_room("a")
+        await limiter.require_room("c")
+    for _ in range(3):
+        await limiter.take("c")
     for _ in range(5):
         await limiter.count("a")
     with pytest.raises(RateLimited):
