@@ -254,3 +254,19 @@ def test_what_rounding_leaves_over_refuses_nothing() -> None:
     """A hundredth of an event, and no more."""
     rate = Rate(1, 100.0)
     assert [rate.wait_seconds(fullness) for fullness in (0.75, 1.0, 1.25)] == [0, 0, 1.25]
+
+
+async def test_what_others_let_through_adds_to_the_calls_that_come_meanwhile(
+    store: ScriptedStore, clock: ManualClock, metrics: Metrics
+) -> None:
+    limit = CallLimit(Rate(10, 600.0), store, clock, metrics)
+    await store.fill("api_call:s", seconds=240, size_seconds=600)
+    answer = store.hold("fill")
+    asked = store.calls["fill"]
+    assert [limit("s") for _ in range(3)] == [None] * 3
+    sharing = asyncio.create_task(limit.share())
+    await until(lambda: store.calls["fill"] > asked)
+    assert [limit("s") for _ in range(2)] == [None] * 2
+    answer.set()
+    await sharing
+    assert [limit("s") for _ in range(5)].count(None) == 1

@@ -15,6 +15,7 @@ from bff.errors import (
     StepUpNotMet,
 )
 from bff.oidc.callback import (
+    MAX_RESPONSE_CHARS,
     AuthorizationResponse,
     process_callback,
     require_code,
@@ -186,3 +187,11 @@ def test_a_login_that_took_longer_than_the_op_allows_has_expired() -> None:
 def test_the_log_says_why_a_response_is_refused(raw: str, why: str) -> None:
     with pytest.raises(CallbackInvalid, match=why):
         process_callback(raw)
+
+
+@pytest.mark.rule("AZ-09")
+def test_a_response_may_be_so_long_and_no_longer() -> None:
+    raw = "code=c&state=s&x=".ljust(MAX_RESPONSE_CHARS, "x")
+    assert process_callback(raw).code == "c"
+    with pytest.raises(CallbackInvalid, match="too long"):
+        process_callback(raw + "x")

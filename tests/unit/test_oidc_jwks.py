@@ -137,3 +137,9 @@ def test_all_algorithms_that_are_known_may_be_configured_at_once() -> None:
     for algs in ((), ("RS256", "none")):
         with pytest.raises(ValueError, match="must be some of RS256"):
             require_signing_algs(algs)
+
+
+def test_a_set_may_hold_so_many_keys() -> None:
+    entries: list[object] = [signing_key("ES256", kid="a").jwk()]
+    entries += [{"kty": "oct"}] * (MAX_KEYS - 1)
+    assert len(process_jwks(200, {"keys": entries}).keys) == 1

@@ -317,3 +317,8 @@ def test_an_answer_that_is_no_object_changes_nothing(document: object) -> None:
 def test_a_login_has_no_tokens_to_fall_back_upon() -> None:
     with pytest.raises(OpAnswerMalformed, match="no access_token"):
         process({"token_type": "Bearer", "refresh_token": "rt"})
+
+
+def test_a_token_may_be_so_long_and_no_longer() -> None:
+    token = "x" * MAX_TOKEN_CHARS
+    assert process({**ANSWER, "access_token": token}).access_token == token
