@@ -35,8 +35,9 @@ class LoginTransactions:
         store: SessionStore,
         keyring: Keyring,
         clock: Clock,
-        ttl_seconds: float = 600,
-        cap: int = 10,
+        *,
+        ttl_seconds: float,
+        cap: int,
     ) -> None:
         self._store = store
         self._keyring = keyring

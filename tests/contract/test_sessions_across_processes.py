@@ -194,7 +194,10 @@ async def test_redis_learns_nothing_of_use(gateways: Gateways) -> None:
     await here.acquire_lease(created.key, ttl_seconds=60)
     store = gateways.store()
     login = LoginTransaction(OP, "verifier", "nonce", "0f" * 32, "/deep/link", time.time())
-    await LoginTransactions(store, Keyring([SECRET], OWNER), SystemClock()).put("the-state", login)
+    logins = LoginTransactions(
+        store, Keyring([SECRET], OWNER), SystemClock(), ttl_seconds=600, cap=10
+    )
+    await logins.put("the-state", login)
     await store.close()
     everything = gateways.server.everything()
     kinds = {name.split(b":")[1] for name in gateways.server.command("KEYS", "*")}

@@ -85,7 +85,7 @@ async def test_an_old_transaction_is_none(store: MemoryStore, clock: ManualClock
     """Ten minutes, by our clock, whatever the store still has."""
     logins = transactions(store, clock)
     await logins.put("state", login(clock))
-    long_lived = LoginTransactions(store, Keyring([NEW], OWNER), clock, ttl_seconds=9999)
+    long_lived = LoginTransactions(store, Keyring([NEW], OWNER), clock, ttl_seconds=9999, cap=10)
     await long_lived.put("other", login(clock))
     clock.advance(600)
     assert await logins.take("state") is None
