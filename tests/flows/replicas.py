@@ -16,19 +16,15 @@ from ssl import SSLContext
 
 import aiohttp
 
-from spa_demo.op import Client, OpSettings, build_op
 from tests.parts.browser import Browser
 from tests.parts.program import Program, module
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.redis_server import RedisServer
 from tests.parts.stack import (
-    CLIENT_ID,
-    CLIENT_SECRET,
     Ports,
     free_port,
     gateway_toml,
-    serving,
-    signing_keys,
+    running_demo_op,
 )
 from tests.polling import until
 
@@ -198,12 +194,7 @@ async def a_site(
 ) -> AsyncIterator[Site]:
     """The demo's OP, an API that answers "ok", a Redis; `server` are lines of its table."""
     gateway, admin, op, health = (free_port() for _ in range(4))
-    client = Client(CLIENT_ID, CLIENT_SECRET, redirect_uris=(f"{public_url}/bff/callback",))
-    settings = OpSettings(f"http://127.0.0.1:{op}", (client,), access_token_seconds=3600)
-    async with (
-        raw_upstream() as api,
-        serving(build_op(settings, keys=signing_keys()), op),
-    ):
+    async with raw_upstream() as api, running_demo_op(op, public_url, access_token_seconds=3600):
         ports = Ports(gateway, admin, op, api.port)
         trust = f'shutdown_delay = "5m"\ntrusted_proxies = ["127.0.0.1/32"]\n{server}'
         text = gateway_toml(ports, store=redis.url, server=trust)

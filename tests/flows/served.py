@@ -10,15 +10,11 @@ from typing import Any
 
 import aiohttp
 
-from spa_demo.op import Client, OpSettings, build_op
 from tests.parts.stack import (
-    CLIENT_ID,
-    CLIENT_SECRET,
     Ports,
     free_port,
     gateway_toml,
-    serving,
-    signing_keys,
+    running_demo_op,
 )
 from tests.polling import until
 
@@ -27,11 +23,9 @@ from tests.polling import until
 async def a_served_gateway(ports: Ports, directory: Path, **toml: str) -> AsyncIterator[Process]:
     """`bff serve` in front of a demo OP, ready to be used."""
     public_url = f"http://localhost:{ports.gateway}"
-    client = Client(CLIENT_ID, CLIENT_SECRET, redirect_uris=(f"{public_url}/bff/callback",))
-    op = build_op(OpSettings(f"http://127.0.0.1:{ports.op}", (client,)), keys=signing_keys())
     config = directory / "bff.toml"
     config.write_text(gateway_toml(ports, **toml))
-    async with serving(op, ports.op):
+    async with running_demo_op(ports.op, public_url):
         process = await create_subprocess_exec(
             sys.executable, "-m", "bff", "serve", "--config", str(config), stdout=PIPE, stderr=PIPE
         )

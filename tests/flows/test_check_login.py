@@ -19,7 +19,6 @@ from bff.cli.checks.login import LoginCheck, LoginTimes
 from bff.cli.checks.verdict import Verdict, line
 from bff.clock import SystemClock
 from bff.config import Settings, load
-from spa_demo.op import Client, OpSettings, build_op
 from tests.flows.test_check import configuration
 from tests.parts.browser import Browser
 from tests.parts.scripted_op import CLIENT_ID, Answer, ScriptedOp
@@ -28,9 +27,8 @@ from tests.parts.stack import (
     Ports,
     free_port,
     gateway_toml,
+    running_demo_op,
     running_stack,
-    serving,
-    signing_keys,
 )
 from tests.polling import HANG_SECONDS, until
 
@@ -74,15 +72,8 @@ async def an_op(directory: Path, **toml: str) -> AsyncIterator[Ports]:
     """The demo OP, and in the directory the configuration of a gateway that does not run."""
     ports = Ports(*(free_port() for _ in range(4)))
     public_url = f"http://localhost:{ports.gateway}"
-    client = Client(
-        "spa",
-        CLIENT_SECRET,
-        redirect_uris=(f"{public_url}/bff/callback",),
-        post_logout_redirect_uris=(f"{public_url}/",),
-    )
-    op = build_op(OpSettings(f"http://127.0.0.1:{ports.op}", (client,)), keys=signing_keys())
     (directory / "bff.toml").write_text(gateway_toml(ports, **toml))
-    async with serving(op, ports.op):
+    async with running_demo_op(ports.op, public_url):
         yield ports
 
 

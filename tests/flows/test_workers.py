@@ -18,19 +18,16 @@ import pytest
 
 from spa_demo.api.server import build_api
 from spa_demo.api.settings import ApiSettings
-from spa_demo.op import Client, OpSettings, build_op
 from tests.parts.browser import Browser
 from tests.parts.raw_upstream import Received, raw_upstream
 from tests.parts.redis_server import RedisServer
 from tests.parts.stack import (
     BY_NEWS_ONLY,
-    CLIENT_ID,
-    CLIENT_SECRET,
     Ports,
     free_port,
     gateway_toml,
+    running_demo_op,
     serving,
-    signing_keys,
 )
 from tests.polling import HANG_SECONDS, until
 
@@ -91,9 +88,7 @@ class Line:
 async def installation(ports: Ports) -> AsyncIterator[None]:
     """The demo's OP and API."""
     issuer, public_url = f"http://127.0.0.1:{ports.op}", f"http://localhost:{ports.gateway}"
-    client = Client(CLIENT_ID, CLIENT_SECRET, redirect_uris=(f"{public_url}/bff/callback",))
-    op = build_op(OpSettings(issuer, (client,)), keys=signing_keys())
-    async with serving(op, ports.op), AsyncExitStack() as stack:
+    async with running_demo_op(ports.op, public_url), AsyncExitStack() as stack:
         if ports.api:
             api = build_api(ApiSettings(issuer=issuer))
             await stack.enter_async_context(serving(api, ports.api))

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from aiohttp import web
 
@@ -147,6 +148,36 @@ async def serving(application: web.Application, port: int) -> AsyncIterator[Serv
 
 
 @contextlib.asynccontextmanager
+async def running_demo_op(
+    port: int,
+    public_url: str,
+    *,
+    clock: Clock | None = None,
+    backchannel: bool = False,
+    prepare: Callable[[web.Application], None] | None = None,
+    **settings: Any,
+) -> AsyncIterator[Server]:
+    """The demo OP on a port of 127.0.0.1, with the gateway of `public_url` as its client.
+
+    `settings` are further ones of the OP. `prepare` is handed its application before it starts.
+    With `backchannel` the OP tells the gateway of logouts.
+    """
+    client = Client(
+        CLIENT_ID,
+        CLIENT_SECRET,
+        redirect_uris=(f"{public_url}/bff/callback",),
+        post_logout_redirect_uris=(f"{public_url}/",),
+        backchannel_logout_uri=f"{public_url}/bff/backchannel-logout" if backchannel else None,
+    )
+    op_settings = OpSettings(f"http://127.0.0.1:{port}", (client,), **settings)
+    application = build_op(op_settings, clock, signing_keys())
+    if prepare is not None:
+        prepare(application)
+    async with serving(application, port) as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
 async def running(gateway: Gateway) -> AsyncIterator[Gateway]:
     await gateway.start()
     try:
@@ -232,22 +263,6 @@ async def running_stack(
     With `backchannel` the OP tells the gateway of logouts."""
     ports = Ports(free_port(), free_port(), free_port(), free_port())
     issuer, public_url = f"http://127.0.0.1:{ports.op}", f"http://localhost:{ports.gateway}"
-    client = Client(
-        CLIENT_ID,
-        CLIENT_SECRET,
-        redirect_uris=(f"{public_url}/bff/callback",),
-        post_logout_redirect_uris=(f"{public_url}/",),
-        backchannel_logout_uri=f"{public_url}/bff/backchannel-logout" if backchannel else None,
-    )
-    op_settings = OpSettings(
-        issuer=issuer,
-        clients=(client,),
-        access_token_seconds=access_token_seconds,
-        **(op or {}),  # type: ignore[arg-type]
-    )
-    op_application = build_op(op_settings, clock, signing_keys())
-    if prepare_op is not None:
-        prepare_op(op_application)
     toml = gateway_toml(
         ports,
         store=store,
@@ -262,7 +277,15 @@ async def running_stack(
     )
     gateway = Gateway(settings_from(toml), clock)
     async with (
-        serving(op_application, ports.op) as op_server,
+        running_demo_op(
+            ports.op,
+            public_url,
+            clock=clock,
+            backchannel=backchannel,
+            prepare=prepare_op,
+            access_token_seconds=access_token_seconds,
+            **(op or {}),
+        ) as op_server,
         serving(build_api(ApiSettings(issuer=issuer), clock), ports.api),
         running(gateway),
     ):
