@@ -13,7 +13,7 @@ from bff.gate.head import Field, scan
 from bff.gate.problem import OwnResponses, Problem, problem_for
 from bff.observability.metrics import Metrics
 
-log = structlog.get_logger("bff.proxy")
+log = structlog.get_logger("bff.gate")
 
 ErrorPage = Callable[[BffError, str], Problem]
 
