@@ -35,10 +35,6 @@ class _Round:
     """Mutants of one package, tried until the time is up: all of them with the first of the tests
     that guard it, then those that were not noticed with all tests."""
 
-    # Of tests for one mutant: the quickest of those that reach it.
-    SECONDS_OF_FIRST_TESTS = 4.0
-    SECONDS_OF_TESTS = 20.0
-
     def __init__(self, package: plan.Package, only: str) -> None:
         known = package.reasons()
         self._package = package
@@ -53,8 +49,8 @@ class _Round:
     def run(self, seconds: float) -> None:
         """For so long, and what the mutant that is tried then still takes."""
         until = time.monotonic() + seconds
-        self._try_with(self._package.first, self.SECONDS_OF_FIRST_TESTS, until)
-        self._try_with(self._package.tests, self.SECONDS_OF_TESTS, until)
+        self._try_with(self._package.first, plan.SECONDS_OF_FIRST_TESTS, until)
+        self._try_with(self._package.tests, plan.SECONDS_OF_TESTS, until)
 
     def _try_with(self, files: Sequence[str], bound: float, until: float) -> None:
         left = [one for one in self._mutants if not self._results.is_settled(one, bound)]
@@ -128,8 +124,8 @@ def _uses(name: str, module: str) -> bool:
 
 def _show(score: plan.Score, *, in_full: bool) -> None:
     _say(
-        f"{score.package}: {score.noticed} of {score.tried} noticed ({score.percent:.1f} %), "
-        f"of {score.total}; {score.without_effect} have no effect"
+        f"{score.package}: {score.noticed} of {score.tried} noticed ({score.percent:.1f} %) and "
+        f"{score.doubtful} in doubt, of {score.total}; {score.without_effect} have no effect"
     )
     for mutant in score.survivors if in_full else ():
         _say(f"\n# {mutant.module}:{mutant.lines.start}\n[[{score.package}]]")

@@ -9,8 +9,8 @@ DOCUMENT = ROOT / "docs" / "security.md"
 BEGIN = "<!-- Made by `make mutants`: from here -->\n"
 END = "<!-- Made by `make mutants`: to here -->\n"
 HEAD = """
-| package | mutants | tried | noticed | score | without effect |
-|---|---|---|---|---|---|
+| package | mutants | tried | noticed | at least | in doubt | without effect |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -31,6 +31,7 @@ def _row(score: Score) -> str:
         str(score.tried),
         str(score.noticed),
         f"{score.percent:.1f} %" if score.tried else "",
+        str(score.doubtful),
         str(score.without_effect),
     ]
     return f"| {' | '.join(cells)} |\n"

@@ -13,6 +13,9 @@ from tests.mutants.reach import BUILD
 from tests.mutants.trial import HUNG, NOTICED, ROOT, SURVIVED, path_of
 
 HERE = Path(__file__).parent
+# Of tests for one mutant, the quickest of those that reach it: of the first, and then of all.
+SECONDS_OF_FIRST_TESTS = 4.0
+SECONDS_OF_TESTS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,11 @@ class Results:
         """The last one, if the function is as it was then."""
         return self._kept[mutant.key][0] if mutant.key in self._kept else None
 
+    def is_doubtful(self, mutant: Mutant) -> bool:
+        """Whether the first tests have not noticed it, and the others have not been asked."""
+        outcome, _, asked = self._kept.get(mutant.key, (None, "", 0.0))
+        return outcome == SURVIVED and asked < SECONDS_OF_TESTS
+
     def is_settled(self, mutant: Mutant, seconds: float) -> bool:
         """Whether trying it with tests of so many seconds would say nothing new."""
         outcome, tests, asked = self._kept.get(mutant.key, (SURVIVED, "", 0.0))
@@ -98,13 +106,15 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Of one package. `total` and `tried` are without those that have no effect. `unused` reasons
-    are for mutants that there are no longer."""
+    """Of one package. `total` and `tried` are without those that have no effect. Of the survivors
+    so many are `doubtful`: only the first tests have been asked. `unused` reasons are for mutants
+    that there are no longer."""
 
     package: str
     total: int
     noticed: int
     survivors: tuple[Mutant, ...]
+    doubtful: int
     without_effect: int
     unused: tuple[tuple[str, str], ...]
 
@@ -129,6 +139,7 @@ def score(package: Package, results: Results) -> Score:
         len(judged),
         sum(outcome in (NOTICED, HUNG) for outcome in outcomes.values()),
         tuple(mutant for mutant, outcome in outcomes.items() if outcome == SURVIVED),
+        sum(results.is_doubtful(mutant) for mutant in judged),
         len(mutants) - len(judged),
         tuple(sorted(known.keys() - there)),
     )

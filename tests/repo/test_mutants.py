@@ -130,6 +130,9 @@ def test_results_are_kept_and_one_that_nothing_noticed_lapses_with_the_tests(
     assert not again.is_settled(second, 20)
     found = score(package, again)
     assert (found.tried, found.noticed, found.survivors) == (3, 2, (second,))
+    assert found.doubtful == 1
+    again.keep(second, trial.SURVIVED, 20)
+    assert score(package, again).doubtful == 0
     file = tmp_path / "limits.json"
     kept = json.loads(file.read_text())
     others = {key: [outcome, "other tests", 20] for key, (outcome, _, _) in kept.items()}
