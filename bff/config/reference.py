@@ -116,7 +116,7 @@ HEAD = f"""\
 <!-- Written by `bff schema --markdown` from the descriptions in bff/config. Do not edit. -->
 
 One TOML file, `bff.toml` in the working directory unless `--config` or `BFF_CONFIG` names another.
-Everything is checked at start: a problem with any key stops the gateway, and all problems are told
+Everything is checked at start: a problem with any key stops the gateway, and all problems are named
 at once, each with its line. `bff check` does the same and then asks the OpenID provider and the
 session store. For completion in an editor, `bff schema > bff.schema.json` and put
 `#:schema ./bff.schema.json` on the first line (Taplo, Even Better TOML).

@@ -129,7 +129,7 @@ class RouteSettings(Section):
     balance: Balance = Field(
         default=_default("balance"),
         description="How requests are spread over several upstreams. One that fails three times in "
-        "a row is left alone for a while.",
+        "a row is not used for a while.",
     )
     retry_unauthorized: StrictBool = Field(
         default=_default("retry_unauthorized"),

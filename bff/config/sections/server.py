@@ -37,7 +37,7 @@ class ServerSettings(Section):
         validate_default=True,
         description="Where health, readiness, metrics and session administration are served. "
         "There is no authentication: keep it on loopback, on a Unix socket, or in a network where "
-        "everybody may log users out.",
+        "every machine may log users out.",
     )
     health_listen: Listen | None = Field(
         default=None,
