@@ -9,6 +9,7 @@ from tests.wire.fuzz.upstream import Forwarded, Script
 from tests.wire.reading import Request
 
 CASES = 500
+STALL_SECONDS = 5  # the machine may stand still for as long
 SENT = b"POST /api/x HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nhi"
 ANSWER = b"HTTP/1.1 200 OK\r\nX-Number: %d\r\nContent-Length: 1\r\n\r\n%d"
 CLOSING = (
@@ -23,7 +24,7 @@ CLOSING = (
 async def test_generated_messages_have_one_reading(kind: str) -> None:
     wrong: list[str] = []
     names = [name_of(kind, 0, number) for number in range(CASES)]
-    assert await play(names, wrong.append) == CASES
+    assert await play(names, wrong.append, timeout_seconds=STALL_SECONDS) == CASES
     assert wrong == []
 
 

@@ -15,7 +15,6 @@ from tests.wire.users import Users, a_gateway_for_users
 
 KINDS = ("requests", "responses")
 USERS = 128
-ROUTE = 'timeout = "1s"'  # on a busy machine this very process may stand still for a while
 SERVER = 'max_body = "64KiB"'
 MOST_SHOWN = 3000
 
@@ -39,9 +38,14 @@ def name_of(kind: str, seed: int, number: int) -> str:
     return f"{kind}:{seed}:{number}"
 
 
-async def play(names: Iterable[str], report: Report) -> int:
-    """Play the cases of these names; what is wrong is reported. Returns how many there were."""
+async def play(names: Iterable[str], report: Report, *, timeout_seconds: int = 1) -> int:
+    """Play the cases of these names; what is wrong is reported. Returns how many there were.
+
+    `timeout_seconds` is how long the gateway waits for an upstream that stops in the middle, and
+    how long this very process may stand still without a finding that is none.
+    """
     played = 0
+    route = f'timeout = "{timeout_seconds}s"'
     waiting = iter(names)
     loop = asyncio.get_running_loop()
     loop.set_default_executor(AtOnce())
@@ -57,7 +61,7 @@ async def play(names: Iterable[str], report: Report) -> int:
 
     async with (
         judging_upstream() as upstream,
-        a_gateway_for_users(upstream.port, route=ROUTE, server=SERVER) as users,
+        a_gateway_for_users(upstream.port, route=route, server=SERVER) as users,
         asyncio.TaskGroup() as tasks,
     ):
         for number in range(USERS):
