@@ -202,10 +202,11 @@ class RefreshCoordinator:
         return await self._sessions.acquire_lease(key, ttl_seconds=self._settings.lease_seconds)
 
     async def _load(self, key: str) -> Session:
-        session = await self._sessions.load_fresh(key)
+        loaded = await self._sessions.load_fresh(key)
+        session = None if loaded is None else await self._rotations.restored(loaded)
         if session is None:
             raise SessionEnded("the session is gone")
-        return await self._rotations.restored(session)
+        return session
 
     def _is_undisturbed_since(self, key: str, asked_at: float) -> bool:
         """False with a lease that may have lapsed while this process or the store stood still."""

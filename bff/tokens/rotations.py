@@ -91,23 +91,31 @@ class Rotations:
                 self._remember(written)
             return written
 
-    async def restored(self, loaded: Session) -> Session:
-        """`loaded`, or what this process knows to have been written after it.
+    async def restored(self, loaded: Session) -> Session | None:
+        """`loaded`, or what this process knows to have been written after it. What another process,
+        or another task of this one, restores at the same time may be older still, and is then
+        written over.
+
+        Returns what the store has then; None when a logout came first.
 
         Raises:
             StoreUnavailable: the older version is all the store has, and it can't be told.
         """
-        _, known = self._written.get(loaded.key, (0.0, loaded))
-        if not _is_older(loaded, known):
-            return loaded
-        log.warning(
-            "rotation_restored", session=public_id(loaded.key), found_version=loaded.version
-        )
-        again = dataclasses.replace(known, version=loaded.version)
-        written = await self._sessions.replace(again)
-        if written is not None:
-            self._remember(written)
-        return written or loaded
+        found: Session | None = loaded
+        while found is not None:
+            _, known = self._written.get(found.key, (0.0, found))
+            if not _is_older(found, known):
+                break
+            log.warning(
+                "rotation_restored", session=public_id(found.key), found_version=found.version
+            )
+            again = dataclasses.replace(known, version=found.version)
+            written = await self._sessions.replace(again)
+            if written is not None:
+                self._remember(written)
+                return written
+            found = await self._sessions.load_fresh(found.key)
+        return found
 
     async def close(self) -> None:
         if self._restoring is not None:

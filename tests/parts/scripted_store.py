@@ -64,6 +64,10 @@ class ScriptedStore(MemoryStore):
         record = self._records[key]
         record.version, record.sealed = stored.version, stored.sealed
 
+    def lose(self, key: str) -> None:
+        """The record is gone, and no end is told."""
+        self._drop(key, self._records[key])
+
     def break_stream(self) -> None:
         """The stream of changes is lost, and back at once."""
         for watching in (False, True):

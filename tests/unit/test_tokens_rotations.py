@@ -82,7 +82,9 @@ async def test_what_the_store_has_lost_is_told_again(
     store.go_back("k", before)
     loaded = await sessions.load_fresh("k")
     assert loaded is not None
-    assert (await rotations.restored(loaded)).tokens.refresh_token == "rt1"
+    found = await rotations.restored(loaded)
+    assert found is not None
+    assert found.tokens.refresh_token == "rt1"
     assert await stored(sessions) == (2, "rt1")
     store.go_back("k", before)
     store.break_stream()
@@ -91,6 +93,61 @@ async def test_what_the_store_has_lost_is_told_again(
         return await stored(sessions) == (2, "rt1")
 
     await until(is_back)
+
+
+@pytest.mark.rule("TK-07")
+async def test_two_that_restore_at_once_both_get_the_newest_tokens(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """The round after a failover and a refresh: one of them finds that it has been done, and must
+    not go on with the spent token that it read before."""
+    session, before = await new_session(sessions, clock), await store.load("k")
+    assert before is not None
+    await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    store.go_back("k", before)
+    loaded = await sessions.load_fresh("k")
+    assert loaded is not None
+    answers = await asyncio.gather(*(rotations.restored(loaded) for _ in range(2)))
+    assert [found and found.tokens.refresh_token for found in answers] == ["rt1", "rt1"]
+    assert await stored(sessions) == (2, "rt1")
+
+
+@pytest.mark.rule("TK-07")
+async def test_the_newest_of_what_several_processes_know_is_restored(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """The store has lost two refreshes. The process that knows of the first one only may come
+    before the other, between its read and its write; its token is spent all the same."""
+    session, before = await new_session(sessions, clock), await store.load("k")
+    assert before is not None
+    elsewhere = Sessions(store, Keyring([SECRET], OWNER), clock, SessionPolicy(3600, 3600))
+    theirs = await elsewhere.replace(named(session, "1", clock.now() + 10))
+    assert theirs is not None
+    await rotated(rotations, sessions, theirs, "2", clock.now() + 20)
+    store.go_back("k", before)
+    loaded = await sessions.load_fresh("k")
+    assert loaded is not None
+    assert await elsewhere.replace(named(session, "1", clock.now() + 10)) is not None
+    found = await rotations.restored(loaded)
+    assert found is not None
+    assert found.tokens.refresh_token == "rt2"
+    assert await stored(sessions) == (3, "rt2")
+
+
+@pytest.mark.rule("TK-07")
+async def test_what_has_ended_meanwhile_is_not_restored(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """A logout by another process comes before its news: no spent token is handed on."""
+    session, before = await new_session(sessions, clock), await store.load("k")
+    assert before is not None
+    await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    store.go_back("k", before)
+    loaded = await sessions.load_fresh("k")
+    assert loaded is not None
+    store.lose("k")
+    assert await rotations.restored(loaded) is None
+    assert await store.load("k") is None
 
 
 @pytest.mark.rule("TK-07")
@@ -268,7 +325,9 @@ async def test_what_was_written_is_remembered_for_a_while(
     store.go_back("first", before)
     loaded = await sessions.load_fresh("first")
     assert loaded is not None
-    assert (await rotations.restored(loaded)).version == 2
+    found = await rotations.restored(loaded)
+    assert found is not None
+    assert found.version == 2
     store.go_back("first", before)
     clock.advance(REMEMBER_SECONDS + 1)
     await rotated(rotations, sessions, await new_session(sessions, clock), "1", clock.now() + 50)
