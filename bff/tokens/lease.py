@@ -9,6 +9,7 @@ import structlog
 from bff.errors import StoreUnavailable
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
+from bff.tasks import BackgroundTask
 
 log = structlog.get_logger("bff.tokens")
 
@@ -20,13 +21,12 @@ async def held(sessions: Sessions, lease: Lease, ttl_seconds: float) -> AsyncIte
     A lease that is lost all the same does not stop the body: what it is about to learn from the
     OP exists nowhere else, and the version check of the write decides which process wins.
     """
-    renewing = asyncio.create_task(_renew(sessions, lease, ttl_seconds))
+    renewing = BackgroundTask(lambda: _renew(sessions, lease, ttl_seconds))
+    renewing.start()
     try:
         yield
     finally:
-        renewing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await renewing
+        await renewing.close()
         with contextlib.suppress(StoreUnavailable):  # it lapses by itself
             await sessions.release_lease(lease)
 

@@ -5,7 +5,7 @@ import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -271,6 +271,29 @@ async def test_a_cancelled_caller_ends(redis_server: RedisServer) -> None:
             task.cancel()
             await asyncio.wait([task], timeout=HANG_SECONDS)
             assert task.cancelled()
+
+
+async def test_a_cancelled_caller_ends_although_its_command_fails(
+    redis_server: RedisServer,
+) -> None:
+    """A failure does not take the place of the cancellation: a task that tries again stops."""
+    namespace = uuid.uuid4().hex
+    redis_server.command("SET", f"{namespace}:s:{{key}}", "no session")
+    store = RedisStore(redis_server.url, SystemClock(), namespace=namespace, limits=PATIENT)
+
+    async def work() -> None:
+        while True:
+            with suppress(StoreUnavailable):
+                await store.load("key")
+
+    for _ in range(100):
+        task = asyncio.create_task(work())
+        for _ in range(random.randrange(12)):  # noqa: S311 - any moment will do
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=HANG_SECONDS)
+        assert task.cancelled()
+    await store.close()
 
 
 async def test_sentinel_fails_over() -> None:

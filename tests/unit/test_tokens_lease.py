@@ -1,6 +1,7 @@
 """A lease is held for as long as the work takes; waiters are woken, and forgotten."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ from bff.clock import ManualClock
 from bff.errors import StoreUnavailable
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
+from bff.sessions.store import Lease
 from bff.tokens.lease import ChangeWaiters, held
 from tests.parts.record_owner import OWNER
 from tests.parts.scripted_store import ScriptedStore
@@ -56,6 +58,29 @@ async def test_a_lost_lease_does_not_stop_the_work(
     async with held(sessions, lease, 0.03):
         await until(lambda: store.calls["renew_lease"] == 1)
     assert await sessions.renew_lease(another, ttl_seconds=6)
+
+
+class HidingStore(ScriptedStore):
+    """Whose first renewal hides that it was cancelled."""
+
+    async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
+        renewed = await super().renew_lease(lease, ttl_seconds=ttl_seconds)
+        if self.calls["renew_lease"] == 1:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(HANG_SECONDS)
+        return renewed
+
+
+@pytest.mark.rule("TK-06")
+async def test_a_renewal_under_way_does_not_outlive_the_work() -> None:
+    """Nor does it hold up the caller, whatever becomes of it: the lease would never lapse."""
+    store = HidingStore(ManualClock())
+    sessions = Sessions(store, Keyring([SECRET], OWNER), ManualClock(), SessionPolicy(1800, 3600))
+    lease = await sessions.acquire_lease("k", ttl_seconds=6)
+    assert lease is not None
+    async with asyncio.timeout(HANG_SECONDS), held(sessions, lease, 0.03):
+        await until(lambda: store.calls["renew_lease"] == 1)
+    assert await sessions.acquire_lease("k", ttl_seconds=6) is not None
 
 
 async def test_work_that_fails_gives_the_lease_back(sessions: Sessions) -> None:

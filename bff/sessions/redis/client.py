@@ -217,9 +217,11 @@ class RedisClient:
         except CLOSED_UNDER_IT as error:
             log.warning("redis_client_confused", detail=type(error).__name__)
             raise StoreUnavailable("the connection was closed under a command") from None
-        # redis-py sends under `asyncio.wait_for`, which on Python 3.11 may swallow a cancellation.
-        if _cancel_requests() > cancels:
-            raise asyncio.CancelledError
+        finally:
+            # redis-py sends under `asyncio.wait_for`, which on Python 3.11 may swallow a
+            # cancellation; what then fails must not hide it either.
+            if _cancel_requests() > cancels:
+                raise asyncio.CancelledError
 
 
 def _cancel_requests() -> int:
