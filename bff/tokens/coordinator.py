@@ -18,6 +18,7 @@ import structlog
 from bff.clock import Clock
 from bff.errors import (
     AccessTokenUnusable,
+    BffError,
     GrantRejected,
     IdTokenInvalid,
     OpError,
@@ -168,6 +169,11 @@ class RefreshCoordinator:
             return await self._refresh(key, refused)
         except StoreUnavailable:
             self._hold.session_failed(key)
+            raise
+        except BffError:
+            raise
+        except Exception:  # a refresh in the background has no caller to report it
+            log.exception("refresh_aborted", session=public_id(key))
             raise
 
     async def _refresh(self, key: str, refused: str) -> Session:

@@ -115,7 +115,11 @@ class SessionEnder:
 
     async def _revoke_in_turn(self, key: str, tokens: Tokens) -> None:
         async with self._slots:
-            await self.revoke(key, tokens)
+            try:
+                await self.revoke(key, tokens)
+            except Exception:  # no caller waits for it
+                self._metrics.revocation_failed()
+                log.exception("revocation_aborted", session=public_id(key))
 
     def _failed(self, key: str, reason: str) -> None:
         self._metrics.revocation_failed()

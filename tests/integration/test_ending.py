@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from bff.admin.sessions import AdminSessions, AdminSessionSettings
 from bff.clock import SystemClock
@@ -124,6 +125,34 @@ async def test_what_an_op_can_not_keep_up_with_is_left_to_expire() -> None:
         assert len(there.op.revoked) == 2 * 5  # a refresh and an access token each
         left = metrics.registry.get_sample_value("bff_revocations_failed_total")
         assert left == MANY - 5
+
+
+class FaultyRelyingParty(RelyingParty):
+    """One with a fault that no rule foresees."""
+
+    async def revoke(self, tokens: Tokens) -> str | None:
+        raise ZeroDivisionError
+
+
+async def test_a_fault_of_a_revocation_is_logged_and_counted() -> None:
+    """The session is gone, and no caller waits for what follows."""
+    metrics = Metrics()
+    settings = RelyingPartySettings(
+        issuer="http://127.0.0.1",
+        client_id="spa",
+        client_secret="secret",
+        redirect_uri="http://localhost/bff/callback",
+    )
+    policy = SessionPolicy(idle_seconds=600, absolute_seconds=600)
+    sessions = Sessions(MemoryStore(CLOCK), Keyring(["s" * 32], OWNER), CLOCK, policy)
+    ender = SessionEnder(sessions, FaultyRelyingParty(settings, CLOCK), metrics)
+    tokens = Tokens("at", CLOCK.now(), CLOCK.now() + 60, refresh_token="rt")
+    session = await sessions.create("k", issuer="i", sub="s", sid=None, tokens=tokens)
+    with capture_logs() as entries:
+        assert await ender.end(session, "logout") is not None
+        await ender.close(20)
+    assert "revocation_aborted" in [entry["event"] for entry in entries]
+    assert metrics.registry.get_sample_value("bff_revocations_failed_total") == 1
 
 
 @pytest.mark.rule("SE-08")

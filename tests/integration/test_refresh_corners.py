@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from bff.clock import ManualClock
 from bff.errors import OpError, OpUnavailable, RefreshRefused, SessionEnded
@@ -72,7 +73,7 @@ async def test_late_tokens_are_revoked_unless_a_new_login_may_live_on_them(
     clock.advance(61)
     task = await under_way(process, session, op)
     if reason is None:
-        del store._records[session.key]
+        store.lose(session.key)
     else:
         await process.ender.end(session.key, reason, revoke=False)
     op.deliver.set()
@@ -81,6 +82,19 @@ async def test_late_tokens_are_revoked_unless_a_new_login_may_live_on_them(
     await process.ender.close(20)
     revoked = [it.form["token"] for it in op.received if it.endpoint == "revocation"]
     assert (op.current["a"] in revoked) is is_revoked
+
+
+async def test_a_fault_in_the_background_is_logged(
+    process: Process, store: ScriptedStore, op: RotatingOp, clock: ManualClock
+) -> None:
+    """No caller is there to be told; the next refresh is not held up."""
+    session = await process.log_in(op, "a")
+    clock.advance(41)
+    store.faults["load"] = [ZeroDivisionError()]
+    with capture_logs() as entries:
+        process.coordinator.refresh_soon(session)
+        await until(lambda: "refresh_aborted" in [entry["event"] for entry in entries])
+    assert (await process.coordinator.refreshed(session)).tokens.access_token == "at.a.1"
 
 
 @pytest.mark.rule("TK-02")
