@@ -13,7 +13,7 @@ the failed command may be the first sign of a failover that the stream has not s
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -58,7 +58,7 @@ class RefreshHold:
         self._watching = False
         self._has_watched = False
         self._store_failed_at: float | None = None
-        self._session_failed_at: dict[str, float] = {}  # in the order of time
+        self._session_failed_at: OrderedDict[str, float] = OrderedDict()  # the oldest first
         self._command_failed_at = NEVER
         self._proofs_missing = 0
         self._has_proof = False
@@ -66,14 +66,11 @@ class RefreshHold:
     def session_failed(self, key: str) -> None:
         """The store did not answer a command of this session's refresh."""
         now = self._command_failed_at = self._time()
-        self._session_failed_at.pop(key, None)
         self._session_failed_at[key] = now
+        self._session_failed_at.move_to_end(key)
         self._proofs_missing = PROOFS
         self._has_watched = True  # to follow the stream from now on is to follow it again
-        for oldest, failed_at in tuple(self._session_failed_at.items()):
-            if now - failed_at < LONGEST_SECONDS:
-                break
-            del self._session_failed_at[oldest]
+        self._forget_what_is_over(now)
 
     def on_watch(self, watching: bool) -> None:
         """The stream of changes was lost or gained; gaining it for the first time is no trouble."""
@@ -107,6 +104,7 @@ class RefreshHold:
                 self._wake_those_held_by(peer, until=FOR_EVER)
             return
         now = self._time()
+        self._forget_what_is_over(now)
         peer = self._peers.get(heartbeat.process) or self._met(heartbeat.process, now)
         peer.heard_at = now
         if not self._watching:
@@ -130,6 +128,11 @@ class RefreshHold:
             if self._watching:
                 self._store_failed_at = None
         return remaining
+
+    def _forget_what_is_over(self, now: float) -> None:
+        failures = self._session_failed_at
+        while failures and now - next(iter(failures.values())) >= LONGEST_SECONDS:
+            failures.popitem(last=False)
 
     def _met(self, process: str, now: float) -> _Peer:
         for name, known in tuple(self._peers.items()):  # those that were killed take no leave

@@ -193,3 +193,15 @@ def test_nothing_is_kept_of_what_is_over() -> None:
         scene.now += LONGEST_SECONDS
     assert len(scene.hold._session_failed_at) == 1
     assert len(scene.hold._peers) <= 3
+    scene.heartbeat(ONE, 1)
+    assert not scene.hold._session_failed_at
+
+
+def test_sessions_that_fail_one_after_the_other_are_forgotten_one_after_the_other() -> None:
+    """Also without other processes; each is held back for its own time."""
+    scene = Scene()
+    for number in range(100):
+        scene.hold.session_failed(str(number))
+        scene.now += LONGEST_SECONDS / 8
+    scene.hold.session_failed("97")
+    assert list(scene.hold._session_failed_at) == ["93", "94", "95", "96", "98", "99", "97"]
