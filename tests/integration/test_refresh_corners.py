@@ -89,7 +89,7 @@ async def test_a_fault_in_the_background_is_logged(
 ) -> None:
     """No caller is there to be told; the next refresh is not held up."""
     session = await process.log_in(op, "a")
-    clock.advance(41)
+    clock.advance(61)
     store.faults["load"] = [ZeroDivisionError()]
     with capture_logs() as entries:
         process.coordinator.refresh_soon(session)
