@@ -151,7 +151,7 @@ class DownstreamConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.is_full = False
-        if self._untaken is not None:
+        if self._untaken is not None and self.phase is not CLOSING:  # which waits for the last byte
             self._untaken.stop()
         self._guard(self._tell_full)
 
@@ -291,6 +291,8 @@ class DownstreamConnection(asyncio.Protocol):
         """Nothing was read of a request, but one may be here: closing would lose it, and a proxy in
         front does not send a POST again (RFC 9110 section 9.2.2)."""
         age_seconds = asyncio.get_running_loop().time() - self._made_at
+        if self.phase is not NEW:
+            self._enter(IDLE)  # or what was held back for the request before stays unread
         if has_unread_bytes(self._transport):
             self._deadline.set(self._limits.head_seconds)
         elif self.phase is NEW and age_seconds < NEW_SECONDS:

@@ -263,7 +263,7 @@ class Exchange(EndingExchange):
         self._flush()
         if self._upstream is None:
             self._finish()
-        else:
+        elif not self._browser.is_full:  # else it goes on when the browser has taken some
             self._upstream.resume_reading()
 
     # --- a WebSocket

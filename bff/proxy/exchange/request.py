@@ -167,4 +167,4 @@ class RequestStream:
         if not body.complete:
             if body.expects_continue and body.seen_bytes == 0 and with_continue:
                 self._browser.write(CONTINUE)
-            self._browser.hold(on=False)
+            self._browser.hold(on=connection.is_full)  # what had come may fill it already

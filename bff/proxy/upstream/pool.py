@@ -71,7 +71,8 @@ class UpstreamPool(IdleConnections):
 
         Raises:
             UpstreamTimeout: not within the route's `connect_timeout`.
-            UpstreamUnreachable: refused, no such host, or its certificate is not valid.
+            UpstreamUnreachable: refused, no such host, its certificate is not valid, or the
+                connection is over before anything was asked on it.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -87,4 +88,6 @@ class UpstreamPool(IdleConnections):
             raise UpstreamTimeout("connect") from None
         except (OSError, UnicodeError) as error:  # UnicodeError: no host name that could exist
             raise UpstreamUnreachable(reason_of(error, ca_setting=CA_SETTING)) from error
+        if not connection.is_usable:  # uvloop may read from it before this task goes on
+            raise UpstreamUnreachable("it hung up, or spoke, before it was asked")
         return connection
