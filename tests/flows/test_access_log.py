@@ -21,6 +21,7 @@ from tests.parts.browser import Browser
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.stack import Stack, free_port, running_stack, serving
 from tests.polling import until
+from tests.wire.client import everything
 
 FIELDS = {
     "time", "method", "route", "status", "code", "ending", "seconds", "upstream_seconds",
@@ -237,6 +238,16 @@ async def test_the_address_is_shown_as_configured(
         async with http.get(f"{stack.public_url}/bff/user") as answer:
             await answer.read()
         assert (await lines.of_route("/bff/user", 403))["address"] == shown
+
+
+async def test_what_follows_a_handshake_is_counted_for_the_handshake_alone(tmp_path: Path) -> None:
+    """Not for the request before it, which came in the same read."""
+    async with logging_stack(tmp_path / "access.log") as (stack, lines):
+        host = f"Host: {stack.public_url.partition('://')[2]}\r\n"
+        handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        ask = f"GET / HTTP/1.1\r\n{host}\r\nGET /nowhere/../x HTTP/1.1\r\n{host}{handshake}"
+        await everything(stack.ports.gateway, f"{ask}\r\nhello".encode())
+        assert (await lines.of_route("spa", 200))["bytes_in"] == 0
 
 
 async def test_a_path_is_written_where_it_is_asked_for_and_text_is_one_line(tmp_path: Path) -> None:

@@ -266,7 +266,8 @@ class DownstreamConnection(asyncio.Protocol):
         finally:
             if self.phase is BEGINNING and self._current is exchange:
                 self._enter(self._serving_phase())
-        if self._reader.rest and self._current is exchange:
+        is_last = self._current is exchange and not self._waiting
+        if self._reader.rest and is_last:
             exchange.raw_data(self._reader.rest)
 
     def _serving_phase(self) -> Phase:
