@@ -73,6 +73,20 @@ def test_a_connection_that_is_over_before_the_request_is_no_connection(words: by
     assert all(usable)
 
 
+def test_a_connection_that_is_gone_can_still_be_shown_in_a_log() -> None:
+    """One whose making was cancelled is not told of its end, and its time limit passes later."""
+
+    async def shown() -> str:
+        async with a_gateway_for_users(1) as users:
+            connection = await context_of(users.gateway).local.connect()
+            connection.close()
+            for _ in range(10):  # turns, in the first of which the transport forgets its socket
+                await asyncio.sleep(0)
+            return repr(connection)
+
+    assert "UpstreamConnection CLOSED" in uvloop.run(shown())
+
+
 async def test_an_upstream_that_takes_nothing_from_the_first_holds_the_browser_back() -> None:
     """What has come before there is a connection may be more than it takes."""
     size = 60_000_000

@@ -74,13 +74,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._reader = AnswerReader()
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._reads: FairReads = cast("FairReads", None)
+        self._peer: object = None
         self._made_at = self._loop.time()
 
     def __repr__(self) -> str:
-        transport: asyncio.Transport | None = self._transport
-        peer = transport.get_extra_info("peername") if transport is not None else None
         return (
-            f"<UpstreamConnection {self.phase.name} peer={peer} "
+            f"<UpstreamConnection {self.phase.name} peer={self._peer} "
             f"age={self._loop.time() - self._made_at:.1f}s served={self.served} {self._reader!r}>"
         )
 
@@ -134,6 +133,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._reads = FairReads(self._transport)
+        self._peer = transport.get_extra_info("peername")  # a closed one can't be asked
         self._enter(IDLE)
 
     def data_received(self, data: bytes) -> None:
