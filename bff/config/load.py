@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -145,10 +145,11 @@ def _valid_part(
     """An instance of `model` that has only the keys that are valid by themselves."""
     known: dict[str, Any] = {}
     for name, value in _given_or_default(model, table):
-        section = section_of(model.model_fields[name].annotation)
-        if section is not None and isinstance(value, Mapping):
+        annotation = model.model_fields[name].annotation
+        section, is_array = section_of(annotation), get_origin(annotation) is tuple
+        if section is not None and not is_array and isinstance(value, Mapping):
             known[name] = _valid_part(section, value, context)
-        elif section is not None and isinstance(value, list):
+        elif section is not None and is_array and isinstance(value, list):
             parts = (item if isinstance(item, Mapping) else {} for item in value)
             known[name] = tuple(_valid_part(section, part, context) for part in parts)
         else:

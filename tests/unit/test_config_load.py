@@ -107,8 +107,26 @@ def test_a_key_where_a_table_belongs_is_one_problem_of_it(tmp_path: Path, table:
     }
 
 
+@pytest.mark.parametrize("table", ["server", "oidc", "session", "user", "spa", "csrf", "log"])
+def test_an_array_of_tables_where_a_table_belongs_is_one_problem_of_it(
+    tmp_path: Path, table: str
+) -> None:
+    """`[[oidc]]` for `[oidc]`: the rules between keys know nothing of it, and judge the rest."""
+    text = toml({"server": {"listen": '"127.0.0.1:9090"'}}).replace(
+        f"[{table}]\n", f"[[{table}]]\n"
+    )
+    found = {(problem.key, problem.message) for problem in problems(tmp_path, text)}
+    assert (table, "must be a table") in found
+    assert ("server.admin_listen" in dict(found)) == (table != "server")
+
+
 @pytest.mark.parametrize(
-    ("value", "message"), [("3", "must be an array"), ("[1]", "must be a table")]
+    ("value", "message"),
+    [
+        ("3", "must be an array"),
+        ("[1]", "must be a table"),
+        ('{ path = "/api/", upstream = "http://127.0.0.1:9000" }', "must be an array"),
+    ],
 )
 def test_routes_that_are_no_tables_are_told(tmp_path: Path, value: str, message: str) -> None:
     text = f"routes = {value}\n" + toml().partition("[[routes]]")[0]
