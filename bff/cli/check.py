@@ -21,8 +21,6 @@ from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
 from bff.config.settings import Settings
 from bff.observability import logs
-from bff.oidc.endpoint_url import is_loopback
-from bff.sessions.redis.url import parse_redis_url
 
 CHECK_FAILED = 1
 
@@ -149,7 +147,7 @@ def on_settings(settings: Settings) -> Iterator[Verdict]:
         yield warning("server", "admin_listen is open to every network: it has no authentication")
     if session.is_in_memory:
         yield warning("session", "memory:// forgets all sessions at a restart")
-    elif _crosses_a_network_in_the_clear(session.store.get_secret_value()):
+    elif session.is_store_in_the_clear:
         yield warning(
             "session", "the store is reached without TLS; records are sealed all the same"
         )
@@ -157,8 +155,3 @@ def on_settings(settings: Settings) -> Iterator[Verdict]:
         yield warning("routes", "there are none: nothing is forwarded")
     if settings.spa.dev_server is not None and not server.is_loopback:
         yield warning("spa", "dev_server behind a public_url that is not loopback")
-
-
-def _crosses_a_network_in_the_clear(store: str) -> bool:
-    redis = parse_redis_url(store)
-    return not redis.tls and any(not is_loopback(host) for host, _ in redis.hosts)

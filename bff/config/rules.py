@@ -9,7 +9,6 @@ from bff.config.settings import Settings
 from bff.config.values.paths import is_within
 from bff.config.values.secrets import is_placeholder, require_strong, require_unguessed
 from bff.gate.routes import CsrfMode, TokenKind
-from bff.sessions.redis.url import parse_redis_url
 
 SECRET_RULES: list[Rule] = []  # see `guessable_secrets`
 _CLIENT_ONLY = 'is for token = "client" only'
@@ -105,18 +104,12 @@ def client_secret_has_one_purpose(settings: Settings) -> Iterator[Fault]:
 
 @rule("session.secrets", "session.store")
 def store_password_has_one_purpose(settings: Settings) -> Iterator[Fault]:
-    if _sealing_secrets(settings) & _store_passwords(settings):
+    if _sealing_secrets(settings) & settings.session.store_passwords:
         yield Fault(("session", "store"), "has one of session.secrets as its password")
 
 
 def _sealing_secrets(settings: Settings) -> set[str]:
     return {secret.get_secret_value() for secret in settings.session.secrets}
-
-
-def _store_passwords(settings: Settings) -> set[str]:
-    if settings.session.is_in_memory:
-        return set()
-    return {*parse_redis_url(settings.session.store.get_secret_value()).passwords}
 
 
 def is_for_this_machine(settings: Settings) -> bool:
@@ -156,7 +149,7 @@ def _refused(path: KeyPath, require: Callable[[str], None], secret: str) -> Iter
 
 @rule("session.store", among=SECRET_RULES)
 def store_password_is_no_placeholder(settings: Settings) -> Iterator[Fault]:
-    if any(map(is_placeholder, _store_passwords(settings))):
+    if any(map(is_placeholder, settings.session.store_passwords)):
         yield Fault(
             ("session", "store"),
             "has a placeholder for its password: put the password in its place",

@@ -9,6 +9,7 @@ from bff.config.values.files import FilePath
 from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.secrets import LongSecret
 from bff.config.values.texts import SOME, CookieName, Namespace
+from bff.oidc.endpoint_url import is_loopback
 from bff.sessions.redis.url import KINDS, parse_redis_url
 from bff.sessions.sessions import SessionPolicy
 
@@ -142,6 +143,21 @@ class SessionSettings(Section):
     @property
     def is_in_memory(self) -> bool:
         return self.store.get_secret_value() == IN_MEMORY
+
+    @property
+    def store_passwords(self) -> frozenset[str]:
+        """Those in the store's URL."""
+        if self.is_in_memory:
+            return frozenset()
+        return frozenset(parse_redis_url(self.store.get_secret_value()).passwords)
+
+    @property
+    def is_store_in_the_clear(self) -> bool:
+        """Whether the store is on another machine and is reached without TLS."""
+        if self.is_in_memory:
+            return False
+        redis = parse_redis_url(self.store.get_secret_value())
+        return not redis.tls and any(not is_loopback(host) for host, _ in redis.hosts)
 
     def policy(self) -> SessionPolicy:
         """How long sessions live, and how many are held in memory."""
