@@ -134,8 +134,10 @@ def _largest(shares: Found) -> list[tuple[str, float]]:
 
 
 def _what(file: str) -> str:
-    """The first sentence of a module of ours about itself."""
+    """The first sentence of a module of ours about itself; nothing of one that is no more."""
     if file == EVENT_LOOP:
         return "The event loop itself: waiting, reading from sockets, llhttp."
+    if not (ROOT / file).is_file():
+        return ""
     text = ast.get_docstring(ast.parse((ROOT / file).read_text())) or ""
     return " ".join(text.partition("\n\n")[0].split()).partition(". ")[0].removesuffix(".") + "."

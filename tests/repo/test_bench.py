@@ -12,6 +12,7 @@ import pytest
 
 from bench import plot
 from bench.browser_request import request_bytes
+from bench.cases import profile
 from bench.cases.all import CASES
 from bench.openloop import drive
 from bench.processes import Process
@@ -99,6 +100,12 @@ def test_every_program_has_its_bar() -> None:
     assert [bar.get("class") for bar in bars] == ["bar ours", "bar"]
     short, long = (float(bar.get("width") or 0) for bar in bars)
     assert long == pytest.approx(short * 10, rel=0.01)
+
+
+def test_a_profile_of_an_older_version_is_still_shown() -> None:
+    """A module may have been renamed since: its share stays, and nothing is said of what it is."""
+    text = profile.section({"py-spy": {"bff/cli/serve.py": 0.6, "bff/gone.py": 0.4}})
+    assert "| 40% | `bff/gone.py` |  |" in text
 
 
 def test_the_page_shows_every_case_and_every_target() -> None:
