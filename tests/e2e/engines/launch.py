@@ -4,6 +4,7 @@ Nothing is downloaded and nothing but loopback is spoken to. Every browser is en
 group it was started in.
 """
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -23,6 +24,7 @@ from tests.e2e.engines.webdriver import END_SESSION, Browser, HttpTransport
 from tests.parts.program import Program, accepts
 from tests.parts.stack import free_port
 
+LAUNCH_SECONDS = 30
 TIMEOUTS = {"timeouts": {"script": 60_000}}
 DISPLAY_NUMBER = re.compile(r"^\d+$", re.MULTILINE)
 
@@ -67,18 +69,30 @@ class Engine(Protocol):
 class DriverEngine:
     """A driver program, which starts a browser of its own for each profile."""
 
-    def __init__(self, driver: str, capabilities: dict[str, object]) -> None:
+    def __init__(self, program: Program, driver: str, capabilities: dict[str, object]) -> None:
+        self._program = program
         self._driver = driver
         self._capabilities = {**TIMEOUTS, **capabilities}
 
     @contextlib.asynccontextmanager
     async def profile(self) -> AsyncIterator[Browser]:
         async with aiohttp.ClientSession() as http:
-            transport = await HttpTransport.open(http, self._driver, self._capabilities)
+            transport = await self._open(http)
             try:
                 yield Browser(transport)
             finally:
                 await transport.send(END_SESSION)
+
+    async def _open(self, http: aiohttp.ClientSession) -> HttpTransport:
+        """WebKit's driver now and then waits for ever for a browser that has come up: a new driver
+        starts a new one."""
+        try:
+            async with asyncio.timeout(LAUNCH_SECONDS):
+                return await HttpTransport.open(http, self._driver, self._capabilities)
+        except TimeoutError:
+            await self._program.stop()
+            await self._program.start()
+            return await HttpTransport.open(http, self._driver, self._capabilities)
 
 
 class FirefoxEngine:
@@ -119,9 +133,9 @@ async def running_chromium(
     flags = [*FLAGS, "--headless", "--no-sandbox", trusting(trusted)]
     options = {"binary": CHROMIUM, "args": flags}
     command = ["chromedriver", f"--port={port}"]
-    async with _running(command, folder / "chromium.log", accepts(port)):
+    async with _running(command, folder / "chromium.log", accepts(port)) as program:
         driver = f"http://127.0.0.1:{port}"
-        yield DriverEngine(driver, {"goog:chromeOptions": options})
+        yield DriverEngine(program, driver, {"goog:chromeOptions": options})
 
 
 @contextlib.asynccontextmanager
@@ -161,9 +175,10 @@ async def running_webkit(folder: Path, _: Sequence[x509.Certificate]) -> AsyncIt
             "WEBKIT_DISABLE_COMPOSITING_MODE": "1",
         }
         command = ["WebKitWebDriver", f"--port={port}", "--host=127.0.0.1"]
-        async with _running(command, folder / "webkit.log", accepts(port), environment):
+        log = folder / "webkit.log"
+        async with _running(command, log, accepts(port), environment) as program:
             capabilities = {"acceptInsecureCerts": True, "webkitgtk:browserOptions": options}
-            yield DriverEngine(f"http://127.0.0.1:{port}", capabilities)
+            yield DriverEngine(program, f"http://127.0.0.1:{port}", capabilities)
 
 
 ENGINES = {"chromium": running_chromium, "firefox": running_firefox, "webkit": running_webkit}
@@ -196,7 +211,7 @@ async def _running(
     log: Path,
     is_ready: Callable[[], Awaitable[bool]],
     environment: Mapping[str, str] | None = None,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Program]:
     """Nothing of it outlives the block, neither its processes nor its files."""
     # Not pytest's folder: the paths of sockets may be no longer than a hundred bytes.
     with TemporaryDirectory(prefix="bff-", ignore_cleanup_errors=True) as home:
@@ -204,6 +219,6 @@ async def _running(
         program = Program(command, log, is_ready, own, with_children=True)
         try:
             await program.start()
-            yield
+            yield program
         finally:
             await program.stop()
