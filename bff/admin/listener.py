@@ -1,6 +1,6 @@
 """The admin listener: `/healthz`, `/readyz` and `/metrics`, with no user data in any of them, and
 `/sessions` for administrators; and the health listener, with the first two. They have no
-authentication; the address decides who can reach them.
+authentication; their address decides which programs can reach them.
 """
 
 import secrets

@@ -19,8 +19,8 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{8,64}\Z")
 
 @dataclass(slots=True)
 class RequestIdentity:
-    """How one request is called in logs and answers, and whom it comes from: `hops` are the
-    addresses from the client to our peer, as far as they can be believed."""
+    """The name of one request in logs and answers, and its origin: `hops` are the addresses
+    from the client to our peer, as far as they can be believed."""
 
     request_id: str
     hops: tuple[str, ...]

@@ -102,7 +102,7 @@ def verify_refreshed_id_token(
     access_token: str,
     now: float,
 ) -> EndUser:
-    """The user in the ID token of a refresh, who is the one of `session`.
+    """The user in the ID token of a refresh: the same user as that of `session`.
 
     Raises:
         IdTokenInvalid: a check in `CHECKS_OF_USE` means that the token is no use, any other that
@@ -198,7 +198,7 @@ class IdTokenVerifier:
         self._clock = clock
 
     async def login(self, tokens: Tokens, transaction: LoginTransaction) -> EndUser:
-        """The user who has just logged in, as `transaction` asked.
+        """The user of the login that `transaction` asked for.
 
         Raises:
             IdTokenInvalid: no ID token, or one that fails a check.

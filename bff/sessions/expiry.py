@@ -35,7 +35,7 @@ class Touches:
     """Activity on its way to the store: written in batches, never in a request's way.
 
     Only the expiry moves; a touch knows no tokens and can't overwrite any. One that fails is tried
-    again with the time it happened, for a lost one could log out a user who was there. `on_gone` is
+    again with the time it happened, for a lost one could log out an active user. `on_gone` is
     called for records that were not there any more.
     """
 
