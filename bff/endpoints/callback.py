@@ -7,6 +7,7 @@ RFC 6749 section 4.1.2, RFC 9207, RFC 9700 sections 2.1 and 4.7, OIDC Core secti
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from hmac import compare_digest
 
@@ -19,6 +20,7 @@ from bff.errors import (
     BffError,
     BrowserMismatch,
     LoginExpired,
+    StoreUnavailable,
 )
 from bff.gate.outcome import Local
 from bff.limits.limiter import Limiter, client_of
@@ -44,7 +46,7 @@ SILENT_REFUSALS = frozenset(
         "account_selection_required",
     }
 )
-ABANDONED = "abandoned"  # the browser hung up before it could be told of its session
+ABANDONED = "abandoned"  # no browser was told of its session: it hung up, or the store failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Callback:
     """Verifies the answer, redeems the code, creates the session.
 
     A login that has begun to redeem its code is one of `logins`: it goes on when its browser hangs
-    up, and is undone then, for its cookie would reach no browser.
+    up, and is undone then, for its cookie would reach no browser; as is one that the store fails.
 
     `max_per_user`: past that many sessions of one user the oldest ends; 0 means no limit.
     `keep_address`: the client's address at the login becomes part of the session.
@@ -183,20 +185,16 @@ class Callback:
     ) -> str:
         identity = await self._relying_party.redeem(code, transaction)
         new_id = self._session_cookie.issue()
-        session = await self._create(new_id.key, identity, device)
-        # Only now, so that a login which learns of this one finds a session to end.
-        of_other_tab = await self._transactions.replace_outcome(transaction.binder_hash, new_id.key)
-        before = {key for key in (transaction.previous_session, of_other_tab) if key is not None}
-        if caller.is_gone:
-            if of_other_tab is not None:
-                await self._transactions.replace_outcome(transaction.binder_hash, of_other_tab)
-            # The sessions before it live on, maybe on the same grant: that is not revoked then.
-            return await self._undo(session, revoke=not before)
-        for replaced in before:
-            await self._ender.end(replaced, "replaced", revoke=False)
-        await self._keep_to_limit(session)
-        if caller.is_gone:
-            return await self._undo(session, revoke=True)
+        try:
+            session = await self._create(new_id.key, identity, device)
+            is_settled = await self._settle(session, transaction, caller)
+        except StoreUnavailable:
+            # It may exist, and no browser gets its cookie. The sessions before it live on.
+            with suppress(StoreUnavailable):
+                await self._ender.end(new_id.key, ABANDONED, revoke=False)
+            raise
+        if not is_settled:
+            return ""
         self._metrics.login("ok")
         log.info(
             "login_succeeded",
@@ -206,10 +204,36 @@ class Callback:
         )
         return new_id.value
 
-    async def _undo(self, session: Session, *, revoke: bool) -> str:
+    async def _settle(
+        self, session: Session, transaction: LoginTransaction, caller: _Caller
+    ) -> bool:
+        """End the sessions in whose place it comes. False: its browser has gone, and it is undone.
+
+        Raises:
+            StoreUnavailable: some of it may have been done.
+        """
+        # Only now, so that a login which learns of this one finds a session to end.
+        of_other_tab = await self._transactions.replace_outcome(
+            transaction.binder_hash, session.key
+        )
+        before = {key for key in (transaction.previous_session, of_other_tab) if key is not None}
+        if caller.is_gone:
+            if of_other_tab is not None:
+                await self._transactions.replace_outcome(transaction.binder_hash, of_other_tab)
+            # The sessions before it live on, maybe on the same grant: that is not revoked then.
+            await self._undo(session, revoke=not before)
+            return False
+        for replaced in before:
+            await self._ender.end(replaced, "replaced", revoke=False)
+        await self._keep_to_limit(session)
+        if caller.is_gone:
+            await self._undo(session, revoke=True)
+            return False
+        return True
+
+    async def _undo(self, session: Session, *, revoke: bool) -> None:
         self._metrics.login(ABANDONED)
         await self._ender.end(session, ABANDONED, revoke=revoke)
-        return ""
 
     async def _keep_to_limit(self, session: Session) -> None:
         if self._max_per_user == 0:

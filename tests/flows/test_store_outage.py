@@ -95,6 +95,32 @@ async def test_a_login_during_an_outage_fails_clearly_and_works_afterwards(
         await until(logs_in)
 
 
+@pytest.mark.parametrize("refused", ["-set", "-zrangebyscore"])
+async def test_a_login_that_the_store_fails_half_way_leaves_no_session(
+    own_redis: RedisServer, refused: str
+) -> None:
+    """One whose cookie no browser has would stand in the list of devices. Refused are the note of
+    what the browser's login has made, and the search for the user's other sessions."""
+    own_redis.command("ACL", "SETUSER", "gateway", "on", ">pw", "~*", "&*", "+@all")
+    url = own_redis.url.replace("unix://", "unix://gateway:pw@")
+    async with (
+        running_stack(store=url, session="max_per_user = 2") as stack,
+        Browser() as browser,
+    ):
+        page = await browser.navigate(f"{stack.public_url}/bff/login")
+        own_redis.command("ACL", "SETUSER", "gateway", refused)
+        failed = await browser.log_in_at_op(page, "alice")
+        assert failed.status == 503
+        assert browser.cookies.get("bff") is None
+        assert own_redis.command("KEYS", "bff:s:*") == []
+        assert len(stack.op.token_requests) == 1  # it had come as far as that
+        assert stack.op.revocations == 0  # another session may live on the same grant
+        own_redis.command("ACL", "SETUSER", "gateway", "+@all")
+        await log_in(browser, stack)
+        listed = await browser.fetch("GET", "/bff/sessions")
+        assert len(listed.json()["sessions"]) == 1
+
+
 @pytest.mark.rule("SE-06")
 async def test_a_logout_is_effective_on_every_replica_at_once(own_redis: RedisServer) -> None:
     async with (
