@@ -67,6 +67,9 @@ class _Round:
                 left = left[:tried]
                 break
             outcome = trials.outcome(mutant)
+            if outcome == trial.UNKNOWN:
+                _say(f"  the machine is too slow to say: {mutant}")
+                continue
             self._results.keep(mutant, outcome, bound)
             if outcome == trial.SURVIVED and files == self._package.tests:
                 _say(f"  not noticed: {mutant}")
@@ -89,8 +92,14 @@ class _Trials:
         is_loading = self.reach.is_loading(mutant.module, mutant.lines)
         if not tests and not is_loading:
             return trial.SURVIVED
-        seconds = _patience(self.reach.seconds(tests))
-        outcome = self.collected.outcome(tests, module=mutant.module, text=text, seconds=seconds)
+        usual = self.reach.seconds(tests)
+        outcome = trial.confirmed(
+            lambda changed, seconds: self.collected.outcome(
+                tests, module=mutant.module, text=text if changed else None, seconds=seconds
+            ),
+            usual=usual,
+            seconds=_patience(usual),
+        )
         if outcome is None or (outcome == trial.SURVIVED and is_loading):
             return self._anew(mutant, text)
         return outcome
@@ -101,14 +110,25 @@ class _Trials:
         tests = self._bounded(self.reach.of_modules([mutant.module, *users]))
         if not tests:
             return trial.SURVIVED
-        seconds = 20 + _patience(self.reach.seconds(tests))
-        return trial.anew(tests, module=mutant.module, text=text, seconds=seconds)
+        before = trial.path_of(mutant.module).read_text()
+        usual = LOADING_SECONDS + self.reach.seconds(tests)
+        outcome = trial.confirmed(
+            lambda changed, seconds: trial.anew(
+                tests, module=mutant.module, text=text if changed else before, seconds=seconds
+            ),
+            usual=usual,
+            seconds=_patience(usual),
+        )
+        return outcome or trial.UNKNOWN
 
     def _bounded(self, tests: list[str]) -> list[str]:
         """The first of them, as many as take so many seconds; and at least one."""
         sums = itertools.accumulate(self.reach.tests[test] for test in tests)
         fitting = [test for test, so_far in zip(tests, sums, strict=True) if so_far <= self.bound]
         return fitting or tests[:1]
+
+
+LOADING_SECONDS = 5.0  # of all of `bff` and the tests
 
 
 def _patience(seconds: float) -> float:

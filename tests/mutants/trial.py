@@ -4,7 +4,7 @@ There are two ways. A mutant in a function is put in place of the live function,
 process that has collected the tests (`Collected`): it takes no longer than its tests. One that has
 its effect while modules are loaded needs them loaded anew (`anew`), with the changed text by an
 import hook. Nothing on disk is touched in either. A child has so much time, and one that has to be
-ended counts as noticed.
+ended counts as noticed when the same tests end in time without the change (`confirmed`).
 """
 
 import functools
@@ -36,7 +36,8 @@ QUIET = (
     *("-o", "tmp_path_retention_policy=none"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what is loaded before the fork
 )
-SURVIVED, NOTICED, HUNG = "survived", "noticed", "hung"
+SURVIVED, NOTICED, HUNG, UNKNOWN = "survived", "noticed", "hung", "unknown"
+LATE_SECONDS = 5.0  # beyond twice the usual time: tests that fail later than that may be too slow
 NOT_HERE = 77  # the child's answer when the mutant is not one of a live function
 MOST_BYTES = 2 << 30  # of memory, for a mutant that fills it
 
@@ -123,9 +124,10 @@ class Collected:
         self._channel = ours.makefile("rw")
 
     def outcome(
-        self, tests: Sequence[str], *, module: str, text: str, seconds: float
+        self, tests: Sequence[str], *, module: str, text: str | None, seconds: float
     ) -> str | None:
-        """With a changed text of a module. None when it can't be said this way."""
+        """With a changed text of a module, or with no change. None when it can't be said this
+        way."""
         self._channel.write(json.dumps([list(tests), module, text, seconds]) + "\n")
         self._channel.flush()
         answer = self._channel.readline()
@@ -140,6 +142,32 @@ class Collected:
         with suppress(ProcessLookupError):
             os.killpg(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
+
+
+def confirmed(
+    run: Callable[[bool, float], str | None],
+    *,
+    usual: float,
+    seconds: float,
+    now: Callable[[], float] = time.monotonic,
+) -> str | None:
+    """What `run(True, seconds)` returns: tests against a mutant, which are ended after so many
+    seconds and usually take `usual`.
+
+    Where they were ended, or failed late, it may be the machine that is slow: `run(False,
+    seconds)`, the same tests without the change, has to pass in half the time. Else all is tried
+    again with more time, and the outcome is UNKNOWN when that shows nothing either.
+    """
+    for given in (seconds, 4 * seconds):
+        began = now()
+        outcome = run(True, given)
+        is_late = outcome == HUNG or now() - began > 2 * usual + LATE_SECONDS
+        if outcome in (None, SURVIVED) or not is_late:
+            return outcome
+        began = now()
+        if run(False, given) == SURVIVED and now() - began <= given / 2:
+            return outcome
+    return UNKNOWN
 
 
 def _outcome(status: int | None) -> str:
@@ -170,9 +198,9 @@ class _Server:
 
 
 def _run(
-    session: pytest.Session, chosen: list[pytest.Item], live: "Live", module: str, text: str
+    session: pytest.Session, chosen: list[pytest.Item], live: "Live", module: str, text: str | None
 ) -> int:
-    if not live.change(module, text):
+    if text is not None and not live.change(module, text):
         return NOT_HERE
     for item, following in zip_longest(chosen, chosen[1:]):
         live.forget()

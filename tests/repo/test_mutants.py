@@ -162,6 +162,7 @@ for before, after, seconds in changes:
     print(collected.outcome([test], module=module, text=text, seconds=seconds))
     if after == "math.ceil(1 * ":
         print(trial.anew([test], module=module, text=text, seconds=seconds))
+        print(collected.outcome([test], module=module, text=None, seconds=seconds))
 collected.close()
 """
 TRIED = [
@@ -178,7 +179,39 @@ def test_a_mutant_is_tried_in_a_live_function_or_else_in_a_module_that_is_loaded
     """In a process of its own: the second way wants one that has not loaded the gateway."""
     command = [sys.executable, "-c", TRIALS, json.dumps(TRIED)]
     run = subprocess.run(command, cwd=trial.ROOT, capture_output=True, text=True, check=False)
-    assert run.stdout.split() == ["survived", "survived", "noticed", "hung", "None"], run.stderr
+    assert run.stdout.split() == [*["survived"] * 3, "noticed", "hung", "None"], run.stderr
+
+
+QUICK, LATE = 1.0, 9.0
+
+
+@pytest.mark.parametrize(
+    ("mutant", "control", "expected"),
+    [
+        ([("survived", LATE)], [], "survived"),
+        ([("noticed", QUICK)], [], "noticed"),
+        ([("noticed", LATE)], [("survived", QUICK)], "noticed"),
+        ([("hung", QUICK)], [("survived", QUICK)], "hung"),
+        ([("hung", LATE), ("survived", LATE)], [("hung", LATE)], "survived"),
+        ([("noticed", LATE), ("noticed", QUICK)], [("noticed", LATE)], "noticed"),
+        ([("hung", LATE), ("hung", LATE)], [("survived", LATE), ("survived", QUICK)], "hung"),
+        ([("hung", LATE), ("hung", LATE)], [("hung", LATE), ("hung", LATE)], "unknown"),
+    ],
+)
+def test_time_that_is_over_counts_only_if_the_tests_pass_in_time_without_the_mutant(
+    mutant: list[tuple[str, float]], control: list[tuple[str, float]], expected: str
+) -> None:
+    """What other programs leave of the machine is no reason to count a mutant as noticed."""
+    time = 0.0
+
+    def run(changed: bool, seconds: float) -> str:
+        nonlocal time
+        outcome, took = (mutant if changed else control).pop(0)
+        time += took
+        return outcome
+
+    assert trial.confirmed(run, usual=1, seconds=10, now=lambda: time) == expected
+    assert mutant + control == []
 
 
 def test_the_document_has_its_place_for_the_scores() -> None:
