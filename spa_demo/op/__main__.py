@@ -25,6 +25,12 @@ from spa_demo.op.settings import DEFAULT_SCOPE
 @click.option("--access-token-seconds", default=60, show_default=True)
 @click.option("--refresh-token-seconds", default=3600, show_default=True)
 @click.option("--token-delay-seconds", default=0.0, help="Hold token answers back.")
+@click.option(
+    "--initial-access-token",
+    default=None,
+    envvar="DEMO_INITIAL_ACCESS_TOKEN",
+    help="Let clients that present it register themselves.",
+)
 @click.option("--test-stats", is_flag=True, help="Serve counts at /debug/stats.")
 def main(
     host: str,
@@ -42,6 +48,7 @@ def main(
     access_token_seconds: int,
     refresh_token_seconds: int,
     token_delay_seconds: float,
+    initial_access_token: str | None,
     test_stats: bool,
 ) -> None:
     """Run the demo OpenID provider. It prints one line, with its issuer, when it is ready."""
@@ -67,6 +74,7 @@ def main(
         refresh_token_seconds=refresh_token_seconds,
         token_delay_seconds=token_delay_seconds,
         expose_test_stats=test_stats,
+        initial_access_token=initial_access_token,
     )
     ready = f"demo OP ready: {settings.issuer}"
     app = build_op(settings)

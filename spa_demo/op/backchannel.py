@@ -60,7 +60,7 @@ class BackChannel:
             await asyncio.wait(self._tasks)
 
     def _notify(self, client_id: str, sub: str, sid: str | None) -> None:
-        client = self._settings.client(client_id)
+        client = self._state.clients.find(client_id)
         if client is None or client.backchannel_logout_uri is None:
             return
         token = self._tokens.logout_token(client_id, sub, sid)

@@ -20,6 +20,7 @@ class Counters:
     revocations: int = 0
     logout_tokens: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
+    registrations: Counter[str] = field(default_factory=Counter)
 
     @property
     def refreshes(self) -> int:
@@ -39,4 +40,5 @@ class Counters:
             "revocations": self.revocations,
             "logout_tokens": dict(self.logout_tokens),
             "requests": dict(self.requests),
+            "registrations": dict(self.registrations),
         }

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from spa_demo.op.clients import Clients
 from spa_demo.op.keys import SigningKeys
-from spa_demo.op.settings import Client, OpSettings
+from spa_demo.op.settings import Client
 
 
 class LogoutRefused(Exception):
@@ -24,7 +25,7 @@ class LogoutRequest:
 
 
 def read_logout_request(
-    parameters: Mapping[str, str], settings: OpSettings, keys: SigningKeys
+    parameters: Mapping[str, str], issuer: str, clients: Clients, keys: SigningKeys
 ) -> LogoutRequest:
     """Verify what the client says.
 
@@ -34,10 +35,10 @@ def read_logout_request(
     if hint := parameters.get("id_token_hint"):
         # Section 2: the OP must have issued it; it may have expired since.
         verified = keys.verify(hint, typ="JWT")
-        if verified is None or verified.get("iss") != settings.issuer:
+        if verified is None or verified.get("iss") != issuer:
             raise LogoutRefused("id_token_hint")
         claims = verified
-    client = _client(parameters.get("client_id"), claims, settings)
+    client = _client(parameters.get("client_id"), claims, clients)
     sid = claims.get("sid")
     return LogoutRequest(
         sid=sid if isinstance(sid, str) else None,
@@ -45,15 +46,13 @@ def read_logout_request(
     )
 
 
-def _client(
-    client_id: str | None, claims: Mapping[str, object], settings: OpSettings
-) -> Client | None:
+def _client(client_id: str | None, claims: Mapping[str, object], clients: Clients) -> Client | None:
     audience = claims.get("aud")
     # Section 2: when both are present they must name the same client.
     if client_id and claims and client_id != audience:
         raise LogoutRefused("client_id")
     name = client_id or (audience if isinstance(audience, str) else None)
-    client = settings.client(name)
+    client = clients.find(name)
     if name and client is None:
         raise LogoutRefused("client_id")
     return client

@@ -102,7 +102,9 @@ class Logout:
 
     def _read(self, parameters: dict[str, str]) -> LogoutRequest:
         try:
-            return read_logout_request(parameters, self._settings, self._keys)
+            return read_logout_request(
+                parameters, self._settings.issuer, self._state.clients, self._keys
+            )
         except LogoutRefused:
             # Section 4: no redirect after an error.
             text = "The application asked for a logout that this provider cannot verify."

@@ -10,10 +10,15 @@ CLAIMS = (
 )
 
 
+def scopes_supported(settings: OpSettings) -> list[str]:
+    """What some user of this OP may grant."""
+    return sorted(USER_SCOPES.union(*(user.api_scope for user in settings.users)))
+
+
 def provider_metadata(settings: OpSettings) -> dict[str, object]:
     """The discovery document. `issuer` is exactly the configured one."""
     issuer = settings.issuer
-    api_scopes = {scope for user in settings.users for scope in user.api_scope}
+    registers = settings.initial_access_token is not None
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
@@ -23,7 +28,8 @@ def provider_metadata(settings: OpSettings) -> dict[str, object]:
         "end_session_endpoint": f"{issuer}/end-session",
         "revocation_endpoint": f"{issuer}/revoke",
         "introspection_endpoint": f"{issuer}/introspect",
-        "scopes_supported": sorted(USER_SCOPES | api_scopes),
+        **({"registration_endpoint": f"{issuer}/register"} if registers else {}),
+        "scopes_supported": scopes_supported(settings),
         "claims_supported": CLAIMS.split(),
         "claim_types_supported": ["normal"],
         "acr_values_supported": list(settings.acr_values),

@@ -14,6 +14,7 @@ from spa_demo.op.forms import InteractionForms
 from spa_demo.op.keys import SigningKeys
 from spa_demo.op.logout import Logout
 from spa_demo.op.metadata import provider_metadata
+from spa_demo.op.registration import RegistrationEndpoint
 from spa_demo.op.settings import OpSettings
 from spa_demo.op.state import OpState
 from spa_demo.op.userinfo import UserInfo
@@ -50,6 +51,8 @@ def build_op(
     app.on_response_prepare.append(harden)
     app.add_routes(_documents(settings, state, keys))
     app.add_routes(_protocol(settings, server))
+    if settings.initial_access_token is not None:
+        app.add_routes(RegistrationEndpoint(settings, state, clock).routes())
     app.add_routes(
         [
             web.get("/", _home),

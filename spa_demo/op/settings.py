@@ -125,6 +125,8 @@ class OpSettings:
     token_delay_seconds: float = 0.0
     """How long a token answer is held back after its tokens came into force: a slow network."""
     expose_test_stats: bool = False
+    initial_access_token: str | None = field(default=None, repr=False)
+    """With one, clients that present it may register themselves (RFC 7591)."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.issuer)
@@ -136,9 +138,6 @@ class OpSettings:
     @property
     def is_secure(self) -> bool:
         return self.issuer.startswith("https://")
-
-    def client(self, client_id: str | None) -> Client | None:
-        return next((c for c in self.clients if c.client_id == client_id), None)
 
     def user(self, sub: str) -> User | None:
         return next((user for user in self.users if user.sub == sub), None)

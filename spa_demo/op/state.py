@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 
 from bff.clock import Clock
+from spa_demo.op.clients import Clients
 from spa_demo.op.counters import Counters
 from spa_demo.op.records import (
     AuthorizationCode,
@@ -25,10 +26,11 @@ SWEEP_SECONDS = 30
 
 
 class OpState:
-    """All records of one OP, and its counters."""
+    """All records of one OP, its clients among them, and its counters."""
 
     def __init__(self, settings: OpSettings, clock: Clock) -> None:
         self.counters = Counters()
+        self.clients = Clients(settings.clients)
         self._settings = settings
         self._clock = clock
         self._sessions: dict[str, OpSession] = {}
@@ -44,7 +46,7 @@ class OpState:
         self._forget_expired()
         now = self._clock.now()
         expires_at = now + self._settings.session_seconds
-        session = OpSession(_secret(), _name(), user, now, acr, expires_at)
+        session = OpSession(_secret(), new_name(), user, now, acr, expires_at)
         self._sessions[session.cookie] = session
         return session
 
@@ -162,6 +164,11 @@ class OpState:
             if family.user and family.sub == sub:
                 self.revoke_family(family, because)
 
+    def revoke_client(self, client_id: str, because: str) -> None:
+        for family in self._families.values():
+            if family.client_id == client_id:
+                self.revoke_family(family, because)
+
     def active_families(self) -> list[TokenFamily]:
         """Families that could still be refreshed."""
         now = self._clock.now()
@@ -183,13 +190,9 @@ class OpState:
         self._families = {k: f for k, f in self._families.items() if k in in_use}
 
 
-def new_family_id() -> str:
-    return _name()
-
-
 def _secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _name() -> str:
+def new_name() -> str:
     return secrets.token_hex(8)

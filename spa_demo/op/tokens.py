@@ -12,7 +12,7 @@ from bff.clock import Clock
 from spa_demo.op.keys import SigningKeys
 from spa_demo.op.records import AuthorizationCode, IssuedToken, TokenFamily
 from spa_demo.op.settings import Client, OpSettings
-from spa_demo.op.state import OpState, new_family_id
+from spa_demo.op.state import OpState, new_name
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 TokenResponse = dict[str, str | int]
@@ -32,7 +32,7 @@ class TokenIssuer:
     def redeem(self, code: AuthorizationCode, *, with_refresh_token: bool) -> TokenResponse:
         """Open the token family of a code; the code is spent from here on."""
         family = TokenFamily(
-            id=new_family_id(),
+            id=new_name(),
             client_id=code.client_id,
             user=code.session.user,
             scope=code.scope,
@@ -50,7 +50,7 @@ class TokenIssuer:
 
     def for_client(self, client: Client, scope: str) -> TokenResponse:
         """A token for the client itself (RFC 6749 section 4.4): never a refresh token."""
-        family = TokenFamily(new_family_id(), client.client_id, user=None, scope=scope)
+        family = TokenFamily(new_name(), client.client_id, user=None, scope=scope)
         self._state.open_family(family)
         return self._respond(family, scope, with_refresh_token=False)
 
