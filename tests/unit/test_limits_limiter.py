@@ -11,6 +11,7 @@ from bff.limits.calls import CallLimit
 from bff.limits.limiter import Limiter, Rate
 from bff.observability.metrics import Metrics
 from tests.parts.scripted_store import ScriptedStore
+from tests.parts.written_log import written_log
 from tests.polling import until
 
 THREE_A_MINUTE = Rate(3, 60.0)
@@ -238,16 +239,19 @@ async def test_what_others_let_through_counts_to_the_brim(
 async def test_calls_are_shared_in_the_background_whatever_the_store_answers(
     store: ScriptedStore, clock: ManualClock, metrics: Metrics
 ) -> None:
-    """Until the limit is closed. A store that is away, or a fault, does not end it."""
-    limit = CallLimit(Rate(10, 100.0), store, clock, metrics)
-    await limit.close()
-    store.faults["fill"] = [StoreUnavailable("away"), ZeroDivisionError()]
-    limit("s")
-    limit.start()
-    await until(lambda: store.calls["fill"] == 3)
-    await limit.close()
+    """Until the limit is closed. A store that is away does not end it; nor does a fault, which is
+    told as one."""
+    with written_log() as log:
+        limit = CallLimit(Rate(10, 100.0), store, clock, metrics)
+        await limit.close()
+        store.faults["fill"] = [StoreUnavailable("away"), ZeroDivisionError()]
+        limit("s")
+        limit.start()
+        await until(lambda: store.calls["fill"] == 3)
+        await limit.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert await store.fill("api_call:s", seconds=0, size_seconds=100) == 10
+    assert [entry["event"] for entry in log.entries] == ["limit_not_counted", "calls_not_shared"]
 
 
 def test_what_rounding_leaves_over_refuses_nothing() -> None:
