@@ -32,8 +32,8 @@ def main() -> int:
 
 
 class _Round:
-    """Mutants of one package, tried until the time is up: all of them with the first of the tests
-    that guard it, then those that were not noticed with all tests."""
+    """Mutants of one package, tried until the time is up: the new ones with the first of the tests
+    that guard it, then those that were not noticed, now or before, with all tests."""
 
     def __init__(self, package: plan.Package, only: str) -> None:
         known = package.reasons()
@@ -49,11 +49,14 @@ class _Round:
     def run(self, seconds: float) -> None:
         """For so long, and what the mutant that is tried then still takes."""
         until = time.monotonic() + seconds
-        self._try_with(self._package.first, plan.SECONDS_OF_FIRST_TESTS, until)
-        self._try_with(self._package.tests, plan.SECONDS_OF_TESTS, until)
+        new = [one for one in self._mutants if self._results.outcome(one) is None]
+        self._try_with(new, self._package.first, plan.SECONDS_OF_FIRST_TESTS, until)
+        self._try_with(self._mutants, self._package.tests, plan.SECONDS_OF_TESTS, until)
 
-    def _try_with(self, files: Sequence[str], bound: float, until: float) -> None:
-        left = [one for one in self._mutants if not self._results.is_settled(one, bound)]
+    def _try_with(
+        self, mutants: Sequence[Mutant], files: Sequence[str], bound: float, until: float
+    ) -> None:
+        left = [one for one in mutants if not self._results.is_settled(one, bound)]
         if not left or time.monotonic() > until:
             return
         reach = measured(self._package.name, files)
