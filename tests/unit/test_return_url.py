@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from bff.endpoints.return_url import HOME, safe_return_url
+from bff.endpoints.return_url import HOME, MAX_LENGTH, ReturnRules, safe_return_url, with_error
 
 ORIGIN = "https://app.example"
 
@@ -24,6 +24,7 @@ def safe(offered: str | None) -> str:
         "/%C3%A4",
         "/bffx",
         "/@evil",
+        "/".ljust(MAX_LENGTH, "a"),
     ],
 )
 def test_paths_of_the_application_are_kept(offered: str) -> None:
@@ -93,7 +94,7 @@ def test_our_own_origin_counts_as_its_path() -> None:
         "/bff",
         "/bff/login?returnUrl=/x",
         "/x#a\nb",
-        "/" + "a" * 4096,
+        "/" + "a" * MAX_LENGTH,
     ],
 )
 def test_everything_else_goes_home(offered: str | None) -> None:
@@ -107,3 +108,31 @@ def test_no_text_leads_to_another_origin(offered: str) -> None:
     assert found.startswith(("/", f"{ORIGIN}/"))
     assert not found.startswith("//")
     assert URL(ORIGIN).join(URL(found)).origin() == URL(ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("/x", "/x?bff_error=code"),
+        ("/x?", "/x?bff_error=code"),
+        ("/x?a=1&b", "/x?a=1&b&bff_error=code"),
+        ("/x?a=1&&b=2#top?c", "/x?a=1&b=2&bff_error=code#top?c"),
+        ("/x?bff_error=old&a=1", "/x?a=1&bff_error=code"),
+        ("/x#", "/x?bff_error=code#"),
+    ],
+)
+def test_the_application_is_told_by_one_parameter_of_its_query(before: str, after: str) -> None:
+    assert with_error(before, "code") == after
+
+
+@pytest.mark.parametrize(
+    ("parameters", "found"),
+    [
+        ({"returnUrl": "/a", "return_to": "/b"}, "/a"),
+        ({"return_to": "/b"}, "/b"),
+        ({"return_to": "/own/logout"}, HOME),
+        ({}, HOME),
+    ],
+)
+def test_it_goes_by_two_names(parameters: dict[str, str], found: str) -> None:
+    assert ReturnRules(ORIGIN, "/own").offered_in(parameters) == found

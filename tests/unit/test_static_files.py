@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from bff.endpoints.spa import is_hashed, matches_any
-from bff.endpoints.static_files import content_type, preferred_coding, requested_part
+from bff.endpoints.static_files import (
+    Representation,
+    content_type,
+    is_same_as_before,
+    precondition,
+    preferred_coding,
+    requested_part,
+)
 from tests.parts.file_names import HASHED, PLAIN
 
 
@@ -108,3 +115,59 @@ def test_ranges_of_a_file_of_ten_bytes(wanted: str, part: tuple[int, int] | None
 def test_types_by_name(name: str, kind: str) -> None:
     """Whatever the machine's own tables say: a script that is no script is not run."""
     assert content_type(Path(name)) == kind
+
+
+TAG, OTHER = '"tag"', '"other"'
+BEFORE, DATE, AFTER = (f"Tue, 14 Nov 2023 22:13:{second} GMT" for second in (19, 20, 21))
+FOUND = Representation(Path("a.js"), "identity", False, TAG, 10, 1_700_000_000.25)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, None),
+        ({"If-Match": TAG}, None),
+        ({"If-Match": f"{OTHER}, {TAG}"}, None),
+        ({"If-Match": " * "}, None),
+        ({"If-Match": OTHER}, 412),
+        ({"If-Match": f"W/{TAG}"}, 412),
+        ({"If-Match": ""}, 412),
+        ({"If-Match": TAG, "If-Unmodified-Since": BEFORE}, None),
+        ({"If-Unmodified-Since": BEFORE}, 412),
+        ({"If-Unmodified-Since": DATE}, None),
+        ({"If-Unmodified-Since": "yesterday"}, None),
+        ({"If-None-Match": TAG}, 304),
+        ({"If-None-Match": f"{OTHER}, W/{TAG}"}, 304),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-None-Match": OTHER}, None),
+        ({"If-None-Match": OTHER, "If-Modified-Since": AFTER}, None),
+        ({"If-Modified-Since": BEFORE}, None),
+        ({"If-Modified-Since": DATE}, 304),
+        ({"If-Modified-Since": AFTER}, 304),
+        ({"If-Modified-Since": "Tue, 14 Nov 99999 22:13:20 GMT"}, None),
+        ({"If-Modified-Since": ""}, None),
+        ({"If-Match": OTHER, "If-None-Match": TAG}, 412),
+        ({"If-Match": TAG, "If-None-Match": TAG}, 304),
+    ],
+)
+def test_preconditions_in_their_order(headers: dict[str, str], status: int | None) -> None:
+    """RFC 9110 section 13.2.2. A date is in whole seconds, and counts without a list of tags."""
+    assert precondition(headers, FOUND) == status
+
+
+@pytest.mark.parametrize(
+    ("if_range", "is_same"),
+    [
+        (None, True),
+        (TAG, True),
+        (OTHER, False),
+        (f"W/{TAG}", False),
+        (DATE, True),
+        (AFTER, False),
+        (BEFORE, False),
+        ("yesterday", False),
+    ],
+)
+def test_a_part_is_of_the_file_that_the_browser_has(if_range: str | None, is_same: bool) -> None:
+    """RFC 9110 section 13.1.5: compared strongly, and a date exactly."""
+    assert is_same_as_before(if_range, FOUND) is is_same
