@@ -47,16 +47,19 @@ class _Round:
         ]
 
     def run(self, seconds: float) -> None:
-        """For so long, and what the mutant that is tried then still takes."""
-        until = time.monotonic() + seconds
+        """For so long, and what the mutant that is tried then still takes. A third of the time is
+        kept for all tests, so that few of those tried stay in doubt."""
+        now = time.monotonic()
+        first = now + seconds * 2 / 3
         new = [one for one in self._mutants if self._results.outcome(one) is None]
-        self._try_with(new, self._package.first, plan.SECONDS_OF_FIRST_TESTS, until)
-        self._try_with(self._mutants, self._package.tests, plan.SECONDS_OF_TESTS, until)
+        self._try_with(new, self._package.first, plan.SECONDS_OF_FIRST_TESTS, first)
+        self._try_with(self._mutants, self._package.tests, plan.SECONDS_OF_TESTS, now + seconds)
 
     def _try_with(
         self, mutants: Sequence[Mutant], files: Sequence[str], bound: float, until: float
     ) -> None:
         left = [one for one in mutants if not self._results.is_settled(one, bound)]
+        left.sort(key=lambda one: not self._results.is_doubtful(one))
         if not left or time.monotonic() > until:
             return
         reach = measured(self._package.name, files)
@@ -136,7 +139,7 @@ LOADING_SECONDS = 5.0  # of all of `bff` and the tests
 
 def _patience(seconds: float) -> float:
     """Several times what it takes without a change: the machine may be busier by then."""
-    return 10 + 4 * seconds
+    return 4 + 4 * seconds
 
 
 def _uses(name: str, module: str) -> bool:

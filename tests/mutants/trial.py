@@ -236,16 +236,18 @@ class Live:
             return False
 
     def _change(self, before: CodeType, after: CodeType) -> int:
+        if before == after:
+            return 0
+        inner = list(_inner(before)), list(_inner(after))
         is_function = before.co_flags & inspect.CO_OPTIMIZED
         if not is_function and _without_inner(before) != _without_inner(after):
             raise ValueError("differs outside of functions")
         changed = 0
-        for old, new in zip(_inner(before), _inner(after), strict=True):
-            if old != new:
-                changed += self._change(old, new)
-                for function in self._functions.get(old, ()):
-                    function.__code__ = new
-                    changed += 1
+        for function in self._functions.get(before, ()):
+            function.__code__ = after
+            changed += 1
+        if not is_function or len(inner[0]) == len(inner[1]):  # else its next call makes them anew
+            changed += sum(self._change(old, new) for old, new in zip(*inner, strict=True))
         return changed
 
     def forget(self) -> None:
