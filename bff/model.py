@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+DEFAULT_FRONTEND = "default"  # the name of the application where no other is configured
 NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
 
 

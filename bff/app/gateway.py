@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -10,15 +11,16 @@ from bff.admin.listener import OperatorEndpoints
 from bff.admin.sessions import AdminSessions
 from bff.app import wiring
 from bff.app.core import Core
+from bff.app.frontends import ServedFrontend
 from bff.app.limited_server import LimitedServer
 from bff.app.listening import Addresses, Listening, ProcessSetup, show_address
 from bff.app.public import PublicSide
 from bff.app.stopping import stop_accepting
 from bff.clock import Clock, SystemClock
+from bff.config.frontends import frontends_of
 from bff.config.settings import Settings
 from bff.endpoints.forward_auth import ForwardAuth
 from bff.errors import BffError
-from bff.gate.refusals import Refusals
 from bff.observability.metrics import Metrics
 
 SHUTDOWN_SECONDS = 3.0  # of the listeners for administrators and for proxies that ask
@@ -43,7 +45,8 @@ class Gateway:
         if self._setup.replaces:
             metrics.worker_restarted()
         self._core = Core.build(settings, clock or SystemClock(), metrics)
-        self._public = PublicSide.build(self._core)
+        self._served = [ServedFrontend.build(self._core, one) for one in frontends_of(settings)]
+        self._public = PublicSide.build(self._core, self._served)
         self._health = Health(
             {"store": self._core.store.ping, "op": self._core.relying_party.check}
         )
@@ -58,7 +61,7 @@ class Gateway:
                 wiring.admin_session_settings(settings),
             ),
         )
-        self._auth = _forward_auth(self._core, self._public.context.refusals)
+        self._auth = _forward_auth(self._core, self._served)
         self._server: asyncio.Server | None = None
         self._runners: list[web.BaseRunner] = []
         self._limited: list[LimitedServer] = []
@@ -122,14 +125,15 @@ class Gateway:
         return tuple(show_address(found) for found in runner.addresses)
 
 
-def _forward_auth(core: Core, refusals: Refusals) -> ForwardAuth:
-    """What proxies that carry the bytes themselves ask. `refusals` are those of the public side:
-    one wording, one log, one count."""
+def _forward_auth(core: Core, served: Sequence[ServedFrontend]) -> ForwardAuth:
+    """What proxies that carry the bytes themselves ask, about bodies of any size."""
     settings = core.settings
     return ForwardAuth(
-        core.admission(wiring.auth_gate_settings(settings)),
+        core.admission(
+            [one.at_gate(wiring.auth_rules(one.frontend)) for one in served], max_body_bytes=None
+        ),
         wiring.trusted_proxies(settings),
-        refusals,
+        {"": served[0].refusals, **{one.frontend.name: one.refusals for one in served}},
         wiring.own_responses(settings),
         core.metrics,
         path=f"{settings.server.prefix}/auth",

@@ -7,11 +7,12 @@ from bff.admin.sessions import AdminSessionSettings
 from bff.app.limited_server import ServerLimits
 from bff.app.listening import UNIX, host_and_port
 from bff.clock import Clock
+from bff.config.frontends import Frontend
 from bff.config.settings import Settings
 from bff.endpoints.browser_cookies import BrowserCookies
-from bff.gate.decision import GateSettings
 from bff.gate.endpoints import FRONTCHANNEL_RULE, RULES, SPA_RULE, EndpointTable
 from bff.gate.forwarding import Forwarding
+from bff.gate.frontend import FrontendRules
 from bff.gate.peers import TrustedProxies
 from bff.gate.problem import OwnResponses
 from bff.gate.routes import RouteTable
@@ -19,7 +20,7 @@ from bff.oidc.relying_party import RelyingParty
 from bff.proxy.context import ProxyLimits
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis.store import RedisStore
-from bff.sessions.sealing.keyring import RecordOwner
+from bff.sessions.sealing.keyring import Keyring, RecordOwner
 from bff.sessions.store import SessionStore
 
 ADMIN_CONNECTIONS = 256
@@ -36,6 +37,16 @@ def session_store(settings: Settings, clock: Clock) -> SessionStore:
 def record_owner(settings: Settings) -> RecordOwner:
     """The client that every record in the store belongs to."""
     return RecordOwner(settings.oidc.issuer, settings.oidc.client_id)
+
+
+def keyring(settings: Settings) -> Keyring:
+    """What seals every record in the store."""
+    return Keyring(secrets(settings), record_owner(settings))
+
+
+def secrets(settings: Settings) -> list[str]:
+    """Those that sign and seal, the newest first."""
+    return [secret.get_secret_value() for secret in settings.session.secrets]
 
 
 def relying_party(settings: Settings, clock: Clock) -> RelyingParty:
@@ -63,28 +74,26 @@ def browser_cookies(settings: Settings) -> BrowserCookies:
     )
 
 
-def gate_settings(settings: Settings) -> GateSettings:
-    server = settings.server
+def public_rules(frontend: Frontend) -> FrontendRules:
+    """Of a frontend at the public listener."""
+    settings = frontend.settings
     names = browser_cookies(settings)
     rules = (*RULES, FRONTCHANNEL_RULE) if settings.oidc.frontchannel_logout else RULES
-    return GateSettings(
-        hosts=server.hosts,
+    return FrontendRules(
+        name=frontend.name,
+        hosts=settings.server.hosts,
+        base_path=frontend.base_path.encode(),
         session_cookie=names.session_name.encode(),
         binder_cookie=names.binder_name.encode(),
-        endpoints=EndpointTable(server.prefix, rules),
+        endpoints=EndpointTable(settings.server.prefix, rules),
         spa=SPA_RULE if settings.spa.root is not None else None,
-        max_body_bytes=server.max_body,
     )
 
 
-def auth_gate_settings(settings: Settings) -> GateSettings:
-    """For proxies that carry the bytes themselves: the routes to APIs, and bodies of any size."""
-    return dataclasses.replace(
-        gate_settings(settings),
-        endpoints=EndpointTable(settings.server.prefix, ()),
-        spa=None,
-        max_body_bytes=None,
-    )
+def auth_rules(frontend: Frontend) -> FrontendRules:
+    """For proxies that carry the bytes themselves: the routes to APIs, and no own endpoint."""
+    own = EndpointTable(frontend.settings.server.prefix, ())
+    return dataclasses.replace(public_rules(frontend), endpoints=own, spa=None)
 
 
 def own_responses(settings: Settings) -> OwnResponses:
@@ -100,7 +109,6 @@ def forwarding(settings: Settings) -> Forwarding:
     server = settings.server
     pseudonym = hashlib.sha256(server.public_url.encode()).hexdigest()[:12]
     return Forwarding(
-        trusted_proxies(settings),
         public_scheme="https" if server.is_https else "http",
         public_host=server.authority,
         via_name=f"bff-{pseudonym}",

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from bff.errors import BffError, MethodNotAllowed, NotFound, ProxyNotTrusted
 from bff.gate.admission import Admission
+from bff.gate.forwarding import RequestIdentity
 from bff.gate.outcome import Answer, Forward
 from bff.gate.peers import TrustedProxies, forward_auth_request
 from bff.gate.problem import OwnResponses
@@ -28,13 +29,14 @@ _SERVER = {"Server": "bff"}  # aiohttp would name itself
 
 
 class ForwardAuth:
-    """One call is one question of a proxy. `path` is the only one that exists here."""
+    """One call is one question of a proxy. `path` is the only one that exists here. `refusals` are
+    by frontend; those without a name are for requests that have come for none."""
 
     def __init__(
         self,
         admission: Admission,
         proxies: TrustedProxies,
-        refusals: Refusals,
+        refusals: Mapping[str, Refusals],
         own: OwnResponses,
         metrics: Metrics,
         *,
@@ -75,7 +77,7 @@ class ForwardAuth:
             return self._problem(
                 request,
                 decision.error,
-                decision.identity.request_id,
+                decision.identity,
                 method=head.method,
                 route=self._admission.route_of(head),
                 clear=decision.clear_cookie,
@@ -87,21 +89,21 @@ class ForwardAuth:
 
     def refused(self, request: web.BaseRequest, error: BffError) -> web.Response:
         """The answer to a request that the gate has not seen."""
-        request_id = secrets.token_hex(16)
-        return self._problem(request, error, request_id, method=request.method, route=self._path)
+        identity = RequestIdentity(secrets.token_hex(16), ())
+        return self._problem(request, error, identity, method=request.method, route=self._path)
 
     def _problem(
         self,
         request: web.BaseRequest,
         error: BffError,
-        request_id: str,
+        identity: RequestIdentity,
         *,
         method: str,
         route: str,
         clear: bool = False,
     ) -> web.Response:
-        problem = self._refusals.problem(
-            error, request.raw_headers, request_id, method=method, route=route, clear=clear
+        problem = self._refusals[identity.frontend].problem(
+            error, request.raw_headers, identity.request_id, method=method, route=route, clear=clear
         )
         headers = {**problem.headers, **_SERVER}
         return web.Response(status=problem.status, headers=headers, body=problem.body)

@@ -20,10 +20,12 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{8,64}\Z")
 @dataclass(slots=True)
 class RequestIdentity:
     """The name of one request in logs and answers, and its origin: `hops` are the addresses
-    from the client to our peer, as far as they can be believed."""
+    from the client to our peer, as far as they can be believed. `frontend` is the name of the
+    application it has come for; empty until that is known, and where there is none."""
 
     request_id: str
     hops: tuple[str, ...]
+    frontend: str = ""
 
     @property
     def client_address(self) -> str:
@@ -42,23 +44,14 @@ class RequestIds:
         return f"{self._process}{self._number:016x}"
 
 
-class Forwarding:
-    """Builds request fields. `public_scheme` and `public_host` are those of `public_url`.
+class Identities:
+    """Names requests, and says where they come from, as far as `proxies` can be believed."""
 
-    `via_name` is the pseudonym of this application's gateway, the same on every replica.
-    """
-
-    def __init__(
-        self, proxies: TrustedProxies, *, public_scheme: str, public_host: str, via_name: str
-    ) -> None:
+    def __init__(self, proxies: TrustedProxies) -> None:
         self._proxies = proxies
         self._new_id = RequestIds()
-        self._via = f"1.1 {via_name}".encode()
-        self._via_name = via_name.encode()
-        self._proto = (b"X-Forwarded-Proto", public_scheme.encode())
-        self._host = (b"X-Forwarded-Host", public_host.encode())
 
-    def identify(self, peer: str | None, fields: ScannedFields) -> RequestIdentity:
+    def of(self, peer: str | None, fields: ScannedFields) -> RequestIdentity:
         """The request's id, a trusted proxy's if it sent a plain one, and the client's address."""
         offered = fields.single(b"x-request-id") if self._proxies.trusts(peer) else None
         if offered is not None and _REQUEST_ID.match(offered):
@@ -72,6 +65,19 @@ class Forwarding:
         """The host a trusted proxy says the browser asked for, lower case, if it says one."""
         offered = fields.single(b"x-forwarded-host") if self._proxies.trusts(peer) else None
         return offered.lower() if offered is not None else None
+
+
+class Forwarding:
+    """Builds request fields. `public_scheme` and `public_host` are those of `public_url`.
+
+    `via_name` is the pseudonym of this application's gateway, the same on every replica.
+    """
+
+    def __init__(self, *, public_scheme: str, public_host: str, via_name: str) -> None:
+        self._via = f"1.1 {via_name}".encode()
+        self._via_name = via_name.encode()
+        self._proto = (b"X-Forwarded-Proto", public_scheme.encode())
+        self._host = (b"X-Forwarded-Host", public_host.encode())
 
     def has_passed_before(self, fields: ScannedFields) -> bool:
         # RFC 9110 section 7.6.3: Via is there to find loops.

@@ -36,19 +36,27 @@ class ProxyLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class FrontendContext:
+    """What the requests of one application lead to, and how they are refused. `targets` are by the
+    prefix of their route; `own_fields` are added to what APIs answer."""
+
+    refusals: Refusals
+    targets: Mapping[str, RouteTargets]
+    own_fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyContext:
-    """`targets` are by the prefix of their route; `own_fields` are added to what APIs answer."""
+    """`frontends` are by name; the one without a name is for requests that have come for none."""
 
     admission: Admission
-    targets: Mapping[str, RouteTargets]
+    frontends: Mapping[str, FrontendContext]
     local: LocalPool
-    refusals: Refusals
     bound_streams: BoundStreams
     metrics: Metrics
     limits: ProxyLimits
     date: DateField
     writes: WriteCoalescer
-    own_fields: tuple[Field, ...]
     access_log: AccessLog | None = None
 
     def access_record(self, browser: Browser, head: RequestHead) -> AccessRecord | None:
@@ -60,6 +68,7 @@ class ProxyContext:
     def destination(self, decision: Forward | Local, head: RequestHead) -> Destination:
         """The way of a request that was decided."""
         if isinstance(decision, Forward):
-            targets = self.targets[decision.route.prefix]
-            return UpstreamDestination(decision, targets, self.own_fields, self.date)
+            frontend = self.frontends[decision.identity.frontend]
+            targets = frontend.targets[decision.route.prefix]
+            return UpstreamDestination(decision, targets, frontend.own_fields, self.date)
         return LocalDestination(decision, self.local, head.method, head.fields)

@@ -214,3 +214,19 @@ class OwnEndpoints:
             route=local.route,
         )
         return Refusal(status=problem.status, headers=problem.headers, body=problem.body)
+
+
+class FrontendEndpoints:
+    """The own endpoints of all applications, by the name of the one that a request has come for."""
+
+    def __init__(self, frontends: Mapping[str, Endpoints]) -> None:
+        self._frontends = frontends
+
+    async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
+        return await self._frontends[local.identity.frontend](request, local)
+
+    def refused(
+        self, request: web.BaseRequest, error: BffError, local: Local
+    ) -> web.StreamResponse:
+        """The answer to a request that failed."""
+        return self._frontends[local.identity.frontend].refused(request, error, local)

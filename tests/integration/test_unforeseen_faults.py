@@ -5,6 +5,7 @@ The gateway's parts are its own, but for one, which fails where the table says.
 """
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,8 @@ from structlog.testing import capture_logs
 from bff.errors import NotFound
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision, Needs, Wait
-from bff.proxy.context import ProxyContext
+from bff.model import DEFAULT_FRONTEND
+from bff.proxy.context import FrontendContext, ProxyContext
 from tests.integration.other_parts import a_listener, context_of
 from tests.parts.raw_upstream import OK, RawUpstream, Received, raw_upstream
 from tests.wire.client import End, wired
@@ -85,12 +87,19 @@ def part(name: str, method: str) -> Parts:
     return lambda context: {name: Failing(getattr(context, name), method)}
 
 
+def with_targets(context: ProxyContext, kind: type, method: str) -> dict[str, Any]:
+    frontend = context.frontends[DEFAULT_FRONTEND]
+    failing = {PREFIX: kind(frontend.targets[PREFIX], method)}
+    changed = dataclasses.replace(frontend, targets=failing)
+    return {"frontends": {**context.frontends, DEFAULT_FRONTEND: changed}}
+
+
 def targets(method: str) -> Parts:
-    return lambda context: {"targets": {PREFIX: Failing(context.targets[PREFIX], method)}}
+    return lambda context: with_targets(context, Failing, method)
 
 
 def target(method: str) -> Parts:
-    return lambda context: {"targets": {PREFIX: FailingTargets(context.targets[PREFIX], method)}}
+    return lambda context: with_targets(context, FailingTargets, method)
 
 
 def settling(error: BaseException) -> Parts:
@@ -99,7 +108,19 @@ def settling(error: BaseException) -> Parts:
 
 def refusing_in_vain(context: ProxyContext) -> dict[str, Any]:
     """A refusal that has been waited for, and can't be worded."""
-    return {**settling(NotFound())(context), **part("refusals", "problem")(context)}
+    return {**settling(NotFound())(context), **refusals("problem")(context)}
+
+
+def refusals(method: str) -> Parts:
+    """All of them fail: those of the application, and those of a request that is none's."""
+
+    def replaced(one: FrontendContext) -> FrontendContext:
+        failing: Any = Failing(one.refusals, method)
+        return dataclasses.replace(one, refusals=failing)
+
+    return lambda context: {
+        "frontends": {name: replaced(one) for name, one in context.frontends.items()}
+    }
 
 
 async def hang_up(
@@ -140,7 +161,7 @@ CASES = {
     "the count of answers": Case(part("metrics", "answered"), [200]),
     "a stream that begins": Case(part("bound_streams", "hold"), [200], responder=begin),
     "the count of streams": Case(part("bound_streams", "count"), [500], ask=HANDSHAKE),
-    "the words of a refusal": Case(part("refusals", "problem"), [], ask=ASK_NOWHERE),
+    "the words of a refusal": Case(refusals("problem"), [], ask=ASK_NOWHERE),
     "the date of a refusal": Case(part("date", "__call__"), [], ask=ASK_NOWHERE),
     "what is written": Case(part("writes", "write"), []),
     "an own endpoint's connection": Case(part("local", "take"), [500], ask=ASK_OWN),

@@ -7,9 +7,10 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.gate.csrf import CsrfGuard
-from bff.gate.decision import Gate, GateSettings
+from bff.gate.decision import Gate
 from bff.gate.endpoints import SPA_RULE, EndpointRule, EndpointTable
 from bff.gate.forwarding import Forwarding
+from bff.gate.frontend import Frontend, FrontendRules
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.gate.peers import TrustedProxies
@@ -59,8 +60,8 @@ def a_gate(
             Route("/live", (API,), websocket=True, strip_headers=frozenset({b"x-debug"})),
         ]
     )
-    return Gate(
-        GateSettings(
+    frontend = Frontend(
+        FrontendRules(
             hosts=frozenset({b"app.example"}),
             session_cookie=b"bff",
             binder_cookie=b"bff-login",
@@ -69,17 +70,13 @@ def a_gate(
         ),
         routes,
         CsrfGuard(b"https://app.example"),
-        Forwarding(
-            TrustedProxies([ipaddress.ip_network(trusted)]),
-            public_scheme="https",
-            public_host="app.example",
-            via_name="bff-test",
-        ),
+        Forwarding(public_scheme="https", public_host="app.example", via_name="bff-test"),
         session_key_of={"good": KEY}.get,
         cached=lambda key: cached if cached is not None and cached.key == key else None,
         refresh_policy=RefreshPolicy(60),
         clock=ManualClock(NOW),
     )
+    return Gate([frontend], TrustedProxies([ipaddress.ip_network(trusted)]))
 
 
 def ask(

@@ -18,12 +18,13 @@ class Users:
     def __init__(self, gateway: Gateway, ports: Ports) -> None:
         self.gateway = gateway
         self._core = gateway._core
+        self._cookie = gateway._served[0].browser.session_cookie
         self.port = ports.gateway
         self.host = f"localhost:{ports.gateway}"
 
     async def log_in(self, name: str) -> str:
         """A user with a session; the head's lines that prove it. An upstream sees `token_of`."""
-        issued = self._core.browser.session_cookie.issue()
+        issued = self._cookie.issue()
         now = time.time()
         tokens = Tokens(token_of(name), obtained_at=now, expires_at=now + TOKEN_SECONDS)
         await self._core.sessions.create(
@@ -34,7 +35,7 @@ class Users:
     async def log_out(self, lines: str) -> None:
         """End the session of these lines."""
         cookie = lines.partition("bff=")[2].partition("\r\n")[0]
-        key = self._core.browser.session_cookie.key_of(cookie)
+        key = self._cookie.key_of(cookie)
         assert key is not None
         await self._core.sessions.end(key, "logout")
 

@@ -76,6 +76,7 @@ class EndingExchange:
         "_browser",
         "_context",
         "_destination",
+        "_frontend",
         "_let_go",
         "_record",
         "_request",
@@ -101,6 +102,7 @@ class EndingExchange:
         self._answer = AnswerWriter(browser, is_http10=head.version == "1.0", keep_alive=keep_alive)
         self._began_at = time.monotonic()
         self._request_id = ""  # until the gate has given it one
+        self._frontend = ""  # until the gate has found the one it has come for
         self._retries_left = 1
         self._destination: Destination | None = None
         self._upstream: UpstreamConnection | None = None
@@ -119,6 +121,7 @@ class EndingExchange:
     def _note_identity(self, decision: Decision) -> None:
         """The answer and the logs name the request as the upstream is told."""
         self._request_id = decision.identity.request_id
+        self._frontend = decision.identity.frontend
         if self._record is not None:
             self._record.decided(decision)
 
@@ -129,7 +132,7 @@ class EndingExchange:
         request_id = self._request_id or secrets.token_hex(16)
         if self._record is not None:
             self._record.refused(error.code, request_id)
-        problem = self._context.refusals.problem(
+        problem = self._context.frontends[self._frontend].refusals.problem(
             error,
             self.head.fields,
             request_id,

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from bff.model import DEFAULT_FRONTEND
+
 VERSION = b"\x02"
 KEY_ID_BYTES = 8
 NONCE_BYTES = 12
@@ -40,7 +42,7 @@ class RecordOwner:
 
     issuer: str
     client_id: str
-    frontend: str = "default"
+    frontend: str = DEFAULT_FRONTEND
 
     def name_for_client(self, *parts: str) -> str:
         """The same in all frontends of the client."""

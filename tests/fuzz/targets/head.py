@@ -12,9 +12,10 @@ from random import Random
 from bff.clock import ManualClock
 from bff.errors import DownstreamError
 from bff.gate.csrf import CsrfGuard
-from bff.gate.decision import Gate, GateSettings
+from bff.gate.decision import Gate
 from bff.gate.endpoints import SPA_RULE, EndpointTable
 from bff.gate.forwarding import Forwarding
+from bff.gate.frontend import Frontend, FrontendRules
 from bff.gate.head import Field, RequestHead
 from bff.gate.outcome import Answer, Decision, Forward, Local, Wait
 from bff.gate.peers import TrustedProxies
@@ -76,21 +77,17 @@ Subject = Callable[[RequestHead], Decision]
 def a_gate() -> Gate:
     tokens = Tokens(TOKEN, NOW, NOW + 300)
     session = Session(KEY, 1, "https://op", "alice", "s1", NOW, NOW + 3600, NOW + 900, tokens)
-    return Gate(
-        GateSettings(frozenset({HOST}), b"bff", b"bff-login", EndpointTable("/bff"), SPA_RULE),
+    frontend = Frontend(
+        FrontendRules(frozenset({HOST}), b"bff", b"bff-login", EndpointTable("/bff"), SPA_RULE),
         RouteTable(ROUTES),
         CsrfGuard(ORIGIN),
-        Forwarding(
-            TrustedProxies([TRUSTED]),
-            public_scheme="https",
-            public_host=HOST.decode(),
-            via_name=VIA.decode(),
-        ),
+        Forwarding(public_scheme="https", public_host=HOST.decode(), via_name=VIA.decode()),
         session_key_of={"good": KEY}.get,
         cached={KEY: session}.get,
         refresh_policy=RefreshPolicy(60),
         clock=ManualClock(NOW),
     )
+    return Gate([frontend], TrustedProxies([TRUSTED]))
 
 
 class HeadTarget:

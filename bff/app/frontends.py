@@ -1,0 +1,181 @@
+"""One frontend as this process serves it: what its browsers hold, its place at the gate, and its
+own endpoints. What all of them share is in the core."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from bff.app import wiring
+from bff.app.core import Core
+from bff.config.frontends import Frontend
+from bff.config.settings import Settings
+from bff.endpoints.browser_cookies import BrowserCookies
+from bff.endpoints.callback import Callback
+from bff.endpoints.login import Login, Resume
+from bff.endpoints.logout import Logout
+from bff.endpoints.op_logout import BackchannelLogout, FrontchannelLogout
+from bff.endpoints.pages import Pages
+from bff.endpoints.return_url import ReturnRules
+from bff.endpoints.sessions import OwnSessions
+from bff.endpoints.spa import Spa
+from bff.endpoints.user import User
+from bff.gate.frontend import Frontend as FrontendAtGate
+from bff.gate.frontend import FrontendRules
+from bff.gate.problem import OwnResponses
+from bff.gate.refusals import Refusals
+from bff.gate.routes import RouteTable
+from bff.proxy.own_endpoints import Endpoint
+from bff.sessions.cookie import Binder, LogoutSid, SessionCookie
+from bff.sessions.single_use import LoginTransactions
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserState:
+    """What a browser holds of us: two cookies, and the `sid` of its logout link."""
+
+    session_cookie: SessionCookie
+    binder: Binder
+    logout_sid: LogoutSid
+    cookies: BrowserCookies
+
+    @classmethod
+    def build(cls, settings: Settings) -> Self:
+        secrets = wiring.secrets(settings)
+        entries = settings.session.cache_entries
+        return cls(
+            SessionCookie(settings.cookie_name, secrets, entries=entries),
+            Binder(secrets),
+            LogoutSid(secrets),
+            wiring.browser_cookies(settings),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServedFrontend:
+    """`own` are the fields of its own answers, `refusals` what its requests are refused with."""
+
+    core: Core
+    frontend: Frontend
+    browser: BrowserState
+    routes: RouteTable
+    return_rules: ReturnRules
+    own: OwnResponses
+    refusals: Refusals
+
+    @classmethod
+    def build(cls, core: Core, frontend: Frontend) -> Self:
+        """Nothing is opened yet."""
+        settings = frontend.settings
+        browser = BrowserState.build(settings)
+        own = wiring.own_responses(settings)
+        return_rules = ReturnRules(settings.server.public_url, settings.server.prefix)
+        refusals = Refusals(
+            Pages(return_rules).error,
+            own,
+            core.metrics,
+            login_url=f"{settings.server.prefix}/login",
+            clear_cookie=browser.cookies.clear_session(),
+        )
+        routes = wiring.route_table(settings)
+        return cls(core, frontend, browser, routes, return_rules, own, refusals)
+
+    def at_gate(self, rules: FrontendRules) -> FrontendAtGate:
+        """What decides about its requests at one of the listeners."""
+        core, settings = self.core, self.frontend.settings
+        return FrontendAtGate(
+            rules,
+            self.routes,
+            settings.csrf.guard(settings.server.public_url),
+            wiring.forwarding(settings),
+            session_key_of=self.browser.session_cookie.key_of,
+            cached=core.sessions.cached,
+            refresh_policy=core.refresh_policy,
+            clock=core.clock,
+        )
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """Its own endpoints, by name."""
+        return {**self._login_endpoints(), **self._session_endpoints(), **self._op_endpoints()}
+
+    def _login_endpoints(self) -> dict[str, Endpoint]:
+        core, browser, session = self.core, self.browser, self.frontend.settings.session
+        transactions = LoginTransactions(
+            core.store,
+            core.keyring,
+            core.clock,
+            ttl_seconds=session.login_timeout,
+            cap=session.logins_per_browser,
+        )
+        login = Login(
+            core.relying_party,
+            transactions,
+            browser.binder,
+            browser.cookies,
+            self.return_rules,
+            core.clock,
+            core.limits.logins,
+            issuer=self.frontend.settings.oidc.issuer,
+        )
+        callback = Callback(
+            core.relying_party,
+            transactions,
+            core.sessions,
+            core.ender,
+            browser.session_cookie,
+            browser.binder,
+            browser.cookies,
+            core.metrics,
+            core.limits.failed_callbacks,
+            core.logins,
+            claims=core.claims,
+            max_per_user=session.max_per_user,
+            keep_address=session.keep_address,
+        )
+        return {"login": login, "resume": Resume(login, self.return_rules), "callback": callback}
+
+    def _session_endpoints(self) -> dict[str, Endpoint]:
+        core, settings = self.core, self.frontend.settings
+        own_sessions = OwnSessions(
+            core.sessions, core.ender, core.clock, idle_seconds=settings.session.idle_timeout
+        )
+        endpoints: dict[str, Endpoint] = {
+            "user": User(
+                core.sessions,
+                self.browser.logout_sid,
+                core.clock,
+                logout_path=f"{settings.server.prefix}/logout",
+                anonymous_null=settings.user.anonymous == "null",
+            ),
+            "logout": Logout(
+                core.relying_party,
+                core.ender,
+                self.browser.logout_sid,
+                self.browser.cookies,
+                post_logout_path=settings.oidc.post_logout_path,
+            ),
+            "sessions": own_sessions.collection,
+            "session": own_sessions.item,
+        }
+        if settings.spa.root is not None:
+            endpoints["spa"] = Spa(
+                Path(settings.spa.root),
+                settings.spa.content_security_policy,
+                settings.spa.immutable,
+            )
+        return endpoints
+
+    def _op_endpoints(self) -> dict[str, Endpoint]:
+        """Those that the OP calls, or has a browser call."""
+        core, oidc = self.core, self.frontend.settings.oidc
+        endpoints: dict[str, Endpoint] = {
+            "backchannel-logout": BackchannelLogout(
+                core.op_logout, core.limits.failed_logout_tokens
+            )
+        }
+        if oidc.frontchannel_logout:
+            endpoints["frontchannel-logout"] = FrontchannelLogout(
+                core.op_logout,
+                issuer=oidc.issuer,
+                allow_without_iss=oidc.allow_frontchannel_logout_without_iss,
+            )
+        return endpoints

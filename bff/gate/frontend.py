@@ -1,0 +1,274 @@
+"""One application and its rules: what becomes of a request that has come for it.
+
+`Frontend.decide` is a function of its arguments, the settings, the clock and the sessions already
+in memory. The order of the checks is the order of the lines: the cheap ones first, and nothing
+about a session is looked up for a request that would be refused anyway.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bff.clock import Clock
+from bff.errors import (
+    BffError,
+    LoopDetected,
+    MethodNotAllowed,
+    NotAuthenticated,
+    NotFound,
+    UpgradeNotSupported,
+)
+from bff.gate import cookies
+from bff.gate.cookies import Cookie
+from bff.gate.csrf import CsrfGuard
+from bff.gate.endpoints import EndpointRule, EndpointTable, raise_refusal, require_initiator
+from bff.gate.forwarding import Forwarding, RequestIdentity
+from bff.gate.framing import asks_for_websocket, is_websocket_upgrade, require_handshake
+from bff.gate.head import RequestHead, ScannedFields, without
+from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
+from bff.gate.paths import Target
+from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind
+from bff.gate.spellings import require_within
+from bff.model import DEFAULT_FRONTEND, Session, Tokens
+from bff.tokens.policy import RefreshPolicy
+
+
+@dataclass(slots=True)
+class ReadRequest:
+    """A request as far as it is the same for every application: its head, read. `known` is what an
+    earlier `Wait` has found."""
+
+    head: RequestHead
+    target: Target
+    fields: ScannedFields
+    identity: RequestIdentity
+    known: Known | None
+
+
+@dataclass(frozen=True, slots=True)
+class FrontendRules:
+    """`hosts` are the Host values served, lower case. `base_path` is what all its paths begin with,
+    such as `/shop`; empty for an application that has its hosts to itself."""
+
+    hosts: frozenset[bytes]
+    session_cookie: bytes
+    binder_cookie: bytes
+    endpoints: EndpointTable
+    spa: EndpointRule | None = None
+    name: str = DEFAULT_FRONTEND
+    base_path: bytes = b""
+
+
+class Frontend:
+    """Decides. `session_key_of` verifies a cookie's signature; `cached` is a look into memory."""
+
+    def __init__(
+        self,
+        rules: FrontendRules,
+        routes: RouteTable,
+        guard: CsrfGuard,
+        forwarding: Forwarding,
+        *,
+        session_key_of: Callable[[str], str | None],
+        cached: Callable[[str], Session | None],
+        refresh_policy: RefreshPolicy,
+        clock: Clock,
+    ) -> None:
+        self.rules = rules
+        self.guard = guard
+        self._routes = routes
+        self._forwarding = forwarding
+        self._session_key_of = session_key_of
+        self._cached = cached
+        self._refresh_policy = refresh_policy
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"<Frontend {self.rules.name}>"
+
+    def decide(self, request: ReadRequest) -> Decision:
+        """The decision for a request at one of its hosts, below its base path."""
+        target = request.target
+        try:
+            route = self._routes.match(target.path)
+            if target.doubt:
+                require_within(target, route, self._routes, self.rules.endpoints.owns)
+            if self.rules.endpoints.owns(target.path):
+                rule = self.rules.endpoints.match(target.path)
+                if rule is None:
+                    raise NotFound  # our prefix is ours: neither a route nor the SPA answers there
+                return self._decide_local(rule, request)
+            if route is not None:
+                return self._decide_forward(route, request)
+            if self.rules.spa is not None:
+                return self._decide_local(self.rules.spa, request)
+            raise NotFound
+        except NotAuthenticated as error:
+            may_clear = self._may_clear_cookie(request.fields)
+            return Answer(error, request.identity, clear_cookie=may_clear)
+        except BffError as error:
+            return Answer(error, request.identity)
+
+    def route_of(self, path: bytes) -> str:
+        """Where a path leads, in words of the configuration and never of the request: a route's
+        prefix, the path of an own endpoint, or `spa`. Empty: nowhere."""
+        endpoints = self.rules.endpoints
+        if endpoints.owns(path):
+            rule = endpoints.match(path)
+            return "" if rule is None else endpoints.route_of(rule)
+        route = self._routes.match(path)
+        if route is not None:
+            return f"{route.prefix}/"
+        return self.rules.spa.name if self.rules.spa is not None else ""
+
+    # --- the gateway's own endpoints
+
+    def _decide_local(self, rule: EndpointRule, request: ReadRequest) -> Decision:
+        method, target, fields = request.head.method, request.target, request.fields
+        if method not in rule.guards:
+            raise MethodNotAllowed(tuple(rule.guards))
+        by_form = require_initiator(rule, self.guard, method, target.query, fields)
+        key = self._session_key(fields) if rule.wants_session else None
+        session: Session | None = None
+        if key is not None:
+            found = self._session(key, request)
+            if isinstance(found, Wait):
+                return found
+            session = found
+        route = self.rules.endpoints.route_of(rule)
+        return Local(rule.name, route, target, fields, request.identity, key, session, by_form)
+
+    # --- the API
+
+    def _decide_forward(self, route: Route, request: ReadRequest) -> Decision:
+        websocket_key = self._require_forwardable(route, request)
+        if websocket_key is not None:
+            raise_refusal(self.guard.handshake_refusal(request.fields))
+        session: Session | None = None
+        if route.needs_session:
+            found = self._caller(route, request, is_handshake=websocket_key is not None)
+            if isinstance(found, Wait):
+                return found
+            session = found
+        elif websocket_key is None and _is_guarded_without_session(route, request.head.method):
+            self._require_guard(request, route.csrf)
+        token = self._token_for(route, session, request.known)
+        if isinstance(token, Needs):
+            return self._wait_for(token, route, request, session)
+        return self._forward(route, request, session, token, websocket_key)
+
+    def _require_forwardable(self, route: Route, request: ReadRequest) -> bytes | None:
+        """The key of a WebSocket handshake, if that is what it is."""
+        head, fields = request.head, request.fields
+        if head.method not in route.methods:
+            raise MethodNotAllowed(tuple(sorted(route.methods)))
+        if self._forwarding.has_passed_before(fields):
+            raise LoopDetected
+        upgrade = fields.values(b"upgrade")
+        if not upgrade or not asks_for_websocket(upgrade):
+            return None
+        if not route.websocket or not is_websocket_upgrade(upgrade):
+            raise UpgradeNotSupported
+        return require_handshake(head.method, fields, head.version)
+
+    def _caller(self, route: Route, request: ReadRequest, *, is_handshake: bool) -> Session | Wait:
+        """The session that a call is made in. Raises: NotAuthenticated, CsrfRefused."""
+        key = self._session_key(request.fields)
+        if key is None:
+            raise NotAuthenticated
+        if not is_handshake:
+            self._require_guard(request, route.csrf)
+        session = self._session(key, request)
+        if session is None:
+            raise NotAuthenticated
+        return session
+
+    def _token_for(
+        self, route: Route, session: Session | None, known: Known | None
+    ) -> Tokens | Needs | None:
+        if route.token is TokenKind.CLIENT:
+            found = known.client_token if known is not None else None
+            return found or Needs.CLIENT_TOKEN
+        if route.token is not TokenKind.USER or session is None:
+            return None
+        # A token just fetched is used even if the OP gave it no life at all: waiting again for
+        # the same answer would never end.
+        is_new = known is not None and known.refreshed
+        if self._refresh_policy.is_expired(session.tokens, self._clock.now()) and not is_new:
+            return Needs.FRESH_TOKEN
+        return session.tokens
+
+    def _wait_for(
+        self, needs: Needs, route: Route, request: ReadRequest, session: Session | None
+    ) -> Wait:
+        return Wait(
+            needs,
+            request.identity,
+            key=session.key if session is not None else "",
+            session=session,
+            scope=route.scope,
+            may_clear_cookie=self._may_clear_cookie(request.fields),
+        )
+
+    def _forward(
+        self,
+        route: Route,
+        request: ReadRequest,
+        session: Session | None,
+        token: Tokens | None,
+        websocket_key: bytes | None,
+    ) -> Forward:
+        fields = request.fields
+        self.guard.tell_origin(fields)
+        if route.strip_headers:
+            fields = without(fields, route.strip_headers)
+        return Forward(
+            route,
+            request.head.method,
+            route.rest_of(request.target.path) + request.target.suffix,
+            self._forwarding.fields_for(route, fields, request.identity, token),
+            request.identity,
+            session,
+            refresh_due=token is not None and self._is_refresh_due(route, session),
+            websocket_key=websocket_key,
+            stripped=fields.stripped,
+        )
+
+    def _is_refresh_due(self, route: Route, session: Session | None) -> bool:
+        return (
+            route.token is TokenKind.USER
+            and session is not None
+            and self._refresh_policy.is_due(session, self._clock.now())
+        )
+
+    # --- the rules both share
+
+    def _session(self, key: str, request: ReadRequest) -> Session | Wait | None:
+        """The live session of a key, None where there is none, or the wait for the store."""
+        if request.known is not None:
+            return request.known.session
+        return self._cached(key) or Wait(Needs.SESSION, request.identity, key=key)
+
+    def _require_guard(self, request: ReadRequest, mode: CsrfMode) -> None:
+        raise_refusal(self.guard.refusal(request.fields, request.head.method, mode))
+
+    def _session_key(self, fields: ScannedFields) -> str | None:
+        value = cookies.find(fields.values(b"cookie"), self.rules.session_cookie)
+        if isinstance(value, Cookie):
+            return None
+        return self._session_key_of(value.decode("latin-1"))
+
+    def _may_clear_cookie(self, fields: ScannedFields) -> bool:
+        # A login open in another tab may be setting a new cookie right now; this answer, sent for
+        # the old one, must not delete it. Such a browser carries the binder cookie. A cookie we
+        # can't verify stays as well: a replica with other secrets may know it.
+        binder = cookies.find(fields.values(b"cookie"), self.rules.binder_cookie)
+        return binder is Cookie.ABSENT and self._session_key(fields) is not None
+
+
+_READING = frozenset({"GET", "HEAD"})
+
+
+def _is_guarded_without_session(route: Route, method: str) -> bool:
+    if route.token is TokenKind.CLIENT:
+        return True
+    return method not in _READING and route.csrf is not CsrfMode.OFF
