@@ -14,11 +14,15 @@ WAIT_SECONDS = 10.0
 
 
 class ClientTokens:
-    """A cache keyed by scope: no route can get a token that was asked for another scope."""
+    """A cache keyed by scope: no route can get a token that was asked for another scope. A caller
+    waits for the OP for at most `wait_seconds`."""
 
-    def __init__(self, relying_party: RelyingParty, clock: Clock) -> None:
+    def __init__(
+        self, relying_party: RelyingParty, clock: Clock, *, wait_seconds: float = WAIT_SECONDS
+    ) -> None:
         self._relying_party = relying_party
         self._clock = clock
+        self._wait_seconds = wait_seconds
         self._tokens: dict[str, Tokens] = {}
         self._flights: SingleFlight[Tokens] = SingleFlight()
         self._backoff = Backoff(clock)
@@ -36,7 +40,7 @@ class ClientTokens:
         if pause > 0:
             raise backing_off(pause)
         try:
-            async with asyncio.timeout(WAIT_SECONDS):
+            async with asyncio.timeout(self._wait_seconds):
                 return await self._flights.join(scope, lambda: self._fetch(scope))
         except TimeoutError:
             raise OpUnavailable("client credentials still under way", retry_after=1) from None

@@ -11,6 +11,7 @@ from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.tokens.client_tokens import ClientTokens
 from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, Answer, Received, ScriptedOp
+from tests.polling import until
 
 
 @pytest.fixture
@@ -33,17 +34,22 @@ async def op(clock: ManualClock) -> AsyncIterator[ScriptedOp]:
 
 
 @pytest.fixture
-async def tokens(op: ScriptedOp, clock: ManualClock) -> AsyncIterator[ClientTokens]:
+async def relying_party(op: ScriptedOp, clock: ManualClock) -> AsyncIterator[RelyingParty]:
     settings = RelyingPartySettings(
         issuer=op.issuer,
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
         redirect_uri="http://localhost/bff/callback",
     )
-    relying_party = RelyingParty(settings, clock)
-    await relying_party.start()
-    yield ClientTokens(relying_party, clock)
-    await relying_party.close()
+    opened = RelyingParty(settings, clock)
+    await opened.start()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def tokens(relying_party: RelyingParty, clock: ManualClock) -> ClientTokens:
+    return ClientTokens(relying_party, clock)
 
 
 async def test_a_scope_has_a_token_of_its_own(tokens: ClientTokens) -> None:
@@ -102,4 +108,22 @@ async def test_a_caller_who_hangs_up_does_not_stop_it(tokens: ClientTokens, op: 
     await asyncio.sleep(0)
     first.cancel()
     assert (await second).access_token == "at.a.1"
+    assert op.count("token") == 1
+
+
+async def test_a_caller_waits_for_a_while_and_the_answer_serves_the_next(
+    relying_party: RelyingParty, op: ScriptedOp, clock: ManualClock
+) -> None:
+    impatient = ClientTokens(relying_party, clock, wait_seconds=0)
+    with pytest.raises(OpUnavailable) as refused:
+        await impatient.get("a")
+    assert refused.value.retry_after == 1
+
+    async def is_there() -> bool:
+        try:
+            return (await impatient.get("a")).access_token == "at.a.1"
+        except OpUnavailable:
+            return False
+
+    await until(is_there)
     assert op.count("token") == 1

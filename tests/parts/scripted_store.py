@@ -41,6 +41,10 @@ class ScriptedStore(MemoryStore):
         self._fail("renew_lease")
         return await super().renew_lease(lease, ttl_seconds=ttl_seconds)
 
+    async def release_lease(self, lease: Lease) -> None:
+        self._fail("release_lease")
+        await super().release_lease(lease)
+
     async def fill(
         self, key: str, *, seconds: float, size_seconds: float, to_the_brim: bool = False
     ) -> float:

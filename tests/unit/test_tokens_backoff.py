@@ -20,6 +20,24 @@ def test_each_failure_waits_longer_up_to_the_limit() -> None:
         assert ceiling / 2 <= wait <= ceiling
 
 
+def test_as_it_is_used_it_waits_for_half_a_minute_at_most() -> None:
+    backoff = Backoff(ManualClock())
+    backoff.failed("s")
+    assert backoff.remaining_seconds("s") <= 0.5
+    backoff.failed("s", retry_after=3600)
+    assert backoff.remaining_seconds("s") == 30
+
+
+def test_those_that_fail_together_do_not_come_back_together() -> None:
+    """Their waits fill the second half of the longest one."""
+    backoff = Backoff(ManualClock(), first_seconds=1)
+    for number in range(MANY):
+        backoff.failed(str(number))
+    waits = [backoff.remaining_seconds(str(number)) for number in range(MANY)]
+    assert 0.5 <= min(waits) < 0.6
+    assert 0.9 < max(waits) <= 1
+
+
 def test_keys_are_apart_and_success_forgets() -> None:
     backoff = Backoff(ManualClock())
     backoff.failed("a")
@@ -78,6 +96,25 @@ def test_it_opens_after_its_threshold_and_not_before() -> None:
     assert breaker.begin() is None
 
 
+def test_as_it_is_used_it_opens_after_five_failures_and_waits_for_five_seconds_at_most() -> None:
+    clock = ManualClock()
+    breaker = Breaker(clock)
+    for _ in range(5):
+        assert not breaker.is_open
+        breaker.failed(begin(breaker))
+    assert 0 < breaker.pause_seconds() <= 0.5
+    clock.advance(0.5)
+    begin(breaker)
+    assert breaker.pause_seconds() == 5
+
+
+def test_the_first_waits_of_many_processes_differ() -> None:
+    """They fill the second half of the longest one: an OP that is back is not asked by all."""
+    waits = [opened(ManualClock()).pause_seconds() for _ in range(MANY)]
+    assert 0.5 <= min(waits) < 0.6
+    assert 0.9 < max(waits) <= 1
+
+
 def test_a_success_in_between_starts_the_count_anew() -> None:
     breaker = Breaker(ManualClock(), threshold=3)
     for _ in range(5):
@@ -121,6 +158,17 @@ def test_a_probe_that_succeeds_closes_it() -> None:
     breaker.succeeded()
     assert not breaker.is_open
     assert breaker.pause_seconds() == 0
+
+
+def test_a_probe_of_an_outage_that_is_over_is_not_waited_for_in_the_next() -> None:
+    clock = ManualClock()
+    breaker = opened(clock)
+    clock.advance(1)
+    begin(breaker)
+    breaker.succeeded()
+    for _ in range(3):
+        breaker.failed(begin(breaker))
+    assert 0 < breaker.pause_seconds() <= 1
 
 
 def test_an_answer_to_what_began_before_closes_it_too() -> None:

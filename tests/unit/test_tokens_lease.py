@@ -46,6 +46,31 @@ async def test_a_lease_is_renewed_although_the_store_fails_now_and_then(
     assert await sessions.acquire_lease("k", ttl_seconds=6) is not None  # it was given back
 
 
+async def test_a_lease_is_renewed_before_it_lapses(
+    sessions: Sessions, store: ScriptedStore
+) -> None:
+    lease = await sessions.acquire_lease("k", ttl_seconds=6)
+    assert lease is not None
+    async with held(sessions, lease, 0.3):
+        await asyncio.sleep(0.3)  # both wake in the order of their times, late as they may be
+        assert store.calls["renew_lease"]
+
+
+@pytest.mark.rule("TK-06")
+async def test_a_lease_that_can_not_be_given_back_lapses(
+    sessions: Sessions, store: ScriptedStore
+) -> None:
+    """It is renewed no more, and the work is done all the same."""
+    store.faults["release_lease"] = [StoreUnavailable("away")]
+    lease = await sessions.acquire_lease("k", ttl_seconds=6)
+    assert lease is not None
+    before = asyncio.all_tasks()
+    async with held(sessions, lease, 6):
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() != before
+    assert asyncio.all_tasks() == before
+
+
 async def test_a_lost_lease_does_not_stop_the_work(
     sessions: Sessions, store: ScriptedStore
 ) -> None:

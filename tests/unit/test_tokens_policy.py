@@ -35,7 +35,7 @@ def test_the_margin_is_bounded_by_a_third_of_the_lifetime(
 def test_sessions_born_together_are_not_due_together() -> None:
     keys = [hashlib.sha256(bytes([n])).hexdigest() for n in range(100)]
     times = [POLICY.due_at(session(600, key=key)) for key in keys]
-    assert max(times) - min(times) > 9
+    assert 11 < max(times) - min(times) <= 12  # a fifth of the margin
     assert len(set(times)) > 90
 
 

@@ -11,7 +11,12 @@ from bff.errors import StoreUnavailable
 from bff.model import Session, Tokens
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
-from bff.tokens.rotations import REMEMBER_SECONDS, Rotations
+from bff.tokens.rotations import (
+    FIRST_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    REMEMBER_SECONDS,
+    Rotations,
+)
 from tests.parts.record_owner import OWNER
 from tests.parts.scripted_store import ScriptedStore
 from tests.polling import HANG_SECONDS, until
@@ -86,13 +91,12 @@ async def test_what_the_store_has_lost_is_told_again(
     assert found is not None
     assert found.tokens.refresh_token == "rt1"
     assert await stored(sessions) == (2, "rt1")
-    store.go_back("k", before)
-    store.break_stream()
-
-    async def is_back() -> bool:
-        return await stored(sessions) == (2, "rt1")
-
-    await until(is_back)
+    for _ in range(2):  # rounds, one after the other
+        store.go_back("k", before)
+        store.break_stream()
+        assert not store.said_saved[-1]
+        await until(lambda: store.said_saved[-1])
+        assert await stored(sessions) == (2, "rt1")
 
 
 @pytest.mark.rule("TK-07")
@@ -174,6 +178,8 @@ async def test_a_store_that_went_back_further_than_a_refresh_began_is_written_as
         (2, +70.0),
         # Another process has refreshed, and its clock is behind ours.
         (4, -5.0),
+        # Both.
+        (3, -5.0),
     ],
 )
 async def test_newer_tokens_are_never_taken_for_older_ones(
@@ -190,7 +196,7 @@ async def test_newer_tokens_are_never_taken_for_older_ones(
     known = await rotated(rotations, sessions, first, "2", clock.now() + 100)
     assert known.version == 3
     elsewhere = Sessions(store, Keyring([SECRET], OWNER), clock, SessionPolicy(3600, 3600))
-    if version < known.version:
+    if version <= known.version:
         sealed = await store.load("k")
         assert sealed is not None
         store.go_back("k", dataclasses.replace(sealed, version=version - 1))
@@ -203,6 +209,23 @@ async def test_newer_tokens_are_never_taken_for_older_ones(
     assert (loaded.version, loaded.tokens.refresh_token) == (version, "rtnewer")
     assert await rotations.restored(loaded) == loaded
     assert await stored(sessions) == (version, "rtnewer")
+
+
+async def test_the_same_tokens_are_not_written_again(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """Another process has restored them, and the version counts anew."""
+    session = await new_session(sessions, clock)
+    first = await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    before = await store.load("k")
+    assert before is not None
+    known = await rotated(rotations, sessions, first, "1", clock.now() + 50)
+    assert (first.version, known.version) == (2, 3)
+    store.go_back("k", before)
+    loaded = await sessions.load_fresh("k")
+    assert loaded is not None
+    assert await rotations.restored(loaded) == loaded
+    assert await stored(sessions) == (2, "rt1")
 
 
 @pytest.mark.rule("TK-07")
@@ -224,10 +247,13 @@ async def test_a_store_that_does_not_answer_is_told_later(
         "replace": [StoreUnavailable("away")] * 3,
     }
     store.said_saved.clear()
+    began = asyncio.get_running_loop().time()
     store.break_stream()
     assert store.said_saved[-1] is False
     await until(lambda: not store.faults["load"] and not store.faults["replace"])
     await until(lambda: store.said_saved[-1])
+    paused_for = asyncio.get_running_loop().time() - began
+    assert paused_for > LONGEST_PAUSE_SECONDS, "it is not asked without a pause"
     assert {await stored(sessions, key) for key in sealed} == {(2, "rt1")}
 
 
@@ -243,8 +269,10 @@ async def test_a_second_break_during_a_round_begins_another(
     answer = store.hold("load")
     store.break_stream()
     await until(lambda: store.calls["load"] == calls + 1)
+    tasks = asyncio.all_tasks()
     store.go_back("k", before)
     store.break_stream()
+    assert asyncio.all_tasks() == tasks, "after this one, not beside it"
     answer.set()
     await until(lambda: store.said_saved[-1])
     assert await stored(sessions) == (2, "rt1")
@@ -267,8 +295,10 @@ async def test_a_refused_write_is_owed_although_the_stream_goes_on(
 async def test_what_nothing_has_lost_owes_nothing(
     sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
 ) -> None:
-    await rotated(rotations, sessions, await new_session(sessions, clock), "1", clock.now() + 50)
-    assert False not in store.said_saved
+    session = await new_session(sessions, clock)
+    store.said_saved.clear()
+    await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    assert not store.said_saved
 
 
 async def test_an_ended_session_is_not_written_again(
@@ -298,17 +328,31 @@ async def test_a_write_that_the_session_does_not_outlive_is_given_up(
         await rotated(rotations, sessions, kept, "2", clock.now())
 
 
+async def test_a_store_that_is_away_is_asked_a_few_times_a_second(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """At first sooner: a process that holds rotated tokens must be among the first."""
+    session = await new_session(sessions, clock)
+    store.faults["replace"] = [StoreUnavailable("away") for _ in range(5)]
+    began = asyncio.get_running_loop().time()
+    await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    paused_for = asyncio.get_running_loop().time() - began
+    assert paused_for > 2 * (FIRST_PAUSE_SECONDS + LONGEST_PAUSE_SECONDS)
+
+
 async def test_closing_does_not_wait_for_a_store_that_is_away(
     sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
 ) -> None:
     """What it restores is tried without end; a process that stops has to stop."""
     await rotated(rotations, sessions, await new_session(sessions, clock), "1", clock.now() + 50)
     store.faults["load"] = [StoreUnavailable("away") for _ in range(10_000)]
+    tasks = asyncio.all_tasks()
     store.break_stream()
     calls = store.calls["load"]
     await until(lambda: store.calls["load"] > calls)
     async with asyncio.timeout(HANG_SECONDS):
         await rotations.close()
+    assert asyncio.all_tasks() == tasks
     store.faults.clear()
 
 
@@ -333,3 +377,40 @@ async def test_what_was_written_is_remembered_for_a_while(
     await rotated(rotations, sessions, await new_session(sessions, clock), "1", clock.now() + 50)
     assert await rotations.restored(loaded) == loaded
     assert await stored(sessions, "first") == (1, "rt0")
+
+
+async def test_what_was_restored_is_remembered_anew(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """One failover may follow another."""
+    session, before = await new_session(sessions, clock), await store.load("k")
+    assert before is not None
+    await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    for _ in range(3):
+        clock.advance(REMEMBER_SECONDS - 1)
+        other = await new_session(sessions, clock, f"at {clock.now()}")
+        await rotated(rotations, sessions, other, "1", clock.now() + 50)
+        store.go_back("k", before)
+        loaded = await sessions.load_fresh("k")
+        assert loaded is not None
+        await rotations.restored(loaded)
+        assert await stored(sessions) == (2, "rt1")
+
+
+@pytest.mark.parametrize(("later", "found"), [(0, (2, "rt1")), (1, (1, "rt0"))])
+async def test_after_a_break_only_what_was_written_of_late_is_restored(
+    sessions: Sessions,
+    rotations: Rotations,
+    store: ScriptedStore,
+    clock: ManualClock,
+    later: float,
+    found: tuple[int, str],
+) -> None:
+    session, before = await new_session(sessions, clock), await store.load("k")
+    assert before is not None
+    await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    clock.advance(REMEMBER_SECONDS + later)
+    store.go_back("k", before)
+    store.break_stream()
+    await until(lambda: store.said_saved[-1])
+    assert await stored(sessions) == found
