@@ -65,8 +65,7 @@ class _Round:
         reach = measured(self._package.name, files)
         for test in reach.failing:
             _say(f"  fails without a change: {test}")
-        slowest = max(reach.tests.values(), default=0)
-        trials = _Trials(reach, trial.Collected(files, 10 + 4 * slowest), bound)
+        trials = _Trials(reach, trial.Collected(files), bound)
         began = time.monotonic()
         for tried, mutant in enumerate(left):
             if time.monotonic() > until:
@@ -101,7 +100,11 @@ class _Trials:
         usual = self.reach.seconds(tests)
         outcome = trial.confirmed(
             lambda changed, seconds: self.collected.outcome(
-                tests, module=mutant.module, text=text if changed else None, seconds=seconds
+                tests,
+                module=mutant.module,
+                text=text if changed else None,
+                seconds=seconds,
+                shares=[(2 + self.reach.tests[test]) / (1 + usual) for test in tests],
             ),
             usual=usual,
             seconds=_patience(usual),

@@ -19,6 +19,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,7 @@ QUIET = (
 SURVIVED, NOTICED, HUNG, UNKNOWN = "survived", "noticed", "hung", "unknown"
 LATE_SECONDS = 5.0  # beyond twice the usual time: tests that fail later than that may be too slow
 NOT_HERE = 77  # the child's answer when the mutant is not one of a live function
+ENDED = 78  # and when one of the tests has used up its time
 MOST_BYTES = 2 << 30  # of memory, for a mutant that fills it
 
 
@@ -110,25 +112,31 @@ def anew(tests: Sequence[str], *, module: str, text: str, seconds: float) -> str
 class Collected:
     """A process that has loaded `bff` and collected test files, and forks for each trial."""
 
-    def __init__(self, files: Sequence[str], most_seconds_a_test: float) -> None:
+    def __init__(self, files: Sequence[str]) -> None:
         ours, its = socket.socketpair()
         pid = os.fork()
         if pid == 0:
             ours.close()
             be_quiet()
-            limit = ("-o", f"timeout={most_seconds_a_test:.0f}")
-            pytest.main([*QUIET, *limit, *files], [_Server(its.makefile("rw"))])
+            pytest.main([*QUIET, "-o", "timeout=0", *files], [_Server(its.makefile("rw"))])
             os._exit(0)
         its.close()
         self._pid = pid
         self._channel = ours.makefile("rw")
 
     def outcome(
-        self, tests: Sequence[str], *, module: str, text: str | None, seconds: float
+        self,
+        tests: Sequence[str],
+        *,
+        module: str,
+        text: str | None,
+        seconds: float,
+        shares: Sequence[float] = (),
     ) -> str | None:
-        """With a changed text of a module, or with no change. None when it can't be said this
-        way."""
-        self._channel.write(json.dumps([list(tests), module, text, seconds]) + "\n")
+        """With a changed text of a module, or with no change. None when it can't be said this way.
+        A test has a share of the seconds, so that one that hangs does not take those of all."""
+        bounds = [seconds * share for share in shares or [1.0] * len(tests)]
+        self._channel.write(json.dumps([list(tests), bounds, module, text, seconds]) + "\n")
         self._channel.flush()
         answer = self._channel.readline()
         if not answer:
@@ -171,7 +179,7 @@ def confirmed(
 
 
 def _outcome(status: int | None) -> str:
-    if status is None:
+    if status in (None, ENDED):
         return HUNG
     # One that can't even be loaded does not pass either.
     return SURVIVED if status == pytest.ExitCode.OK else NOTICED
@@ -189,22 +197,31 @@ class _Server:
         gc.collect()
         gc.freeze()
         for line in self._channel:
-            tests, module, text, seconds = json.loads(line)
-            run = functools.partial(_run, session, [items[test] for test in tests], live)
-            status = in_child(functools.partial(run, module, text), seconds)
+            tests, bounds, module, text, seconds = json.loads(line)
+            chosen = [(items[test], bound) for test, bound in zip(tests, bounds, strict=True)]
+            run = functools.partial(_run, session, chosen, live, module, text)
+            status = in_child(run, seconds)
             self._channel.write(json.dumps(status) + "\n")
             self._channel.flush()
         return True
 
 
 def _run(
-    session: pytest.Session, chosen: list[pytest.Item], live: "Live", module: str, text: str | None
+    session: pytest.Session,
+    chosen: list[tuple[pytest.Item, float]],
+    live: "Live",
+    module: str,
+    text: str | None,
 ) -> int:
     if text is not None and not live.change(module, text):
         return NOT_HERE
-    for item, following in zip_longest(chosen, chosen[1:]):
+    for (item, bound), following in zip_longest(chosen, [item for item, _ in chosen[1:]]):
         live.forget()
+        hang = threading.Timer(bound, os._exit, [ENDED])
+        hang.daemon = True
+        hang.start()
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        hang.cancel()
         if session.testsfailed:
             return 1
     return 0

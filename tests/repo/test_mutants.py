@@ -156,7 +156,7 @@ from tests.mutants import trial
 
 test, module, *changes = json.loads(sys.argv[1])
 trial.load_libraries()
-collected = trial.Collected([test], 60)
+collected = trial.Collected([test])
 for before, after, seconds in changes:
     text = trial.path_of(module).read_text().replace(before, after)
     print(collected.outcome([test], module=module, text=text, seconds=seconds))
