@@ -24,6 +24,7 @@ from bff.errors import StoreUnavailable
 from bff.model import Session
 from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
+from bff.tasks import BackgroundTask
 
 log = structlog.get_logger("bff.tokens")
 
@@ -43,8 +44,9 @@ class Rotations:
         self._clock = clock
         self._written: BoundedMap[str, tuple[float, Session]] = BoundedMap(REMEMBER_ENTRIES)
         self._open: set[object] = set()
-        self._owed: set[object] = set()  # those of them that trouble with the store has met
-        self._restoring: asyncio.Task[None] | None = None
+        # Those of them that trouble with the store has met, and a round of restoring.
+        self._owed: set[object] = set()
+        self._restoring = BackgroundTask(self._restore_all)
         self._gained = False  # the stream, since the last round of restoring began
         sessions.observe(on_ended=self._forget, on_watch=self._on_watch)
 
@@ -81,7 +83,7 @@ class Rotations:
                         updated = dataclasses.replace(updated, version=written.version)
                         continue
             except StoreUnavailable:
-                self._trouble()
+                self.store_failed()
                 if self._clock.now() >= updated.expires_at:
                     raise
                 await asyncio.sleep(pause)
@@ -117,10 +119,13 @@ class Rotations:
             found = await self._sessions.load_fresh(found.key)
         return found
 
+    def store_failed(self) -> None:
+        """It did not answer a refresh: what is under way may be what the store lacks."""
+        self._owed |= self._open
+        self._tell()
+
     async def close(self) -> None:
-        if self._restoring is not None:
-            self._restoring.cancel()
-            await asyncio.wait([self._restoring])
+        await self._restoring.close()
 
     def _remember(self, session: Session) -> None:
         now = self._clock.now()
@@ -134,29 +139,23 @@ class Rotations:
     def _on_watch(self, watching: bool) -> None:
         if not watching:
             return
-        self._trouble()
-        if self._restoring is not None and not self._restoring.done():
+        if self._restoring.is_running:
             self._gained = True
         elif self._written:
-            self._restoring = asyncio.create_task(self._restore_all())
-            self._restoring.add_done_callback(lambda _: self._tell())
-            self._tell()
-
-    def _trouble(self) -> None:
-        self._owed |= self._open
-        self._tell()
+            self._owed.add(self._restoring)
+            self._restoring.start()
+        self.store_failed()
 
     def _tell(self) -> None:
-        is_restoring = self._restoring is not None and not self._restoring.done()
-        self._sessions.say_saved(saved=not self._owed and not is_restoring)
+        self._sessions.say_saved(saved=not self._owed)
 
     async def _restore_all(self) -> None:
         """The newest first: they are the likeliest to have been lost."""
-        now = self._clock.now()
-        left = [key for key, (at, _) in self._written.items() if now - at <= REMEMBER_SECONDS]
+        left = [key for key in self._written if self._is_remembered(key)]
+        faulty: set[str] = set()
         while left:
             batch = [left.pop() for _ in range(min(RESTORED_AT_ONCE, len(left)))]
-            done = await asyncio.gather(*(self._restore(key) for key in batch))
+            done = await asyncio.gather(*(self._restore(key, faulty) for key in batch))
             failed = [key for key, is_done in zip(batch, done, strict=True) if not is_done]
             if failed:
                 left += reversed(failed)
@@ -164,16 +163,29 @@ class Rotations:
             if self._gained:  # the store may have gone back once more
                 self._gained = False
                 left = list(self._written)
+        self._owed.discard(self._restoring)
+        self._tell()
 
-    async def _restore(self, key: str) -> bool:
-        """False when the store does not answer."""
+    async def _restore(self, key: str, faulty: set[str]) -> bool:
+        """False when it is to be tried again. Sessions with an unforeseen fault are added to
+        `faulty`, so that each is logged once."""
         try:
             loaded = await self._sessions.load_fresh(key)
             if loaded is not None:
                 await self.restored(loaded)
         except StoreUnavailable:
             return False
+        except Exception:  # a fault with one session must not keep the others from being restored
+            if key not in faulty:
+                log.exception("rotation_not_restored", session=public_id(key))
+            faulty.add(key)
+            return not self._is_remembered(key)
         return True
+
+    def _is_remembered(self, key: str) -> bool:
+        """For certain; what is older is dropped with the next write."""
+        written_at, _ = self._written.get(key, (float("-inf"), None))
+        return self._clock.now() - written_at <= REMEMBER_SECONDS
 
 
 def _went_back(loaded: Session, updated: Session) -> bool:

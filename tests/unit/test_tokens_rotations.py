@@ -5,16 +5,19 @@ import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from bff.clock import ManualClock
 from bff.errors import StoreUnavailable
 from bff.model import Session, Tokens
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
+from bff.sessions.store import StoredRecord
 from bff.tokens.rotations import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
     REMEMBER_SECONDS,
+    RESTORED_AT_ONCE,
     Rotations,
 )
 from tests.parts.record_owner import OWNER
@@ -276,6 +279,60 @@ async def test_a_second_break_during_a_round_begins_another(
     answer.set()
     await until(lambda: store.said_saved[-1])
     assert await stored(sessions) == (2, "rt1")
+
+
+class FaultyStore(ScriptedStore):
+    """Raises what no rule foresees, as long as it is asked for one of these."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.faulty: set[str] = set()
+
+    async def load(self, key: str) -> StoredRecord | None:
+        if key in self.faulty:
+            raise ZeroDivisionError
+        return await super().load(key)
+
+
+@pytest.mark.rule("TK-07")
+@pytest.mark.parametrize("is_mended", [True, False])
+async def test_an_unforeseen_fault_with_one_session_keeps_no_other_from_being_restored(
+    clock: ManualClock, *, is_mended: bool
+) -> None:
+    """Nothing is said to be saved meanwhile. The one is tried again, though not for longer than
+    what was written is remembered, and costs one entry in the log."""
+    store = FaultyStore(clock)
+    sessions = Sessions(store, Keyring([SECRET], OWNER), clock, SessionPolicy(3600, 3600))
+    await sessions.start()
+    rotations = Rotations(sessions, clock)
+    sealed = {}
+    for number in range(RESTORED_AT_ONCE + 2):
+        session = await new_session(sessions, clock, f"k{number}")
+        sealed[session.key] = await store.load(session.key)
+        await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    for key, before in sealed.items():
+        assert before is not None
+        store.go_back(key, before)
+    last = list(sealed)[-1]  # which is restored first
+    store.faulty.add(last)
+    with capture_logs() as logs:
+        store.break_stream()
+
+        async def the_others_are_back() -> bool:
+            return {await stored(sessions, key) for key in sealed if key != last} == {(2, "rt1")}
+
+        await until(the_others_are_back)
+        assert store.said_saved[-1] is False
+        if is_mended:
+            store.faulty.clear()
+        else:
+            clock.advance(REMEMBER_SECONDS + 1)
+        await until(lambda: store.said_saved[-1])
+    store.faulty.clear()
+    assert await stored(sessions, last) == ((2, "rt1") if is_mended else (1, "rt0"))
+    assert [entry["event"] for entry in logs].count("rotation_not_restored") == 1
+    await rotations.close()
+    await sessions.close()
 
 
 @pytest.mark.rule("TK-07")
