@@ -191,7 +191,8 @@ class RefreshCoordinator:
                     if not self._is_due(session, refused):
                         return session
                     continue
-                async with held(self._sessions, lease, self._settings.lease_seconds):
+                in_doubt = partial(self._on_lease_in_doubt, key)
+                async with held(self._sessions, lease, self._settings.lease_seconds, in_doubt):
                     session = await self._load(key)
                     if not self._is_due(session, refused):
                         return session
@@ -203,6 +204,11 @@ class RefreshCoordinator:
                     if attempt is not None:
                         with self._rotations.under_way():
                             return await self._spend(session, attempt)
+
+    def _on_lease_in_doubt(self, key: str) -> None:
+        """Another process may get the lease while this one waits for the OP."""
+        self._hold.session_failed(key)
+        self._rotations.store_failed()
 
     async def _lease(self, key: str) -> Lease | None:
         return await self._sessions.acquire_lease(key, ttl_seconds=self._settings.lease_seconds)

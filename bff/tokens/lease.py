@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import structlog
 
 from bff.errors import StoreUnavailable
+from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
 from bff.tasks import BackgroundTask
@@ -15,13 +16,16 @@ log = structlog.get_logger("bff.tokens")
 
 
 @contextlib.asynccontextmanager
-async def held(sessions: Sessions, lease: Lease, ttl_seconds: float) -> AsyncIterator[None]:
-    """Renew `lease` while the body runs, then give it back.
+async def held(
+    sessions: Sessions, lease: Lease, ttl_seconds: float, on_doubt: Callable[[], object]
+) -> AsyncIterator[None]:
+    """Renew `lease` while the body runs, then give it back. `on_doubt` is called whenever it may
+    lapse, or has, while the body goes on.
 
     A lease that is lost all the same does not stop the body: what it is about to learn from the
     OP exists nowhere else, and the version check of the write decides which process wins.
     """
-    renewing = BackgroundTask(lambda: _renew(sessions, lease, ttl_seconds))
+    renewing = BackgroundTask(lambda: _renew(sessions, lease, ttl_seconds, on_doubt))
     renewing.start()
     try:
         yield
@@ -31,15 +35,21 @@ async def held(sessions: Sessions, lease: Lease, ttl_seconds: float) -> AsyncIte
             await sessions.release_lease(lease)
 
 
-async def _renew(sessions: Sessions, lease: Lease, ttl_seconds: float) -> None:
-    while True:
+async def _renew(
+    sessions: Sessions, lease: Lease, ttl_seconds: float, on_doubt: Callable[[], object]
+) -> None:
+    is_held = True
+    while is_held:
         await asyncio.sleep(ttl_seconds / 3)
         try:
-            if not await sessions.renew_lease(lease, ttl_seconds=ttl_seconds):
-                log.warning("refresh_lease_lost")
-                return
+            is_held = await sessions.renew_lease(lease, ttl_seconds=ttl_seconds)
         except StoreUnavailable:
-            continue
+            on_doubt()
+        except Exception:  # the next renewal may well succeed
+            log.exception("refresh_lease_not_renewed", session=public_id(lease.name))
+            on_doubt()
+    log.warning("refresh_lease_lost")
+    on_doubt()
 
 
 class Waiter:

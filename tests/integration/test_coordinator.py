@@ -196,6 +196,33 @@ async def test_a_process_says_that_it_holds_what_the_store_may_lack(
 
 
 @pytest.mark.rule("TK-07")
+@pytest.mark.parametrize("is_refused", [True, False])
+async def test_a_process_whose_lease_is_in_doubt_says_that_it_holds_something(
+    deployment: Deployment, *, is_refused: bool
+) -> None:
+    """While it waits for the OP its lease can't be renewed, or has lapsed: a process that gets the
+    lease after trouble of its own has to wait. The stream of changes shows nothing of it."""
+    deployment.redis.command("ACL", "SETUSER", "first", "on", ">pw", "~*", "&*", "+@all")
+    short_lease = CoordinatorSettings(lease_seconds=0.9)
+    first = await deployment.process("first", settings=short_lease)
+    second = await deployment.process()
+    heard: list[Heartbeat] = []
+    second.sessions.observe(on_heartbeat=heard.append)
+    await until(lambda: bool(heard) and heard[-1].saved)
+    session = await first.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    refresh = await refreshing(first, session, deployment.op)
+    if is_refused:
+        deployment.redis.command("ACL", "SETUSER", "first", "-pexpire")
+    else:
+        deployment.drop_lease(session)
+    await until(lambda: not heard[-1].saved)
+    deployment.op.deliver.set()
+    await refresh
+    await until(lambda: heard[-1].saved)
+
+
+@pytest.mark.rule("TK-07")
 async def test_a_store_that_goes_back_in_time_is_told_again(deployment: Deployment) -> None:
     """A failover may lose the last write. The record then names a spent token; the process that
     wrote it knows better, and the next one to refresh finds the newest token."""

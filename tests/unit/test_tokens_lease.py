@@ -19,6 +19,21 @@ from tests.polling import HANG_SECONDS, until
 SECRET = "a secret of at least 32 bytes, or some more"
 
 
+class Doubts:
+    """How often the lease was said to be in doubt."""
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    def count(self) -> None:
+        self.told += 1
+
+
+@pytest.fixture
+def doubts() -> Doubts:
+    return Doubts()
+
+
 @pytest.fixture
 def store() -> ScriptedStore:
     return ScriptedStore(ManualClock())
@@ -35,44 +50,45 @@ async def sessions(store: ScriptedStore) -> AsyncIterator[Sessions]:
 
 @pytest.mark.rule("TK-06")
 async def test_a_lease_is_renewed_although_the_store_fails_now_and_then(
-    sessions: Sessions, store: ScriptedStore
+    sessions: Sessions, store: ScriptedStore, doubts: Doubts
 ) -> None:
     """One failure is not the end of the renewals: an OP may take longer than a lease."""
-    store.faults["renew_lease"] = [StoreUnavailable("away"), StoreUnavailable("away")]
+    store.faults["renew_lease"] = [StoreUnavailable("away"), ZeroDivisionError()]
     lease = await sessions.acquire_lease("k", ttl_seconds=6)
     assert lease is not None
-    async with held(sessions, lease, 0.03):
+    async with held(sessions, lease, 0.03, doubts.count):
         await until(lambda: store.calls["renew_lease"] >= 4)
+    assert doubts.told == 2
     assert await sessions.acquire_lease("k", ttl_seconds=6) is not None  # it was given back
 
 
 async def test_a_lease_is_renewed_before_it_lapses(
-    sessions: Sessions, store: ScriptedStore
+    sessions: Sessions, store: ScriptedStore, doubts: Doubts
 ) -> None:
     lease = await sessions.acquire_lease("k", ttl_seconds=6)
     assert lease is not None
-    async with held(sessions, lease, 0.3):
+    async with held(sessions, lease, 0.3, doubts.count):
         await asyncio.sleep(0.3)  # both wake in the order of their times, late as they may be
         assert store.calls["renew_lease"]
 
 
 @pytest.mark.rule("TK-06")
 async def test_a_lease_that_can_not_be_given_back_lapses(
-    sessions: Sessions, store: ScriptedStore
+    sessions: Sessions, store: ScriptedStore, doubts: Doubts
 ) -> None:
     """It is renewed no more, and the work is done all the same."""
     store.faults["release_lease"] = [StoreUnavailable("away")]
     lease = await sessions.acquire_lease("k", ttl_seconds=6)
     assert lease is not None
     before = asyncio.all_tasks()
-    async with held(sessions, lease, 6):
+    async with held(sessions, lease, 6, doubts.count):
         await asyncio.sleep(0)
         assert asyncio.all_tasks() != before
     assert asyncio.all_tasks() == before
 
 
 async def test_a_lost_lease_does_not_stop_the_work(
-    sessions: Sessions, store: ScriptedStore
+    sessions: Sessions, store: ScriptedStore, doubts: Doubts
 ) -> None:
     """It is not renewed any more, and not taken from its new holder at the end."""
     lease = await sessions.acquire_lease("k", ttl_seconds=6)
@@ -80,8 +96,9 @@ async def test_a_lost_lease_does_not_stop_the_work(
     await sessions.release_lease(lease)
     another = await sessions.acquire_lease("k", ttl_seconds=6)
     assert another is not None
-    async with held(sessions, lease, 0.03):
-        await until(lambda: store.calls["renew_lease"] == 1)
+    async with held(sessions, lease, 0.03, doubts.count):
+        await until(lambda: doubts.told == 1)
+    assert store.calls["renew_lease"] == 1
     assert await sessions.renew_lease(another, ttl_seconds=6)
 
 
@@ -97,22 +114,22 @@ class HidingStore(ScriptedStore):
 
 
 @pytest.mark.rule("TK-06")
-async def test_a_renewal_under_way_does_not_outlive_the_work() -> None:
+async def test_a_renewal_under_way_does_not_outlive_the_work(doubts: Doubts) -> None:
     """Nor does it hold up the caller, whatever becomes of it: the lease would never lapse."""
     store = HidingStore(ManualClock())
     sessions = Sessions(store, Keyring([SECRET], OWNER), ManualClock(), SessionPolicy(1800, 3600))
     lease = await sessions.acquire_lease("k", ttl_seconds=6)
     assert lease is not None
-    async with asyncio.timeout(HANG_SECONDS), held(sessions, lease, 0.03):
+    async with asyncio.timeout(HANG_SECONDS), held(sessions, lease, 0.03, doubts.count):
         await until(lambda: store.calls["renew_lease"] == 1)
     assert await sessions.acquire_lease("k", ttl_seconds=6) is not None
 
 
-async def test_work_that_fails_gives_the_lease_back(sessions: Sessions) -> None:
+async def test_work_that_fails_gives_the_lease_back(sessions: Sessions, doubts: Doubts) -> None:
     lease = await sessions.acquire_lease("k", ttl_seconds=6)
     assert lease is not None
     with pytest.raises(ZeroDivisionError):
-        async with held(sessions, lease, 6):
+        async with held(sessions, lease, 6, doubts.count):
             raise ZeroDivisionError
     assert await sessions.acquire_lease("k", ttl_seconds=6) is not None
 
