@@ -9,7 +9,8 @@ that was there says, on the store as it is now, that it has saved all it holds.
 
 A break in the stream of changes holds back all sessions. A command that failed for one session
 holds back that session. The others wait only until two heartbeats of this process have come back:
-the failed command may be the first sign of a failover that the stream has not shown yet.
+the failed command may be the first sign of a failover that the stream has not shown yet. Where
+commands go on to fail, as at one shard of a cluster, the others wait after the first one only.
 """
 
 import asyncio
@@ -60,13 +61,16 @@ class RefreshHold:
         self._store_failed_at: float | None = None
         self._session_failed_at: OrderedDict[str, float] = OrderedDict()  # the oldest first
         self._command_failed_at = NEVER
+        self._unproven_since = NEVER  # the first of the commands that failed since the last proof
         self._proofs_missing = 0
         self._has_proof = False
 
     def session_failed(self, key: str) -> None:
         """The store did not answer a command of this session's refresh."""
-        now = self._command_failed_at = self._time()
-        self._session_failed_at[key] = now
+        now = self._time()
+        if not self._proofs_missing or now - self._command_failed_at >= LONGEST_SECONDS:
+            self._unproven_since = now
+        self._command_failed_at = self._session_failed_at[key] = now
         self._session_failed_at.move_to_end(key)
         self._proofs_missing = PROOFS
         self._has_watched = True  # to follow the stream from now on is to follow it again
@@ -155,7 +159,7 @@ class RefreshHold:
         if not self._proofs_missing:
             return 0.0
         longest = LONGEST_SECONDS if self._has_proof else SETTLE_SECONDS
-        return max(0.0, longest - (now - self._command_failed_at))
+        return max(0.0, longest - (now - self._unproven_since))
 
     def _holds_any(self, failed_at: float) -> bool:
         """Some process may hold what it got before then."""

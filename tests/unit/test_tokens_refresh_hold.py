@@ -240,6 +240,40 @@ def test_a_stream_that_is_not_proven_holds_back_all_sessions() -> None:
     assert scene.hold.remaining_seconds(ANOTHER_KEY) == 0
 
 
+def test_commands_that_go_on_to_fail_hold_back_the_others_once() -> None:
+    """As at one shard of a cluster that is away, with a part of each heartbeat: the sessions of the
+    other shards are held back for no longer than by one failure. Each failed one is, by its own."""
+    scene = Scene()
+    scene.hold.on_proven()
+    for number in range(int(LONGEST_SECONDS)):
+        scene.hold.session_failed(str(number))
+        assert scene.hold.remaining_seconds(ANOTHER_KEY) == LONGEST_SECONDS - number
+        scene.now += 1
+    for number in range(100):
+        scene.hold.session_failed(KEY)
+        assert scene.hold.remaining_seconds(ANOTHER_KEY) == 0
+        assert scene.waits
+        scene.now += LONGEST_SECONDS - 0.1 if number % 2 else 0.1
+
+
+def test_a_command_that_fails_later_holds_back_the_others_anew() -> None:
+    """Once the stream has been proven whole, or after a time without failures."""
+    scene = Scene()
+    scene.hold.on_proven()
+    for _ in range(3):
+        scene.hold.session_failed(KEY)
+        scene.now += 1
+        scene.hold.session_failed(KEY)
+        assert scene.hold.remaining_seconds(ANOTHER_KEY) == LONGEST_SECONDS - 1
+        for _ in range(PROOFS):
+            scene.hold.on_proven()
+        assert scene.hold.remaining_seconds(ANOTHER_KEY) == 0
+    for _ in range(3):
+        scene.hold.session_failed(KEY)
+        assert scene.hold.remaining_seconds(ANOTHER_KEY) == LONGEST_SECONDS
+        scene.now += LONGEST_SECONDS
+
+
 def test_a_command_that_failed_before_the_stream_was_followed() -> None:
     """To follow it then is to follow it again."""
     scene = Scene()
