@@ -25,7 +25,7 @@ ABSOLUTE = "absolute"
 LOOK_EVERY_SECONDS = 1.0
 LATER_SECONDS = 0.5  # than the expiry: the store's clock is not ours
 MOST_WATCHED = 100_000
-ANNOUNCED_SECONDS = 30.0  # how long the process that announces an end keeps the lease for it
+ANNOUNCED_SECONDS = 30.0  # how long no other process announces the same end
 LOOKED_AT_ONCE = 256  # before other tasks have a turn
 
 Announce = Callable[[str, str], None]
@@ -109,8 +109,8 @@ class ExpiryWatch:
 
     The store drops an expired record without a message, so each process looks at the sessions that
     it has written: once when their time is up, and again when that was moved. Of the processes that
-    find a record gone the one that gets the session's lease announces it, so that each end is
-    announced once. Not announced: sessions of a process that ended before, those past the bound,
+    find a record gone the one that gets a lease of that name announces it, so that each end is
+    announced once. It is not the lease of a refresh: a failover may bring the record back. Not announced: sessions of a process that ended before, those past the bound,
     and those whose time was up while the store or its stream of changes was down, for they may have
     been ended.
     """
@@ -180,5 +180,7 @@ class ExpiryWatch:
         stored = await self._store.load(key)
         if stored is not None:
             self.expect(key, idle_expires_at=stored.idle_expires_at, expires_at=expires_at)
-        elif await self._store.acquire_lease(key, ttl_seconds=ANNOUNCED_SECONDS) is not None:
+            return
+        lease = await self._store.acquire_lease(f"expired:{key}", ttl_seconds=ANNOUNCED_SECONDS)
+        if lease is not None:
             self._on_expired(key, ABSOLUTE if is_absolute else IDLE)

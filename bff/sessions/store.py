@@ -143,8 +143,8 @@ class SessionStore(Protocol):
     # --- refresh leases
 
     async def acquire_lease(self, name: str, *, ttl_seconds: float) -> Lease | None:
-        """The lease, or None when another caller holds it. `name` is the key of the record whose
-        refresh it guards."""
+        """The lease, or None when another caller holds it. The key of a record is the name of
+        the one that guards its refresh."""
 
     async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
         """False when the lease has lapsed or passed to another holder."""

@@ -25,7 +25,7 @@ from bff.sessions.store import Lease, StoredRecord
 from bff.tokens.coordinator import CoordinatorSettings
 from bff.tokens.refresh_hold import SETTLE_SECONDS
 from tests.parts.redis_server import RedisServer
-from tests.parts.refreshing import Process, a_process
+from tests.parts.refreshing import POLICY, Process, a_process
 from tests.parts.rotating_op import INVALID_GRANT, RotatingOp
 from tests.parts.scripted_op import Answer
 from tests.parts.written_log import written_log
@@ -242,6 +242,27 @@ async def test_a_store_that_goes_back_in_time_is_told_again(deployment: Deployme
     refreshed = await second.coordinator.refreshed(session)
     assert refreshed.tokens.refresh_token == deployment.op.current["a"] == "rt.a.2"
     assert deployment.op.reused == []
+
+
+@pytest.mark.rule("TK-06")
+async def test_a_session_that_was_thought_to_have_expired_can_be_refreshed(
+    deployment: Deployment,
+) -> None:
+    """Its record is back after a failover, when its end has just been announced: the process that
+    announced it holds up no refresh."""
+    first, second = await deployment.process(), await deployment.process()
+    expired: list[str] = []
+    for process in (first, second):
+        process.sessions.observe(on_expired=lambda key, _: expired.append(key))
+    session = await first.log_in(deployment.op, "a")
+    key = f"{deployment.namespace}:s:{{{session.key}}}"
+    before = deployment.redis.command("DUMP", key)
+    deployment.redis.command("DEL", key)
+    deployment.clock.advance(POLICY.idle_seconds + 1)
+    await until(lambda: expired == [session.key])
+    deployment.redis.command("RESTORE", key, 1000 * round(POLICY.idle_seconds), before)
+    refreshed = await second.coordinator.refreshed(session)
+    assert refreshed.tokens.refresh_token == deployment.op.current["a"] == "rt.a.1"
 
 
 async def test_a_lease_whose_grant_was_lost_holds_nobody_up(deployment: Deployment) -> None:

@@ -1,6 +1,6 @@
 """Sessions in Redis or Valkey: for several workers and replicas.
 
-Keys, all in the namespace (`bff:` by default): `s:{key}` a session, `l:{key}` its refresh lease;
+Keys, all in the namespace (`bff:` by default): `s:{key}` a session, `l:{name}` a lease;
 `i:index` the sessions of an index, by absolute expiry; `t:state` a login transaction, `b:browser`
 those of one browser; `r:key` what has been seen; `q:key` a bucket. Channels: `changes` and `beats`.
 What spans slots is done in steps that may be repeated, in an order that leaves at worst an entry
