@@ -15,24 +15,27 @@ CANCEL_AGAIN_SECONDS = 0.1
 
 
 class BackgroundTask:
-    """Runs `work` in a task of its own, from `start` until it returns or `close`."""
+    """Runs `work` in a task of its own, from `start` until it returns or `close`. It may be started
+    again when it has returned, not when it was closed."""
 
     def __init__(self, work: Work[None]) -> None:
         self._work = work
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     @property
     def is_running(self) -> bool:
         return self._task is not None and not self._task.done()
 
     def start(self) -> None:
-        """Unless it is running."""
-        if not self.is_running:
+        """Unless it is running or closed."""
+        if not self.is_running and not self._is_closed:
             self._task = asyncio.create_task(self._work())
 
     async def close(self) -> None:
         """Cancel it, and return when it has ended. More than once, for redis-py may swallow a
         cancellation."""
+        self._is_closed = True
         while self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CANCEL_AGAIN_SECONDS)

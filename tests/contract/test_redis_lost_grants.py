@@ -12,9 +12,10 @@ import pytest
 from bff.clock import SystemClock
 from bff.errors import StoreUnavailable
 from bff.sessions.redis import scripts
-from bff.sessions.redis.client import RedisLimits
-from bff.sessions.redis.leases import FIRST_PAUSE_SECONDS
+from bff.sessions.redis.client import RedisClient, RedisLimits
+from bff.sessions.redis.leases import FIRST_PAUSE_SECONDS, RedisLeases
 from bff.sessions.redis.store import RedisStore
+from bff.sessions.redis.url import parse_redis_url
 from bff.sessions.store import Lease
 from tests.contract.conftest import PATIENT, Heard
 from tests.parts.redis_server import RedisServer
@@ -141,6 +142,11 @@ class LossyProxy:
         writer.close()
 
 
+def sha(script: str) -> bytes:
+    """How a script is called."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest().encode()
+
+
 async def test_a_try_that_is_repeated_is_one_try(own_redis: RedisServer) -> None:
     """redis-py sends a command again when the connection broke before its answer came; the first
     one has been granted by then."""
@@ -163,8 +169,7 @@ async def test_what_is_held_again_is_not_taken_back(own_redis: RedisServer, comm
         store = RedisStore(url, SystemClock(), limits=PATIENT)
         stack.push_async_callback(store.close)
         await require_scripts(store)
-        taking_back = hashlib.sha1(scripts.TAKE_BACK.encode(), usedforsecurity=False).hexdigest()
-        proxy.holds = {"EXISTS": b"EXISTS", "EVALSHA": taking_back.encode()}[command]
+        proxy.holds = {"EXISTS": b"EXISTS", "EVALSHA": sha(scripts.TAKE_BACK)}[command]
         proxy.lose = 2  # redis-py tries twice
         with pytest.raises(StoreUnavailable):
             await store.acquire_lease("key", ttl_seconds=LONG)
@@ -175,3 +180,23 @@ async def test_what_is_held_again_is_not_taken_back(own_redis: RedisServer, comm
         ends_at = time.monotonic() + 5 * FIRST_PAUSE_SECONDS
         while time.monotonic() < ends_at:
             assert await store.renew_lease(lease, ttl_seconds=LONG)
+
+
+async def test_a_try_that_ends_late_leaves_no_task(own_redis: RedisServer) -> None:
+    """Its caller is cancelled when the process has let go of its leases already: a task that begins
+    to take back the grant then would be left behind."""
+    proxy = LossyProxy(own_redis)
+    async with proxy.listening() as url:
+        client = RedisClient(parse_redis_url(url), PATIENT)
+        leases = RedisLeases(client, prefix="bff:", channel="bff:changes")
+        assert await leases.acquire("other", ttl_seconds=LONG) is not None
+        proxy.holds = sha(scripts.ACQUIRE)
+        trying = asyncio.create_task(leases.acquire("key", ttl_seconds=LONG))
+        await proxy.held.wait()
+        await leases.close()
+        others = asyncio.all_tasks() - {trying}
+        trying.cancel()
+        await asyncio.wait([trying])
+        assert asyncio.all_tasks() <= others
+        proxy.go_on.set()
+        await client.close()

@@ -204,6 +204,20 @@ async def test_a_background_task_runs_once_at_a_time() -> None:
     await task.close()
 
 
+async def test_a_background_task_that_was_closed_is_not_started_again() -> None:
+    """By a caller that is a little late: its end would not be waited for."""
+    began: list[int] = []
+
+    async def work() -> None:
+        began.append(1)
+
+    task = BackgroundTask(work)
+    await task.close()
+    task.start()
+    await settle()
+    assert (began, task.is_running) == ([], False)
+
+
 async def test_a_background_task_ends_although_it_swallows_a_cancellation() -> None:
     """As redis-py may do."""
     swallowed: list[bool] = []
