@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from bff.clock import Clock
-from bff.errors import OpError
+from bff.errors import OpAnswerMalformed, OpError
 from bff.tasks import SingleFlight
 
 KEEP_SECONDS = 3600.0
@@ -80,6 +80,9 @@ class Cached(Generic[T]):
             log.warning(
                 "op_fetch_failed", document=self._name, code=failure.code, detail=failure.log_detail
             )
+        except Exception:  # a fetch in the background has no caller to report it
+            self._failure = OpAnswerMalformed("an unforeseen fault")
+            log.exception("op_fetch_aborted", document=self._name)
         else:
             self._failure = None
             self._due_at = self._clock.now() + KEEP_SECONDS

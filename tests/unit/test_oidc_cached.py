@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from bff.clock import ManualClock
-from bff.oidc.cached import Cached
+from bff.errors import OpAnswerMalformed
+from bff.oidc.cached import KEEP_SECONDS, RETRY_SECONDS, Cached
+from tests.polling import until
 
 
 class Document:
@@ -42,3 +45,49 @@ async def test_who_gives_up_takes_nothing_from_the_others(name: str) -> None:
     assert await patient == 1
     assert await cached.get() == 1
     assert document.fetches == 1
+
+
+async def test_an_unforeseen_fault_in_the_background_is_logged() -> None:
+    """No request waits for that fetch. The old value stays, and the next try is made in time."""
+    clock = ManualClock()
+    faults: list[Exception] = []
+    fetches = 0
+
+    async def fetch() -> int:
+        nonlocal fetches
+        fetches += 1
+        if faults:
+            raise faults.pop()
+        return fetches
+
+    cached = Cached("document", fetch, clock)
+    assert await cached.get() == 1
+    faults.append(ZeroDivisionError())
+    clock.advance(KEEP_SECONDS)
+    with capture_logs() as logs:
+        assert await cached.get() == 1
+        await until(lambda: not cached.in_flight)
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [
+        ("op_fetch_aborted", "error")
+    ]
+    assert logs[0]["exc_info"]
+    assert await cached.get() == 1
+    assert fetches == 2
+    clock.advance(RETRY_SECONDS)
+    assert await cached.get() == 1
+    await until(lambda: not cached.in_flight)
+    assert await cached.get() == 3
+
+
+async def test_an_unforeseen_fault_in_the_first_fetch_is_a_failure_as_any_other() -> None:
+    """Of the caller that waits for it, and of those that come until the next try."""
+
+    async def fetch() -> int:
+        raise ZeroDivisionError
+
+    cached = Cached("document", fetch, ManualClock())
+    with capture_logs() as logs:
+        for ask in (cached.get, cached.get, cached.renew):
+            with pytest.raises(OpAnswerMalformed):
+                await ask()
+    assert [entry["event"] for entry in logs] == ["op_fetch_aborted"] * 2
