@@ -35,8 +35,9 @@ class Touches:
     """Activity on its way to the store: written in batches, never in a request's way.
 
     Only the expiry moves; a touch knows no tokens and can't overwrite any. One that fails is tried
-    again with the time it happened, for a lost one could log out an active user. `on_gone` is
-    called for records that were not there any more.
+    again with the time it happened, for a lost one could log out an active user, after the others,
+    for it may be one shard of a cluster that fails. `on_gone` is called for records that were not
+    there any more.
     """
 
     def __init__(
@@ -88,6 +89,8 @@ class Touches:
         return True
 
     async def _write(self, active_at: Mapping[str, float]) -> bool:
+        for key in active_at:  # to the end: what fails again and again must not keep others back
+            self._active_at[key] = self._active_at.pop(key)
         now = self._clock.now()
         left = {key: at + self._idle_seconds - now for key, at in active_at.items()}
         left = {key: seconds for key, seconds in left.items() if seconds > 0}
@@ -109,10 +112,10 @@ class ExpiryWatch:
 
     The store drops an expired record without a message, so each process looks at the sessions that
     it has written: once when their time is up, and again when that was moved. Of the processes that
-    find a record gone the one that gets a lease of that name announces it, so that each end is
-    announced once. It is not the lease of a refresh: a failover may bring the record back. Not announced: sessions of a process that ended before, those past the bound,
-    and those whose time was up while the store or its stream of changes was down, for they may have
-    been ended.
+    find a record gone the one that gets a lease for it announces it, so that each end is announced
+    once. It is not the lease of a refresh: a failover may bring the record back. Not announced:
+    sessions of a process that ended before, those past the bound, and those whose time was up while
+    the store or its stream of changes was down, for they may have been ended.
     """
 
     def __init__(

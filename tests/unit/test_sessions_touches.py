@@ -1,7 +1,7 @@
 """Activity reaches the store, whatever happens on the way: a lost touch logs out an active user."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
@@ -122,6 +122,37 @@ async def test_many_are_written_in_batches(
         touches.add(key, clock.now())
     await until(lambda: store.calls["touch_all"] == 3)
     assert {await idle_end(store, key) for key in keys} == {clock.now() + IDLE_SECONDS}
+
+
+class HalfAway(ScriptedStore):
+    """Fails whenever it is asked for one of its sessions, as the shard of a cluster that is away
+    fails the whole of a step."""
+
+    async def touch_all(self, idle_seconds: Mapping[str, float]) -> frozenset[str]:
+        if "away" in idle_seconds:
+            self.faults["touch_all"] = [StoreUnavailable("away")]
+        return await super().touch_all(idle_seconds)
+
+
+@pytest.mark.rule("SE-04")
+async def test_what_fails_again_and_again_keeps_no_other_activity_back(clock: ManualClock) -> None:
+    """All of the sessions on other shards would idle out."""
+    store = HalfAway(clock)
+    touches = Touches(store, clock, IDLE_SECONDS, lambda _: None)
+    keys = ["away", *(str(number) for number in range(2 * TOUCHED_AT_ONCE))]
+    for key in keys:
+        await create(store, clock, key)
+    clock.advance(60)
+    for key in keys:
+        touches.add(key, clock.now())
+    touches.start()
+    for key in keys[TOUCHED_AT_ONCE:]:  # those that are not in the first batch
+
+        async def is_written(key: str = key) -> bool:
+            return await idle_end(store, key) == clock.now() + IDLE_SECONDS
+
+        await until(is_written)
+    await touches.close()
 
 
 async def test_closing_writes_what_is_left(store: ScriptedStore, clock: ManualClock) -> None:
