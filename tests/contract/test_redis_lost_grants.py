@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from bff.clock import SystemClock
 from bff.errors import StoreUnavailable
@@ -200,3 +201,37 @@ async def test_a_try_that_ends_late_leaves_no_task(own_redis: RedisServer) -> No
         assert asyncio.all_tasks() <= others
         proxy.go_on.set()
         await client.close()
+
+
+class FaultyClient(RedisClient):
+    """Gets no answer to a try for a lease, and raises what no rule foresees when one of them is to
+    be taken back."""
+
+    def __init__(self) -> None:
+        super().__init__(parse_redis_url("redis://127.0.0.1:1"), LIMITS)
+        self.taken_back: list[str] = []
+
+    async def call(self, *command: str | bytes | int, **options: bool) -> object:
+        if command == ("EXISTS", "bff:l:{faulty}"):
+            raise ZeroDivisionError
+        return 1
+
+    async def run(self, script: str, keys: list[str], *args: str | bytes | int) -> object:
+        if script == scripts.ACQUIRE:
+            raise StoreUnavailable("no answer")
+        self.taken_back += keys
+        return 1
+
+
+async def test_an_unforeseen_fault_keeps_no_other_grant_from_being_taken_back() -> None:
+    """The lease with the fault lapses by itself, and is not tried without end."""
+    client = FaultyClient()
+    leases = RedisLeases(client, prefix="bff:", channel="bff:changes")
+    with capture_logs() as logs:
+        for name in ("faulty", "key"):
+            with pytest.raises(StoreUnavailable):
+                await leases.acquire(name, ttl_seconds=LONG)
+        await until(lambda: client.taken_back == ["bff:l:{key}"])
+    assert [entry["event"] for entry in logs] == ["lease_not_taken_back"]
+    await leases.close()
+    await client.close()

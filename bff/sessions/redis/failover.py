@@ -32,7 +32,7 @@ Address = tuple[str, int]
 
 class FailoverWatch:
     """`look` says which configuration there is, or None when it can't tell; `on_failover` is
-    called when that has changed. Neither may raise. `known` is what was seen last."""
+    called when that has changed. `known` is what was seen last."""
 
     def __init__(
         self, look: Callable[[], Awaitable[str | None]], on_failover: Callable[[], Awaitable[None]]
@@ -50,13 +50,20 @@ class FailoverWatch:
 
     async def _run(self) -> None:
         while True:
-            found = await self._look()
-            if found is not None:
-                before, self.known = self.known, found
-                if before not in (None, found):
-                    log.warning("store_failed_over")
-                    await self._on_failover()
+            try:
+                await self._look_once()
+            except Exception:  # without this watch no failover would be noticed any more
+                log.exception("failover_watch_failed")
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look_once(self) -> None:
+        found = await self._look()
+        if found is None:
+            return
+        before, self.known = self.known, found
+        if before not in (None, found):
+            log.warning("store_failed_over")
+            await self._on_failover()
 
 
 class Opinion(NamedTuple):

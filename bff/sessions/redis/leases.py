@@ -10,6 +10,8 @@ of theirs passes to the new one, which nothing that is still on its way can take
 import asyncio
 import secrets
 
+import structlog
+
 from bff.bounded_map import BoundedMap
 from bff.errors import StoreUnavailable
 from bff.sessions.messages import RELEASED, Change, encode_change
@@ -17,6 +19,8 @@ from bff.sessions.redis import scripts
 from bff.sessions.redis.client import RedisClient
 from bff.sessions.store import Lease
 from bff.tasks import BackgroundTask
+
+log = structlog.get_logger("bff.sessions")
 
 UNANSWERED_ENTRIES = 10_000
 UNANSWERED_CLAIMS = 8  # of one name, the newest
@@ -88,6 +92,8 @@ class RedisLeases:
             )
         except StoreUnavailable:
             return False
+        except Exception:  # it lapses by itself, and others must not be kept from being taken back
+            log.exception("lease_not_taken_back")
         if self._unanswered.get(name) == claims:
             del self._unanswered[name]
         return True
