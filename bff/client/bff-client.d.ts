@@ -47,7 +47,8 @@ export type User = {
 };
 export type ClientOptions = {
     /**
-     * where the gateway's own endpoints are; default `/bff`
+     * where the gateway's own endpoints are; default: where this module came
+     * from, if the gateway has served it, else `/bff`
      */
     prefix?: string;
     /**
@@ -150,7 +151,8 @@ export type Client = {
  */
 /**
  * @typedef {object} ClientOptions
- * @property {string} [prefix] where the gateway's own endpoints are; default `/bff`
+ * @property {string} [prefix] where the gateway's own endpoints are; default: where this module came
+ *   from, if the gateway has served it, else `/bff`
  * @property {string} [csrfHeader] default `X-CSRF`
  * @property {string} [csrfValue] default `1`
  * @property {(error: NotAuthenticatedError) => void} [onSessionEnded] called once when a request finds

@@ -38,7 +38,8 @@ const ANSWER_WITHIN_MS = 10_000;
 
 /**
  * @typedef {object} ClientOptions
- * @property {string} [prefix] where the gateway's own endpoints are; default `/bff`
+ * @property {string} [prefix] where the gateway's own endpoints are; default: where this module came
+ *   from, if the gateway has served it, else `/bff`
  * @property {string} [csrfHeader] default `X-CSRF`
  * @property {string} [csrfValue] default `1`
  * @property {(error: NotAuthenticatedError) => void} [onSessionEnded] called once when a request finds
@@ -83,7 +84,8 @@ const ANSWER_WITHIN_MS = 10_000;
  * @returns {Readonly<Client>}
  */
 export function createClient(options = {}) {
-  const { prefix = '/bff', csrfHeader = 'X-CSRF', csrfValue = '1', onSessionEnded } = options;
+  const { csrfHeader = 'X-CSRF', csrfValue = '1', onSessionEnded } = options;
+  const { prefix = ownPrefix(import.meta.url) } = options;
 
   /** @type {User | null | undefined} undefined before the first answer */
   let known;
@@ -270,4 +272,14 @@ async function readUser(response) {
   if (body === null) return null;
   if (typeof body?.sub === 'string' && typeof body.bff?.logout_url === 'string') return body;
   throw new GatewayError('malformed', response, null);
+}
+
+/**
+ * Where the gateway's endpoints are, by the address of this module: it serves it at
+ * `/client/bff-client.js` below them. A bundled copy has another address.
+ * @param {string} address
+ */
+function ownPrefix(address) {
+  const found = /^https?:\/\/[^/]+(\/.+)\/client\/bff-client\.js$/.exec(address);
+  return found?.[1] ?? '/bff';
 }

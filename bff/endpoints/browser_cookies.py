@@ -15,21 +15,28 @@ from bff.sessions.cookie import SameSite, delete_cookie_header, set_cookie_heade
 @dataclass(frozen=True, slots=True)
 class BrowserCookies:
     """`same_site` is the session cookie's. The binder is Lax, because the browser comes back from
-    the OP's site."""
+    the OP's site. `path` is where both are sent."""
 
     session_name: str
     binder_name: str
     secure: bool
     same_site: SameSite
     login_seconds: int
+    path: str = "/"
 
     def set_session(self, value: str) -> str:
         return set_cookie_header(
-            self.session_name, value, secure=self.secure, same_site=self.same_site
+            self.session_name,
+            value,
+            secure=self.secure,
+            same_site=self.same_site,
+            path=self.path,
         )
 
     def clear_session(self) -> str:
-        return delete_cookie_header(self.session_name, secure=self.secure, same_site=self.same_site)
+        return delete_cookie_header(
+            self.session_name, secure=self.secure, same_site=self.same_site, path=self.path
+        )
 
     def set_binder(self, value: str) -> str:
         return set_cookie_header(
@@ -37,6 +44,7 @@ class BrowserCookies:
             value,
             secure=self.secure,
             same_site="lax",
+            path=self.path,
             max_age=self.login_seconds,
         )
 

@@ -87,9 +87,9 @@ class Pages:
         elif isinstance(error, NotAuthenticated):
             action = _link(f"{self._prefix}/login", "Log in")
         elif error.retryable and not isinstance(error, LoginError):
-            action = _link("/", "Try again")
+            action = _link(self._return_rules.home, "Try again")
         else:
-            action = _link("/", "Back to the application")
+            action = _link(self._return_rules.home, "Back to the application")
         body = _PAGE.substitute(
             title=escape(error.title),
             style=STYLE,
@@ -118,7 +118,7 @@ class Pages:
                 return _form(f"{self._prefix}/login", again, "Log in")
         except BadRequest:
             pass  # nothing that could be asked for once more
-        return _link("/", "Back to the application")
+        return _link(self._return_rules.home, "Back to the application")
 
 
 def _link(href: str, text: str) -> str:

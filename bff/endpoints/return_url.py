@@ -9,20 +9,24 @@ from dataclasses import dataclass
 from bff.gate.paths import doubt_of, is_query
 from bff.gate.spellings import is_page, readings
 
-HOME = "/"
+HOME = "/"  # below the application's base path
 ERROR_PARAMETER = "bff_error="
 MAX_LENGTH = 2048
 
 
-def safe_return_url(offered: str | None, *, public_origin: str, own_prefix: str) -> str:
-    """The offered return URL if it is a page's path on this origin, else `/`.
+def safe_return_url(
+    offered: str | None, *, public_origin: str, own_prefix: str, base_path: str = ""
+) -> str:
+    """The offered return URL if it is a page's path of this application, else its home page's.
 
     A URL of our own origin counts as its path; a query and a fragment are kept. Our own endpoints
-    are no place to return to. A path that starts with `//`, or has a second reading, comes back as
-    an absolute URL of our origin, so that it can't be read as another host's.
+    are no place to return to, nor is what lies outside the base path by any reading. A path that
+    starts with `//`, or has a second reading, comes back as an absolute URL of our origin, so that
+    it can't be read as another host's.
     """
+    home = base_path + HOME
     if not offered or len(offered) > MAX_LENGTH or not offered.isascii():
-        return HOME
+        return home
     path = (
         offered.removeprefix(public_origin) if offered.startswith(f"{public_origin}/") else offered
     )
@@ -34,10 +38,11 @@ def safe_return_url(offered: str | None, *, public_origin: str, own_prefix: str)
         or not is_query(query)
         or not is_query(fragment.encode())
     ):
-        return HOME
-    prefix = f"{own_prefix}/".encode()
-    if any((reading + b"/").startswith(prefix) for reading in readings(raw)):
-        return HOME
+        return home
+    prefix, base = f"{own_prefix}/".encode(), f"{base_path}/".encode()
+    for reading in readings(raw):
+        if (reading + b"/").startswith(prefix) or not (reading + b"/").startswith(base):
+            return home
     return f"{public_origin}{path}" if doubt_of(raw) else path
 
 
@@ -55,10 +60,19 @@ class ReturnRules:
 
     public_origin: str
     own_prefix: str
+    base_path: str = ""
+
+    @property
+    def home(self) -> str:
+        """The application's first page."""
+        return self.base_path + HOME
 
     def safe(self, offered: str | None) -> str:
         return safe_return_url(
-            offered, public_origin=self.public_origin, own_prefix=self.own_prefix
+            offered,
+            public_origin=self.public_origin,
+            own_prefix=self.own_prefix,
+            base_path=self.base_path,
         )
 
     def offered_in(self, parameters: Mapping[str, str]) -> str:

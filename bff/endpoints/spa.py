@@ -38,6 +38,7 @@ class Spa:
     segment, so that a script or image that is missing is told so.
 
     `immutable` are patterns of paths whose files never change; None: by what their names look like.
+    `base_path` is what all paths begin with, and no file's name.
     """
 
     def __init__(
@@ -45,15 +46,19 @@ class Spa:
         root: Path,
         content_security_policy: str | None = None,
         immutable: Sequence[str] | None = None,
+        base_path: str = "",
     ) -> None:
         self._root = root.resolve()
         self._policy = content_security_policy or DEFAULT_CONTENT_SECURITY_POLICY
         self._immutable = immutable
+        self._base_path = base_path
 
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
-        found = await asyncio.to_thread(
-            self._find, local.target.path, is_page=is_navigation(local.fields)
-        )
+        path = local.target.path[len(self._base_path) :]
+        if not path:  # else what the page names relative to itself would be beside the base path
+            home = f"{self._base_path}/{local.target.suffix.decode('ascii')}"
+            return web.Response(status=302, headers={"Location": home})
+        found = await asyncio.to_thread(self._find, path, is_page=is_navigation(local.fields))
         if found is None:
             raise NotFound
         kept = KEPT if self._is_immutable(found) else NOT_KEPT

@@ -63,7 +63,9 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One entry of the table. `prefix` has no trailing slash; the root is the empty string.
+    """One entry of the table. `prefix` has no trailing slash; the root is the empty string. It
+    begins with `base_path`, what all paths of an application begin with that has no origin to
+    itself: an upstream never gets that part.
 
     `timeout_seconds` is the longest silence between bytes, `total_timeout_seconds` the longest a
     whole exchange may take, `idle_seconds` how long a connection is kept without one,
@@ -98,24 +100,28 @@ class Route:
     strip_headers: frozenset[bytes] = frozenset()
     dev_host: str | None = None
     ca_file: str | None = None
+    base_path: str = ""
     told_prefix: tuple[bytes, bytes] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """The field by which an upstream learns what was cut off, made once."""
-        if self.map_location and self.strip_prefix and self.prefix:
-            told = (b"X-Forwarded-Prefix", self.prefix.encode())
+        if self.map_location and self.cut:
+            told = (b"X-Forwarded-Prefix", self.cut.encode())
             object.__setattr__(self, "told_prefix", told)  # the class is frozen
+
+    @property
+    def cut(self) -> str:
+        """What a matched path begins with and an upstream does not get."""
+        return self.prefix if self.strip_prefix else self.base_path
 
     def rest_of(self, path: bytes) -> bytes:
         """The part of a matched path that is appended to the upstream's base path."""
-        return path[len(self.prefix) :] if self.strip_prefix else path
+        return path[len(self.cut) :]
 
     @property
     def cuts_path(self) -> bool:
         """Whether what an upstream gets of a path may begin where the prefix has ended."""
-        return (
-            bool(self.prefix) and self.strip_prefix and not all(u.base_path for u in self.upstreams)
-        )
+        return bool(self.cut) and not all(u.base_path for u in self.upstreams)
 
     @property
     def needs_session(self) -> bool:

@@ -18,6 +18,7 @@ from typing import Literal
 from itsdangerous import BadSignature, Signer
 
 from bff.bounded_map import BoundedMap
+from bff.model import DEFAULT_FRONTEND
 
 ID_BYTES = 32
 PUBLIC_ID_BYTES = 16
@@ -32,6 +33,7 @@ _SIGNED = re.compile(rf"{_B64_32}\.{_B64_32}")
 _MAC = re.compile(_B64_32)
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _VALUE = re.compile(r"[A-Za-z0-9_.-]*")
+_PATH = re.compile(r"/[A-Za-z0-9\-._~/]*")
 _PUBLIC_ID_LABEL = b"bff.session-public-id\n"
 
 
@@ -45,13 +47,19 @@ class NewId:
 
 class SessionCookie:
     """Issues and verifies session ids. `secrets`: newest first; the first signs, all verify.
-    So many `entries` that verified are remembered."""
+    So many `entries` that verified are remembered. What one frontend has signed is nothing to
+    another."""
 
     def __init__(
-        self, name: str, secrets: Sequence[str], *, entries: int = VERIFIED_ENTRIES
+        self,
+        name: str,
+        secrets: Sequence[str],
+        *,
+        frontend: str = DEFAULT_FRONTEND,
+        entries: int = VERIFIED_ENTRIES,
     ) -> None:
         self.name = name
-        self._signer = _signer(secrets, "bff.session-cookie")
+        self._signer = _signer(secrets, "bff.session-cookie", frontend)
         # What verified before, by digest: a signature costs more than the rest of the decision.
         self._verified: BoundedMap[bytes, str] = BoundedMap(entries)
 
@@ -77,10 +85,10 @@ class SessionCookie:
 
 
 class Binder:
-    """The browser's side of login transactions: one cookie for all tabs."""
+    """The browser's side of login transactions: one cookie for all tabs of a frontend."""
 
-    def __init__(self, secrets: Sequence[str]) -> None:
-        self._signer = _signer(secrets, "bff.login-binder")
+    def __init__(self, secrets: Sequence[str], frontend: str = DEFAULT_FRONTEND) -> None:
+        self._signer = _signer(secrets, "bff.login-binder", frontend)
 
     def issue(self) -> NewId:
         """A new binder; its key is the `binder_hash` of transactions."""
@@ -95,9 +103,9 @@ class Binder:
 class LogoutSid:
     """The session-bound parameter of the logout URL: proves knowledge of the session, is not it."""
 
-    def __init__(self, secrets: Sequence[str]) -> None:
-        self._newest = _signer(secrets, "bff.logout-sid")
-        self._signers = [_signer([secret], "bff.logout-sid") for secret in secrets]
+    def __init__(self, secrets: Sequence[str], frontend: str = DEFAULT_FRONTEND) -> None:
+        self._newest = _signer(secrets, "bff.logout-sid", frontend)
+        self._signers = [_signer([secret], "bff.logout-sid", frontend) for secret in secrets]
 
     def sid_for(self, session_key: str) -> str:
         """The value that `matches` accepts for this session and no other."""
@@ -113,9 +121,15 @@ class LogoutSid:
 
 
 def set_cookie_header(
-    name: str, value: str, *, secure: bool, same_site: SameSite, max_age: int | None = None
+    name: str,
+    value: str,
+    *,
+    secure: bool,
+    same_site: SameSite,
+    path: str = "/",
+    max_age: int | None = None,
 ) -> str:
-    """The value of a `Set-Cookie` header: host-only, `Path=/`, `HttpOnly`.
+    """The value of a `Set-Cookie` header: host-only, `HttpOnly`.
 
     Raises:
         ValueError: a browser would refuse the cookie, or the text could split the header.
@@ -124,7 +138,9 @@ def set_cookie_header(
         raise ValueError("cookie name or value with characters that do not belong there")
     if not secure and (name.startswith("__") or same_site == "none"):
         raise ValueError("a prefixed or cross-site cookie must be Secure")
-    parts = [f"{name}={value}", "Path=/"]
+    if not _PATH.fullmatch(path) or (path != "/" and name.lower().startswith("__host-")):
+        raise ValueError("a path that no browser takes, or not the one that the prefix wants")
+    parts = [f"{name}={value}", f"Path={path}"]
     if max_age is not None:
         parts.append(f"Max-Age={max_age:d}")
     if secure:
@@ -133,14 +149,16 @@ def set_cookie_header(
     return "; ".join(parts)
 
 
-def delete_cookie_header(name: str, *, secure: bool, same_site: SameSite) -> str:
+def delete_cookie_header(name: str, *, secure: bool, same_site: SameSite, path: str = "/") -> str:
     """Deletes a cookie: only the attributes it was set with can (RFC 6265bis section 5)."""
-    return set_cookie_header(name, "", secure=secure, same_site=same_site, max_age=0)
+    return set_cookie_header(name, "", secure=secure, same_site=same_site, path=path, max_age=0)
 
 
-def _signer(secrets: Sequence[str], purpose: str) -> Signer:
+def _signer(secrets: Sequence[str], purpose: str, frontend: str = DEFAULT_FRONTEND) -> Signer:
     if not secrets:
         raise ValueError("at least one secret is needed")
+    if frontend != DEFAULT_FRONTEND:
+        purpose = f"{purpose}:{frontend}"
     return Signer(
         list(reversed(secrets)),  # itsdangerous wants the newest last
         salt=purpose,

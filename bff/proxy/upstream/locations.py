@@ -31,8 +31,7 @@ class Locations:
         """None where the route leaves them as they are."""
         if not route.map_location:
             return None
-        prefix = route.prefix if route.strip_prefix else ""
-        return cls(upstream.authority.encode(), upstream.base_path.encode(), prefix.encode())
+        return cls(upstream.authority.encode(), upstream.base_path.encode(), route.cut.encode())
 
     def mapped(self, value: bytes) -> bytes:
         """A Location or Content-Location for the browser: a path of ours when it is the upstream's
