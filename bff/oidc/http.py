@@ -49,13 +49,9 @@ class OpAnswer:
 class OpHttp:
     """The client session towards one OP. `ca_file`, when given, replaces the system's CAs."""
 
-    def __init__(
-        self, clock: Clock, *, timeout_seconds: float = 10.0, ca_file: str | None = None
-    ) -> None:
+    def __init__(self, clock: Clock, *, timeout_seconds: float, ca_file: str | None) -> None:
         self._clock = clock
-        self._timeout = aiohttp.ClientTimeout(
-            total=timeout_seconds, connect=min(timeout_seconds, CONNECT_TIMEOUT_SECONDS)
-        )
+        self._timeout_seconds = timeout_seconds
         self._ca_file = ca_file
         self._session: aiohttp.ClientSession | None = None
 
@@ -69,7 +65,6 @@ class OpHttp:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=tls, keepalive_timeout=KEEPALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=self._timeout,
             trust_env=False,
             auto_decompress=False,
             headers={
@@ -97,7 +92,8 @@ class OpHttp:
             OpUnavailable: no complete answer, 5xx or 429.
             OpAnswerMalformed: the answer is too large or in an unknown coding.
         """
-        return await self._send("GET", name, url, headers or {}, None, max_bytes, self._timeout)
+        seconds = self._timeout_seconds
+        return await self._send("GET", name, url, headers or {}, None, max_bytes, seconds)
 
     async def post(
         self,
@@ -112,9 +108,8 @@ class OpHttp:
         of every other call is shorter; connecting takes no longer for it. Raises as `get`."""
         form_headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
         body = urlencode(form).encode("ascii")
-        total = max(self._timeout.total or 0.0, at_least_seconds)
-        limits = aiohttp.ClientTimeout(total=total, connect=self._timeout.connect)
-        return await self._send("POST", name, url, form_headers, body, MAX_BODY_BYTES, limits)
+        seconds = max(self._timeout_seconds, at_least_seconds)
+        return await self._send("POST", name, url, form_headers, body, MAX_BODY_BYTES, seconds)
 
     async def _send(
         self,
@@ -124,10 +119,11 @@ class OpHttp:
         headers: Mapping[str, str],
         body: bytes | None,
         max_bytes: int,
-        limits: aiohttp.ClientTimeout,
+        seconds: float,
     ) -> OpAnswer:
         if self._session is None:
             raise RuntimeError("OpHttp is used before start()")
+        connect = min(self._timeout_seconds, CONNECT_TIMEOUT_SECONDS)
         try:
             async with self._session.request(
                 method,
@@ -135,7 +131,7 @@ class OpHttp:
                 headers=headers,
                 data=body,
                 allow_redirects=False,
-                timeout=limits,
+                timeout=aiohttp.ClientTimeout(total=seconds, connect=connect),
             ) as response:
                 self._require_available(name, response)
                 raw = await _read_bounded(name, response, max_bytes)

@@ -115,7 +115,7 @@ class Discovery:
     """
 
     def __init__(
-        self, http: OpHttp, clock: Clock, issuer: str, *, allow_insecure_http: bool = False
+        self, http: OpHttp, clock: Clock, issuer: str, *, allow_insecure_http: bool
     ) -> None:
         self._http = http
         self._issuer = issuer

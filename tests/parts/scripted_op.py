@@ -98,7 +98,8 @@ def at_hash(access_token: str, name: str = "sha256") -> str:
 @dataclass(frozen=True)
 class Answer:
     """`body` as bytes goes out as it is, anything else as JSON. `hang` never answers, `drop`
-    closes without answering, `truncate` promises more body than it sends."""
+    closes without answering, `truncate` promises more body than it sends; any other comes after
+    `delay_seconds`."""
 
     body: object = b""
     status: int = 200
@@ -106,6 +107,7 @@ class Answer:
     hang: bool = False
     drop: bool = False
     truncate: bool = False
+    delay_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -254,6 +256,7 @@ class ScriptedOp:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
+        await asyncio.sleep(answer.delay_seconds)
         raw = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
         headers = {"Content-Type": "application/json", **answer.headers}
         if not answer.truncate:

@@ -53,6 +53,12 @@ def test_without_a_usable_hint_the_client_id_says_who_we_are(hint: str | None) -
     assert sent(build(hint=hint)) == {k: v for k, v in FULL.items() if k != "id_token_hint"}
 
 
+def test_a_hint_may_be_so_long() -> None:
+    """A longer one would not fit into the head of a request."""
+    longest = "x" * MAX_HINT_CHARS
+    assert sent(build(hint=longest)) == {**FULL, "id_token_hint": longest}
+
+
 def test_state_goes_only_where_it_can_come_back() -> None:
     assert sent(build(back=None)) == {"id_token_hint": "a.b.c", "client_id": "spa"}
 

@@ -1,5 +1,7 @@
 """Retry-After, bounded."""
 
+import time
+
 import pytest
 
 from bff.oidc.http import retry_after_seconds
@@ -17,6 +19,7 @@ NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
         ("0", 1),
         ("86400", 120),
         ("9" * 10, 120),
+        ("9" * 11, 5),
         ("9" * 5000, 5),
         ("-1", 5),
         ("1.5", 5),
@@ -34,3 +37,14 @@ NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 def test_any_value_becomes_a_bounded_wait(value: str | None, seconds: int) -> None:
     """RFC 9110 section 10.2.3."""
     assert retry_after_seconds(value, NOW) == seconds
+
+
+def test_a_date_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9110 section 5.6.7: whatever zone the machine is in."""
+    monkeypatch.setenv("TZ", "UTC-9")
+    time.tzset()
+    try:
+        assert retry_after_seconds("Tue, 14 Nov 2023 22:13:50 -0000", NOW) == 30
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -13,7 +13,7 @@ from bff.oidc.jwks import (
     process_jwks,
     require_signing_algs,
 )
-from tests.parts.scripted_op import signing_key
+from tests.parts.scripted_op import b64url, signing_key
 
 RSA = signing_key("RS256", kid="rsa")
 RSA_2 = signing_key("RS256", kid="rsa2", number=2)
@@ -143,3 +143,10 @@ def test_a_set_may_hold_so_many_keys() -> None:
     entries: list[object] = [signing_key("ES256", kid="a").jwk()]
     entries += [{"kty": "oct"}] * (MAX_KEYS - 1)
     assert len(process_jwks(200, {"keys": entries}).keys) == 1
+
+
+@pytest.mark.parametrize(("bits", "is_usable"), [(32, True), (33, False)])
+def test_an_exponent_may_be_so_large(bits: int, is_usable: bool) -> None:
+    e = b64url((2**bits - 1).to_bytes(5, "big").lstrip(b"\0"))
+    keys = process_jwks(200, {"keys": [RSA.jwk(e=e), EC.jwk()]}).keys
+    assert [key.kid for key in keys] == (["rsa", "ec"] if is_usable else ["ec"])

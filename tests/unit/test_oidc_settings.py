@@ -2,7 +2,7 @@
 
 import pytest
 
-from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.settings import RelyingPartySettings, require_issuer
 
 
 def make(**changes: object) -> RelyingPartySettings:
@@ -64,6 +64,12 @@ def test_sound_settings_are_taken(changes: dict[str, object]) -> None:
 def test_other_settings_are_refused_by_name(changes: dict[str, object], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         make(**changes)
+
+
+def test_an_issuer_without_tls_is_taken_by_a_relaxation_only() -> None:
+    assert require_issuer("http://op.test", allow_insecure_http=True) == "http://op.test"
+    with pytest.raises(ValueError, match="must be https"):
+        require_issuer("http://op.test")
 
 
 def test_a_relaxation_and_what_asks_more_of_an_op_are_off_by_default() -> None:

@@ -58,6 +58,8 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 def test_a_value_may_be_nested_so_deep_and_no_deeper() -> None:
     assert parse_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    most = MAX_DEPTH - 1
+    assert parse_json(b'{"a":' * most + b"{}" + b"}" * most)
     with pytest.raises(JsonRefused, match="too deep"):
         parse_json(b"[" * MAX_DEPTH + b"1" + b"]" * MAX_DEPTH)
 

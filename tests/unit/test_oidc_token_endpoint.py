@@ -29,6 +29,7 @@ UNUSABLE: tuple[object, ...] = (
     "ä",
     "x" * (MAX_TOKEN_CHARS + 1),
 )
+LONGEST = "x" * MAX_TOKEN_CHARS
 OLD = Tokens("old-at", NOW - 60, NOW, "old-rt", NOW + 500, "old.id.token", "openid")
 
 
@@ -322,3 +323,40 @@ def test_a_login_has_no_tokens_to_fall_back_upon() -> None:
 def test_a_token_may_be_so_long_and_no_longer() -> None:
     token = "x" * MAX_TOKEN_CHARS
     assert process({**ANSWER, "access_token": token}).access_token == token
+
+
+def test_a_token_may_be_so_long() -> None:
+    """And no longer: `UNUSABLE` has one more."""
+    document = {**ANSWER, "access_token": LONGEST, "refresh_token": LONGEST, "id_token": LONGEST}
+    tokens = process(document)
+    assert tokens.access_token == tokens.refresh_token == tokens.id_token == LONGEST
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "error"),
+    [
+        (200, {}, OpAnswerMalformed),
+        (200, {"refresh_token": "rt"}, AccessTokenUnusable),
+        (200, {"error": "x"}, RefreshRefused),
+        (200, {"error": "x", **ANSWER, "token_type": "mac"}, OpAnswerMalformed),
+        (200, {"error": ["x"]}, OpAnswerMalformed),
+        (299, {"refresh_token": "rt"}, AccessTokenUnusable),
+        (300, {"refresh_token": "rt"}, OpAnswerMalformed),
+        (199, {"refresh_token": "rt"}, OpAnswerMalformed),
+    ],
+)
+def test_a_refresh_without_an_access_token_is_refused_only_in_words(
+    status: int, document: object, error: type[BffError]
+) -> None:
+    """Else it is an answer that can't be used, of which a rotated token is kept."""
+    with pytest.raises(BffError) as caught:
+        process(document, status=status, grant=Grant.REFRESH, previous=OLD)
+    assert type(caught.value) is error
+
+
+def test_what_is_called_an_error_beside_tokens_is_none() -> None:
+    tokens = process({"error": "x", **ANSWER}, grant=Grant.REFRESH, previous=OLD)
+    assert tokens.access_token == "at"
+    with pytest.raises(OpAnswerMalformed) as caught:
+        process({"error": "x"}, grant=Grant.CLIENT)
+    assert type(caught.value) is OpAnswerMalformed

@@ -41,6 +41,18 @@ async def test_an_audience_beside_ours_is_accepted_when_it_is_trusted(
             await rp.redeem("code", await begin(rp, op))
 
 
+async def test_clocks_may_differ_by_as_much_as_the_operator_allows(
+    op: ScriptedOp, clock: ManualClock
+) -> None:
+    """OIDC Core section 3.1.3.7 (9)."""
+    op.id_token_changes = {"exp": int(clock.now()) - 39}
+    async with configured(op, clock, 'leeway = "40s"') as rp:
+        assert (await rp.redeem("code", await begin(rp, op))).sub == op.sub
+    async with configured(op, clock, 'leeway = "38s"') as rp:
+        with pytest.raises(IdTokenInvalid, match="exp"):
+            await rp.redeem("code", await begin(rp, op))
+
+
 async def test_parameters_of_the_logout_go_out_beside_our_own(
     op: ScriptedOp, clock: ManualClock
 ) -> None:

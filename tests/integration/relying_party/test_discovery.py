@@ -12,6 +12,7 @@ from bff.errors import (
 )
 from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty
+from tests.integration.relying_party.steps import MakeRp
 from tests.parts.scripted_op import Answer, ScriptedOp
 from tests.polling import HANG_SECONDS, until
 
@@ -34,6 +35,20 @@ async def test_metadata_that_may_not_be_used_starts_no_login(
         await rp.authorization_request(LoginRequest())
     with pytest.raises(OpMetadataRefused):
         await rp.check()
+
+
+@pytest.mark.rule("AZ-17")
+async def test_endpoints_without_tls_are_taken_by_a_relaxation_only(
+    make_rp: MakeRp, op: ScriptedOp
+) -> None:
+    """In a closed network, where the operator says so."""
+    op.metadata_changes = {"token_endpoint": "http://op.example.test/token"}
+    rp, relaxed = make_rp(), make_rp(allow_insecure_http=True)
+    for each in (rp, relaxed):
+        await each.start()
+    assert (await relaxed.metadata()).token_endpoint == "http://op.example.test/token"
+    with pytest.raises(OpMetadataRefused, match="token_endpoint"):
+        await rp.metadata()
 
 
 @pytest.mark.rule("AZ-17")
@@ -90,8 +105,14 @@ async def test_closing_leaves_no_fetch_behind(
     clock.advance(3601)
     await rp.check()
     await until(lambda: op.count(document) == 2)
+    assert len(fetching()) == 1
     await rp.close()
-    assert [t for t in asyncio.all_tasks() if t.get_name().startswith("fetch ")] == []
+    assert fetching() == []
+
+
+def fetching() -> list[str]:
+    names = [str(task.get_coro()) for task in asyncio.all_tasks()]
+    return [name for name in names if "Cached._run" in name]
 
 
 async def test_a_down_op_is_asked_again_only_after_a_pause(

@@ -6,7 +6,11 @@ import gzip
 import hashlib
 import ipaddress
 import json
+import socket
 import ssl
+import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,9 +25,9 @@ from bff.errors import (
     OpError,
     OpUnavailable,
 )
-from bff.oidc.http import MAX_BODY_BYTES
-from bff.oidc.relying_party import RelyingParty
-from tests.integration.relying_party.steps import MakeRp, begin, settings_for
+from bff.oidc.http import MAX_BODY_BYTES, OpHttp
+from bff.oidc.relying_party import Refreshed, RelyingParty
+from tests.integration.relying_party.steps import MakeRp, begin, log_in, settings_for
 from tests.parts.scripted_op import Answer, ScriptedOp
 from tests.polling import HANG_SECONDS
 
@@ -88,6 +92,8 @@ async def test_a_broken_answer_is_one_clean_transient_error(
         ("gzip", 0, True),
         ("X-GZIP", MAX_BODY_BYTES, True),
         ("gzip", MAX_BODY_BYTES + 1, False),
+        ("identity", MAX_BODY_BYTES, True),
+        ("identity", MAX_BODY_BYTES + 1, False),
         ("br", 0, False),
     ],
 )
@@ -96,7 +102,8 @@ async def test_a_coding_is_known_and_the_limit_is_for_what_comes_out_of_it(
 ) -> None:
     """File servers send gzip although none was asked for."""
     body = json.dumps({"keys": [op.keys[0].jwk()]}).encode().ljust(size)
-    op.answers["jwks"] = Answer(gzip.compress(body), headers={"Content-Encoding": coding})
+    sent = body if coding == "identity" else gzip.compress(body)
+    op.answers["jwks"] = Answer(sent, headers={"Content-Encoding": coding})
     if readable:
         await rp.check()
     else:
@@ -105,8 +112,12 @@ async def test_a_coding_is_known_and_the_limit_is_for_what_comes_out_of_it(
 
 
 async def test_nothing_is_sent_before_the_start(op: ScriptedOp, clock: ManualClock) -> None:
+    """And what has not been started can be closed."""
+    rp = RelyingParty(settings_for(op.issuer), clock)
     with pytest.raises(RuntimeError, match="start"):
-        await RelyingParty(settings_for(op.issuer), clock).check()
+        await rp.check()
+    await rp.close()
+    assert op.received == []
 
 
 @pytest.mark.rule("TK-09")
@@ -133,11 +144,80 @@ async def test_a_refused_connection_is_unavailable(clock: ManualClock) -> None:
     await rp.close()
 
 
-async def test_cookies_of_the_op_are_not_kept(rp: RelyingParty, op: ScriptedOp) -> None:
-    """One client session serves all users."""
+async def test_an_op_that_takes_no_connection_is_waited_for_less_long(clock: ManualClock) -> None:
+    """Five seconds, however long an answer may take: nothing has been sent yet."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
+        for _ in range(4):  # more than the queue takes: the system drops what comes now
+            caller = waiting.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(full.getsockname())
+        http = OpHttp(clock, timeout_seconds=60, ca_file=None)
+        await http.start()
+        url = f"http://127.0.0.1:{full.getsockname()[1]}/"
+        began = time.monotonic()
+        outcomes = await asyncio.gather(
+            http.get("get", url),
+            http.post("post", url, {}, {}, at_least_seconds=90),
+            return_exceptions=True,
+        )
+        assert time.monotonic() - began < 45
+        await http.close()
+    assert [type(outcome) for outcome in outcomes] == [OpUnavailable, OpUnavailable]
+
+
+async def test_only_a_refresh_is_waited_for_longer(make_rp: MakeRp, op: ScriptedOp) -> None:
+    """Its answer may hold the only copy of a rotated token."""
+    rp = make_rp(timeout_seconds=2, refresh_timeout_seconds=60)
+    await rp.start()
+    transaction = await begin(rp, op)
+    session = await log_in(rp, op)
+    op.answers["token"] = lambda _received: replace(op.token_answer(), delay_seconds=4)
+    refreshed, *others = await asyncio.gather(
+        rp.refresh(session),
+        rp.redeem("c", transaction),
+        rp.client_credentials("x"),
+        return_exceptions=True,
+    )
+    assert isinstance(refreshed, Refreshed)
+    assert [type(other) for other in others] == [OpUnavailable, OpUnavailable]
+
+
+async def test_what_an_op_asks_for_is_told_from_a_pause_of_ours(
+    rp: RelyingParty, op: ScriptedOp
+) -> None:
+    """Only the former holds up what tries again."""
+    for headers, asked in (({}, 0), ({"Retry-After": "7"}, 7)):
+        op.answers["token"] = Answer(status=429, headers=headers)
+        with pytest.raises(OpUnavailable) as caught:
+            await rp.client_credentials("x")
+        assert caught.value.asked_seconds == asked
+        assert caught.value.retry_after == (asked or 5)
+
+
+async def test_cookies_of_the_op_are_not_kept(clock: ManualClock) -> None:
+    """One client session serves all users. A jar would refuse those of an address, so the OP has a
+    name."""
+    op = await ScriptedOp(clock).start(host="localhost")
+    rp = RelyingParty(settings_for(op.issuer), clock)
+    await rp.start()
     op.answers["discovery"] = Answer(op.metadata(), headers={"Set-Cookie": "lb=1; Path=/"})
     await rp.check()
     assert "Cookie" not in op.last("jwks").headers
+    await rp.close()
+    await op.close()
+
+
+async def test_each_request_says_what_it_takes_and_keeps_the_url_as_it_is(
+    rp: RelyingParty, op: ScriptedOp
+) -> None:
+    """No coding of the content; and an escape in an endpoint's address stays one."""
+    op.metadata_changes = {"jwks_uri": f"{op.issuer}/jwks?tenant=a%2Fb%7Ec"}
+    await rp.check()
+    sent = op.last("jwks")
+    assert sent.path == "/jwks?tenant=a%2Fb%7Ec"
+    assert sent.headers["Accept-Encoding"] == "identity"
+    assert sent.headers["Accept"].startswith("application/json")
+    assert sent.headers["User-Agent"] == "bff"
 
 
 async def test_proxies_of_the_environment_are_not_used(
@@ -211,8 +291,9 @@ async def test_only_an_op_with_a_trusted_certificate_for_its_name_is_spoken_to(
     if reachable:
         await rp.check()
     else:
-        with pytest.raises(OpUnavailable, match="its certificate "):
+        with pytest.raises(OpUnavailable, match="its certificate ") as caught:
             await rp.check()
+        assert ("oidc.ca_file" in caught.value.log_detail) is not trusted
         assert op.received == []
     await rp.close()
     await op.close()

@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 import pytest
@@ -302,6 +303,17 @@ async def test_signed_userinfo_that_does_not_hold_fails_the_login(
     assert caught.value.check == check
 
 
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_signed_answer_that_is_an_error_is_no_userinfo(
+    make_rp: MakeRp, op: ScriptedOp, status: int
+) -> None:
+    rp = make_rp(userinfo=True)
+    await rp.start()
+    op.answers["userinfo"] = replace(as_jwt(op.keys[0].sign({"sub": "alice"})), status=status)
+    with pytest.raises(OpAnswerMalformed):
+        await rp.redeem("c", await begin(rp, op))
+
+
 @pytest.mark.rule("ID-16")
 async def test_userinfo_that_would_swell_every_session_is_refused(
     make_rp: MakeRp, op: ScriptedOp
@@ -311,6 +323,18 @@ async def test_userinfo_that_would_swell_every_session_is_refused(
     op.answers["userinfo"] = Answer({"sub": "alice", "photo": "x" * 70_000})
     with pytest.raises(OpAnswerMalformed):
         await rp.redeem("c", await begin(rp, op))
+
+
+async def test_logins_without_a_refresh_token_are_told_to_the_operator_once(
+    rp: RelyingParty, op: ScriptedOp
+) -> None:
+    with written_log() as log:
+        await log_in(rp, op)
+        assert log.of("no_refresh_token") == []
+        op.token_changes = {"refresh_token": None}
+        for _ in range(2):
+            await log_in(rp, op)
+    assert [entry["scope"] for entry in log.of("no_refresh_token")] == ["openid profile"]
 
 
 # --- what leaks -------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ async def test_client_credentials_bring_tokens_of_the_gateways_own(
     tokens = await rp.client_credentials("api:read")
     assert op.last("token").form == {"grant_type": "client_credentials", "scope": "api:read"}
     assert (tokens.access_token, tokens.scope) == ("at-1", "api:read")
+    await rp.client_credentials("")
+    assert op.last("token").form == {"grant_type": "client_credentials"}
 
 
 def some_tokens(refresh_token: str | None = "rt") -> Tokens:

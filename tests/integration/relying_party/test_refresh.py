@@ -193,6 +193,15 @@ async def test_a_refresh_does_not_make_the_authentication_younger(
     assert (refreshed.auth_time, refreshed.acr) == (1_699_999_990, "gold")
 
 
+async def test_an_authentication_that_a_login_did_not_date_is_dated_by_a_refresh(
+    rp: RelyingParty, op: ScriptedOp
+) -> None:
+    session = await log_in(rp, op)
+    assert session.auth_time is None
+    op.id_token_changes = {"auth_time": 1_699_999_990}
+    assert (await rp.refresh(session)).auth_time == 1_699_999_990
+
+
 @pytest.mark.rule("TK-08")
 @pytest.mark.rule("TK-10")
 @pytest.mark.parametrize(
