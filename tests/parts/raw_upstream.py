@@ -42,21 +42,27 @@ class RawUpstream:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                request = Received(head.removesuffix(b"\r\n\r\n").split(b"\r\n"))
-                self.received.append(request)
-                if self.responder is not None:
-                    await self.responder(request, reader, writer)
-                    if writer.is_closing():
-                        break
-                    continue
-                await read_body(request, reader)
-                writer.write(self.answer)
-                await writer.drain()
+        try:
+            while not writer.is_closing():
+                await self._one(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        except RuntimeError:  # by which uvloop says that the connection is gone
+            if not writer.is_closing():
+                raise
         self.closed += 1
         writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        request = Received(head.removesuffix(b"\r\n\r\n").split(b"\r\n"))
+        self.received.append(request)
+        if self.responder is not None:
+            await self.responder(request, reader, writer)
+            return
+        await read_body(request, reader)
+        writer.write(self.answer)
+        await writer.drain()
 
 
 async def read_body(request: Received, reader: asyncio.StreamReader) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import structlog
+import uvloop
 
 from tests.parts.raw_upstream import RawUpstream, Received, Responder, raw_upstream, read_body
 from tests.polling import HANG_SECONDS, until
@@ -156,7 +157,7 @@ def main() -> int:
     chosen = options.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     began = time.monotonic()
-    tally = asyncio.run(mix(chosen.users, chosen.requests, chosen.seed))
+    tally = uvloop.run(mix(chosen.users, chosen.requests, chosen.seed))
     seconds = time.monotonic() - began
     sys.stdout.write(f"seed {chosen.seed}, {seconds:.0f} s; {tally}\n")
     return 1 if tally.findings else 0

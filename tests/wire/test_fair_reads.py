@@ -1,20 +1,22 @@
 """Who sends as fast as can be does not keep the gateway from everybody else.
 
-On uvloop, as in production: asyncio's own loop reads once from each connection anyway.
+On uvloop only: asyncio's own loop reads once from each connection anyway.
 """
 
 import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-import uvloop
 
 from bff.app import Gateway
 from tests.parts.stack import Ports, free_port, gateway_toml, running, settings_from
+from tests.wire.loops import ON_UVLOOP
+
+pytestmark = ON_UVLOOP
 
 BODY_BYTES = 64 * 2**20
 BUFFER_BYTES = 2**22
@@ -76,11 +78,6 @@ def taking(sock: socket.socket) -> threading.Thread:
     return thread
 
 
-def on_uvloop(test: Coroutine[None, None, None]) -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(test)
-
-
 async def accepted(api: socket.socket) -> socket.socket:
     """The gateway's connection, once it has sent a whole head."""
     loop = asyncio.get_running_loop()
@@ -93,32 +90,26 @@ async def accepted(api: socket.socket) -> socket.socket:
 
 
 @pytest.mark.rule("PX-14")
-def test_an_answer_is_read_by_turns() -> None:
-    async def test() -> None:
-        async with a_place() as place:
-            with socket.create_connection(("127.0.0.1", place.port)) as browser:
-                browser.sendall(place.head("GET"))
-                with await accepted(place.api) as api:
-                    api.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-                    api.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BODY_BYTES)
-                    thread = taking(browser)
-                    assert await turns_to_push(api) >= LEAST_TURNS
-                    await asyncio.to_thread(thread.join)
-
-    on_uvloop(test())
+async def test_an_answer_is_read_by_turns() -> None:
+    async with a_place() as place:
+        with socket.create_connection(("127.0.0.1", place.port)) as browser:
+            browser.sendall(place.head("GET"))
+            with await accepted(place.api) as api:
+                api.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+                api.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BODY_BYTES)
+                thread = taking(browser)
+                assert await turns_to_push(api) >= LEAST_TURNS
+                await asyncio.to_thread(thread.join)
 
 
 @pytest.mark.rule("PX-14")
-def test_a_request_is_read_by_turns() -> None:
-    async def test() -> None:
-        async with a_place() as place:
-            with socket.create_connection(("127.0.0.1", place.port)) as browser:
-                browser.setblocking(False)
-                browser.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-                browser.send(place.head("POST", f"Content-Length: {BODY_BYTES}"))
-                with await accepted(place.api) as api:
-                    thread = taking(api)
-                    assert await turns_to_push(browser) >= LEAST_TURNS
-                    await asyncio.to_thread(thread.join)
-
-    on_uvloop(test())
+async def test_a_request_is_read_by_turns() -> None:
+    async with a_place() as place:
+        with socket.create_connection(("127.0.0.1", place.port)) as browser:
+            browser.setblocking(False)
+            browser.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+            browser.send(place.head("POST", f"Content-Length: {BODY_BYTES}"))
+            with await accepted(place.api) as api:
+                thread = taking(api)
+                assert await turns_to_push(browser) >= LEAST_TURNS
+                await asyncio.to_thread(thread.join)

@@ -6,6 +6,7 @@ from tests.wire.client import End
 from tests.wire.fuzz import requests, responses
 from tests.wire.fuzz.running import KINDS, name_of, play
 from tests.wire.fuzz.upstream import Forwarded, Script
+from tests.wire.loops import ON_UVLOOP
 from tests.wire.reading import Request
 
 CASES = 500
@@ -18,6 +19,7 @@ CLOSING = (
 )
 
 
+@ON_UVLOOP
 @pytest.mark.rule("SM-07")
 @pytest.mark.rule("SM-10")
 @pytest.mark.parametrize("kind", KINDS)

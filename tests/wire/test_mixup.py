@@ -2,9 +2,11 @@
 
 import pytest
 
+from tests.wire.loops import ON_UVLOOP
 from tests.wire.mixup import mix
 
 
+@ON_UVLOOP
 @pytest.mark.rule("PX-11")
 @pytest.mark.rule("SM-07")
 async def test_a_thousand_users_on_shared_connections_get_their_own_answers() -> None:

@@ -16,8 +16,11 @@ from tests.flows.apis import an_api
 from tests.parts.stack import free_port
 from tests.polling import until
 from tests.wire.client import End, wired
+from tests.wire.loops import ON_UVLOOP
 from tests.wire.reading import read_answers
 from tests.wire.test_slow_browsers import dripping
+
+pytestmark = ON_UVLOOP
 
 MOST = 40
 HEAD = b"Host: localhost\r\n" + b"X: y\r\n" * 99

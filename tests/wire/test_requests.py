@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.wire.fronts import an_nginx, the_gateway
+from tests.wire.loops import ON_UVLOOP
 from tests.wire.vectors import request_vectors
 
 VECTORS = request_vectors()
@@ -30,6 +31,7 @@ async def test_requests_are_treated_as_the_table_says() -> None:
     assert {name: how for name, how in found.items() if how} == {}
 
 
+@ON_UVLOOP
 async def test_nginx_differs_where_the_table_says_and_nowhere_else(tmp_path: Path) -> None:
     """An explanation that no longer holds, or is none, fails here."""
     found = {}

@@ -13,7 +13,10 @@ from tests.parts.raw_upstream import Received
 from tests.polling import until
 from tests.wire.client import End, Wire, wired
 from tests.wire.fronts import PROBE, Front, the_gateway
+from tests.wire.loops import ON_UVLOOP
 from tests.wire.reading import read_answers, statuses
+
+pytestmark = ON_UVLOOP
 
 TIMES = 'head_timeout = "500ms"\nbody_timeout = "500ms"\nkeepalive_timeout = "1s"'
 

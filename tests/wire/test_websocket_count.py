@@ -10,6 +10,7 @@ from tests.parts.raw_upstream import Received
 from tests.polling import until
 from tests.wire.client import wired
 from tests.wire.fronts import the_gateway
+from tests.wire.loops import ON_UVLOOP
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 SURPLUS = 20
@@ -28,6 +29,7 @@ async def switch(_: Received, reader: asyncio.StreamReader, writer: asyncio.Stre
     writer.close()
 
 
+@ON_UVLOOP
 @pytest.mark.rule("SM-06")
 async def test_a_session_has_no_more_websockets_than_that() -> None:
     """Those asked for at once count as well. There is room again when some are gone."""

@@ -217,7 +217,7 @@ class Stream:
         writer.write(SWITCHED)
         data = self._data
         try:
-            while data:
+            while data and not writer.is_closing():  # uvloop raises, asyncio drops
                 size = next(self._sizes)
                 writer.write(data[:size])
                 await writer.drain()

@@ -6,7 +6,6 @@ NAME ...            these cases only, as they were reported
 """
 
 import argparse
-import asyncio
 import logging
 import secrets
 import sys
@@ -14,6 +13,7 @@ import time
 from collections.abc import Iterator
 
 import structlog
+import uvloop
 
 from tests.wire.fuzz.running import KINDS, name_of, play
 
@@ -38,7 +38,7 @@ def main() -> int:
 
     began = time.monotonic()
     names = iter(chosen.names) if chosen.names else _names(chosen.seed, chosen.cases)
-    played = asyncio.run(play(names, report))
+    played = uvloop.run(play(names, report))
     seconds = time.monotonic() - began
     _say(f"{played} cases, seed {chosen.seed}, {seconds:.0f} s; {len(wrong)} findings")
     return 1 if wrong else 0
