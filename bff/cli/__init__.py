@@ -1,22 +1,47 @@
-"""The commands: the only code of the package that prints or exits."""
+"""The commands: the only code of the package that prints or exits.
+
+The module of a command is imported when the command is used: a process pays for no other command.
+"""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
 import click
 
 from bff import __version__
-from bff.cli.check import check
-from bff.cli.demo import demo
-from bff.cli.generate import client, keygen, schema
-from bff.cli.serve import serve
-from bff.cli.sessions import sessions
+
+MODULES = {
+    "serve": "bff.cli.serve",
+    "check": "bff.cli.check",
+    "sessions": "bff.cli.sessions",
+    "keygen": "bff.cli.generate",
+    "schema": "bff.cli.generate",
+    "client": "bff.cli.generate",
+    "demo": "bff.cli.demo",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(Mapping[str, click.Command]):
+    """The commands by name; each is an object of that name in its module."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        command: click.Command = getattr(import_module(MODULES[name]), name)
+        return command
+
+    def __contains__(self, name: object) -> bool:
+        return name in MODULES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MODULES)
+
+    def __len__(self) -> int:
+        return len(MODULES)
+
+
+@click.group(commands=Commands(), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bff", message="%(prog)s %(version)s")
 def main() -> None:
     """A token-handler gateway: OpenID Connect login for single-page apps."""
 
-
-for command in (serve, check, sessions, keygen, schema, client, demo):
-    main.add_command(command)
 
 __all__ = ["main"]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -134,10 +135,24 @@ async def test_the_version(tmp_path: Path) -> None:
 async def test_every_command_has_a_line_of_help(tmp_path: Path) -> None:
     """What someone new types first."""
     shown = (await bff("--help", cwd=tmp_path)).out
-    for command in ("serve", "check", "sessions", "demo", "keygen", "schema"):
+    for command in ("serve", "check", "sessions", "demo", "keygen", "schema", "client"):
         assert any(
             line.split()[:1] == [command] and line.split()[1:] for line in shown.splitlines()
         )
+
+
+async def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    result = await bff("sesions", cwd=tmp_path)
+    assert result.code == UNUSABLE
+    assert "No such command 'sesions'. Did you mean 'sessions'?" in result.err
+
+
+async def test_no_command_pays_for_the_imports_of_another(tmp_path: Path) -> None:
+    """The gateway and the demo are most of what can be imported."""
+    result = await bff("--version", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    assert "bff.cli" in result.err
+    for module in ("bff.app", "bff.config", "spa_demo", "aiohttp"):
+        assert not re.search(rf"\b{module}\b", result.err), module
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])
