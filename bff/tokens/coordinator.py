@@ -2,14 +2,12 @@
 
 Within a process all callers join one task. Between processes a lease in the store lets one of
 them call the OP; its holder renews it for as long as the OP takes. A process that gets the lease
-reads the record again before spending anything, and what the OP rotated is written, by
-compare-and-set on the record's version, before any caller goes on.
+reads the record again before spending anything (`refresh_request`).
 
-RFC 6749 section 6, RFC 9700 section 4.14.2, OIDC Core section 12.
+RFC 9700 section 4.14.2.
 """
 
 import asyncio
-import dataclasses
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,30 +15,25 @@ import structlog
 
 from bff.clock import Clock
 from bff.errors import (
-    AccessTokenUnusable,
     BffError,
-    GrantRejected,
-    IdTokenInvalid,
-    OpError,
     OpUnavailable,
-    RefreshRefused,
     SessionEnded,
     StoreUnavailable,
 )
 from bff.limits.limiter import Limiter
-from bff.model import Session, Tokens
+from bff.model import Session
 from bff.observability.metrics import Metrics
-from bff.oidc.relying_party import Refreshed, RelyingParty
+from bff.oidc.relying_party import RelyingParty
 from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
 from bff.tasks import SingleFlight
 from bff.tokens.attempts import Attempts
-from bff.tokens.backoff import Attempt
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.lease import ChangeWaiters, held
 from bff.tokens.policy import ClaimFilter, RefreshPolicy
 from bff.tokens.refresh_hold import RefreshHold
+from bff.tokens.refresh_request import RefreshRequests
 from bff.tokens.rotations import Rotations
 
 log = structlog.get_logger("bff.tokens")
@@ -74,19 +67,27 @@ class RefreshCoordinator:
         limiter: Limiter,
         settings: CoordinatorSettings | None = None,
     ) -> None:
-        self._relying_party = relying_party
         self._sessions = sessions
         self._ender = ender
         self._clock = clock
         self._policy = policy
-        self._claims = claims
-        self._metrics = metrics
         self._settings = settings or CoordinatorSettings()
         self._flights: SingleFlight[Session] = SingleFlight()
         self._attempts = Attempts(clock, limiter, metrics)
         self._waiters = ChangeWaiters()
         self._hold = RefreshHold(self._waiters)
         self._rotations = Rotations(sessions, clock)
+        self._requests = RefreshRequests(
+            relying_party,
+            sessions,
+            ender,
+            clock,
+            policy,
+            claims,
+            metrics,
+            self._attempts,
+            self._rotations,
+        )
         sessions.observe(
             on_changed=self._waiters.wake,
             on_ended=self._on_ended,
@@ -183,27 +184,36 @@ class RefreshCoordinator:
                 pause = self._hold.remaining_seconds(key)
                 asked_at = _loop_time()
                 lease = await self._lease(key) if pause == 0 else None
-                if lease is None:
-                    # Another process is at it: woken by its write, its release or its end. The
-                    # timeout is for a holder that died; then the lease has lapsed.
-                    await waiter.wait(pause or self._settings.lease_seconds / 3)
-                    session = await self._load(key)
-                    if not self._is_due(session, refused):
-                        return session
+                if lease is not None:
+                    found = await self._refresh_under(lease, asked_at, refused)
+                    if found is not None:
+                        return found
                     continue
-                in_doubt = partial(self._on_lease_in_doubt, key)
-                async with held(self._sessions, lease, self._settings.lease_seconds, in_doubt):
-                    session = await self._load(key)
-                    if not self._is_due(session, refused):
-                        return session
-                    if session.tokens.refresh_token is None:
-                        await self._ender.end(session, "token_expired", revoke=False)
-                        raise SessionEnded("expired, without a refresh token")
-                    is_safe = partial(self._is_undisturbed_since, key, asked_at)
-                    attempt = await self._attempts.spend(key, is_safe)
-                    if attempt is not None:
-                        with self._rotations.under_way():
-                            return await self._spend(session, attempt)
+                # Another process is at it: woken by its write, its release or its end. The timeout
+                # is for a holder that died; then the lease has lapsed.
+                await waiter.wait(pause or self._settings.lease_seconds / 3)
+                session = await self._rotations.load(key)
+                if not self._is_due(session, refused):
+                    return session
+
+    async def _refresh_under(self, lease: Lease, asked_at: float, refused: str) -> Session | None:
+        """With a lease that was asked for at that time. None: it is to be begun anew, for there was
+        trouble with the store meanwhile."""
+        key = lease.name
+        in_doubt = partial(self._on_lease_in_doubt, key)
+        async with held(self._sessions, lease, self._settings.lease_seconds, in_doubt):
+            session = await self._rotations.load(key)
+            if not self._is_due(session, refused):
+                return session
+            if session.tokens.refresh_token is None:
+                await self._ender.end(session, "token_expired", revoke=False)
+                raise SessionEnded("expired, without a refresh token")
+            is_safe = partial(self._is_undisturbed_since, key, asked_at)
+            attempt = await self._attempts.spend(key, is_safe)
+            if attempt is None:
+                return None
+            with self._rotations.under_way():
+                return await self._requests.send(session, attempt)
 
     def _on_lease_in_doubt(self, key: str) -> None:
         """Another process may get the lease while this one waits for the OP."""
@@ -212,13 +222,6 @@ class RefreshCoordinator:
 
     async def _lease(self, key: str) -> Lease | None:
         return await self._sessions.acquire_lease(key, ttl_seconds=self._settings.lease_seconds)
-
-    async def _load(self, key: str) -> Session:
-        loaded = await self._sessions.load_fresh(key)
-        session = None if loaded is None else await self._rotations.restored(loaded)
-        if session is None:
-            raise SessionEnded("the session is gone")
-        return session
 
     def _is_undisturbed_since(self, key: str, asked_at: float) -> bool:
         """False with a lease that may have lapsed while this process or the store stood still."""
@@ -230,86 +233,6 @@ class RefreshCoordinator:
         if session.tokens.access_token == refused:
             return True
         return self._policy.is_due(session, now) or self._policy.is_expired(session.tokens, now)
-
-    async def _spend(self, session: Session, attempt: Attempt) -> Session:
-        started = self._clock.now()
-        try:
-            refreshed = await self._relying_party.refresh(session)
-        except GrantRejected:
-            self._attempts.answered(session.key)
-            return await self._after_rejection(session)
-        except IdTokenInvalid as error:
-            self._attempts.answered(session.key)
-            await self._after_contradiction(session, error)
-            raise SessionEnded("the refreshed ID token is not valid") from error
-        except RefreshRefused as error:
-            return await self._after_refusal(session, error)
-        except AccessTokenUnusable as error:
-            self._attempts.failed(session.key, attempt, error)
-            await self._keep(dataclasses.replace(session, tokens=error.tokens))
-            raise
-        except OpError as error:
-            self._attempts.failed(session.key, attempt, error)
-            raise
-        self._attempts.answered(session.key)
-        written = await self._keep(self._updated(session, refreshed))
-        self._metrics.refreshed("ok", seconds=self._clock.now() - started)
-        return written
-
-    async def _keep(self, updated: Session) -> Session:
-        written = await self._rotations.keep(updated)
-        if written is None:
-            await self._logout_won(updated.key, updated.tokens)
-            raise SessionEnded("a logout came first")
-        return written
-
-    async def _after_rejection(self, session: Session) -> Session:
-        # Unless the token we spent has been replaced meanwhile by a process whose lease had lapsed.
-        ended = await self._ender.end(
-            session, "grant_rejected", revoke=False, only_version=session.version
-        )
-        if ended is None:
-            return await self._load(session.key)
-        self._metrics.refreshed("rejected")
-        log.info("refresh_rejected", session=public_id(session.key))
-        raise SessionEnded("invalid_grant")
-
-    async def _after_refusal(self, session: Session, error: RefreshRefused) -> Session:
-        """The OP is there and has said no, but not that the grant is dead. While the access token
-        is good nothing is lost by asking again; after that, what is said for good ends the session.
-        """
-        self._attempts.answered(session.key)
-        is_meant = self._attempts.is_meant(session, error)
-        if is_meant and self._policy.is_expired(session.tokens, self._clock.now()):
-            return await self._after_rejection(session)
-        self._attempts.refused(session.key, error)
-        raise error
-
-    async def _after_contradiction(self, session: Session, error: IdTokenInvalid) -> None:
-        """OIDC Core section 12.2: another identity came back. Nothing of it is used."""
-        self._metrics.refreshed("identity_mismatch")
-        log.error(
-            "refresh_identity_mismatch",
-            check=error.check,
-            detail=error.detail,
-            session=public_id(session.key),
-        )
-        await self._ender.end(session, "identity_mismatch", rotated=error.tokens)
-
-    def _updated(self, session: Session, refreshed: Refreshed) -> Session:
-        return dataclasses.replace(
-            session,
-            tokens=refreshed.tokens,
-            claims=self._claims.kept(refreshed.claims or {}, before=session.claims),
-            acr=refreshed.acr,
-            auth_time=refreshed.auth_time,
-        )
-
-    async def _logout_won(self, key: str, obtained: Tokens) -> None:
-        # Not when a new login came first, or may have: at many OPs it lives on the same grant, and
-        # a revocation of these tokens would end that as well.
-        if self._sessions.end_reason(key) not in (None, "replaced"):
-            await self._ender.revoke(key, obtained)
 
 
 def _loop_time() -> float:

@@ -20,7 +20,7 @@ import structlog
 
 from bff.bounded_map import BoundedMap
 from bff.clock import Clock
-from bff.errors import StoreUnavailable
+from bff.errors import SessionEnded, StoreUnavailable
 from bff.model import Session
 from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
@@ -92,6 +92,19 @@ class Rotations:
             if written is not None:
                 self._remember(written)
             return written
+
+    async def load(self, key: str) -> Session:
+        """The session as the store has it, restored if that has gone back.
+
+        Raises:
+            SessionEnded: it is gone.
+            StoreUnavailable: nothing is known of it.
+        """
+        loaded = await self._sessions.load_fresh(key)
+        session = None if loaded is None else await self.restored(loaded)
+        if session is None:
+            raise SessionEnded("the session is gone")
+        return session
 
     async def restored(self, loaded: Session) -> Session | None:
         """`loaded`, or what this process knows to have been written after it. What another process,
@@ -170,9 +183,9 @@ class Rotations:
         """False when it is to be tried again. Sessions with an unforeseen fault are added to
         `faulty`, so that each is logged once."""
         try:
-            loaded = await self._sessions.load_fresh(key)
-            if loaded is not None:
-                await self.restored(loaded)
+            await self.load(key)
+        except SessionEnded:
+            return True
         except StoreUnavailable:
             return False
         except Exception:  # a fault with one session must not keep the others from being restored

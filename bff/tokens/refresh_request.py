@@ -1,0 +1,146 @@
+"""Refreshing at the OP: one request, and what each answer to it means for the session.
+
+What the OP rotated is written, by compare-and-set on the record's version, before any caller goes
+on. Only a dead grant and a contradicting identity end a session.
+
+RFC 6749 sections 5.2 and 6, OIDC Core section 12.
+"""
+
+import dataclasses
+
+import structlog
+
+from bff.clock import Clock
+from bff.errors import (
+    AccessTokenUnusable,
+    GrantRejected,
+    IdTokenInvalid,
+    OpError,
+    RefreshRefused,
+    SessionEnded,
+)
+from bff.model import Session, Tokens
+from bff.observability.metrics import Metrics
+from bff.oidc.relying_party import Refreshed, RelyingParty
+from bff.sessions.cookie import public_id
+from bff.sessions.sessions import Sessions
+from bff.tokens.attempts import Attempts
+from bff.tokens.backoff import Attempt
+from bff.tokens.ending_sessions import SessionEnder
+from bff.tokens.policy import ClaimFilter, RefreshPolicy
+from bff.tokens.rotations import Rotations
+
+log = structlog.get_logger("bff.tokens")
+
+
+class RefreshRequests:
+    """Sends one when the coordinator has found that it may be sent."""
+
+    def __init__(
+        self,
+        relying_party: RelyingParty,
+        sessions: Sessions,
+        ender: SessionEnder,
+        clock: Clock,
+        policy: RefreshPolicy,
+        claims: ClaimFilter,
+        metrics: Metrics,
+        attempts: Attempts,
+        rotations: Rotations,
+    ) -> None:
+        self._relying_party = relying_party
+        self._sessions = sessions
+        self._ender = ender
+        self._clock = clock
+        self._policy = policy
+        self._claims = claims
+        self._metrics = metrics
+        self._attempts = attempts
+        self._rotations = rotations
+
+    async def send(self, session: Session, attempt: Attempt) -> Session:
+        """Spend the session's refresh token. The session as the store has it then.
+
+        Raises:
+            SessionEnded: the grant is dead, another identity came back, or a logout was faster.
+            OpError: it may be tried again; the session stays.
+            StoreUnavailable: the session stays, unless it has expired meanwhile.
+        """
+        started = self._clock.now()
+        try:
+            refreshed = await self._relying_party.refresh(session)
+        except GrantRejected:
+            self._attempts.answered(session.key)
+            return await self._after_rejection(session)
+        except IdTokenInvalid as error:
+            self._attempts.answered(session.key)
+            await self._after_contradiction(session, error)
+            raise SessionEnded("the refreshed ID token is not valid") from error
+        except RefreshRefused as error:
+            return await self._after_refusal(session, error)
+        except AccessTokenUnusable as error:
+            self._attempts.failed(session.key, attempt, error)
+            await self._keep(dataclasses.replace(session, tokens=error.tokens))
+            raise
+        except OpError as error:
+            self._attempts.failed(session.key, attempt, error)
+            raise
+        self._attempts.answered(session.key)
+        written = await self._keep(self._updated(session, refreshed))
+        self._metrics.refreshed("ok", seconds=self._clock.now() - started)
+        return written
+
+    async def _keep(self, updated: Session) -> Session:
+        written = await self._rotations.keep(updated)
+        if written is None:
+            await self._logout_won(updated.key, updated.tokens)
+            raise SessionEnded("a logout came first")
+        return written
+
+    async def _after_rejection(self, session: Session) -> Session:
+        # Unless the token we spent has been replaced meanwhile by a process whose lease had lapsed.
+        ended = await self._ender.end(
+            session, "grant_rejected", revoke=False, only_version=session.version
+        )
+        if ended is None:
+            return await self._rotations.load(session.key)
+        self._metrics.refreshed("rejected")
+        log.info("refresh_rejected", session=public_id(session.key))
+        raise SessionEnded("invalid_grant")
+
+    async def _after_refusal(self, session: Session, error: RefreshRefused) -> Session:
+        """The OP is there and has said no, but not that the grant is dead. While the access token
+        is good nothing is lost by asking again; after that, what is said for good ends the session.
+        """
+        self._attempts.answered(session.key)
+        is_meant = self._attempts.is_meant(session, error)
+        if is_meant and self._policy.is_expired(session.tokens, self._clock.now()):
+            return await self._after_rejection(session)
+        self._attempts.refused(session.key, error)
+        raise error
+
+    async def _after_contradiction(self, session: Session, error: IdTokenInvalid) -> None:
+        """OIDC Core section 12.2: another identity came back. Nothing of it is used."""
+        self._metrics.refreshed("identity_mismatch")
+        log.error(
+            "refresh_identity_mismatch",
+            check=error.check,
+            detail=error.detail,
+            session=public_id(session.key),
+        )
+        await self._ender.end(session, "identity_mismatch", rotated=error.tokens)
+
+    def _updated(self, session: Session, refreshed: Refreshed) -> Session:
+        return dataclasses.replace(
+            session,
+            tokens=refreshed.tokens,
+            claims=self._claims.kept(refreshed.claims or {}, before=session.claims),
+            acr=refreshed.acr,
+            auth_time=refreshed.auth_time,
+        )
+
+    async def _logout_won(self, key: str, obtained: Tokens) -> None:
+        # Not when a new login came first, or may have: at many OPs it lives on the same grant, and
+        # a revocation of these tokens would end that as well.
+        if self._sessions.end_reason(key) not in (None, "replaced"):
+            await self._ender.revoke(key, obtained)
