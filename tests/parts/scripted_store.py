@@ -70,7 +70,7 @@ class ScriptedStore(MemoryStore):
 
     def lose(self, key: str) -> None:
         """The record is gone, and no end is told."""
-        self._drop(key, self._records[key])
+        self._records.drop(key)
 
     def break_stream(self) -> None:
         """The stream of changes is lost, and back at once."""

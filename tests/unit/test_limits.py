@@ -7,7 +7,8 @@ from bff.errors import RateLimited
 from bff.limits.calls import CallLimit
 from bff.limits.limiter import REFUSED_ENTRIES, Limiter, Rate, client_of, retry_after
 from bff.observability.metrics import Metrics
-from bff.sessions.memory import MemoryBuckets, MemoryStore
+from bff.sessions.expiring import MemoryBuckets
+from bff.sessions.memory import MemoryStore
 
 
 @pytest.mark.rule("AZ-16")

@@ -3,7 +3,8 @@
 import pytest
 
 from bff.clock import ManualClock
-from bff.sessions.memory import SWEPT_AT_ONCE, MemoryStore
+from bff.sessions.expiring import SWEPT_AT_ONCE
+from bff.sessions.memory import MemoryStore
 
 
 @pytest.fixture
@@ -28,9 +29,9 @@ async def create(store: MemoryStore, clock: ManualClock, key: str, idle_seconds:
 
 def held(store: MemoryStore) -> int:
     """How many objects the store keeps of any kind."""
-    sessions = len(store._records) + len(store._indexes) + len(store._leases)
-    logins = len(store._logins) + len(store._browsers)
-    return sessions + logins + len(store._seen) + len(store._due)
+    kinds = (store._records, store._leases, store._logins, store._seen)
+    expiring = sum(len(kind) + len(kind._due) for kind in kinds)
+    return expiring + len(store._indexes) + len(store._browsers)
 
 
 @pytest.mark.rule("SE-04")
