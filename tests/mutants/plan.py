@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.mutants.operators import Mutant, mutants_of
 from tests.mutants.reach import BUILD
-from tests.mutants.trial import HUNG, NOTICED, ROOT, SURVIVED, path_of
+from tests.mutants.trial import HUNG, NOTICED, ROOT, SURVIVED, path_of, sources
 
 HERE = Path(__file__).parent
 # Of tests for one mutant, the quickest of those that reach it: of the first, and then of all.
@@ -20,8 +20,8 @@ SECONDS_OF_TESTS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package of `bff` and the tests that guard it, as suites.toml says: files, or one of a file
-    (`file::test`)."""
+    """A package of `bff`, or a module of its own, and the tests that guard it, as suites.toml says:
+    files, or one of a file (`file::test`)."""
 
     name: str
     first: tuple[str, ...]
@@ -39,7 +39,7 @@ class Package:
 
     def modules(self) -> list[str]:
         """Without those that are left out."""
-        files = sorted((ROOT / "bff" / self.name).rglob("*.py"))
+        files = sources(self.name)
         return [
             ".".join(file.relative_to(ROOT).with_suffix("").parts)
             for file in files
@@ -64,7 +64,7 @@ def packages() -> dict[str, Package]:
         name: Package(
             name,
             tuple(_files(row["first"])),
-            tuple(_files(row["then"])),
+            tuple(_files(row.get("then", ()))),
             frozenset(row.get("left_out", ())),
         )
         for name, row in table.items()

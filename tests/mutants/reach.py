@@ -16,7 +16,7 @@ from typing import Any
 import coverage
 import pytest
 
-from tests.mutants.trial import QUIET, ROOT, Live, in_child
+from tests.mutants.trial import QUIET, ROOT, Live, in_child, sources
 
 BUILD = ROOT / "build" / "mutants"
 LOADING = "loading"
@@ -174,6 +174,6 @@ class _Measuring:
 def _digest(package: str, test: str) -> str:
     digest = hashlib.sha256(test.encode())
     file = ROOT / test.partition("::")[0]
-    for path in [*sorted(ROOT.glob(f"bff/{package}/**/*.py")), file]:
+    for path in [*sources(package), file]:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]

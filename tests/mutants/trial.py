@@ -59,6 +59,11 @@ def path_of(module: str) -> Path:
     return ROOT / (module.replace(".", "/") + ".py")
 
 
+def sources(name: str) -> list[Path]:
+    """The files of a package of ours, or the one of a module."""
+    return sorted([*(ROOT / "bff" / name).rglob("*.py"), *(ROOT / "bff").glob(f"{name}.py")])
+
+
 def in_child(run: Callable[[], int], seconds: float) -> int | None:
     """What `run` returns, called in a fork; None when the time was over, or the memory. What the
     fork has started ends with it."""
