@@ -168,17 +168,16 @@ def confirmed(
     seconds and usually take `usual`.
 
     Where they were ended, or failed late, it may be the machine that is slow: `run(False,
-    seconds)`, the same tests without the change, has to pass in half the time. Else all is tried
-    again with more time, and the outcome is UNKNOWN when that shows nothing either.
+    seconds)`, the same tests without the change, has to pass in that time. Else all is tried again
+    with more time, and the outcome is UNKNOWN when that shows nothing either.
     """
-    for given in (seconds, 4 * seconds):
+    for given in (seconds, 3 * seconds):
         began = now()
         outcome = run(True, given)
         is_late = outcome == HUNG or now() - began > 2 * usual + LATE_SECONDS
         if outcome in (None, SURVIVED) or not is_late:
             return outcome
-        began = now()
-        if run(False, given) == SURVIVED and now() - began <= given / 2:
+        if run(False, given) == SURVIVED:
             return outcome
     return UNKNOWN
 

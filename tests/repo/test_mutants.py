@@ -194,7 +194,7 @@ QUICK, LATE = 1.0, 9.0
         ([("hung", QUICK)], [("survived", QUICK)], "hung"),
         ([("hung", LATE), ("survived", LATE)], [("hung", LATE)], "survived"),
         ([("noticed", LATE), ("noticed", QUICK)], [("noticed", LATE)], "noticed"),
-        ([("hung", LATE), ("hung", LATE)], [("survived", LATE), ("survived", QUICK)], "hung"),
+        ([("hung", LATE), ("hung", LATE)], [("hung", LATE), ("survived", LATE)], "hung"),
         ([("hung", LATE), ("hung", LATE)], [("hung", LATE), ("hung", LATE)], "unknown"),
     ],
 )

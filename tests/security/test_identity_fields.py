@@ -148,8 +148,11 @@ anonymous = true
         assert api.upstream.received == []
         assert (await api.browser.fetch("GET", "/catalog/x", csrf=False)).status == 403
         assert (await api.browser.fetch("GET", "/catalog/x")).status == 200
-        (request,) = api.upstream.received
-        assert request.values(b"authorization")[0].startswith(b"Bearer ")
+        await log_in(api.browser, api.stack, "alice")
+        assert (await api.browser.fetch("GET", "/service/x")).status == 200
+        anonymous, of_alice = api.upstream.received
+        assert anonymous.values(b"authorization")[0].startswith(b"Bearer ")
+        assert of_alice.values(b"authorization") == anonymous.values(b"authorization")
 
 
 @pytest.mark.rule("CVE-2024-51987")

@@ -1,0 +1,74 @@
+"""What a refusal becomes: a page or a document, with the headers of our own answers."""
+
+import json
+
+import pytest
+
+from bff.errors import BadRequest, BffError, NavigationRequired, NotAuthenticated
+from bff.gate.head import Field
+from bff.gate.problem import OwnResponses, Problem
+from bff.gate.refusals import Refusals
+from bff.observability.metrics import Metrics
+
+CLEAR = "session=; Path=/; Max-Age=0"
+FETCH: list[Field] = [(b"Sec-Fetch-Mode", b"cors"), (b"Accept", b"text/html")]
+NAVIGATION: list[Field] = [(b"Sec-Fetch-Mode", b"navigate"), (b"Accept", b"text/html")]
+
+
+def page(error: BffError, request_id: str) -> Problem:
+    return Problem(error.status, {"Content-Type": "text/html"}, request_id.encode())
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def refusals(metrics: Metrics) -> Refusals:
+    own = OwnResponses(hsts=True)
+    return Refusals(page, own, metrics, login_url="/bff/login", clear_cookie=CLEAR)
+
+
+def refuse(
+    refusals: Refusals, error: BffError, fields: list[Field], *, clear: bool = False
+) -> Problem:
+    return refusals.problem(error, fields, "the-id", method="GET", route="/api/", clear=clear)
+
+
+@pytest.mark.parametrize("fields", [FETCH, NAVIGATION])
+@pytest.mark.parametrize("clear", [True, False])
+def test_a_dead_cookie_is_taken_away_where_the_gate_says_so(
+    refusals: Refusals, fields: list[Field], *, clear: bool
+) -> None:
+    headers = refuse(refusals, NotAuthenticated(), fields, clear=clear).headers
+    assert headers.get("Set-Cookie") == (CLEAR if clear else None)
+    assert headers["Cache-Control"] == "no-store"
+    assert "Strict-Transport-Security" in headers
+
+
+@pytest.mark.parametrize(
+    ("error", "fields", "is_page"),
+    [
+        (BadRequest("x"), NAVIGATION, True),
+        (BadRequest("x"), FETCH, False),
+        (BadRequest("x"), [], False),
+        (NavigationRequired("login", b""), FETCH, True),
+        (NavigationRequired("login", b""), FETCH[:1], False),
+    ],
+)
+def test_a_person_gets_a_page_and_a_script_a_document(
+    refusals: Refusals, metrics: Metrics, error: BffError, fields: list[Field], *, is_page: bool
+) -> None:
+    """A navigation that a service worker passes on looks like a fetch, but for what it accepts."""
+    found = refuse(refusals, error, fields)
+    assert found.status == error.status
+    assert (found.body == b"the-id") is is_page
+    if not is_page:
+        assert json.loads(found.body)["code"] == error.code
+    assert f'code="{error.code}"'.encode() in metrics.exposition()
+
+
+def test_a_script_is_told_where_to_log_in(refusals: Refusals) -> None:
+    document = json.loads(refuse(refusals, NotAuthenticated(), FETCH).body)
+    assert document["login_url"] == "/bff/login"
