@@ -260,6 +260,25 @@ async def test_a_store_that_does_not_answer_is_told_later(
     assert {await stored(sessions, key) for key in sealed} == {(2, "rt1")}
 
 
+async def test_all_of_many_are_restored_without_a_pause(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """The other processes wait for it."""
+    sealed = {}
+    for number in range(3 * RESTORED_AT_ONCE):
+        session = await new_session(sessions, clock, f"k{number}")
+        sealed[session.key] = await store.load(session.key)
+        await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    for key, before in sealed.items():
+        assert before is not None
+        store.go_back(key, before)
+    store.break_stream()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert store.said_saved[-1]
+    assert {await stored(sessions, key) for key in sealed} == {(2, "rt1")}
+
+
 @pytest.mark.rule("TK-07")
 async def test_a_second_break_during_a_round_begins_another(
     sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
