@@ -28,6 +28,7 @@ from tests.parts.redis_server import RedisServer
 from tests.parts.refreshing import POLICY, Process, a_process
 from tests.parts.rotating_op import INVALID_GRANT, RotatingOp
 from tests.parts.scripted_op import Answer
+from tests.parts.scripted_store import ScriptedStore
 from tests.parts.written_log import written_log
 from tests.polling import HANG_SECONDS, until
 
@@ -361,7 +362,7 @@ async def test_who_comes_late_finds_that_it_is_done(deployment: Deployment) -> N
     assert deployment.op.count("token") == 1
 
 
-class StandingStill(MemoryStore):
+class StandingStill(ScriptedStore):
     """Reads wait while `moving` is clear; counts what was asked for a lease."""
 
     def __init__(self, clock: ManualClock) -> None:
@@ -397,6 +398,76 @@ async def test_nothing_is_spent_under_a_lease_that_may_have_lapsed(
         assert (await task).tokens.access_token == "at.a.1"
         assert store.leases_asked >= 2
         assert op.count("token") == 1
+
+
+@pytest.mark.rule("TK-07")
+async def test_nothing_is_spent_after_trouble_that_began_meanwhile(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    """The record that was read may be from before it; another process may have written since."""
+    store = StandingStill(clock)
+    async with a_process(store, op, clock, settings=LONG_LEASE) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        store.moving.clear()
+        task = asyncio.create_task(process.coordinator.refreshed(session))
+        await until(lambda: store.leases_asked == 1)
+        store.break_stream()
+        store.moving.set()
+        assert (await task).tokens.access_token == "at.a.1"
+        assert store.leases_asked == 2
+
+
+@pytest.mark.rule("TK-06")
+async def test_a_lease_that_is_held_is_asked_for_again_before_it_lapses(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    """Three times as often: a holder that died gives no news."""
+    store = StandingStill(clock)
+    settings = CoordinatorSettings(lease_seconds=0.3)
+    async with a_process(store, op, clock, settings=settings) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        assert await store.acquire_lease(session.key, ttl_seconds=60) is not None
+        task = asyncio.create_task(process.coordinator.refreshed(session))
+        await until(lambda: store.leases_asked == 2)
+        await asyncio.sleep(0.3)  # both wake in the order of their times, late as they may be
+        await asyncio.sleep(0)
+        assert store.leases_asked > 2
+        clock.advance(60)
+        assert (await task).tokens.access_token == "at.a.1"
+
+
+async def test_a_caller_waits_for_a_while_and_the_refresh_goes_on(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    settings = CoordinatorSettings(wait_seconds=0, late_wait_seconds=0)
+    async with a_process(MemoryStore(clock), op, clock, settings=settings) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        with pytest.raises(OpUnavailable) as refused:
+            await process.coordinator.refreshed(session)
+        assert refused.value.retry_after == 1
+
+        async def is_refreshed() -> bool:
+            return (await stored(process, session)).tokens.access_token == "at.a.1"
+
+        await until(is_refreshed)
+
+
+async def test_a_session_without_a_refresh_token_outlives_a_refused_access_token(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    """There is no other to be had, and other APIs may take it."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        tokens = dataclasses.replace(session.tokens, refresh_token=None)
+        without = await process.sessions.replace(dataclasses.replace(session, tokens=tokens))
+        assert without is not None
+        clock.advance(35)
+        assert await process.coordinator.replaced(without) is None
+        assert await stored(process, session) == without
+        assert op.count("token") == 0
 
 
 @pytest.mark.rule("TK-06")

@@ -1,6 +1,7 @@
 """Logouts told by the OP where the whole installation can't be brought to it: sessions without
 `sid`, and an end that fails half-way."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from bff.clock import ManualClock
-from bff.errors import StoreUnavailable
+from bff.errors import LogoutTokenInvalid, StoreUnavailable
 from bff.model import Tokens
 from bff.observability.metrics import Metrics
 from bff.oidc.logout_token import LOGOUT_EVENT
@@ -21,10 +22,11 @@ from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.single_use import ReplayCache
 from bff.sessions.store import SessionStore
 from bff.tokens.ending_sessions import SessionEnder
-from bff.tokens.op_logout import OpLogout
+from bff.tokens.op_logout import BACK_CHANNEL, FRONT_CHANNEL, OpLogout
 from tests.parts.record_owner import OWNER
 from tests.parts.redis_server import RedisServer
 from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
+from tests.polling import HANG_SECONDS, until
 
 
 @dataclass
@@ -34,10 +36,13 @@ class Parts:
     op: ScriptedOp
     sessions: Sessions
     op_logout: OpLogout
+    metrics: Metrics
 
-    async def create(self, key: str, sid: str | None, sub: str = "alice") -> None:
+    async def create(
+        self, key: str, sid: str | None, sub: str = "alice", scope: str = "openid"
+    ) -> None:
         now = self.op.clock.now()
-        tokens = Tokens("at", now, now + 60)
+        tokens = Tokens("at", now, now + 60, f"rt of {key}", scope=scope)
         await self.sessions.create(key, issuer=self.op.issuer, sub=sub, sid=sid, tokens=tokens)
 
     async def tell(self, jti: str, **named: str) -> int:
@@ -55,6 +60,15 @@ class Parts:
             typ="logout+jwt",
         )
         return await self.op_logout.back_channel(token, "a request")
+
+    def counted(self, channel: str) -> dict[str, float]:
+        """How many logouts of that channel had which outcome."""
+        (found,) = [m for m in self.metrics.registry.collect() if m.name == "bff_op_logouts"]
+        return {
+            sample.labels["outcome"]: sample.value
+            for sample in found.samples
+            if sample.name.endswith("_total") and sample.labels["channel"] == channel
+        }
 
     async def alive(self, *keys: str) -> set[str]:
         return {key for key in keys if await self.sessions.load_fresh(key) is not None}
@@ -78,7 +92,7 @@ async def running_parts(store: SessionStore, clock: ManualClock) -> AsyncIterato
     await sessions.start()
     await relying_party.start()
     try:
-        yield Parts(op, sessions, op_logout)
+        yield Parts(op, sessions, op_logout, metrics)
     finally:
         await op_logout.close(1)
         await ender.close(1)
@@ -117,3 +131,60 @@ async def test_an_end_that_fails_half_way_can_be_told_again(own_redis: RedisServ
         own_redis.command("ACL", "SETUSER", "default", "+del")
         assert await parts.tell("j1", sub="alice") == 2
         assert await parts.alive("one", "two") == set()
+
+
+async def test_each_logout_is_counted_by_what_came_of_it() -> None:
+    clock = ManualClock()
+    async with running_parts(MemoryStore(clock), clock) as parts:
+        await parts.create("one", "s1")
+        await parts.create("two", "s2")
+        assert await parts.tell("j1", sid="s1") == 1
+        assert await parts.tell("j2", sid="s1") == 0
+        with pytest.raises(LogoutTokenInvalid):
+            await parts.tell("j1", sid="s1")
+        assert await parts.op_logout.front_channel(parts.op.issuer, "s2", "a request") == 1
+        assert await parts.op_logout.front_channel(parts.op.issuer, "s2", "a request") == 0
+        assert await parts.op_logout.front_channel("https://other", "s2", "a request") == 0
+        assert parts.counted(BACK_CHANNEL) == {
+            "ended": 1,
+            "no_session": 1,
+            LogoutTokenInvalid.code: 1,
+        }
+        assert parts.counted(FRONT_CHANNEL) == {"ended": 1, "no_session": 2}
+
+
+async def test_what_outlives_the_session_at_the_op_is_not_revoked() -> None:
+    """A refresh token with `offline_access` (OpenID Connect Back-Channel Logout section 2.7), and
+    what the front channel ends, which is left to the OP."""
+    clock = ManualClock()
+    async with running_parts(MemoryStore(clock), clock) as parts:
+        await parts.create("online", "s1", scope="openid")
+        await parts.create("offline", "s1", scope="openid offline_access")
+        await parts.create("framed", "s2")
+        assert await parts.tell("j1", sid="s1") == 2
+        assert await parts.op_logout.front_channel(parts.op.issuer, "s2", "a request") == 1
+        await until(lambda: parts.op.count("revocation") >= 1)
+    revoked = [one.form["token"] for one in parts.op.received if one.endpoint == "revocation"]
+    assert "rt of online" in revoked
+    assert not {"rt of offline", "rt of framed"} & set(revoked)
+
+
+async def test_a_logout_that_is_told_twice_at_once_is_done_once_for_both() -> None:
+    """An OP that tries again while the first try is under way is no replay of it."""
+    clock = ManualClock()
+    async with running_parts(MemoryStore(clock), clock) as parts:
+        await parts.create("one", "s1")
+        assert await asyncio.gather(*(parts.tell("j1", sid="s1") for _ in range(3))) == [1, 1, 1]
+        assert parts.counted(BACK_CHANNEL) == {"ended": 1}
+
+
+async def test_a_logout_goes_on_without_its_caller_and_closing_waits_for_it() -> None:
+    """An OP need not wait for our answer."""
+    clock = ManualClock()
+    async with running_parts(MemoryStore(clock), clock) as parts:
+        await parts.create("one", "s1")
+        caller = asyncio.create_task(parts.tell("j1", sid="s1"))
+        await asyncio.sleep(0)
+        caller.cancel()
+        await parts.op_logout.close(HANG_SECONDS)
+        assert await parts.alive("one") == set()

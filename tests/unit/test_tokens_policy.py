@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.model import Session, Tokens
-from bff.tokens.policy import RefreshPolicy
+from bff.tokens.policy import ClaimFilter, RefreshPolicy
 
 NOW = 1_700_000_000.0
 POLICY = RefreshPolicy(60)
@@ -52,3 +52,12 @@ def test_without_a_refresh_token_nothing_is_ever_due() -> None:
     some = session(600, refresh_token=None)
     assert not POLICY.is_due(some, NOW + 1e5)
     assert POLICY.is_due(dataclasses.replace(some, tokens=session(600).tokens), NOW + 1e5)
+
+
+def test_only_claims_on_the_list_are_kept_and_newer_ones_replace_older_ones() -> None:
+    claims = ClaimFilter(["name", "email"])
+    first = claims.kept({"name": "Alice", "groups": ["admin"], "email": "a@example.test"})
+    assert first == {"name": "Alice", "email": "a@example.test"}
+    assert claims.kept({"name": "Al", "role": "admin"}, before=first) == {**first, "name": "Al"}
+    assert claims.kept({}, before=first) == first
+    assert claims.kept({}) == {}
