@@ -786,6 +786,34 @@ async def test_one_user_s_dead_grant_holds_up_no_other(op: RotatingOp, clock: Ma
         assert (await process.coordinator.refreshed(alive)).tokens.access_token == "at.alive.1"
 
 
+async def refresh_all(process: Process, sessions: list[Session]) -> list[type]:
+    """What comes of each, one after the other."""
+    coming = [process.coordinator.refreshed(session) for session in sessions]
+    return [type((await asyncio.gather(one, return_exceptions=True))[0]) for one in coming]
+
+
+@pytest.mark.rule("TK-09")
+@pytest.mark.parametrize("answer", ["tokens", "invalid_grant", "another identity", "refusal"])
+async def test_an_op_that_answers_is_there_whatever_it_says(
+    op: RotatingOp, clock: ManualClock, answer: str
+) -> None:
+    """Failures before and after do not add up to an outage."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        sessions = [await process.log_in(op, str(number)) for number in range(10)]
+        clock.advance(61)
+        op.refuse = failing = Answer({"error": "server_error"}, status=500)
+        assert set(await refresh_all(process, sessions[:4])) == {OpUnavailable}
+        op.refuse = {"invalid_grant": INVALID_GRANT, "refusal": REFUSALS["Dex"]}.get(answer)
+        if answer == "another identity":
+            op.token_changes = {"id_token": op.id_token(sub="mallory")}
+        await refresh_all(process, sessions[4:5])
+        op.refuse, op.token_changes = failing, {}
+        assert set(await refresh_all(process, sessions[5:9])) == {OpUnavailable}
+        op.refuse = None
+        assert await refresh_all(process, sessions[9:]) == [Session]
+        assert op.count("token") == 10
+
+
 UNUSABLE: dict[str, dict[str, object]] = {
     "an access token with a space": {"access_token": "a b"},
     "no access token": {"access_token": None},
