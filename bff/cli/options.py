@@ -3,13 +3,15 @@
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
 from bff.config import ConfigError, Settings, load
+from bff.config.load import NOTHING
+from bff.config.problems import KeyPath
 
 CONFIG_UNUSABLE = 2
 DEFAULT_FILE = Path("bff.toml")
@@ -17,31 +19,38 @@ DEFAULT_FILE = Path("bff.toml")
 P = ParamSpec("P")
 R = TypeVar("R")
 
+config_file_option = click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    envvar="BFF_CONFIG",
+    show_envvar=True,
+    help="The TOML file; by default bff.toml, if it exists.",
+)
+
 
 def config_option(command: Callable[Concatenate[Settings, P], R]) -> Callable[..., R]:
     """Give a command `--config`, and the settings as its first argument."""
 
-    @click.option(
-        "--config",
-        "file",
-        type=click.Path(path_type=Path),
-        envvar="BFF_CONFIG",
-        show_envvar=True,
-        help="The TOML file; by default bff.toml, if it exists.",
-    )
+    @config_file_option
     @functools.wraps(command)
     def with_settings(file: Path | None, *args: P.args, **kwargs: P.kwargs) -> R:
-        return command(settings_or_exit(file), *args, **kwargs)
+        return command(settings_or_exit(existing_file(file)), *args, **kwargs)
 
     return with_settings
 
 
-def settings_or_exit(file: Path | None) -> Settings:
+def existing_file(file: Path | None) -> Path | None:
+    """The file that is named, or the default one where it exists."""
+    return DEFAULT_FILE if file is None and DEFAULT_FILE.exists() else file
+
+
+def settings_or_exit(
+    file: Path | None, instead: Mapping[KeyPath, object | None] = NOTHING
+) -> Settings:
     """The settings; or every problem on standard error, and the end with exit code 2."""
-    if file is None and DEFAULT_FILE.exists():
-        file = DEFAULT_FILE
     try:
-        return load(file, os.environ)
+        return load(file, os.environ, instead=instead)
     except ConfigError as error:
         for problem in error.problems:
             click.echo(problem, err=True)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, get_origin
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,7 +23,7 @@ from bff.config.rules import broken_rules
 from bff.config.sections import Section, partial, section_of
 from bff.config.settings import Settings, keys_at
 from bff.config.sources.environment import read_environment, variable_of
-from bff.config.sources.layers import Origins, overlay, read_secret_files
+from bff.config.sources.layers import Origins, overlay, read_secret_files, replace_keys
 from bff.config.sources.toml_lines import key_lines
 from bff.config.values.files import read_text
 
@@ -34,8 +35,18 @@ class _File:
     problem: Problem | None = None
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+NOTHING: Mapping[KeyPath, object | None] = MappingProxyType({})
+
+
+def load(
+    path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    instead: Mapping[KeyPath, object | None] = NOTHING,
+) -> Settings:
     """Settings from a TOML file, if one is given, and `BFF_*` variables, which win.
+
+    `instead` wins over both; a key that is None there counts as not given.
 
     Raises:
         ConfigError: with every problem that could be found.
@@ -47,6 +58,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
     directory = None if path is None else path.parent
     tables, misplaced = overlay(file.tables, environment.values)
+    replace_keys(tables, instead)
     unreadable, unread = read_secret_files(tables, directory)
     result = validate(tables, directory)
 

@@ -6,6 +6,7 @@ says "not now" (5xx, 429) or no answer at all is `OpUnavailable`; everything els
 function of the protocol step to judge.
 """
 
+import json
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -110,6 +111,23 @@ class OpHttp:
         body = urlencode(form).encode("ascii")
         seconds = max(self._timeout_seconds, at_least_seconds)
         return await self._send("POST", name, url, form_headers, body, MAX_BODY_BYTES, seconds)
+
+    async def send_json(
+        self,
+        method: str,
+        name: str,
+        url: str,
+        document: Mapping[str, object] | None,
+        headers: Mapping[str, str],
+    ) -> OpAnswer:
+        """Send a JSON object, or no body at all. Raises as `get`."""
+        json_headers, body = dict(headers), None
+        if document is not None:
+            json_headers["Content-Type"] = "application/json"
+            body = json.dumps(document).encode("ascii")
+        return await self._send(
+            method, name, url, json_headers, body, MAX_BODY_BYTES, self._timeout_seconds
+        )
 
     async def _send(
         self,

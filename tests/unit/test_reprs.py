@@ -22,6 +22,7 @@ SHOWN = {
     "Answer.clear_cookie": "a switch",
     "AnswerHead.has_body": "a switch",
     "AnswerHead.reason": "of the API, for itself",
+    "RegisteredClient.secret_expires_at": "a time",
     "BrowserState.cookies": "how cookies are written",
     "BrowserState.session_cookie": "an object that shows nothing",
     "Core.claims": "names of claims",

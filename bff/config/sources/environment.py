@@ -17,7 +17,7 @@ from bff.config.sections import Section, section_of
 from bff.config.settings import Settings
 
 PREFIX = "BFF_"
-RESERVED = frozenset({"BFF_CONFIG"})  # read by the command line
+RESERVED = frozenset({"BFF_CONFIG", "BFF_INITIAL_ACCESS_TOKEN"})  # read by the command line
 
 # What Kubernetes sets in every pod for Services called "bff" or "bff-...".
 _SERVICE_LINK = re.compile(

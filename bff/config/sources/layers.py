@@ -67,6 +67,15 @@ def overlay(
     return result, faults
 
 
+def replace_keys(tables: dict[str, Any], instead: Mapping[KeyPath, object | None]) -> None:
+    """Put the values in the place of those that are there; None takes a key out."""
+    for path, value in instead.items():
+        _put(tables, path, value)
+        table = tables.get(str(path[0]))
+        if value is None and isinstance(table, dict):
+            table.pop(str(path[-1]), None)
+
+
 def _outer_first(path: KeyPath) -> tuple[int, list[str]]:
     return len(path), [str(part).zfill(4) for part in path]
 

@@ -1,0 +1,325 @@
+"""`bff register`: register the gateway at an OP that lets clients register themselves, and read,
+change or delete that registration later.
+
+What the client is to be comes from the configuration, in which the client itself may still be
+missing. No token or secret is printed.
+"""
+
+import asyncio
+import datetime
+import json
+import os
+import sys
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bff.cli.check import show
+from bff.cli.checks.verdict import Verdict, bad, good, warning
+from bff.cli.options import config_file_option, existing_file, settings_or_exit
+from bff.cli.registration.files import (
+    CREDENTIAL,
+    KEYS,
+    RECORD,
+    FilesUnusable,
+    Record,
+    RegistrationFiles,
+    record_text,
+)
+from bff.cli.registration.wanted import Wanted, keys_text
+from bff.config.settings import Settings
+from bff.config.values.files import read_text
+from bff.config.values.secrets import new_secret, require_unguessed
+from bff.oidc.registered_client import Difference, RegisteredClient, Weight, differences
+from bff.oidc.registration import Permission, Registrar, RegistrationFailed
+
+NOT_DONE = 1
+TOKEN_VARIABLE = "BFF_INITIAL_ACCESS_TOKEN"  # noqa: S105 - a name
+
+
+@click.command()
+@config_file_option
+@click.option("--issuer", help="The OP; by default oidc.issuer of the configuration.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"Where {KEYS}, {CREDENTIAL} and {RECORD} are; by default beside the configuration.",
+)
+@click.option("--name", help="What the OP calls the client; by default the host of public_url.")
+@click.option(
+    "--initial-access-token-file",
+    type=click.Path(path_type=Path),
+    help=f"A file that holds the OP's permission to register; or the variable {TOKEN_VARIABLE}.",
+)
+@click.option(
+    "--software-statement-file",
+    type=click.Path(path_type=Path),
+    help="A file that holds a software statement (RFC 7591 section 2.3).",
+)
+@click.option("--read", is_flag=True, help="Show what is registered, and what is different.")
+@click.option("--update", is_flag=True, help="Register what the configuration says now.")
+@click.option("--delete", is_flag=True, help="Delete the client at the OP, and the files here.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+@click.option("--force", is_flag=True, help="Write over files of an earlier registration.")
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="Go on where the OP registers something else that the gateway can live with.",
+)
+def register(
+    file: Path | None,
+    issuer: str | None,
+    folder: Path | None,
+    name: str | None,
+    initial_access_token_file: Path | None,
+    software_statement_file: Path | None,
+    *,
+    read: bool,
+    update: bool,
+    delete: bool,
+    dry_run: bool,
+    force: bool,
+    accept_changes: bool,
+) -> None:
+    """Register this gateway as a client at an OP (RFC 7591), or see to its registration (RFC 7592).
+
+    The configuration says what the client is to be; oidc.client_id and its secret may be missing
+    there. What comes of it is written to three files; the keys in oidc.toml belong into the
+    configuration.
+
+    Exit code 0: done, or with --read: all is as the configuration says. 1: it is not, or the OP
+    refused, or a file could not be written. 2: the command or the configuration is not valid.
+    """
+    if read + update + delete > 1:
+        raise click.UsageError("--read, --update and --delete do not go together.")
+    if dry_run and (read or delete):
+        raise click.UsageError("--dry-run goes with a registration or --update.")
+    for_new = issuer or initial_access_token_file or software_statement_file or force
+    if (read or update or delete) and for_new:
+        raise click.UsageError(
+            "--issuer, --initial-access-token-file, --software-statement-file and --force go with "
+            "a new registration."
+        )
+    file = existing_file(file)
+    files = RegistrationFiles(folder or (file.parent if file is not None else Path()))
+    try:
+        record = files.load() if read or update or delete else None
+        settings = _settings(file, record.issuer if record is not None else issuer)
+        permission = _permission(initial_access_token_file, software_statement_file)
+        wanted = Wanted.by(settings, name, accepts_changes=accept_changes)
+        if dry_run:
+            click.echo(json.dumps(wanted.shown(permission), indent=2))
+            return
+        if record is None:
+            _run(_create(wanted, permission, files, file, overwrite=force))
+        elif read:
+            _run(_read(wanted, record, files, file))
+        elif update:
+            _run(_update(wanted, record, files, file))
+        else:
+            _run(_delete(wanted, record, files))
+    except (RegistrationFailed, FilesUnusable) as error:
+        show(bad("registration", str(error)))
+        sys.exit(NOT_DONE)
+
+
+def _run(work: Coroutine[Any, Any, bool]) -> None:
+    if not asyncio.run(work):
+        sys.exit(NOT_DONE)
+
+
+def _settings(file: Path | None, issuer: str | None) -> Settings:
+    """With a client that is made up where there is none yet, or none any more."""
+    instead: dict[tuple[str | int, ...], object | None] = {
+        ("oidc", "client_id"): "not-registered-yet",
+        ("oidc", "client_secret"): new_secret(),
+        ("oidc", "client_secret_file"): None,
+    }
+    if issuer is not None:
+        instead["oidc", "issuer"] = issuer
+    return settings_or_exit(file, instead)
+
+
+def _permission(token_file: Path | None, statement_file: Path | None) -> Permission:
+    token = os.environ.get(TOKEN_VARIABLE, "").strip() or None
+    if token_file is not None:
+        token = _content(token_file)
+    return Permission(token, _content(statement_file) if statement_file is not None else None)
+
+
+def _content(path: Path) -> str:
+    """The one word that a file holds. Raises: FilesUnusable."""
+    try:
+        content = read_text(path).strip()
+    except ValueError as error:
+        raise FilesUnusable(f"{path} {error}") from None
+    if not content or not content.isascii() or not content.isprintable() or " " in content:
+        raise FilesUnusable(f"{path} does not hold one token")
+    return content
+
+
+async def _create(
+    wanted: Wanted,
+    permission: Permission,
+    files: RegistrationFiles,
+    config: Path | None,
+    *,
+    overwrite: bool,
+) -> bool:
+    if not overwrite:
+        files.require_free()
+    files.require_writable()
+    async with wanted.registrar() as registrar:
+        client = await registrar.register(wanted.metadata, permission)
+        problem = _problem(wanted, client)
+        if problem is None:
+            try:
+                texts = _texts(wanted, client, client.client_secret or "", files, config)
+                files.write(texts, overwrite=overwrite)
+            except FilesUnusable as error:
+                problem = str(error)
+        if problem is not None:
+            show(bad("registration", f"{problem}; {await _undone(registrar, client)}"))
+            return False
+    show(good("registration", f"{wanted.settings.issuer} knows this gateway as {client.client_id}"))
+    show(good(KEYS, f"{files.path(KEYS)}: put its keys into the configuration"))
+    show(good(CREDENTIAL, f"{files.path(CREDENTIAL)}: for the user that runs the gateway"))
+    _show_management(client, files)
+    _show_expiry(client)
+    return True
+
+
+def _problem(wanted: Wanted, client: RegisteredClient) -> str | None:
+    """Why the client can't be used; what can be lived with is shown."""
+    found = differences(wanted.metadata, client.metadata)
+    for verdict in _verdicts(found):
+        show(verdict)
+    if not wanted.is_usable(found):
+        hint = ""
+        if all(difference.weight is not Weight.UNUSABLE for difference in found):
+            hint = " (--accept-changes agrees to it)"
+        return f"the OP has registered something else than was asked for{hint}"
+    if client.client_secret is None:
+        return "the OP gave no client_secret, and the gateway needs one"
+    try:
+        require_unguessed(client.client_secret)
+    except ValueError as error:
+        return f"the client_secret that the OP gave {error}"
+    return None
+
+
+async def _undone(registrar: Registrar, client: RegisteredClient) -> str:
+    """Nothing is to stay at the OP of what can't be used here."""
+    by_hand = f"it still has the client {client.client_id}: delete it there"
+    if client.management is None:
+        return by_hand
+    try:
+        await registrar.delete(client.management)
+    except RegistrationFailed:
+        return by_hand
+    return "the client has been deleted there again"
+
+
+async def _read(
+    wanted: Wanted, record: Record, files: RegistrationFiles, config: Path | None
+) -> bool:
+    files.require_writable()  # a read may replace token and secret
+    async with wanted.registrar() as registrar:
+        client = await registrar.read(record.management)
+    _keep_new(wanted, client, record, files, config)
+    shown = {k: v for k, v in client.metadata.items() if k != "software_statement"}
+    click.echo(json.dumps(shown, indent=2).replace("\x7f", "\\u007f"))
+    found = differences(wanted.metadata, client.metadata)
+    for verdict in _verdicts(found):
+        show(verdict)
+    _show_expiry(client)
+    if wanted.is_usable(found):
+        return True
+    show(bad("registration", "is not as the configuration says; see --update"))
+    return False
+
+
+async def _update(
+    wanted: Wanted, record: Record, files: RegistrationFiles, config: Path | None
+) -> bool:
+    files.require_writable()
+    async with wanted.registrar() as registrar:
+        client = await registrar.update(
+            record.management, record.client_id, record.client_secret, wanted.metadata
+        )
+    secret = client.client_secret or record.client_secret
+    # Before anything is judged: the OP may take neither the old token nor the old secret any more.
+    files.write(_texts(wanted, client, secret, files, config), overwrite=True)
+    found = differences(wanted.metadata, client.metadata)
+    for verdict in _verdicts(found):
+        show(verdict)
+    _show_expiry(client)
+    if not wanted.is_usable(found):
+        show(bad("registration", "the OP has registered something else than was asked for"))
+        return False
+    show(good("registration", f"{client.client_id} is as the configuration says"))
+    return True
+
+
+async def _delete(wanted: Wanted, record: Record, files: RegistrationFiles) -> bool:
+    async with wanted.registrar() as registrar:
+        await registrar.delete(record.management)
+    files.remove()
+    show(good("registration", f"{record.client_id} has been deleted at {record.issuer}"))
+    return True
+
+
+def _keep_new(
+    wanted: Wanted,
+    client: RegisteredClient,
+    record: Record,
+    files: RegistrationFiles,
+    config: Path | None,
+) -> None:
+    secret = client.client_secret or record.client_secret
+    if (client.management, secret) != (record.management, record.client_secret):
+        texts = _texts(wanted, client, secret, files, config)
+        del texts[KEYS]
+        files.write(texts, overwrite=True)
+
+
+def _texts(
+    wanted: Wanted,
+    client: RegisteredClient,
+    secret: str,
+    files: RegistrationFiles,
+    config: Path | None,
+) -> dict[str, str]:
+    """The files by name."""
+    issuer = wanted.settings.issuer
+    texts = {
+        KEYS: keys_text(wanted, client, files.path(CREDENTIAL), config),
+        CREDENTIAL: f"{secret}\n",
+    }
+    if client.management is not None:
+        texts[RECORD] = record_text(issuer, client.client_id, client.management)
+    return texts
+
+
+def _verdicts(found: list[Difference]) -> Iterator[Verdict]:
+    for difference in found:
+        as_shown = bad if difference.weight is Weight.UNUSABLE else warning
+        yield as_shown("registration", difference.text)
+
+
+def _show_management(client: RegisteredClient, files: RegistrationFiles) -> None:
+    if client.management is None:
+        show(warning(RECORD, "the OP lets no client manage itself: change and delete it there"))
+    else:
+        show(good(RECORD, f"{files.path(RECORD)}: keep it for --read, --update and --delete"))
+
+
+def _show_expiry(client: RegisteredClient) -> None:
+    if client.secret_expires_at:
+        try:
+            when = datetime.datetime.fromtimestamp(client.secret_expires_at, datetime.UTC)
+        except (ValueError, OverflowError, OSError):
+            return
+        show(warning(CREDENTIAL, f"the client secret expires at {when:%Y-%m-%d %H:%M}Z"))

@@ -1,0 +1,1 @@
+"""What `bff register` asks an OP for, and the files that come of it."""

@@ -1,0 +1,83 @@
+"""What the client is to be that `bff register` asks an OP for, by the configuration; and the keys
+of the configuration that describe the client which the OP has made.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bff.clock import SystemClock
+from bff.config.settings import Settings
+from bff.gate.routes import TokenKind
+from bff.oidc.registered_client import Difference, RegisteredClient, Weight
+from bff.oidc.registration import LogoutUris, Permission, Registrar, client_metadata
+from bff.oidc.settings import RelyingPartySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the client is to be, and whether the operator agrees to what an OP makes of it."""
+
+    settings: RelyingPartySettings = field(repr=False)
+    metadata: Mapping[str, object]
+    accepts_changes: bool
+
+    @classmethod
+    def by(cls, settings: Settings, name: str | None, *, accepts_changes: bool) -> "Wanted":
+        server, oidc = settings.server, settings.oidc
+        base = f"{server.public_url}{server.prefix}"
+        front_channel = f"{base}/frontchannel-logout" if oidc.frontchannel_logout else None
+        relying_party = oidc.as_relying_party(server)
+        metadata = client_metadata(
+            relying_party,
+            LogoutUris(f"{base}/backchannel-logout", front_channel),
+            name=name or server.authority,
+            uri=server.public_url,
+            for_itself=any(route.token is TokenKind.CLIENT for route in settings.routes),
+        )
+        return cls(relying_party, metadata, accepts_changes)
+
+    def shown(self, permission: Permission) -> dict[str, object]:
+        """What will be sent, without tokens."""
+        statement = permission.software_statement
+        extra = {} if statement is None else {"software_statement": "..."}
+        return {**self.metadata, **extra}
+
+    def registrar(self) -> Registrar:
+        return Registrar(self.settings, SystemClock())
+
+    def is_usable(self, found: Iterable[Difference]) -> bool:
+        """Whether the gateway can and may work with a client that differs so."""
+        bearable = {Weight.IGNORED, *([Weight.CHANGED] if self.accepts_changes else [])}
+        return all(difference.weight in bearable for difference in found)
+
+
+def keys_text(wanted: Wanted, client: RegisteredClient, secret: Path, config: Path | None) -> str:
+    """The keys of [oidc] that belong to the client, as the OP has registered it."""
+    settings, registered = wanted.settings, client.metadata
+    directory = config.parent if config is not None else Path()
+    inside = secret.resolve().is_relative_to(directory.resolve())
+    shown = secret.resolve().relative_to(directory.resolve()) if inside else secret.resolve()
+    asked = wanted.metadata["id_token_signed_response_alg"]
+    alg = registered.get("id_token_signed_response_alg", asked)
+    algs = [alg] if alg != asked else list(settings.id_token_algs)
+    keys: dict[str, object] = {
+        "issuer": settings.issuer,
+        "client_id": client.client_id,
+        "client_secret_file": str(shown),
+        "client_auth": registered.get("token_endpoint_auth_method", settings.client_auth),
+        "scope": _usable_scope(settings.scope, registered.get("scope")),
+        "id_token_algs": algs,
+    }
+    # A JSON string or array of these is one of TOML as well.
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in keys.items()]
+    head = "# Written by `bff register`. Put these keys into [oidc] of the configuration."
+    return "\n".join([head, "[oidc]", *lines, ""])
+
+
+def _usable_scope(asked: str, registered: object) -> str:
+    if not isinstance(registered, str):
+        return asked
+    given = set(registered.split())
+    return " ".join(token for token in asked.split() if token in given)

@@ -1,0 +1,87 @@
+"""What an OP says of a client that it has registered shows no secret, and is compared member by
+member with what was asked for (RFC 7591 section 3.2.1)."""
+
+import pytest
+
+from bff.oidc.endpoint_url import PlainHttp
+from bff.oidc.registered_client import (
+    Management,
+    UnusableAnswer,
+    Weight,
+    differences,
+    process_registration,
+)
+
+KNOWN = Management("https://op.example.com/register/a", "the-old-token")
+
+
+def test_no_secret_is_in_a_repr() -> None:
+    document = {"client_id": "a", "client_secret": "s-3-c-r-e-t"}
+    document |= {"registration_access_token": "t-0-k-e-n", "registration_client_uri": KNOWN.uri}
+    client = process_registration(document, PlainHttp.NEVER)
+    assert "s-3-c-r-e-t" not in repr(client)
+    assert "t-0-k-e-n" not in repr(client)
+    assert (client.client_secret, client.management) == (
+        "s-3-c-r-e-t",
+        Management(KNOWN.uri, "t-0-k-e-n"),
+    )
+
+
+def test_what_an_answer_leaves_out_stays_as_it_was() -> None:
+    """RFC 7592 section 3: a new token or address only where there is one."""
+    assert process_registration({"client_id": "a"}, PlainHttp.NEVER, KNOWN).management == KNOWN
+    moved = {"client_id": "a", "registration_client_uri": "https://op.example.com/b"}
+    assert process_registration(moved, PlainHttp.NEVER, KNOWN).management == Management(
+        "https://op.example.com/b", "the-old-token"
+    )
+    assert process_registration(moved, PlainHttp.NEVER).management is None
+
+
+@pytest.mark.parametrize("expires_at", [True, "0", 1.5, None])
+def test_a_time_is_a_number(expires_at: object) -> None:
+    with pytest.raises(UnusableAnswer, match="client_secret_expires_at"):
+        process_registration(
+            {"client_id": "a", "client_secret_expires_at": expires_at}, PlainHttp.NEVER
+        )
+
+
+@pytest.mark.parametrize(
+    ("member", "asked", "found", "weight"),
+    [
+        ("redirect_uris", ["https://a/"], ["https://a/"], None),
+        ("redirect_uris", ["https://a/"], None, Weight.IGNORED),
+        ("redirect_uris", ["https://a/"], [], Weight.UNUSABLE),
+        ("redirect_uris", ["https://a/"], ["https://a"], Weight.UNUSABLE),
+        ("redirect_uris", ["https://a/"], ["https://a/", "https://b/"], Weight.UNUSABLE),
+        ("token_endpoint_auth_method", "client_secret_basic", None, None),
+        ("token_endpoint_auth_method", "client_secret_post", None, Weight.CHANGED),
+        ("token_endpoint_auth_method", "client_secret_post", "client_secret_post", None),
+        ("token_endpoint_auth_method", "client_secret_basic", "none", Weight.UNUSABLE),
+        ("grant_types", ["authorization_code"], ["authorization_code"], None),
+        ("grant_types", ["authorization_code"], ["authorization_code", "implicit"], Weight.CHANGED),
+        ("grant_types", ["authorization_code"], ["implicit"], Weight.UNUSABLE),
+        ("response_types", ["code"], ["code", "id_token"], None),
+        ("response_types", ["code"], None, None),
+        ("response_types", ["code"], ["id_token"], Weight.UNUSABLE),
+        ("scope", "openid email", "email openid x", None),
+        ("scope", "openid email", "openid", Weight.CHANGED),
+        ("scope", "openid email", "email", Weight.UNUSABLE),
+        ("scope", "openid email", None, Weight.IGNORED),
+        ("id_token_signed_response_alg", "RS256", None, None),
+        ("id_token_signed_response_alg", "RS256", "ES256", Weight.CHANGED),
+        ("id_token_signed_response_alg", "RS256", "none", Weight.UNUSABLE),
+        ("post_logout_redirect_uris", ["https://a/"], ["https://b/"], Weight.CHANGED),
+        ("backchannel_logout_uri", "https://a/", None, Weight.IGNORED),
+        ("backchannel_logout_uri", "https://a/", "https://b/", Weight.CHANGED),
+        ("frontchannel_logout_uri", "https://a/", "https://a/", None),
+        ("backchannel_logout_session_required", True, False, Weight.CHANGED),
+        ("backchannel_logout_session_required", True, None, None),
+        ("backchannel_logout_session_required", False, True, None),
+        ("client_name", "a", "b", None),
+    ],
+)
+@pytest.mark.rule("OP-09")
+def test_differences(member: str, asked: object, found: object, weight: Weight | None) -> None:
+    registered = {} if found is None else {member: found}
+    weights = [difference.weight for difference in differences({member: asked}, registered)]
+    assert weights == ([] if weight is None else [weight])
