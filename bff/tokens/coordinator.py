@@ -30,7 +30,7 @@ from bff.sessions.store import Lease
 from bff.tasks import SingleFlight
 from bff.tokens.attempts import Attempts
 from bff.tokens.ending_sessions import SessionEnder
-from bff.tokens.lease import ChangeWaiters, held
+from bff.tokens.lease import ChangeWaiters, held, renewal_seconds
 from bff.tokens.policy import ClaimFilter, RefreshPolicy
 from bff.tokens.refresh_hold import RefreshHold
 from bff.tokens.refresh_request import RefreshRequests
@@ -42,13 +42,14 @@ log = structlog.get_logger("bff.tokens")
 @dataclass(frozen=True, slots=True)
 class CoordinatorSettings:
     """`wait_seconds`: how long a request without a usable token waits for one; where a refresh has
-    been running for longer already, `late_wait_seconds`. The lease is renewed every third of
-    `lease_seconds`; a crashed holder blocks others for at most that. A token that an API refuses is
-    replaced unless it was obtained within `forced_after_seconds`."""
+    been running for longer already, `late_wait_seconds`. A process may stand still for
+    `lease_seconds` while the OP answers it, and no other process spends the same token; one that
+    crashes in a refresh holds up the others for that long. A token that an API refuses is replaced
+    unless it was obtained within `forced_after_seconds`."""
 
     wait_seconds: float = 10.0
     late_wait_seconds: float = 1.0
-    lease_seconds: float = 6.0
+    lease_seconds: float = 20.0
     forced_after_seconds: float = 30.0
 
 
@@ -191,7 +192,7 @@ class RefreshCoordinator:
                     continue
                 # Another process is at it: woken by its write, its release or its end. The timeout
                 # is for a holder that died; then the lease has lapsed.
-                await waiter.wait(pause or self._settings.lease_seconds / 3)
+                await waiter.wait(pause or renewal_seconds(self._settings.lease_seconds))
                 session = await self._rotations.load(key)
                 if not self._is_due(session, refused):
                     return session

@@ -14,6 +14,13 @@ from bff.tasks import BackgroundTask
 
 log = structlog.get_logger("bff.tokens")
 
+RENEWALS_IN_A_LIFE = 10
+
+
+def renewal_seconds(ttl_seconds: float) -> float:
+    """Between two renewals of a lease, and between two looks at that of another process."""
+    return ttl_seconds / RENEWALS_IN_A_LIFE
+
 
 @contextlib.asynccontextmanager
 async def held(
@@ -40,7 +47,7 @@ async def _renew(
 ) -> None:
     is_held = True
     while is_held:
-        await asyncio.sleep(ttl_seconds / 3)
+        await asyncio.sleep(renewal_seconds(ttl_seconds))
         try:
             is_held = await sessions.renew_lease(lease, ttl_seconds=ttl_seconds)
         except StoreUnavailable:

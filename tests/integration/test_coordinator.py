@@ -34,7 +34,7 @@ from tests.polling import HANG_SECONDS, until
 
 QUICK = RedisLimits(timeout_seconds=2, connect_seconds=2)
 # Who waits for news by polling would be seen to: a third of this is the interval.
-LONG_LEASE = CoordinatorSettings(lease_seconds=90)
+LONG_LEASE = CoordinatorSettings(lease_seconds=900)
 
 
 @dataclass
@@ -336,7 +336,7 @@ async def test_a_slow_op_does_not_cost_the_lease(deployment: Deployment) -> None
 @pytest.mark.rule("TK-06")
 async def test_who_waits_is_woken_by_news_and_not_by_a_clock(deployment: Deployment) -> None:
     """Between the OP's answer and the waiter's there are round trips only: the fall-back for a
-    holder that has died would come after 30 s here."""
+    holder that has died would come after 90 s here."""
     first = await deployment.process(settings=LONG_LEASE)
     second = await deployment.process(settings=LONG_LEASE)
     session = await first.log_in(deployment.op, "a")

@@ -97,6 +97,25 @@ async def test_a_fault_in_the_background_is_logged(
     assert (await process.coordinator.refreshed(session)).tokens.access_token == "at.a.1"
 
 
+@pytest.mark.rule("TK-06")
+async def test_a_process_that_stands_still_keeps_its_lease_for_a_while(
+    process: Process, store: ScriptedStore, op: RotatingOp, clock: ManualClock
+) -> None:
+    """A virtual machine that is moved, or a container over its share of the processor: the OP has
+    rotated, and a second process that spent the old token would make it end the grant."""
+    session = await process.log_in(op, "a")
+    clock.advance(61)
+    task = await under_way(process, session, op)
+    async with a_process(store, op, clock) as other:
+        clock.advance(15)
+        asked = store.calls["acquire_lease"]
+        waiting = asyncio.create_task(other.coordinator.refreshed(session))
+        await until(lambda: store.calls["acquire_lease"] > asked)
+        op.deliver.set()
+        assert (await waiting).tokens == (await task).tokens
+    assert op.count("token") == 1
+
+
 @pytest.mark.rule("TK-02")
 async def test_no_expired_token_goes_out(
     process: Process, store: ScriptedStore, op: RotatingOp, clock: ManualClock

@@ -37,6 +37,10 @@ class ScriptedStore(MemoryStore):
         self._fail("touch_all")
         return await super().touch_all(idle_seconds)
 
+    async def acquire_lease(self, name: str, *, ttl_seconds: float) -> Lease | None:
+        self._fail("acquire_lease")
+        return await super().acquire_lease(name, ttl_seconds=ttl_seconds)
+
     async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
         self._fail("renew_lease")
         return await super().renew_lease(lease, ttl_seconds=ttl_seconds)
