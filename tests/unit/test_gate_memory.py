@@ -97,6 +97,18 @@ def test_long_names_and_targets_are_not_remembered() -> None:
 
 
 @pytest.mark.usefixtures("traced")
+def test_a_head_with_one_long_name_or_very_many_names_is_not_remembered() -> None:
+    """In whatever order they come."""
+    reader = FieldReader()
+    usual = [(b"X-%d" % number, b"z") for number in range(8)]
+    for number in range(300):
+        reader.scan([*usual, (b"X-%d-" % number + b"a" * 20_000, b"z")])
+        reader.scan([usual[number >> bit & 7] for bit in range(8)] * 100)
+    held, _ = tracemalloc.get_traced_memory()
+    assert held < 1_000_000
+
+
+@pytest.mark.usefixtures("traced")
 def test_readings_of_long_paths_are_not_remembered() -> None:
     """One path of 2 KB may have dozens of them."""
     for number in range(120):
