@@ -98,13 +98,14 @@ class _Trials:
         if not tests and not is_loading:
             return trial.SURVIVED
         usual = self.reach.seconds(tests)
+        shares = [(2 + self.reach.tests[test]) / (1 + usual) for test in tests]
         outcome = trial.confirmed(
             lambda changed, seconds: self.collected.outcome(
-                tests,
+                tests if changed else [self.collected.last],
                 module=mutant.module,
                 text=text if changed else None,
                 seconds=seconds,
-                shares=[(2 + self.reach.tests[test]) / (1 + usual) for test in tests],
+                shares=shares if changed else (),
             ),
             usual=usual,
             seconds=_patience(usual),

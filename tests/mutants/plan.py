@@ -15,7 +15,7 @@ from tests.mutants.trial import HUNG, NOTICED, ROOT, SURVIVED, path_of, sources
 HERE = Path(__file__).parent
 # Of tests for one mutant, the quickest of those that reach it: of the first, and then of all.
 SECONDS_OF_FIRST_TESTS = 4.0
-SECONDS_OF_TESTS = 10.0
+SECONDS_OF_TESTS = 6.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import importlib.machinery
 import importlib.util
 import inspect
 import json
+import mmap
 import os
 import resource
 import signal
@@ -128,6 +129,7 @@ class Collected:
         its.close()
         self._pid = pid
         self._channel = ours.makefile("rw")
+        self.last = ""  # of the last trial's tests the one that ended it
 
     def outcome(
         self,
@@ -146,7 +148,9 @@ class Collected:
         answer = self._channel.readline()
         if not answer:
             raise RuntimeError("the tests can't be collected")
-        status: int | None = json.loads(answer)
+        status: int | None
+        status, begun = json.loads(answer)
+        self.last = tests[begun - 1] if begun else ""
         return None if status == NOT_HERE else _outcome(status)
 
     def close(self) -> None:
@@ -194,6 +198,7 @@ class _Server:
 
     def __init__(self, channel: TextIO) -> None:
         self._channel = channel
+        self._begun = memoryview(mmap.mmap(-1, 8)).cast("Q")  # how many tests, told by the fork
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
@@ -203,32 +208,34 @@ class _Server:
         for line in self._channel:
             tests, bounds, module, text, seconds = json.loads(line)
             chosen = [(items[test], bound) for test, bound in zip(tests, bounds, strict=True)]
-            run = functools.partial(_run, session, chosen, live, module, text)
+            run = functools.partial(self._run, session, chosen, live, module, text)
+            self._begun[0] = 0
             status = in_child(run, seconds)
-            self._channel.write(json.dumps(status) + "\n")
+            self._channel.write(json.dumps([status, self._begun[0]]) + "\n")
             self._channel.flush()
         return True
 
-
-def _run(
-    session: pytest.Session,
-    chosen: list[tuple[pytest.Item, float]],
-    live: "Live",
-    module: str,
-    text: str | None,
-) -> int:
-    if text is not None and not live.change(module, text):
-        return NOT_HERE
-    for (item, bound), following in zip_longest(chosen, [item for item, _ in chosen[1:]]):
-        live.forget()
-        hang = threading.Timer(bound, os._exit, [ENDED])
-        hang.daemon = True
-        hang.start()
-        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-        hang.cancel()
-        if session.testsfailed:
-            return 1
-    return 0
+    def _run(
+        self,
+        session: pytest.Session,
+        chosen: list[tuple[pytest.Item, float]],
+        live: "Live",
+        module: str,
+        text: str | None,
+    ) -> int:
+        if text is not None and not live.change(module, text):
+            return NOT_HERE
+        for (item, bound), following in zip_longest(chosen, [item for item, _ in chosen[1:]]):
+            self._begun[0] += 1
+            live.forget()
+            hang = threading.Timer(bound, os._exit, [ENDED])
+            hang.daemon = True
+            hang.start()
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            hang.cancel()
+            if session.testsfailed:
+                return 1
+        return 0
 
 
 class Live:
