@@ -12,6 +12,7 @@ from bff.errors import BadHandshake, BadRequest, BodyTooLarge, HeadTooLarge, Tar
 from bff.gate.head import Field, RequestHead, ScannedFields, connection_options
 from bff.gate.paths import MAX_TARGET_BYTES
 
+FRAMING_FIELDS = (b"content-length", b"transfer-encoding")  # which say where a body ends
 MAX_HEAD_BYTES = 65_536
 MAX_FIELDS = 200
 MOST_LENGTH_DIGITS = 19  # of a Content-Length: what has more is larger than 2**63, or padded

@@ -8,8 +8,9 @@ import pytest
 
 from bff.proxy.context import ProxyLimits
 from bff.proxy.downstream import phases as downstream
+from bff.proxy.exchange import phases as exchange
 from bff.proxy.exchange.phases import EXCHANGE
-from bff.proxy.phases import PhaseTable, row
+from bff.proxy.phases import RUNS_ON, PhaseTable, phase_seconds, row
 from bff.proxy.upstream import phases as upstream
 from bff.proxy.upstream.connection import UpstreamLimits
 
@@ -65,4 +66,27 @@ def test_every_time_limit_is_one_that_exists(name: str) -> None:
 
 def test_a_table_that_lacks_a_phase_is_refused() -> None:
     with pytest.raises(ValueError, match="no row"):
-        PhaseTable({downstream.NEW: row(), downstream.HEAD: row()})
+        PhaseTable({downstream.NEW: row(), downstream.HEAD_DUE: row()})
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_step_leads_where_the_table_says_or_is_a_fault(name: str) -> None:
+    table = TABLES[name]
+    for phase, its_row in table.rows.items():
+        for wanted in table.rows:
+            if wanted in its_row.following:
+                assert table.steps[phase][wanted] is wanted
+            else:
+                with pytest.raises(KeyError, match=wanted.name):
+                    _ = table.steps[phase][wanted]
+
+
+def test_a_time_limit_begins_with_its_phase_unless_it_runs_on() -> None:
+    limits = UpstreamLimits(silence_seconds=None, idle_seconds=3.0)
+    seconds = phase_seconds(upstream.CONNECTION, limits)
+    assert seconds[upstream.IDLE] == 3.0
+    assert seconds[upstream.ANSWERING] is None  # not set: no limit
+    assert seconds[upstream.CLOSED] is None
+    total = phase_seconds(EXCHANGE, None)
+    assert total[exchange.SENT] == total[exchange.CONNECTING] == RUNS_ON
+    assert total[exchange.TUNNEL] is None

@@ -9,14 +9,12 @@ RFC 9112 sections 9.3 (persistence, pipelining), 9.6 (tear-down); RFC 6585 secti
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
 
 import structlog
 
 from bff.errors import BffError, RequestTimeout, TooManyConnections
-from bff.gate.head import RequestHead
 from bff.gate.refusals import unforeseen
 from bff.proxy.context import ProxyContext
 from bff.proxy.downstream.phases import (
@@ -26,7 +24,7 @@ from bff.proxy.downstream.phases import (
     CLOSING,
     CONNECTION,
     ENDS,
-    HEAD,
+    HEAD_DUE,
     HELD,
     IDLE,
     LINGERING,
@@ -38,18 +36,19 @@ from bff.proxy.downstream.phases import (
     Reading,
 )
 from bff.proxy.downstream.reader import RequestReader
+from bff.proxy.downstream.requests import RequestQueue
 from bff.proxy.downstream.untaken import UntakenBytes, has_unread_bytes
 from bff.proxy.exchange.access import BROWSER_GONE, CUT
 from bff.proxy.exchange.exchange import Exchange
-from bff.proxy.phases import WrongPhase
-from bff.proxy.transport import MUCH_BYTES, Deadline, FairReads, reset
+from bff.proxy.phases import PhaseDeadline, phase_seconds
+from bff.proxy.transport import MUCH_BYTES, FairReads, reset
 
 log = structlog.get_logger("bff.proxy.downstream")
 
 MOST_AT_ONCE = 32  # requests of one browser that are begun in one turn of the event loop
 NEW_SECONDS = 2.0  # how long after it was made a connection may be without its first request
 
-_FOLLOWING, _LIMITS = CONNECTION.following, CONNECTION.limits
+_STEPS = CONNECTION.steps
 _READING_HEAD, _READ_NO_MORE = Reading.HEAD, Reading.OVER  # looking them up takes long
 
 
@@ -71,35 +70,35 @@ class Connections(Protocol):
 
 
 class DownstreamConnection(asyncio.Protocol):
-    """`asyncio.Protocol`, what the reader tells, and what an exchange asks of it. `is_full`: the
-    browser takes no more of the answers for now."""
+    """`asyncio.Protocol`, and what an exchange asks of it. `is_full`: the browser takes no more of
+    the answers for now."""
 
     def __init__(self, context: ProxyContext, connections: Connections) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self.phase = NEW
         self.is_full = False
         self._context = context
         self._connections = connections
         self._limits = context.limits
         self._writes = context.writes
-        self._reader = RequestReader(self)
-        self._deadline = Deadline(loop, lambda: self._guard(self._on_deadline))
+        self._requests = RequestQueue(context, self)
+        self._reader = RequestReader(self._requests)
+        self._deadline = PhaseDeadline(
+            loop,
+            lambda: self._guard(self._on_deadline),
+            phase_seconds(CONNECTION, context.limits),
+        )
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._reads: FairReads = cast("FairReads", None)
         self._untaken: UntakenBytes | None = None
-        self._current: Exchange | None = None
-        self._waiting: deque[Exchange] = deque()
-        self._arriving: Exchange | None = None  # the one whose body is being read
-        self._bad: BffError | None = None  # what to answer after those
-        self._served = 0
         self._made_at = loop.time()
         self._linger_until = 0.0
 
     def __repr__(self) -> str:
-        age_seconds = asyncio.get_running_loop().time() - self._made_at
         return (
             f"<DownstreamConnection {self.phase.name} peer={self._reader.peer} "
-            f"age={age_seconds:.1f}s served={self._served} waiting={len(self._waiting)}>"
+            f"age={self._loop.time() - self._made_at:.1f}s "
+            f"served={self._requests.served} waiting={len(self._requests.waiting)}>"
         )
 
     # --- asyncio.Protocol
@@ -120,9 +119,7 @@ class DownstreamConnection(asyncio.Protocol):
             self._untaken.close()
         self._connections.closed(self)
         self._reader.stop()
-        self._arriving = None
-        self._drop_waiting(BROWSER_GONE)
-        current, self._current = self._current, None
+        current = self._requests.drop(BROWSER_GONE)
         if current is not None:
             self._guard(current.cancel)
 
@@ -135,8 +132,6 @@ class DownstreamConnection(asyncio.Protocol):
                 self._advance()
             elif self.phase is LINGERING:
                 self._linger_on()
-            elif self._current is not None:
-                self._current.raw_data(data)
         except Exception as error:  # noqa: BLE001 - whatever it is, a request gets an answer
             self._break(error)
 
@@ -155,33 +150,15 @@ class DownstreamConnection(asyncio.Protocol):
             self._untaken.stop()
         self._guard(self._tell_full)
 
-    # --- told by the reader
+    # --- told of the request that is being served
 
-    def request_begins(self, head: RequestHead, *, keep_alive: bool) -> None:
-        exchange = Exchange(self._context, self, head, keep_alive=keep_alive)
-        self._arriving = exchange
-        self._waiting.append(exchange)
+    def body_goes_on(self) -> None:
+        if self.phase is RECEIVING:
+            self._deadline.set(self._limits.body_seconds)
 
-    def body_data(self, data: bytes) -> None:
-        if self._arriving is not None:
-            if self.phase is RECEIVING:
-                self._deadline.set(self._limits.body_seconds)
-            self._arriving.body_data(data)
-
-    def body_end(self) -> None:
-        arriving, self._arriving = self._arriving, None
-        if arriving is not None:
-            if self.phase is RECEIVING:
-                self._enter(SERVING)
-            arriving.body_end()
-
-    def reading_fails(self, error: BffError) -> None:
-        if self._arriving is None:
-            self._bad = error
-        elif self._arriving is self._current:
-            self._current.body_fails(error)
-        else:
-            self._arriving.head.fault = error
+    def body_is_whole(self) -> None:
+        if self.phase is RECEIVING:
+            self._enter(SERVING)
 
     # --- what an exchange asks for
 
@@ -200,8 +177,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._read_or_not()
 
     def exchange_over(self, *, keep_alive: bool, unread: bool) -> None:
-        self._current = None
-        self._served += 1
+        self._requests.over()
         if not keep_alive:
             self._read_no_more()
             self._close(unread=unread)
@@ -215,8 +191,8 @@ class DownstreamConnection(asyncio.Protocol):
 
     def close_when_idle(self) -> None:
         """Finish what is being served, or has been sent, and serve nothing after it."""
-        if self._current is not None:
-            self._current.stop()
+        if self._requests.current is not None:
+            self._requests.current.stop()
         else:
             self._advance()
 
@@ -224,14 +200,8 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _enter(self, phase: Phase) -> None:
         """Be in a phase, with its time limit and with none of the phase before."""
-        if phase not in _FOLLOWING[self.phase]:
-            raise WrongPhase(self.phase, phase)
-        self.phase = phase
-        limit = _LIMITS[phase]
-        if limit:
-            self._deadline.set(getattr(self._limits, limit))
-        else:
-            self._deadline.clear()
+        self.phase = _STEPS[self.phase][phase]
+        self._deadline.follow(phase)
 
     def _open(self) -> None:
         if not self._connections.opened(self):
@@ -244,45 +214,43 @@ class DownstreamConnection(asyncio.Protocol):
         and not all before other connections have had a turn and what was written is sent."""
         if self.phase is BEGINNING:
             return  # the loop below goes on
-        left = MOST_AT_ONCE
-        while self._current is None and self._waiting and not self.is_full and left:
+        requests, left = self._requests, MOST_AT_ONCE
+        while requests.current is None and requests.waiting and not self.is_full and left:
             left -= 1
-            self._begin(self._waiting.popleft())
-        if self._current is None and self.phase not in ENDS and not self._transport.is_closing():
-            if not self._waiting:
+            self._begin(requests.next())
+        if requests.current is None and self.phase not in ENDS:
+            if self._transport.is_closing():
+                return
+            if not requests.waiting:
                 self._rest()
             elif self.is_full:
                 self._enter(BLOCKED)
             else:
                 self._enter(QUEUED)
-                asyncio.get_running_loop().call_soon(self._guard, self._advance)
+                self._loop.call_soon(self._guard, self._advance)
         self._read_or_not()
 
     def _begin(self, exchange: Exchange) -> None:
-        self._current = exchange
+        """Serve the current one."""
         self._enter(BEGINNING)
         try:
             exchange.start()
         finally:
-            if self.phase is BEGINNING and self._current is exchange:
+            if self.phase is BEGINNING and self._requests.current is exchange:
                 self._enter(self._serving_phase())
-        is_last = self._current is exchange and not self._waiting
-        if self._reader.rest and is_last:
-            exchange.raw_data(self._reader.rest)
 
     def _serving_phase(self) -> Phase:
-        is_arriving = self._arriving is not None and self._arriving is self._current
-        return RECEIVING if is_arriving else SERVING
+        return RECEIVING if self._requests.is_arriving else SERVING
 
     def _rest(self) -> None:
         """Nothing is being served."""
-        if self._bad is not None:
-            self._answer_bad(self._bad)
+        if self._requests.bad is not None:
+            self._answer_bad(self._requests.bad)
         elif self._reader.phase is _READ_NO_MORE:
             self._close(unread=False)
         elif self._reader.phase is _READING_HEAD:
-            if self.phase is not HEAD:
-                self._enter(HEAD)
+            if self.phase is not HEAD_DUE:
+                self._enter(HEAD_DUE)
         elif self._connections.is_stopping:
             self._close_unless_asked()
         else:
@@ -291,7 +259,7 @@ class DownstreamConnection(asyncio.Protocol):
     def _close_unless_asked(self) -> None:
         """Nothing was read of a request, but one may be here: closing would lose it, and a proxy in
         front does not send a POST again (RFC 9110 section 9.2.2)."""
-        age_seconds = asyncio.get_running_loop().time() - self._made_at
+        age_seconds = self._loop.time() - self._made_at
         if self.phase is not NEW:
             self._enter(IDLE)  # or what was held back for the request before stays unread
         if has_unread_bytes(self._transport):
@@ -307,9 +275,9 @@ class DownstreamConnection(asyncio.Protocol):
             self._transport.abort()
         elif self.phase is BLOCKED:
             self.abort()  # it takes none of the answers that came before
-        elif self._current is not None:
-            self._current.body_fails(RequestTimeout())
-        elif self.phase is HEAD:
+        elif self._requests.current is not None:
+            self._requests.current.body_fails(RequestTimeout())
+        elif self.phase is HEAD_DUE:
             self._reader.stop()
             self._answer_bad(RequestTimeout())
         else:
@@ -317,9 +285,7 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _answer_bad(self, error: BffError) -> None:
         """Answer what is no request."""
-        self._bad = None
-        head = RequestHead("GET", b"", (), self._reader.peer, fault=error)
-        self._begin(Exchange(self._context, self, head, keep_alive=False))
+        self._begin(self._requests.refusal(error, self._reader.peer))
 
     def _close(self, *, unread: bool) -> None:
         """After what was written has been taken, as slowly as the browser likes. With bytes unread,
@@ -336,22 +302,17 @@ class DownstreamConnection(asyncio.Protocol):
         self._enter(LINGERING)
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self._linger_until = asyncio.get_running_loop().time() + self._limits.linger_most_seconds
+        self._linger_until = self._loop.time() + self._limits.linger_most_seconds
         self._linger_on()
         self._read_or_not()
 
     def _linger_on(self) -> None:
-        left = self._linger_until - asyncio.get_running_loop().time()
+        left = self._linger_until - self._loop.time()
         self._deadline.set(min(self._limits.linger_seconds, left))
 
     def _read_no_more(self) -> None:
         self._reader.stop()
-        self._bad = None
-        self._drop_waiting(CUT)
-
-    def _drop_waiting(self, ending: str) -> None:
-        while self._waiting:
-            self._waiting.popleft().cancel(ending)
+        self._requests.drop_waiting(CUT)
 
     # --- faults of the gateway's own
 
@@ -366,8 +327,8 @@ class DownstreamConnection(asyncio.Protocol):
     def _break(self, error: Exception) -> None:
         """After a fault of our own nothing more is read; what is being served is answered."""
         self._read_no_more()
-        if self._current is not None:
-            self._current.breaks(error)
+        if self._requests.current is not None:
+            self._requests.current.breaks(error)
             return
         answer = unforeseen(error)
         if self.phase in ENDS or self._transport.is_closing():
@@ -378,8 +339,8 @@ class DownstreamConnection(asyncio.Protocol):
     # --- the flow of bytes
 
     def _tell_full(self) -> None:
-        if self._current is not None:
-            self._current.browser_full(full=self.is_full)
+        if self._requests.current is not None:
+            self._requests.current.browser_full(full=self.is_full)
         elif not self.is_full:
             self._advance()
 
@@ -392,5 +353,7 @@ class DownstreamConnection(asyncio.Protocol):
     def _read_or_not(self) -> None:
         if self._transport.is_closing():
             return
-        is_held = self.phase is HELD or (bool(self._waiting) and self.phase is not LINGERING)
+        is_held = self.phase is HELD or (
+            bool(self._requests.waiting) and self.phase is not LINGERING
+        )
         self._reads.want(on=not is_held)

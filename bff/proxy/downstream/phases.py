@@ -15,7 +15,7 @@ class Phase(IntEnum):
 
     NEW = 0  # nothing has been read on it
     IDLE = 1  # waits for the next request
-    HEAD = 2  # waits for the rest of a head; nothing is being served
+    HEAD_DUE = 2  # waits for the rest of a head; nothing is being served
     BEGINNING = 3  # a request is handed to its exchange, which may be over at once
     RECEIVING = 4  # a request is being served whose body is still to come
     HELD = 5  # one is being served; no more of its body is wanted for now, so nothing is read
@@ -28,17 +28,17 @@ class Phase(IntEnum):
 
 
 (
-    NEW, IDLE, HEAD, BEGINNING, RECEIVING, HELD, SERVING, QUEUED, BLOCKED, LINGERING, CLOSING,
-    CLOSED,
+    NEW, IDLE, HEAD_DUE, BEGINNING, RECEIVING, HELD, SERVING, QUEUED, BLOCKED, LINGERING,
+    CLOSING, CLOSED,
 ) = Phase  # fmt: skip
 
 ENDS = (LINGERING, CLOSING, CLOSED)
-_NEXT = (IDLE, HEAD, BEGINNING, BLOCKED, *ENDS)  # what may come after an exchange
+_NEXT = (IDLE, HEAD_DUE, BEGINNING, BLOCKED, *ENDS)  # what may come after an exchange
 CONNECTION = PhaseTable(  # the limits are those of `ProxyLimits`
     {
-        NEW: row(IDLE, HEAD, BEGINNING, *ENDS, limit="head_seconds"),
+        NEW: row(IDLE, HEAD_DUE, BEGINNING, *ENDS, limit="head_seconds"),
         IDLE: row(*_NEXT, limit="keepalive_seconds"),
-        HEAD: row(BEGINNING, BLOCKED, *ENDS, limit="head_seconds"),
+        HEAD_DUE: row(BEGINNING, BLOCKED, *ENDS, limit="head_seconds"),
         BEGINNING: row(RECEIVING, HELD, SERVING, QUEUED, *_NEXT),
         RECEIVING: row(RECEIVING, HELD, SERVING, *_NEXT, limit="body_seconds"),
         HELD: row(RECEIVING, SERVING, *_NEXT),
@@ -59,15 +59,19 @@ class Reading(IntEnum):
     HEAD = 1
     BODY = 2  # of a request whose head has been told; it may be empty
     AGAIN = 3  # the same head as before, by a parser that is to read the body
-    OVER = 4  # what comes is no request, or not to be read as one
+    SWITCHED = 4  # what comes is of another protocol (RFC 9110 section 7.8)
+    OVER = 5  # what comes is no request, or not to be read as one
 
+
+BETWEEN, HEAD, BODY, AGAIN, SWITCHED, OVER = Reading
 
 READING = PhaseTable(
     {
-        Reading.BETWEEN: row(Reading.HEAD, Reading.OVER),
-        Reading.HEAD: row(Reading.BODY, Reading.OVER),
-        Reading.BODY: row(Reading.BETWEEN, Reading.AGAIN, Reading.OVER),
-        Reading.AGAIN: row(Reading.BODY, Reading.OVER),
-        Reading.OVER: row(),
+        BETWEEN: row(HEAD, SWITCHED, OVER),
+        HEAD: row(BODY, OVER),
+        BODY: row(BETWEEN, AGAIN, OVER),
+        AGAIN: row(BODY, OVER),
+        SWITCHED: row(OVER),
+        OVER: row(),
     }
 )

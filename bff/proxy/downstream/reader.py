@@ -11,18 +11,21 @@ from typing import Protocol
 import httptools
 
 from bff.errors import BadRequest, BffError, HeadTooLarge, TargetTooLong
-from bff.gate.framing import MAX_HEAD_BYTES, is_tunnel
+from bff.gate.framing import FRAMING_FIELDS, MAX_HEAD_BYTES, is_tunnel
 from bff.gate.head import Field, RequestHead
 from bff.observability.reasons import complaint_of
-from bff.proxy.downstream.phases import READING, Reading
+from bff.proxy.downstream.phases import (
+    AGAIN,
+    BETWEEN,
+    BODY,
+    HEAD,
+    OVER,
+    READING,
+    SWITCHED,
+)
 from bff.proxy.messages import fields_into
-from bff.proxy.phases import WrongPhase
 
-FRAMING = (b"content-length", b"transfer-encoding")
-
-
-BETWEEN, HEAD, BODY, AGAIN, OVER = Reading
-_FOLLOWING = READING.following
+_STEPS = READING.steps
 
 
 class RequestReceiver(Protocol):
@@ -36,17 +39,17 @@ class RequestReceiver(Protocol):
     def body_end(self) -> None:
         """Also of a request that has no body."""
 
+    def other_protocol(self, data: bytes) -> None:
+        """This follows a head after which another protocol may begin."""
+
     def reading_fails(self, error: BffError) -> None:
         """It can't be told where the next request would begin."""
 
 
 class RequestReader:
-    """`rest`: what followed a head after which another protocol begins."""
-
     def __init__(self, receiver: RequestReceiver) -> None:
         self.phase = BETWEEN
         self.peer: str | None = None
-        self.rest = b""
         self._receiver = receiver
         self._fields: list[Field] = []
         self.on_header = fields_into(self._fields)
@@ -64,6 +67,9 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Read on."""
+        if self.phase is SWITCHED:
+            self._receiver.other_protocol(data)
+            return
         error: BffError | None = None
         self._fed_bytes = len(data)
         self._earlier_bytes = 0
@@ -86,12 +92,8 @@ class RequestReader:
 
     def stop(self) -> None:
         """Whatever else comes is not read."""
-        self._enter(OVER)
-
-    def _enter(self, phase: Reading) -> None:
-        if phase not in _FOLLOWING[self.phase] and phase is not self.phase:
-            raise WrongPhase(self.phase, phase)
-        self.phase = phase
+        if self.phase is not OVER:
+            self.phase = _STEPS[self.phase][OVER]
 
     def _parse(self, data: bytes) -> None:
         while True:
@@ -104,13 +106,14 @@ class RequestReader:
             if self.phase is OVER:
                 return
             if self._ignored_upgrade is None:
-                self.rest = data
-                self.stop()
+                self.phase = _STEPS[self.phase][SWITCHED]
+                if data:
+                    self._receiver.other_protocol(data)
                 return
             framing, self._ignored_upgrade = self._ignored_upgrade, None
             if framing:  # llhttp has passed over the body: another one reads on, from a like head
                 self._parser = new_parser(self)
-                self._enter(AGAIN)
+                self.phase = _STEPS[self.phase][AGAIN]
                 lines = b"".join(b"%b: %b\r\n" % field for field in framing)
                 self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % lines)
 
@@ -119,7 +122,7 @@ class RequestReader:
     def on_message_begin(self) -> None:
         if self.phase is not BETWEEN:
             return
-        self._enter(HEAD)
+        self.phase = _STEPS[self.phase][HEAD]
         self._unsettled_bytes = -self._earlier_bytes
         self._earlier_bytes = self._fed_bytes
         self._target = b""
@@ -133,14 +136,14 @@ class RequestReader:
         self._fields.clear()  # trailers, which are dropped (RFC 9110 section 6.5.1), come next
         if self.phase is not HEAD:
             if self.phase is AGAIN:
-                self._enter(BODY)
+                self.phase = _STEPS[self.phase][BODY]
             return
         parser = self._parser
         method = parser.get_method()
         upgrades = parser.should_upgrade()
         if upgrades and not is_tunnel(method, fields):
             upgrades = False
-            self._ignored_upgrade = [item for item in fields if item[0].lower() in FRAMING]
+            self._ignored_upgrade = [item for item in fields if item[0].lower() in FRAMING_FIELDS]
         head = RequestHead(
             method.decode(),
             self._target,
@@ -149,7 +152,7 @@ class RequestReader:
             parser.get_http_version() if self._is_http_1() else "",
             max(self._unsettled_bytes, 0) + self._fed_bytes,
         )
-        self._enter(BODY)
+        self.phase = _STEPS[self.phase][BODY]
         self._unsettled_bytes = -self._fed_bytes
         # RFC 9110 sections 7.8 and 9.3.6: after CONNECT or an upgrade comes no request.
         keep_alive = parser.should_keep_alive() and not upgrades
@@ -163,7 +166,7 @@ class RequestReader:
     def on_message_complete(self) -> None:
         self._earlier_bytes = self._fed_bytes
         if self.phase is BODY and not self._ignored_upgrade:  # else its body comes yet
-            self._enter(BETWEEN)
+            self.phase = _STEPS[self.phase][BETWEEN]
             self._receiver.body_end()
 
     # ---

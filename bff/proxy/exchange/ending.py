@@ -19,7 +19,7 @@ from bff.proxy.exchange.answer import AnswerWriter, Browser
 from bff.proxy.exchange.phases import ANSWERING, EXCHANGE, OVER, TUNNEL, WAITING, Phase
 from bff.proxy.exchange.request import RequestStream
 from bff.proxy.exchange.websocket import Tunnel
-from bff.proxy.phases import WrongPhase
+from bff.proxy.phases import PhaseDeadline
 from bff.proxy.upstream.connection import UpstreamConnection
 from bff.proxy.upstream.destination import Destination
 
@@ -64,7 +64,7 @@ class GuardedTask:
 
 log = structlog.get_logger("bff.proxy.exchange")
 
-_FOLLOWING, _LIMITS = EXCHANGE.following, EXCHANGE.limits
+_STEPS = EXCHANGE.steps
 
 
 class EndingExchange:
@@ -75,6 +75,7 @@ class EndingExchange:
         "_began_at",
         "_browser",
         "_context",
+        "_deadline",
         "_destination",
         "_frontend",
         "_let_go",
@@ -83,7 +84,6 @@ class EndingExchange:
         "_request_id",
         "_retries_left",
         "_task",
-        "_timer",
         "_tunnel",
         "_upstream",
         "head",
@@ -108,7 +108,7 @@ class EndingExchange:
         self._upstream: UpstreamConnection | None = None
         self._tunnel: Tunnel | None = None
         self._task: GuardedTask | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline: PhaseDeadline | None = None  # until a route is known that has one
         self._let_go: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
@@ -188,20 +188,17 @@ class EndingExchange:
         self._browser.exchange_over(keep_alive=self._answer.keep_alive, unread=unread)
 
     def _enter(self, phase: Phase) -> None:
-        """Be in a phase. The time limit of the phase before runs on, or ends."""
-        if phase not in _FOLLOWING[self.phase]:
-            raise WrongPhase(self.phase, phase)
-        self.phase = phase
-        if self._timer is not None and not _LIMITS[phase]:
-            self._timer.cancel()
-            self._timer = None
+        """Be in a phase. The time limit, if the route has one, runs on or ends."""
+        self.phase = _STEPS[self.phase][phase]
+        if self._deadline is not None:
+            self._deadline.follow(phase)
 
     def _spawn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         self._task = GuardedTask(work, self._fail, self.breaks)
 
     def _release(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._deadline is not None:
+            self._deadline.close()
         if self._task is not None:
             self._task.cancel()
         self._release_upstream()

@@ -11,21 +11,18 @@ RFC 9110 sections 7.8 (upgrade), 9.2.2 (retries), 10.1.1 (100-continue); RFC 911
 import asyncio
 
 from bff.errors import (
-    BadHandshake,
     BffError,
     BodyTooLarge,
-    TooManyStreams,
     UpstreamError,
-    UpstreamMalformed,
     UpstreamTimeout,
 )
 from bff.gate.outcome import Answer, Decision, Wait
 from bff.proxy import messages
-from bff.proxy.exchange.ending import EndingExchange
 from bff.proxy.exchange.phases import (
     ANSWERING,
     CONNECTING,
     DECIDING,
+    EXCHANGE,
     OVER,
     RENEWING,
     SENT,
@@ -33,13 +30,16 @@ from bff.proxy.exchange.phases import (
     WAITING,
 )
 from bff.proxy.exchange.renewal import another_decision, asks_for_another_token
-from bff.proxy.exchange.websocket import GOING_AWAY, require_room, switch_protocol
+from bff.proxy.exchange.upgrade import UpgradableExchange
+from bff.proxy.phases import PhaseDeadline, phase_seconds
 from bff.proxy.upstream.answer_head import AnswerHead
 from bff.proxy.upstream.connection import UpstreamConnection
 from bff.proxy.upstream.destination import Destination
 
+_SECONDS = phase_seconds(EXCHANGE, None)
 
-class Exchange(EndingExchange):
+
+class Exchange(UpgradableExchange):
     """`start` begins it; what happens on either side is told by the two connections."""
 
     __slots__ = ()
@@ -80,10 +80,11 @@ class Exchange(EndingExchange):
             raise TypeError("a settled decision waits for nothing")
         self._destination = destination = self._context.destination(decision, self.head)
         if destination.websocket_key is not None:
-            require_room(self._context.bound_streams, destination.session)
+            self._require_possible(destination)
         if destination.total_seconds:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(destination.total_seconds, self._on_total_timeout)
+            self._deadline = PhaseDeadline(loop, self._on_total_timeout, _SECONDS)
+            self._deadline.set(destination.total_seconds)
         self._set_out(destination)
 
     def _set_out(self, destination: Destination) -> None:
@@ -116,15 +117,6 @@ class Exchange(EndingExchange):
     def body_fails(self, error: BffError) -> None:
         """There will be no more of it."""
         self._fail(error)
-
-    def raw_data(self, data: bytes) -> None:
-        """Bytes after a handshake."""
-        if self._record is not None:
-            self._record.bytes_in += len(data)
-        if self._tunnel is not None:
-            self._tunnel.from_browser(data)
-        elif self._destination is not None and self._destination.websocket_key is not None:
-            self._fail(BadHandshake("data before the answer"))  # RFC 6455 section 4.1
 
     def browser_full(self, *, full: bool) -> None:
         """Whether the browser takes no more for now."""
@@ -265,44 +257,6 @@ class Exchange(EndingExchange):
             self._finish()
         elif not self._browser.is_full:  # else it goes on when the browser has taken some
             self._upstream.resume_reading()
-
-    # --- a WebSocket
-
-    def protocol_switched(self, head: AnswerHead, rest: bytes) -> None:
-        destination, upstream = self._require_destination(), self._upstream
-        try:
-            if upstream is None:
-                raise UpstreamMalformed("101 that was not asked for")
-            tunnel = switch_protocol(
-                self._context, destination, head, self._browser, upstream, self._finish
-            )
-        except UpstreamMalformed as error:
-            destination.failed()
-            self._fail(error)
-            return
-        except TooManyStreams as error:
-            destination.answered()
-            self._fail(error)
-            return
-        destination.answered()
-        if self._record is not None:
-            self._record.answered()
-        self._enter(TUNNEL)
-        self._answer.keep_alive = False
-        self._tunnel = tunnel
-        if destination.session is not None:
-            self._let_go = self._context.bound_streams.hold(destination.session, tunnel.end)
-        if rest:
-            tunnel.from_upstream(rest)
-
-    def tunnel_data(self, data: bytes) -> None:
-        if self._tunnel is not None:
-            self._tunnel.from_upstream(data)
-
-    def stop(self) -> None:
-        """The gateway is going away: a WebSocket would not end by itself."""
-        if self._tunnel is not None:
-            self._tunnel.end("going away", GOING_AWAY)
 
     # ---
 

@@ -6,7 +6,7 @@ in a step.
 
 from enum import IntEnum
 
-from bff.proxy.phases import PhaseTable, row
+from bff.proxy.phases import PhaseTable, Row, row
 
 
 class Phase(IntEnum):
@@ -24,15 +24,20 @@ class Phase(IntEnum):
 
 WAITING, DECIDING, CONNECTING, SENT, RENEWING, ANSWERING, TUNNEL, OVER = Phase
 
-_TOTAL = "total_seconds"  # of the route, from CONNECTING on
+
+def _timed(*following: Phase) -> Row[Phase]:
+    """With the time limit of the route, which begins with the decision."""
+    return row(*following, limit="total_seconds", runs_on=True)
+
+
 EXCHANGE = PhaseTable(
     {
         WAITING: row(DECIDING, OVER),
         DECIDING: row(CONNECTING, SENT, OVER),
-        CONNECTING: row(SENT, OVER, limit=_TOTAL),
-        SENT: row(CONNECTING, RENEWING, ANSWERING, TUNNEL, OVER, limit=_TOTAL),
-        RENEWING: row(CONNECTING, SENT, OVER, limit=_TOTAL),
-        ANSWERING: row(OVER, limit=_TOTAL),
+        CONNECTING: _timed(SENT, OVER),
+        SENT: _timed(CONNECTING, RENEWING, ANSWERING, TUNNEL, OVER),
+        RENEWING: _timed(CONNECTING, SENT, OVER),
+        ANSWERING: _timed(OVER),
         TUNNEL: row(OVER),
         OVER: row(),
     }

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from bff.gate.framing import MOST_LENGTH_DIGITS
+from bff.gate.framing import FRAMING_FIELDS, MOST_LENGTH_DIGITS
 from bff.gate.head import Field
 
 LEAST_STATUS = 100
@@ -23,7 +23,6 @@ BODILESS = frozenset({204, 304})
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")  # RFC 9112 section 4; llhttp lets all pass
 _HTTP_1 = b"HTTP/1."
 _LENGTH_SIZE = len(b"content-length")
-_FRAMING = (b"content-length", b"transfer-encoding")
 _name_of = itemgetter(0)
 
 
@@ -100,4 +99,4 @@ def require_known_framing(version: str, codings: list[bytes]) -> None:
 
 @functools.lru_cache(maxsize=256)  # an API sends the same names again and again
 def _framing_places(names: tuple[bytes, ...]) -> tuple[int, ...]:
-    return tuple(at for at, name in enumerate(names) if name.lower() in _FRAMING)
+    return tuple(at for at, name in enumerate(names) if name.lower() in FRAMING_FIELDS)

@@ -15,8 +15,8 @@ import structlog
 
 from bff.errors import UpstreamError, UpstreamMalformed, UpstreamUnreachable
 from bff.observability.reasons import reason_of
-from bff.proxy.phases import WrongPhase
-from bff.proxy.transport import MUCH_BYTES, Deadline, FairReads, WriteCoalescer
+from bff.proxy.phases import PhaseDeadline, phase_seconds
+from bff.proxy.transport import MUCH_BYTES, FairReads, WriteCoalescer
 from bff.proxy.upstream.answer_head import Unreadable
 from bff.proxy.upstream.phases import (
     ANSWERING,
@@ -32,8 +32,8 @@ from bff.proxy.upstream.reader import AnswerReader, AnswerReceiver
 
 log = structlog.get_logger("bff.proxy.upstream")
 
-_FOLLOWING, _LIMITS = CONNECTION.following, CONNECTION.limits
 _NOTHING = Reading.NOTHING
+_STEPS = CONNECTION.steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._pool = pool
         self._writes = writes
-        self._limits = limits
-        self._deadline = Deadline(self._loop, self._on_deadline)
+        self._silence_seconds = limits.silence_seconds
+        self._deadline = PhaseDeadline(
+            self._loop, self._on_deadline, phase_seconds(CONNECTION, limits)
+        )
         self._reader = AnswerReader()
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._reads: FairReads = cast("FairReads", None)
@@ -188,18 +190,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _enter(self, phase: Phase) -> None:
         """Be in a phase, with its time limit and with none of the phase before."""
-        if phase not in _FOLLOWING[self.phase]:
-            raise WrongPhase(self.phase, phase)
-        self.phase = phase
-        limit = _LIMITS[phase]
-        seconds = getattr(self._limits, limit) if limit else None
-        if seconds is not None:
-            self._deadline.set(seconds)
-        else:
-            self._deadline.clear()
+        self.phase = _STEPS[self.phase][phase]
+        self._deadline.follow(phase)
 
     def _await_bytes(self) -> None:
-        seconds = self._limits.silence_seconds
+        seconds = self._silence_seconds
         if seconds is not None and self.phase is ANSWERING:
             self._deadline.set(seconds)
 

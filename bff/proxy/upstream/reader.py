@@ -12,7 +12,6 @@ from bff.gate.framing import MAX_HEAD_BYTES, head_bytes
 from bff.gate.head import Field
 from bff.observability.reasons import complaint_of
 from bff.proxy.messages import fields_into
-from bff.proxy.phases import WrongPhase
 from bff.proxy.upstream.answer_head import (
     BODILESS,
     CONTINUE,
@@ -37,10 +36,9 @@ from bff.proxy.upstream.phases import (
     SWITCH,
     UNTIL_CLOSE,
     WHOLE,
-    Reading,
 )
 
-_FOLLOWING = READING.following
+_STEPS = READING.steps
 
 
 class AnswerReceiver(Protocol):
@@ -113,7 +111,7 @@ class AnswerReader:
             Unreadable: this can't be passed on. Bytes after a whole answer are SURPLUS instead.
         """
         if self.phase is NOTHING:
-            self._enter(HEAD)
+            self.phase = _STEPS[self.phase][HEAD]
         self._unsettled_bytes += len(data)
         if self.head is None:
             self._heads = self._heads + data if self._heads else data
@@ -145,7 +143,7 @@ class AnswerReader:
     def end_of_stream(self) -> bool:
         """There will be no more bytes; whether that ends the answer."""
         if self.phase is UNTIL_CLOSE:
-            self._enter(WHOLE)
+            self.phase = _STEPS[self.phase][WHOLE]
             return True
         return False
 
@@ -154,7 +152,7 @@ class AnswerReader:
         is_reusable = self.keep_alive and self.phase is WHOLE
         if self._head_only:  # llhttp still waits for the body that HEAD does not get
             self._parser = new_parser(self)
-        self._enter(NOTHING)
+        self.phase = _STEPS[self.phase][NOTHING]
         self._fields.clear()
         self.head = None
         self.keep_alive = False
@@ -203,15 +201,15 @@ class AnswerReader:
             self._reason = b""
             self._fields.clear()
             self._head_at = self._heads.index(END_OF_HEAD, self._head_at) + len(END_OF_HEAD)
-            self._enter(HEAD)
+            self.phase = _STEPS[self.phase][HEAD]
         elif self._fields and has_framing(self._fields):
             # RFC 9110 section 6.5.1: too late to be believed.
             raise Unreadable("a trailer that says where the body ends")
         elif self.phase is BODY or self.phase is UNTIL_CLOSE:
-            self._enter(WHOLE)
+            self.phase = _STEPS[self.phase][WHOLE]
 
     def _interim_head(self, status: int) -> None:
-        self._enter(INTERIM)
+        self.phase = _STEPS[self.phase][INTERIM]
         # RFC 9110 section 8.6: no length either, or llhttp hands on a body of no answer.
         if has_framing(self._fields):
             raise Unreadable("an interim answer with a body")
@@ -234,28 +232,23 @@ class AnswerReader:
         if status == SWITCHING_PROTOCOLS:
             if not self._parser.should_upgrade():
                 raise Unreadable("101 without an upgrade")
-            self._enter(SWITCH)
+            self.phase = _STEPS[self.phase][SWITCH]
             return
         if has_body and length is None and not codings:
-            self._enter(UNTIL_CLOSE)
+            self.phase = _STEPS[self.phase][UNTIL_CLOSE]
         else:
             self.keep_alive = self._parser.should_keep_alive()
-            self._enter(BODY)
+            self.phase = _STEPS[self.phase][BODY]
         if self.receiver is not None:
             self.receiver.answer_begins(self.head)
             if self._head_only:
-                self._enter(WHOLE)
+                self.phase = _STEPS[self.phase][WHOLE]
 
     # ---
 
-    def _enter(self, phase: Reading) -> None:
-        if phase not in _FOLLOWING[self.phase]:
-            raise WrongPhase(self.phase, phase)
-        self.phase = phase
-
     def _more_than_whole(self) -> None:
         if self.phase is WHOLE:
-            self._enter(SURPLUS)
+            self.phase = _STEPS[self.phase][SURPLUS]
 
 
 def new_parser(receiver: object) -> httptools.HttpResponseParser:
