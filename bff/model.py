@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 DEFAULT_FRONTEND = "default"  # the name of the application where no other is configured
+DEFAULT_PROVIDER = "default"  # the name of the provider that is the only one
 NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
 
 
@@ -37,6 +38,8 @@ class Session:
     `version` grows by one with every write of the record and guards it (compare-and-set).
     `idle_expires_at` is not part of the sealed record: the store keeps it beside, so that a touch
     never rewrites tokens. `expires_at` is the absolute end.
+    `provider` names the OP and our client there. It is not part of the sealed record either: the
+    record tells by its seal which client it was made for.
     `client` and `address` are the browser's User-Agent and IP address at the login; `address` is
     empty unless it is configured to be kept.
     """
@@ -55,6 +58,7 @@ class Session:
     auth_time: int | None = None
     client: str = ""
     address: str = ""
+    provider: str = DEFAULT_PROVIDER
 
     def is_live(self, now: float) -> bool:
         return now < self.expires_at and now < self.idle_expires_at
@@ -72,7 +76,8 @@ class LoginTransaction:
     """What `/bff/login` must remember until the callback: single use, bound to one browser.
 
     `binder_hash` is the SHA-256 (hex) of the binder cookie's value. `previous_session` is the key
-    of the session the browser had when it started, to be ended by the callback.
+    of the session the browser had when it started, to be ended by the callback. `provider` is that
+    of the request; as with a session, the seal tells it.
     """
 
     issuer: str
@@ -85,3 +90,4 @@ class LoginTransaction:
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
     previous_session: str | None = None
+    provider: str = DEFAULT_PROVIDER

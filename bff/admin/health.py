@@ -15,10 +15,14 @@ Check = Callable[[], Awaitable[object]]
 
 
 class Health:
-    """`checks` are named probes of what the gateway depends on; each may raise a `BffError`."""
+    """`checks` are named probes of what the gateway depends on; each may raise a `BffError`. Those
+    in `only_shown` decide nothing."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
-        self._checks = checks
+    def __init__(
+        self, checks: Mapping[str, Check], *, only_shown: Mapping[str, Check] | None = None
+    ) -> None:
+        self._deciding = frozenset(checks)
+        self._checks = {**checks, **(only_shown or {})}
         self._is_stopping = False
 
     def stopping(self) -> None:
@@ -40,7 +44,9 @@ class Health:
         verdicts = dict(zip(names, results, strict=True))
         if self._is_stopping:
             verdicts["stopping"] = "yes"
-        ready = not self._is_stopping and all(verdict == "ok" for verdict in results)
+        ready = not self._is_stopping and all(
+            verdicts[name] == "ok" for name in self._deciding & verdicts.keys()
+        )
         return web.json_response(
             {"status": "ready" if ready else "not_ready", "checks": verdicts},
             status=200 if ready else 503,

@@ -26,11 +26,11 @@ TO_END = frozenset(By)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """`issuer` belongs to `sub` and `sid`, which are the OP's."""
+    """`issuers` belong to `sub` and `sid`, which are the OP's."""
 
     by: By
     value: str
-    issuer: str
+    issuers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,10 @@ def parse_page(parameters: Collection[tuple[str, str]]) -> Page | None:
 
 
 def parse_selection(
-    parameters: Collection[tuple[str, str]], *, allowed: Collection[By], default_issuer: str
+    parameters: Collection[tuple[str, str]],
+    *,
+    allowed: Collection[By],
+    default_issuers: tuple[str, ...],
 ) -> Selection:
     """The selection that decoded query parameters name.
 
@@ -84,7 +87,7 @@ def parse_selection(
         raise BadRequest("all must be true")
     if issuer is not None and by not in {By.SUB, By.SID}:
         raise BadRequest("issuer goes with sub or sid")
-    return Selection(by, value, issuer or default_issuer)
+    return Selection(by, value, (issuer,) if issuer is not None else default_issuers)
 
 
 def _only(given: Mapping[str, str]) -> tuple[By, str]:

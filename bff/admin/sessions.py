@@ -42,10 +42,10 @@ Scan = Callable[[], AsyncIterator[tuple[str, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class AdminSessionSettings:
-    """`issuer` is whose `sub` and `sid` are meant unless one is named; `own_name` the host part of
-    the admin listener's configured address."""
+    """`issuers` are those whose `sub` and `sid` are meant unless one is named; `own_name` the host
+    part of the admin listener's configured address."""
 
-    issuer: str
+    issuers: tuple[str, ...]
     own_name: str
     idle_seconds: float
 
@@ -111,23 +111,25 @@ class AdminSessions:
 
     def _selection(self, request: web.BaseRequest, allowed: frozenset[By]) -> Selection:
         return parse_selection(
-            list(request.query.items()), allowed=allowed, default_issuer=self._settings.issuer
+            list(request.query.items()), allowed=allowed, default_issuers=self._settings.issuers
         )
 
     async def _selected(self, selection: Selection) -> list[Session]:
-        if selection.by is By.SUB:
-            return await self._sessions.of_subject(selection.issuer, selection.value)
-        if selection.by is By.SID:
-            return await self._sessions.of_sid(selection.issuer, selection.value)
+        if selection.by in (By.SUB, By.SID):
+            is_sub = selection.by is By.SUB
+            find = self._sessions.of_subject if is_sub else self._sessions.of_sid
+            of_each = [await find(issuer, selection.value) for issuer in selection.issuers]
+            return [session for found in of_each for session in found]
         loaded = [await self._sessions.load_fresh(key) for key in await self._keys(selection)]
         return [session for session in loaded if session is not None]
 
     async def _keys(self, selection: Selection) -> tuple[str, ...]:
         """Where the store may hold what is selected; some may be foreign."""
-        if selection.by is By.SUB:
-            return await self._sessions.keys_of_subject(selection.issuer, selection.value)
-        if selection.by is By.SID:
-            return await self._sessions.keys_of_sid(selection.issuer, selection.value)
+        if selection.by in (By.SUB, By.SID):
+            is_sub = selection.by is By.SUB
+            find = self._sessions.keys_of_subject if is_sub else self._sessions.keys_of_sid
+            of_each = [await find(issuer, selection.value) for issuer in selection.issuers]
+            return tuple(key for keys in of_each for key in keys)
         # No index: it would cost every login something, and this is a rare question.
         async for keys in self._scan():
             for key in keys:
@@ -170,6 +172,7 @@ class AdminSessions:
         return {
             **kept,
             "id": public_id(session.key),
+            "provider": session.provider,
             "sub": session.sub,
             "sid": session.sid,
             "client": session.client,

@@ -15,7 +15,7 @@ from bff.gate.admission import Admission
 from bff.gate.decision import Gate
 from bff.gate.frontend import Frontend
 from bff.observability.metrics import Metrics
-from bff.oidc.relying_party import RelyingParty
+from bff.oidc.relying_parties import RelyingParties
 from bff.sessions.bound_streams import BoundStreams
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import Sessions
@@ -41,7 +41,7 @@ class Core:
     store: SessionStore
     keyring: Keyring
     sessions: Sessions
-    relying_party: RelyingParty
+    relying_parties: RelyingParties
     ender: SessionEnder
     logins: SingleFlight[str]
     op_logout: OpLogout
@@ -59,11 +59,9 @@ class Core:
         store = wiring.session_store(settings, clock)
         sessions = Sessions(store, keyring, clock, settings.session.policy())
         sessions.observe(on_watch=metrics.store_watching)
-        relying_party = wiring.relying_party(settings, clock)
-        ender = SessionEnder(
-            sessions, relying_party, metrics, revoke=settings.oidc.revoke_on_logout
-        )
-        seen = ReplayCache(store, keyring.owner, clock)
+        relying_parties = wiring.relying_parties(settings, clock)
+        ender = SessionEnder(sessions, relying_parties, metrics)
+        seen = ReplayCache(store, keyring.owners, clock)
         claims = ClaimFilter(settings.user.claims)
         policy = RefreshPolicy(settings.session.refresh_before)
         limits = Limits.build(settings, store, keyring.owner, clock, metrics)
@@ -74,17 +72,17 @@ class Core:
             store=store,
             keyring=keyring,
             sessions=sessions,
-            relying_party=relying_party,
+            relying_parties=relying_parties,
             ender=ender,
             logins=SingleFlight(),
-            op_logout=OpLogout(relying_party, sessions, ender, seen, metrics),
+            op_logout=OpLogout(relying_parties, sessions, ender, seen, metrics),
             claims=claims,
             bound_streams=BoundStreams(sessions, clock),
             refresh_policy=policy,
             coordinator=RefreshCoordinator(
-                relying_party, sessions, ender, clock, policy, claims, metrics, limits.refreshes
+                relying_parties, sessions, ender, clock, policy, claims, metrics, limits.refreshes
             ),
-            client_tokens=ClientTokens(relying_party, clock),
+            client_tokens=ClientTokens(relying_parties.default, clock),
             limits=limits,
         )
 
@@ -100,7 +98,7 @@ class Core:
         await self.sessions.start()
         self.bound_streams.start()
         self.limits.start()
-        await self.relying_party.start()
+        await self.relying_parties.start()
 
     async def close(self, seconds: float) -> None:
         """Let what must finish do so, for about `seconds` in all, then close."""
@@ -112,5 +110,5 @@ class Core:
             await part.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         await self.limits.close()
         await self.bound_streams.close()
-        await self.relying_party.close()
+        await self.relying_parties.close()
         await self.sessions.close()

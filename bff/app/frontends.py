@@ -107,17 +107,16 @@ class ServedFrontend:
             cap=session.logins_per_browser,
         )
         login = Login(
-            core.relying_party,
+            core.relying_parties,
             transactions,
             browser.binder,
             browser.cookies,
             self.return_rules,
             core.clock,
             core.limits.logins,
-            issuer=self.frontend.settings.oidc.issuer,
         )
         callback = Callback(
-            core.relying_party,
+            core.relying_parties,
             transactions,
             core.sessions,
             core.ender,
@@ -127,11 +126,17 @@ class ServedFrontend:
             core.metrics,
             core.limits.failed_callbacks,
             core.logins,
+            path=f"{self.frontend.settings.server.prefix}/callback",
             claims=core.claims,
             max_per_user=session.max_per_user,
             keep_address=session.keep_address,
         )
-        return {"login": login, "resume": Resume(login, self.return_rules), "callback": callback}
+        return {
+            "login": login,
+            "resume": Resume(login, self.return_rules),
+            "callback": callback,
+            "provider-callback": callback,
+        }
 
     def _session_endpoints(self) -> dict[str, Endpoint]:
         core, settings = self.core, self.frontend.settings
@@ -145,13 +150,16 @@ class ServedFrontend:
                 core.clock,
                 logout_path=f"{settings.server.prefix}/logout",
                 anonymous_null=settings.user.anonymous == "null",
+                names_provider=len(settings.providers) > 1,
             ),
             "logout": Logout(
-                core.relying_party,
+                core.relying_parties,
                 core.ender,
                 self.browser.logout_sid,
                 self.browser.cookies,
-                post_logout_path=settings.oidc.post_logout_path,
+                post_logout_paths={
+                    name: provider.post_logout_path for name, provider in settings.providers.items()
+                },
             ),
             "sessions": own_sessions.collection,
             "session": own_sessions.item,
@@ -166,16 +174,13 @@ class ServedFrontend:
 
     def _op_endpoints(self) -> dict[str, Endpoint]:
         """Those that the OP calls, or has a browser call."""
-        core, oidc = self.core, self.frontend.settings.oidc
+        core = self.core
         endpoints: dict[str, Endpoint] = {
             "backchannel-logout": BackchannelLogout(
                 core.op_logout, core.limits.failed_logout_tokens
             )
         }
-        if oidc.frontchannel_logout:
-            endpoints["frontchannel-logout"] = FrontchannelLogout(
-                core.op_logout,
-                issuer=oidc.issuer,
-                allow_without_iss=oidc.allow_frontchannel_logout_without_iss,
-            )
+        ops = wiring.frontchannel_ops(self.frontend.settings)
+        if ops:
+            endpoints["frontchannel-logout"] = FrontchannelLogout(core.op_logout, ops)
         return endpoints

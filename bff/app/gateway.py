@@ -47,8 +47,11 @@ class Gateway:
         self._core = Core.build(settings, clock or SystemClock(), metrics)
         self._served = [ServedFrontend.build(self._core, one) for one in frontends_of(settings)]
         self._public = PublicSide.build(self._core, self._served)
+        parties = self._core.relying_parties
         self._health = Health(
-            {"store": self._core.store.ping, "op": self._core.relying_party.check}
+            {"store": self._core.store.ping, "op": parties.check},
+            # Of several, one OP that is down must not keep the users of the others out.
+            only_shown={f"op:{one.name}": one.check for one in parties} if len(parties) > 1 else {},
         )
         self._admin = OperatorEndpoints.admin(
             self._health,
@@ -107,12 +110,12 @@ class Gateway:
         for runner in self._runners:
             await runner.cleanup()
         # A refresh under way is the OP's to answer: what it rotates must not get lost.
-        await self._core.close(self.settings.oidc.timeout + FINISHING_SECONDS)
+        await self._core.close(self.settings.op_timeout + FINISHING_SECONDS)
 
     async def warm_up(self) -> None:
         """Fetch the OP's metadata and keys ahead of the first login; a failure only delays it."""
         with contextlib.suppress(BffError):
-            await self._core.relying_party.check()
+            await self._core.relying_parties.check()
 
     async def _listen(self, server: LimitedServer, listening: Listening | None) -> tuple[str, ...]:
         if listening is None:

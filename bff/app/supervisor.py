@@ -160,7 +160,7 @@ class Supervisor:
         public.remove_name()
         if self._request.hurry.is_set():
             self._signal(signal.SIGTERM)
-        limit = self._settings.server.shutdown_timeout + self._settings.oidc.timeout
+        limit = self._settings.server.shutdown_timeout + self._settings.op_timeout
         limit += self._restarts.stop_margin_seconds
         _, late = await asyncio.wait(tasks, timeout=limit)
         if late:

@@ -10,12 +10,21 @@ from bff.clock import Clock
 from bff.config.frontends import Frontend
 from bff.config.settings import Settings
 from bff.endpoints.browser_cookies import BrowserCookies
-from bff.gate.endpoints import FRONTCHANNEL_RULE, RULES, SPA_RULE, EndpointTable
+from bff.endpoints.op_logout import FrontchannelOp
+from bff.gate.endpoints import (
+    FRONTCHANNEL_RULE,
+    PROVIDER_CALLBACK_RULE,
+    RULES,
+    SPA_RULE,
+    EndpointTable,
+)
 from bff.gate.forwarding import Forwarding
 from bff.gate.frontend import FrontendRules
 from bff.gate.peers import TrustedProxies
 from bff.gate.problem import OwnResponses
 from bff.gate.routes import RouteTable
+from bff.model import DEFAULT_PROVIDER
+from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.proxy.context import ProxyLimits
 from bff.sessions.memory import MemoryStore
@@ -34,14 +43,17 @@ def session_store(settings: Settings, clock: Clock) -> SessionStore:
     return RedisStore(session.store.get_secret_value(), clock, namespace=session.namespace)
 
 
-def record_owner(settings: Settings) -> RecordOwner:
-    """The client that every record in the store belongs to."""
-    return RecordOwner(settings.oidc.issuer, settings.oidc.client_id)
+def record_owners(settings: Settings) -> list[RecordOwner]:
+    """The clients that records in the store belong to, one for each provider."""
+    return [
+        RecordOwner(provider.issuer, provider.client_id, provider=name)
+        for name, provider in settings.providers.items()
+    ]
 
 
 def keyring(settings: Settings) -> Keyring:
     """What seals every record in the store."""
-    return Keyring(secrets(settings), record_owner(settings))
+    return Keyring(secrets(settings), *record_owners(settings))
 
 
 def secrets(settings: Settings) -> list[str]:
@@ -49,15 +61,15 @@ def secrets(settings: Settings) -> list[str]:
     return [secret.get_secret_value() for secret in settings.session.secrets]
 
 
-def relying_party(settings: Settings, clock: Clock) -> RelyingParty:
-    """The OP's client; nothing is fetched yet."""
-    return RelyingParty(settings.oidc.as_relying_party(settings.server), clock)
+def relying_parties(settings: Settings, clock: Clock) -> RelyingParties:
+    """The clients of the OPs; nothing is fetched yet."""
+    return RelyingParties([RelyingParty(one, clock) for one in settings.relying_parties()])
 
 
 def admin_session_settings(settings: Settings) -> AdminSessionSettings:
     address = settings.server.admin_listen
     return AdminSessionSettings(
-        issuer=settings.oidc.issuer,
+        issuers=tuple(dict.fromkeys(one.issuer for one in settings.providers.values())),
         own_name="localhost" if address.startswith(UNIX) else host_and_port(address)[0],
         idle_seconds=settings.session.idle_timeout,
     )
@@ -74,11 +86,24 @@ def browser_cookies(settings: Settings) -> BrowserCookies:
     )
 
 
+def frontchannel_ops(settings: Settings) -> list[FrontchannelOp]:
+    """Those whose OP tells of logouts in a frame."""
+    return [
+        FrontchannelOp(name, provider.issuer, provider.allow_frontchannel_logout_without_iss)
+        for name, provider in settings.providers.items()
+        if provider.frontchannel_logout
+    ]
+
+
 def public_rules(frontend: Frontend) -> FrontendRules:
     """Of a frontend at the public listener."""
     settings = frontend.settings
     names = browser_cookies(settings)
-    rules = (*RULES, FRONTCHANNEL_RULE) if settings.oidc.frontchannel_logout else RULES
+    rules = [*RULES]
+    if frontchannel_ops(settings):
+        rules.append(FRONTCHANNEL_RULE)
+    if set(settings.providers) != {DEFAULT_PROVIDER}:
+        rules.append(PROVIDER_CALLBACK_RULE)
     return FrontendRules(
         name=frontend.name,
         hosts=settings.server.hosts,

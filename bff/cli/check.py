@@ -5,6 +5,7 @@ store and the APIs are asked the same things that a running gateway asks.
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import click
 from click.core import ParameterSource
@@ -21,6 +22,7 @@ from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
 from bff.config.settings import Settings
 from bff.observability import logs
+from bff.oidc.settings import RelyingPartySettings
 
 CHECK_FAILED = 1
 
@@ -31,6 +33,7 @@ CHECK_FAILED = 1
 @click.option(
     "--login", is_flag=True, help="Log in once in a browser instead, and judge every step of it."
 )
+@click.option("--provider", help="With --login: the name of one of several; by default the first.")
 @click.option("--no-browser", is_flag=True, help="With --login: only print the link.")
 @click.option(
     "--timeout",
@@ -40,7 +43,13 @@ CHECK_FAILED = 1
     help="With --login: how many seconds the person has to log in.",
 )
 def check(
-    settings: Settings, *, offline: bool, login: bool, no_browser: bool, timeout: int
+    settings: Settings,
+    *,
+    offline: bool,
+    login: bool,
+    provider: str | None,
+    no_browser: bool,
+    timeout: int,
 ) -> None:
     """Validate the configuration, then ask the OP, the session store and the APIs.
 
@@ -61,19 +70,33 @@ def check(
         show(verdict)
     if offline:
         return
-    work = _log_in(settings, timeout, opens=not no_browser) if login else _ask(settings)
+    if login:
+        oidc = _provider(settings, provider)
+        work = _log_in(settings, oidc, timeout, opens=not no_browser)
+    else:
+        work = _ask(settings)
     if not asyncio.run(work):
         sys.exit(CHECK_FAILED)
 
 
 def _refuse_options_of_login() -> None:
     context = click.get_current_context()
-    for name, option in (("no_browser", "--no-browser"), ("timeout", "--timeout")):
+    for name in ("provider", "no_browser", "timeout"):
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"{option} goes with --login.")
+            raise click.UsageError(f"--{name.replace('_', '-')} goes with --login.")
 
 
-async def _log_in(settings: Settings, seconds: int, *, opens: bool) -> bool:
+def _provider(settings: Settings, name: str | None) -> RelyingPartySettings:
+    for known in settings.relying_parties():
+        if name in (None, known.name):
+            return known
+    names = ", ".join(settings.providers)
+    raise click.UsageError(f"--provider must be one of {names}.")
+
+
+async def _log_in(
+    settings: Settings, oidc: RelyingPartySettings, seconds: int, *, opens: bool
+) -> bool:
     """One real login; False when a step of it fails."""
     found: list[Verdict] = []
 
@@ -86,12 +109,9 @@ async def _log_in(settings: Settings, seconds: int, *, opens: bool) -> bool:
         if opens and sys.stdout.isatty():
             click.launch(link)
 
-    clock = SystemClock()
-    # UserInfo is asked by itself, so that it has a verdict of its own.
-    oidc = settings.oidc.model_copy(update={"userinfo": False})
-    relying_party = app.relying_party(settings.model_copy(update={"oidc": oidc}), clock)
     times = LoginTimes(login_seconds=seconds)
-    await LoginCheck(settings, relying_party, clock, tell=tell, invite=invite, times=times).run()
+    login = LoginCheck(settings, oidc, SystemClock(), tell=tell, invite=invite, times=times)
+    await login.run()
     return not has_failed(found)
 
 
@@ -106,8 +126,13 @@ async def _ask(settings: Settings) -> bool:
 
 async def all_verdicts(settings: Settings) -> AsyncIterator[Verdict]:
     """What is found by asking, as it comes."""
+    parties = app.relying_parties(settings, SystemClock())
+    for party in parties:
+        async for verdict in on_provider(party):
+            # Where there are several, each line says of which.
+            item = f"{party.name}: {verdict.item}" if len(parties) > 1 else verdict.item
+            yield replace(verdict, item=item)
     for verdicts in (
-        on_provider(settings, app.relying_party(settings, SystemClock())),
         on_store(settings),
         on_upstreams(settings),
         on_listeners(settings),

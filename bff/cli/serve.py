@@ -81,8 +81,7 @@ class Announcer:
             admin_listen=list(addresses.admin),
             **{name: list(known) for name, known in others.items() if known},
             workers=settings.server.workers,
-            issuer=settings.oidc.issuer,
-            client_id=settings.oidc.client_id,
+            **_providers(settings),
             store=_store_kind(settings),
             routes=[route.path for route in settings.routes],
         )
@@ -107,7 +106,10 @@ def banner(settings: Settings, addresses: Addresses) -> str:
         f"  admin     {', '.join(addresses.admin)}",
         *([f"  health    {', '.join(addresses.health)}"] if addresses.health else []),
         *([f"  auth      {', '.join(addresses.auth)}"] if addresses.auth else []),
-        f"  OP        {settings.oidc.issuer} as {settings.oidc.client_id}",
+        *(
+            f"  OP        {one.issuer} as {one.client_id}{_named(name, settings)}"
+            for name, one in settings.providers.items()
+        ),
         f"  store     {_store_kind(settings)}",
     ]
     for route in settings.routes:
@@ -117,6 +119,19 @@ def banner(settings: Settings, addresses: Addresses) -> str:
     if app:
         lines.append(f"  SPA       {app}")
     return "\n".join(lines)
+
+
+def _providers(settings: Settings) -> dict[str, object]:
+    """Of one its issuer and client, of several those of each by its name."""
+    about = {
+        name: {"issuer": one.issuer, "client_id": one.client_id}
+        for name, one in settings.providers.items()
+    }
+    return {"providers": about} if len(about) > 1 else dict(*about.values())
+
+
+def _named(name: str, settings: Settings) -> str:
+    return f" ({name})" if len(settings.providers) > 1 else ""
 
 
 def _store_kind(settings: Settings) -> str:

@@ -20,12 +20,13 @@ from pydantic_core import ErrorDetails
 
 from bff.config.problems import ConfigError, Fault, KeyPath, Problem, suggestion
 from bff.config.rules import broken_rules
-from bff.config.sections import Section, partial, section_of
+from bff.config.sections import Section, is_table, partial, section_of
 from bff.config.settings import Settings, keys_at
 from bff.config.sources.environment import read_environment, variable_of
 from bff.config.sources.layers import Origins, overlay, read_secret_files, replace_keys
 from bff.config.sources.toml_lines import key_lines
 from bff.config.values.files import read_text
+from bff.model import DEFAULT_PROVIDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,9 @@ _MESSAGES = {
 
 def validate(raw: Mapping[str, object], directory: Path | None) -> Settings | tuple[Fault, ...]:
     """Frozen settings, or all the faults. Relative paths start at `directory`."""
-    required = (name for name, known in Settings.model_fields.items() if known.is_required())
+    required = [name for name, known in Settings.model_fields.items() if known.is_required()]
+    if not raw.get("providers"):
+        required.append("oidc")
     tables = {name: {} for name in required} | dict(raw)
     context = {"directory": directory}
     faults: list[Fault] = []
@@ -122,7 +125,21 @@ def validate(raw: Mapping[str, object], directory: Path | None) -> Settings | tu
         faults += (_fault(detail) for detail in error.errors(include_url=False))
         settings = _valid_part(Settings, tables, context)
     faults += broken_rules(settings)
-    return tuple(faults) or settings
+    if "oidc" in raw and "providers" in raw:
+        faults.append(Fault(("providers",), _TWO_FORMS))
+    return tuple(faults) or _with_the_only_provider(settings)
+
+
+_TWO_FORMS = (
+    "must not be given together with [oidc], the short form of the only one: make that one "
+    f"[providers.{DEFAULT_PROVIDER}], which keeps its redirect URI"
+)
+
+
+def _with_the_only_provider(settings: Settings) -> Settings:
+    if settings.oidc is None:
+        return settings
+    return settings.model_copy(update={"providers": {DEFAULT_PROVIDER: settings.oidc}})
 
 
 def _fault(detail: ErrorDetails) -> Fault:
@@ -158,16 +175,23 @@ def _valid_part(
     known: dict[str, Any] = {}
     for name, value in _given_or_default(model, table):
         annotation = model.model_fields[name].annotation
-        section, is_array = section_of(annotation), get_origin(annotation) is tuple
-        if section is not None and not is_array and isinstance(value, Mapping):
+        section, container = section_of(annotation), get_origin(annotation)
+        if section is not None and is_table(annotation) and isinstance(value, Mapping):
             known[name] = _valid_part(section, value, context)
-        elif section is not None and is_array and isinstance(value, list):
-            parts = (item if isinstance(item, Mapping) else {} for item in value)
-            known[name] = tuple(_valid_part(section, part, context) for part in parts)
+        elif section is not None and container is tuple and isinstance(value, list):
+            known[name] = tuple(_valid_part(section, _table(item), context) for item in value)
+        elif section is not None and container is dict and isinstance(value, Mapping):
+            known[name] = {
+                key: _valid_part(section, _table(item), context) for key, item in value.items()
+            }
         else:
             with suppress(ValidationError):
                 known[name] = _adapter(model, name).validate_python(value, context=dict(context))
     return partial(model, known)
+
+
+def _table(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _given_or_default(

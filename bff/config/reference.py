@@ -22,10 +22,17 @@ def file_schema() -> dict[str, Any]:
     schema: dict[str, Any] = _plain(generated, definitions)
     for table in schema["properties"].values():
         table.pop("required", None)
+        (_each_of(table) or {}).pop("required", None)
         if table["type"] == "object":
             table.pop("default", None)
     del schema["required"], schema["description"]
     return {"$schema": DRAFT, "title": "Configuration of the BFF gateway", **schema}
+
+
+def _each_of(table: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The schema of each of several named tables; None for a table with keys of its own."""
+    each = table.get("additionalProperties")
+    return each if isinstance(each, dict) else None
 
 
 def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:
@@ -36,11 +43,11 @@ def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:
     if not isinstance(node, dict):
         return node
     node = {key: value for key, value in node.items() if (key, value) != ("default", None)}
-    if "$ref" in node:
-        node = definitions[node.pop("$ref").rpartition("/")[2]] | node
     if {"type": "null"} in node.get("anyOf", ()):
         [known] = (option for option in node.pop("anyOf") if option != {"type": "null"})
         node = known | node
+    if "$ref" in node:
+        node = definitions[node.pop("$ref").rpartition("/")[2]] | node
     if isinstance(node.get("title"), str):
         del node["title"]  # made from the key's name: it says nothing new
     return {key: _plain(value, definitions) for key, value in node.items()}
@@ -71,6 +78,8 @@ def shown_value(schema: Mapping[str, Any]) -> object:
 
 def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
     for name, table in schema["properties"].items():
+        if _each_of(table) is not None:
+            continue  # its keys are those of another table, which it stands in the place of
         yield f"# {table['description']}"
         is_array = table["type"] == "array"
         yield f"[[{name}]]" if is_array else f"[{name}]"
@@ -132,8 +141,9 @@ The least that runs:
   capitals, joined by two underscores. It wins over the file, and no file is needed at all. A list
   is written with commas (`a,b`) or as a JSON array, a table as a JSON object, a switch as `true` or
   `false`. Routes are counted from 0 (`BFF_ROUTES__0__PATH`), or given all at once as a JSON array
-  in `BFF_ROUTES`. A `BFF_` variable that names no key is a problem, as an unknown key is in the
-  file; only those that Kubernetes sets for a Service called `bff` are passed over.
+  in `BFF_ROUTES`; providers go by their names (`BFF_PROVIDERS__CORP__ISSUER`), or all at once as a
+  JSON object in `BFF_PROVIDERS`. A `BFF_` variable that names no key is a problem, as an unknown
+  key is in the file; only those that Kubernetes sets for a Service called `bff` are passed over.
 - **Secrets.** `client_secret`, `secrets` and `store` can each be given as a file, by the key with
   `_file` at its end; a newline at the end of the file is not part of the secret. Only one of the
   two may be given, except that one from the environment replaces the other from the file. No
@@ -158,6 +168,9 @@ def _tables() -> Mapping[str, Any]:
 
 
 def _section(name: str, table: Mapping[str, Any]) -> str:
+    if _each_of(table) is not None:
+        variable = variable_of((name, "name", "issuer"))
+        return f"## `[{name}.NAME]`\n\n{table['description']} As a variable: `{variable}`.\n"
     is_array = table["type"] == "array"
     known = table["items"] if is_array else table
     path: KeyPath = (name, 0) if is_array else (name,)

@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bff.config.problems import Fault, KeyPath
-from bff.config.rulebook import RULES, Routes, Rule, only_keys, route_rule, rule
+from bff.config.rulebook import (
+    RULES,
+    Providers,
+    Routes,
+    Rule,
+    only_keys,
+    provider_rule,
+    route_rule,
+    rule,
+)
 from bff.config.settings import Settings
 from bff.config.values.paths import is_within
 from bff.config.values.secrets import is_placeholder, require_strong, require_unguessed
@@ -96,10 +105,11 @@ def cookie_name_fits_scheme(settings: Settings) -> Iterator[Fault]:
 # sessions.
 
 
-@rule("session.secrets", "oidc.client_secret")
-def client_secret_has_one_purpose(settings: Settings) -> Iterator[Fault]:
-    if settings.oidc.client_secret.get_secret_value() in _sealing_secrets(settings):
-        yield Fault(("oidc", "client_secret"), "must not be one of session.secrets as well")
+@provider_rule("client_secret", beside=("session.secrets",))
+def client_secret_has_one_purpose(settings: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        if provider.client_secret.get_secret_value() in _sealing_secrets(settings):
+            yield Fault((*path, "client_secret"), "must not be one of session.secrets as well")
 
 
 @rule("session.secrets", "session.store")
@@ -126,10 +136,11 @@ def guessable_secrets(settings: Settings) -> Iterator[Fault]:
         yield from one.faults(settings)
 
 
-@rule("oidc.client_secret", among=SECRET_RULES)
-def client_secret_is_not_guessable(settings: Settings) -> Iterator[Fault]:
-    secret = settings.oidc.client_secret.get_secret_value()
-    yield from _refused(("oidc", "client_secret"), require_unguessed, secret)
+@provider_rule("client_secret", among=SECRET_RULES)
+def client_secret_is_not_guessable(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        secret = provider.client_secret.get_secret_value()
+        yield from _refused((*path, "client_secret"), require_unguessed, secret)
 
 
 @rule("session.secrets", among=SECRET_RULES)
@@ -156,23 +167,35 @@ def store_password_is_no_placeholder(settings: Settings) -> Iterator[Fault]:
         )
 
 
-# --- [oidc] and [spa] -------------------------------------------------------------------------
+# --- [oidc], [providers] and [spa] ------------------------------------------------------------
 
 
-@rule("oidc.post_logout_path", "server.prefix")
-def logout_returns_to_a_page(settings: Settings) -> Iterator[Fault]:
-    if is_within(settings.oidc.post_logout_path, settings.server.prefix):
-        yield Fault(("oidc", "post_logout_path"), "must not lie below server.prefix")
+@provider_rule("issuer", "client_id")
+def providers_are_distinct(_: Settings, providers: Providers) -> Iterator[Fault]:
+    # A session's record tells by its seal which client it was made for.
+    seen: set[tuple[str, str]] = set()
+    for path, provider in providers.items():
+        client = (provider.issuer, provider.client_id)
+        if client in seen:
+            yield Fault((*path, "client_id"), "another provider is this client of this issuer")
+        seen.add(client)
 
 
-@rule("oidc.allow_frontchannel_logout_without_iss", "oidc.frontchannel_logout")
-def front_channel_is_offered(settings: Settings) -> Iterator[Fault]:
-    oidc = settings.oidc
-    if oidc.allow_frontchannel_logout_without_iss and not oidc.frontchannel_logout:
-        yield Fault(
-            ("oidc", "allow_frontchannel_logout_without_iss"),
-            "needs oidc.frontchannel_logout = true",
-        )
+@provider_rule("post_logout_path", beside=("server.prefix",))
+def logout_returns_to_a_page(settings: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        if is_within(provider.post_logout_path, settings.server.prefix):
+            yield Fault((*path, "post_logout_path"), "must not lie below server.prefix")
+
+
+@provider_rule("allow_frontchannel_logout_without_iss", "frontchannel_logout")
+def front_channel_is_offered(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        if provider.allow_frontchannel_logout_without_iss and not provider.frontchannel_logout:
+            yield Fault(
+                (*path, "allow_frontchannel_logout_without_iss"),
+                "needs frontchannel_logout = true",
+            )
 
 
 @rule("spa.root", "spa.dev_server")
@@ -187,52 +210,50 @@ def one_source_of_pages(settings: Settings) -> Iterator[Fault]:
 @route_rule("path")
 def routes_are_distinct(_settings: Settings, routes: Routes) -> Iterator[Fault]:
     seen: set[str] = set()
-    for index, route in routes.items():
+    for path, route in routes.items():
         if route.prefix in seen:
-            yield Fault(("routes", index, "path"), "another route has this path already")
+            yield Fault((*path, "path"), "another route has this path already")
         seen.add(route.prefix)
 
 
 @route_rule("path", beside=("server.prefix",))
 def routes_leave_own_paths(settings: Settings, routes: Routes) -> Iterator[Fault]:
-    for index, route in routes.items():
+    for path, route in routes.items():
         if is_within(route.path, settings.server.prefix):
-            yield Fault(
-                ("routes", index, "path"), "lies below server.prefix, where the gateway's are"
-            )
+            yield Fault((*path, "path"), "lies below server.prefix, where the gateway's are")
 
 
 @route_rule("path", beside=("spa.root", "spa.dev_server"))
 def routes_leave_the_app(settings: Settings, routes: Routes) -> Iterator[Fault]:
     if settings.spa.root is None and settings.spa.dev_server is None:
         return
-    for index, route in routes.items():
+    for path, route in routes.items():
         if route.prefix == "":
-            yield Fault(("routes", index, "path"), "would hide the app that [spa] serves")
+            yield Fault((*path, "path"), "would hide the app that [spa] serves")
 
 
 @route_rule("token", "scope")
 def scope_needs_client_token(_settings: Settings, routes: Routes) -> Iterator[Fault]:
-    for index, route in routes.items():
+    for path, route in routes.items():
         if route.scope and route.token is not TokenKind.CLIENT:
-            yield Fault(("routes", index, "scope"), _CLIENT_ONLY)
+            yield Fault((*path, "scope"), _CLIENT_ONLY)
 
 
 @route_rule("token", "anonymous")
 def anonymous_needs_client_token(_settings: Settings, routes: Routes) -> Iterator[Fault]:
-    for index, route in routes.items():
+    for path, route in routes.items():
         if route.anonymous and route.token is not TokenKind.CLIENT:
-            yield Fault(("routes", index, "anonymous"), _CLIENT_ONLY)
+            yield Fault((*path, "anonymous"), _CLIENT_ONLY)
 
 
 @route_rule("csrf", "token", "forward_cookies")
 def only_the_open_go_unguarded(_settings: Settings, routes: Routes) -> Iterator[Fault]:
     # Without the guard any site could act with what the browser or the gateway adds.
-    for index, route in routes.items():
+    for path, route in routes.items():
         is_open = route.token is TokenKind.NONE and not route.forward_cookies
         if route.csrf is CsrfMode.OFF and not is_open:
             yield Fault(
-                ("routes", index, "csrf"),
+                (*path, "csrf"),
                 'must not be "off" unless token = "none" and forward_cookies is empty: another '
                 "site could act in the user's name",
             )
@@ -241,6 +262,6 @@ def only_the_open_go_unguarded(_settings: Settings, routes: Routes) -> Iterator[
 @route_rule("forward_cookies", beside=("session.cookie_name", "server.public_url"))
 def own_cookie_stays(settings: Settings, routes: Routes) -> Iterator[Fault]:
     own = settings.cookie_name.lower()
-    for index, route in routes.items():
+    for path, route in routes.items():
         if any(name.lower().startswith(own) for name in route.forward_cookies):
-            yield Fault(("routes", index, "forward_cookies"), "must not name the gateway's cookies")
+            yield Fault((*path, "forward_cookies"), "must not name the gateway's cookies")

@@ -2,23 +2,38 @@
 are float seconds, sizes bytes.
 """
 
+from typing import get_origin
+
 from pydantic import Field
 
 from bff.config.problems import KeyPath
-from bff.config.sections import Section, section_of
+from bff.config.sections import Section, is_table, section_of
 from bff.config.sections.app import CsrfSettings, SpaSettings, UserSettings
-from bff.config.sections.oidc import OidcSettings
 from bff.config.sections.operations import AccessLogSettings, LimitSettings, LogSettings
+from bff.config.sections.providers import ProviderName, ProviderSettings
 from bff.config.sections.routes import RouteSettings
 from bff.config.sections.server import ServerSettings
 from bff.config.sections.session import SessionSettings
+from bff.oidc.settings import RelyingPartySettings
 
 
 class Settings(Section):
-    """Build it with `bff.config.load`, which also checks what must hold between keys."""
+    """Build it with `bff.config.load`, which also checks what must hold between keys, and puts the
+    provider of `[oidc]` among `providers`: `oidc` is how the file said it."""
 
     server: ServerSettings = Field(description="Where the gateway listens.")
-    oidc: OidcSettings = Field(description="The OpenID provider and the client registered there.")
+    oidc: ProviderSettings | None = Field(
+        default=None,
+        description="The OpenID provider and the client registered there: the short form of the "
+        "only one, which is then called default.",
+    )
+    providers: dict[ProviderName, ProviderSettings] = Field(
+        default={},
+        description="Several OpenID providers, in the place of [oidc]: one table each, with the "
+        "keys of [oidc]. The first is the one that a login is for unless it names another "
+        "(/bff/login?idp=NAME). The redirect URI of each ends in /callback/NAME; that of one "
+        "called default in /callback.",
+    )
     session: SessionSettings = Field(description="Sessions: their store, cookie and lifetime.")
     user: UserSettings = Field(
         default=UserSettings(), description="What the browser learns about the user."
@@ -38,6 +53,20 @@ class Settings(Section):
         default=AccessLogSettings(), description="One line for each request of a browser."
     )
 
+    def relying_parties(self) -> list[RelyingPartySettings]:
+        """One for each provider, in order."""
+        return [
+            provider.as_relying_party(
+                name, self.server, table="oidc" if self.oidc is not None else f"providers.{name}"
+            )
+            for name, provider in self.providers.items()
+        ]
+
+    @property
+    def op_timeout(self) -> float:
+        """The longest time that a call to an OP may take."""
+        return max(provider.timeout for provider in self.providers.values())
+
     @property
     def cookie_name(self) -> str:
         """The session cookie's name, configured or derived from the scheme."""
@@ -54,14 +83,24 @@ def keys_at(path: KeyPath) -> tuple[str, ...]:
 
 
 def model_at(path: KeyPath) -> type[Section] | None:
-    """The section model behind a path such as `("routes", 0)`."""
-    model: type[Section] | None = Settings
+    """The section model behind a path such as `("routes", 0)` or `("providers", "corp")`; that of
+    each also behind `("routes",)`."""
+    at: object = Settings
     for part in path:
-        if isinstance(part, str):
-            if model is None or part not in model.model_fields:
-                return None
-            model = section_of(model.model_fields[part].annotation)
-    return model
+        at = inner(at, part)
+    return section_of(at)
+
+
+def inner(annotation: object, part: str | int) -> object:
+    """The type of a key of a table, of one item of an array, or of one of several named tables;
+    None where there is none."""
+    section = section_of(annotation)
+    if section is None:
+        return None
+    if not is_table(annotation):
+        return section if isinstance(part, int) == (get_origin(annotation) is tuple) else None
+    known = section.model_fields.get(part) if isinstance(part, str) else None
+    return known.annotation if known is not None else None
 
 
 def is_required(path: KeyPath, key: str) -> bool:

@@ -1,9 +1,11 @@
-"""`GET /bff/callback`: the OP's answer becomes a session.
+"""`GET /bff/callback`, and `/bff/callback/NAME` of each named provider: the OP's answer becomes a
+session.
 
 The order is the defence: shape, then the transaction of this `state` (taken once), then the browser
-that started it, then the issuer, and only then is the code redeemed.
+that started it, then the redirect URI and the issuer, and only then is the code redeemed, at the
+provider that the transaction names.
 
-RFC 6749 section 4.1.2, RFC 9207, RFC 9700 sections 2.1 and 4.7, OIDC Core section 3.1.3.
+RFC 6749 section 4.1.2, RFC 9207, RFC 9700 sections 2.1, 4.4 and 4.7, OIDC Core section 3.1.3.
 """
 
 import asyncio
@@ -19,15 +21,17 @@ from bff.endpoints.return_url import with_error
 from bff.errors import (
     BffError,
     BrowserMismatch,
+    IssuerMismatch,
     LoginExpired,
     StoreUnavailable,
 )
 from bff.gate.outcome import Local
 from bff.limits.limiter import Limiter, client_of
-from bff.model import LoginTransaction, Session
+from bff.model import DEFAULT_PROVIDER, LoginTransaction, Session
 from bff.observability.metrics import Metrics
 from bff.oidc.callback import AuthorizationResponse, process_callback, require_code
-from bff.oidc.relying_party import Identity, RelyingParty
+from bff.oidc.relying_parties import RelyingParties
+from bff.oidc.relying_party import Identity
 from bff.sessions.cookie import Binder, SessionCookie, public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.single_use import LoginTransactions
@@ -70,13 +74,14 @@ class Callback:
     A login that has begun to redeem its code is one of `logins`: it goes on when its browser hangs
     up, and is undone then, for its cookie would reach no browser; as is one that the store fails.
 
-    `max_per_user`: past that many sessions of one user the oldest ends; 0 means no limit.
+    `path` is that of the default redirect URI. `max_per_user`: past that many sessions of one user
+    the oldest ends; 0 means no limit.
     `keep_address`: the client's address at the login becomes part of the session.
     """
 
     def __init__(
         self,
-        relying_party: RelyingParty,
+        relying_parties: RelyingParties,
         transactions: LoginTransactions,
         sessions: Sessions,
         ender: SessionEnder,
@@ -87,11 +92,12 @@ class Callback:
         failures: Limiter,
         logins: SingleFlight[str],
         *,
+        path: str,
         claims: ClaimFilter,
         max_per_user: int,
         keep_address: bool,
     ) -> None:
-        self._relying_party = relying_party
+        self._relying_parties = relying_parties
         self._transactions = transactions
         self._sessions = sessions
         self._ender = ender
@@ -101,6 +107,7 @@ class Callback:
         self._metrics = metrics
         self._failures = failures
         self._logins = logins
+        self._path = path
         self._claims = claims
         self._max_per_user = max_per_user
         self._keep_address = keep_address
@@ -120,14 +127,24 @@ class Callback:
             raise
 
     async def _transaction(self, response: AuthorizationResponse, local: Local) -> LoginTransaction:
+        came_to = self._provider_of(local.target.path)
         transaction = await self._transactions.take(response.state)
         if transaction is None:
-            raise LoginExpired
+            raise LoginExpired(provider=self._named(came_to))
         binder = self._binder.key_of(self._cookies.binder_of(local.fields) or "")
         if binder is None or not compare_digest(binder, transaction.binder_hash):
             raise BrowserMismatch
-        await self._relying_party.require_response_issuer(response)
+        # RFC 9700 section 4.4.2.2: each provider has a redirect URI of its own, so that an answer
+        # that another OP was made to give is known for one, also where no OP sends `iss`.
+        if came_to != transaction.provider:
+            raise IssuerMismatch(f"an answer to {transaction.provider} came to {came_to}")
+        await self._relying_parties[transaction.provider].require_response_issuer(response)
         return transaction
+
+    def _provider_of(self, path: bytes) -> str:
+        """The provider whose redirect URI has this path."""
+        name = path.decode("ascii").removeprefix(self._path)
+        return name.removeprefix("/") or DEFAULT_PROVIDER
 
     async def _finish(
         self,
@@ -143,6 +160,7 @@ class Callback:
                 return self._silently_refused(response, transaction, error)
             if isinstance(error, LoginExpired):
                 error.return_url = transaction.return_url
+                error.provider = self._named(transaction.provider)
             raise
         device = Device(
             client=client_name(request.headers.get("User-Agent", "")),
@@ -162,6 +180,11 @@ class Callback:
         answer = web.Response(status=302, headers={"Location": transaction.return_url})
         answer.headers.add("Set-Cookie", self._cookies.set_session(cookie))
         return answer
+
+    def _named(self, provider: str) -> str:
+        """Where there is a choice, so that the login can be begun again at the same provider."""
+        parties = self._relying_parties
+        return provider if len(parties) > 1 and provider in parties else ""
 
     def _silently_refused(
         self, response: AuthorizationResponse, transaction: LoginTransaction, error: BffError
@@ -183,7 +206,7 @@ class Callback:
         caller: _Caller,
         request_id: str,
     ) -> str:
-        identity = await self._relying_party.redeem(code, transaction)
+        identity = await self._relying_parties[transaction.provider].redeem(code, transaction)
         new_id = self._session_cookie.issue()
         try:
             session = await self._create(new_id.key, identity, device)
@@ -198,6 +221,7 @@ class Callback:
         self._metrics.login("ok")
         log.info(
             "login_succeeded",
+            provider=session.provider,
             sub=session.sub,
             session=public_id(session.key),
             request_id=request_id,
@@ -238,7 +262,9 @@ class Callback:
     async def _keep_to_limit(self, session: Session) -> None:
         if self._max_per_user == 0:
             return
-        owned = await self._sessions.of_subject(session.issuer, session.sub)
+        owned = await self._sessions.of_subject(
+            session.issuer, session.sub, provider=session.provider
+        )
         for oldest in owned[: -self._max_per_user]:
             await self._ender.end(oldest, "limit")
 
@@ -254,6 +280,7 @@ class Callback:
             auth_time=identity.auth_time,
             client=device.client,
             address=device.address,
+            provider=identity.provider,
         )
 
 

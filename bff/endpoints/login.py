@@ -9,6 +9,7 @@ from bff.clock import Clock
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.parameters import (
     acr_values_of,
+    idp_of,
     login_hint_of,
     max_age_of,
     parse_parameters,
@@ -17,11 +18,13 @@ from bff.endpoints.parameters import (
     ui_locales_of,
 )
 from bff.endpoints.return_url import ReturnRules
+from bff.errors import UnknownProvider
 from bff.gate.outcome import Local
 from bff.gate.paths import MAX_TARGET_BYTES
 from bff.limits.limiter import Limiter, client_of
 from bff.model import LoginTransaction
 from bff.oidc.authorization import LoginRequest
+from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.sessions.cookie import Binder, NewId
 from bff.sessions.single_use import LoginTransactions
@@ -43,18 +46,15 @@ class Login:
 
     def __init__(
         self,
-        relying_party: RelyingParty,
+        relying_parties: RelyingParties,
         transactions: LoginTransactions,
         binder: Binder,
         cookies: BrowserCookies,
         return_rules: ReturnRules,
         clock: Clock,
         limiter: Limiter,
-        *,
-        issuer: str,
     ) -> None:
-        self._relying_party = relying_party
-        self._issuer = issuer
+        self._relying_parties = relying_parties
         self._transactions = transactions
         self._binder = binder
         self._cookies = cookies
@@ -68,32 +68,35 @@ class Login:
         else:
             parameters = parse_parameters(local.target.query or b"")
         wanted = login_request_of(parameters)
-        return await self.start(local, wanted, self._return_rules.offered_in(parameters))
+        return await self.start(local, parameters, wanted)
 
     async def start(
-        self, local: Local, wanted: LoginRequest, return_url: str
+        self, local: Local, parameters: dict[str, str], wanted: LoginRequest
     ) -> web.StreamResponse:
-        """Store a transaction and redirect.
+        """Store a transaction and redirect. `parameters` say where to, and where to return.
 
         Raises:
+            UnknownProvider: `idp` names none.
             OpError: the OP's metadata can't be had.
             StoreUnavailable: the transaction can't be kept.
             RateLimited: there were too many logins from this client's address.
         """
+        relying_party = self._chosen(parameters, local)
         await self._limiter.take(client_of(local.identity.client_address))
-        outgoing = await self._relying_party.authorization_request(wanted)
+        outgoing = await relying_party.authorization_request(wanted)
         binder = self._binder_of(local) or self._binder.issue()
         transaction = LoginTransaction(
-            issuer=self._issuer,
+            issuer=relying_party.issuer,
             code_verifier=outgoing.code_verifier,
             nonce=outgoing.nonce,
             binder_hash=binder.key,
-            return_url=return_url,
+            return_url=self._return_rules.offered_in(parameters),
             created_at=self._clock.now(),
             prompt=wanted.prompt,
             acr_values=wanted.acr_values,
             max_age=wanted.max_age,
             previous_session=local.session_key,
+            provider=relying_party.name,
         )
         await self._transactions.put(outgoing.state, transaction)
         # RFC 9700 section 4.12: after a form only 303 makes sure of a GET.
@@ -101,6 +104,18 @@ class Login:
         response = web.Response(status=status, headers={"Location": outgoing.url})
         response.headers.add("Set-Cookie", self._cookies.set_binder(binder.value))
         return response
+
+    def _chosen(self, parameters: dict[str, str], local: Local) -> RelyingParty:
+        """The provider that `idp` names; without it that of the browser's session, which a step-up
+        or a silent login is about, or else the default."""
+        name = idp_of(parameters)
+        if name is None and local.session is not None:
+            name = local.session.provider
+        if name is None:
+            return self._relying_parties.default
+        if name not in self._relying_parties:
+            raise UnknownProvider
+        return self._relying_parties[name]
 
     def _binder_of(self, local: Local) -> NewId | None:
         # One binder for all tabs: the browser's own, if we signed it.
@@ -118,7 +133,7 @@ class Resume:
 
     async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
         parameters = parse_parameters(local.target.query or b"")
-        return_url = self._return_rules.offered_in(parameters)
         if local.session is not None:
+            return_url = self._return_rules.offered_in(parameters)
             return web.Response(status=302, headers={"Location": return_url})
-        return await self._login.start(local, LoginRequest(), return_url)
+        return await self._login.start(local, parameters, LoginRequest())

@@ -11,6 +11,8 @@ Front-Channel Logout 1.0 sections 2 and 3: an OP that sends one of both sends bo
 `sid` alone.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -59,21 +61,30 @@ class BackchannelLogout:
         await self._op_logout.back_channel(form[PARAMETER], local.identity.request_id)
 
 
+@dataclass(frozen=True, slots=True)
+class FrontchannelOp:
+    """A provider whose OP tells of logouts in a frame. `allow_without_iss` is a relaxation: a `sid`
+    alone is taken for the issuer's."""
+
+    provider: str
+    issuer: str
+    allow_without_iss: bool
+
+    def is_meant(self, iss: str | None) -> bool:
+        return self.allow_without_iss if iss is None else iss == self.issuer
+
+
 class FrontchannelLogout:
-    """Always the same empty page, whether there was a session or not.
+    """Always the same empty page, whether there was a session or not."""
 
-    `allow_without_iss` is a relaxation: a `sid` alone is taken for the issuer's.
-    """
-
-    def __init__(self, op_logout: OpLogout, *, issuer: str, allow_without_iss: bool) -> None:
+    def __init__(self, op_logout: OpLogout, ops: Sequence[FrontchannelOp]) -> None:
         self._op_logout = op_logout
-        self._issuer = issuer
-        self._allow_without_iss = allow_without_iss
-        parts = urlsplit(issuer)
+        self._ops = ops
+        origins = dict.fromkeys(urlsplit(op.issuer)._replace(path="").geturl() for op in ops)
         self._headers = {
-            # The OP's own pages may frame this path, and no other path of ours may be framed.
+            # The OPs' own pages may frame this path, and no other path of ours may be framed.
             "Content-Security-Policy": CONTENT_SECURITY_POLICY.replace(
-                "frame-ancestors 'none'", f"frame-ancestors {parts.scheme}://{parts.netloc}"
+                "frame-ancestors 'none'", f"frame-ancestors {' '.join(origins)}"
             ),
             # For an OP whose pages are cross-origin isolated.
             "Cross-Origin-Embedder-Policy": "require-corp",
@@ -82,11 +93,11 @@ class FrontchannelLogout:
 
     async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
         parameters = parse_parameters(local.target.query or b"")
-        sid = parameters.get("sid")
-        issuer = parameters.get("iss", self._issuer if self._allow_without_iss else None)
-        if issuer is None:
-            raise BadRequest("iss is missing; see oidc.allow_frontchannel_logout_without_iss")
-        if issuer != self._issuer or sid is None:
-            raise BadRequest("iss is not the configured issuer, or sid is missing")
-        await self._op_logout.front_channel(self._issuer, sid, local.identity.request_id)
+        sid, iss = parameters.get("sid"), parameters.get("iss")
+        meant = [op.provider for op in self._ops if op.is_meant(iss)]
+        if iss is None and not meant:
+            raise BadRequest("iss is missing; see allow_frontchannel_logout_without_iss")
+        if not meant or sid is None:
+            raise BadRequest("iss is not a configured issuer, or sid is missing")
+        await self._op_logout.front_channel(meant, sid, local.identity.request_id)
         return web.Response(text=PAGE, content_type="text/html", headers=self._headers)

@@ -12,7 +12,7 @@ from string import Template
 from urllib.parse import urlencode
 
 from bff.endpoints.login import login_request_of
-from bff.endpoints.parameters import parse_parameters
+from bff.endpoints.parameters import idp_of, parse_parameters
 from bff.endpoints.return_url import ReturnRules
 from bff.errors import (
     BadRequest,
@@ -39,7 +39,7 @@ _CSP = f"{CONTENT_SECURITY_POLICY}; style-src 'sha256-{_STYLE_HASH}'"
 # login services stand behind it, which nothing here can list.
 _FORM_CSP = _CSP.replace(" form-action 'none';", "")
 # What a button at the end of a login's page says once more, beside the return URL.
-_LOGIN_PARAMETERS = ("prompt", "login_hint", "acr_values", "max_age", "ui_locales")
+_LOGIN_PARAMETERS = ("idp", "prompt", "login_hint", "acr_values", "max_age", "ui_locales")
 
 _PAGE = Template(
     """<!doctype html>
@@ -78,7 +78,8 @@ class Pages:
         """
         refresh, policy = "", _CSP
         if isinstance(error, LoginExpired):
-            returning = urlencode({"returnUrl": error.return_url})
+            idp = {"idp": error.provider} if error.provider else {}
+            returning = urlencode({"returnUrl": error.return_url, **idp})
             resume = f"{self._prefix}/resume?{returning}"
             action = _link(resume, "Continue")
             refresh = f'<meta http-equiv="refresh" content="0;url={escape(resume)}">\n'
@@ -113,6 +114,7 @@ class Pages:
                 return _form(f"{self._prefix}/logout", sid, "Log out")
             if error.endpoint in ("login", "resume"):
                 login_request_of(parameters)
+                idp_of(parameters)
                 again = {name: parameters[name] for name in _LOGIN_PARAMETERS if name in parameters}
                 again["returnUrl"] = self._return_rules.offered_in(parameters)
                 return _form(f"{self._prefix}/login", again, "Log in")

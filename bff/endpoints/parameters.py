@@ -18,6 +18,7 @@ PATIENCE_SECONDS = 5.0  # for a form's body
 _PROMPT = frozenset({"none", "login", "consent", "select_account", "create"})
 _ACR = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}( [\x21\x23-\x5b\x5d-\x7e]{1,255}){0,9}\Z")
 _LOCALES = re.compile(r"[A-Za-z0-9-]{1,35}( [A-Za-z0-9-]{1,35}){0,9}\Z")
+_IDP = re.compile(r"[a-z0-9_-]{1,64}\Z")
 _HINT = re.compile(r"[^\x00-\x1f\x7f]{1,320}\Z")
 
 
@@ -74,6 +75,11 @@ def ui_locales_of(parameters: dict[str, str]) -> str | None:
 
 def login_hint_of(parameters: dict[str, str]) -> str | None:
     return _matching(parameters, "login_hint", _HINT)
+
+
+def idp_of(parameters: dict[str, str]) -> str | None:
+    """The name of a provider, which may be unknown."""
+    return _matching(parameters, "idp", _IDP)
 
 
 def _matching(parameters: dict[str, str], name: str, shape: re.Pattern[str]) -> str | None:

@@ -27,7 +27,7 @@ class OwnSessions:
     async def collection(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         """`GET`: all of them, the newest first. `DELETE`: end all but the caller's."""
         current = _require(local)
-        owned = await self._sessions.of_subject(current.issuer, current.sub)
+        owned = await self._owned(current)
         if request.method == "GET":
             return web.json_response(
                 {"sessions": [self._about(one, current) for one in reversed(owned)]}
@@ -44,11 +44,16 @@ class OwnSessions:
         """
         current = _require(local)
         wanted = local.target.path.rpartition(b"/")[2].decode("ascii")
-        for one in await self._sessions.of_subject(current.issuer, current.sub):
+        for one in await self._owned(current):
             if public_id(one.key) == wanted:
                 await self._ender.end(one, ENDED_BY_USER)
                 return web.Response(status=204)
         raise NotFound
+
+    async def _owned(self, current: Session) -> list[Session]:
+        return await self._sessions.of_subject(
+            current.issuer, current.sub, provider=current.provider
+        )
 
     def _about(self, session: Session, current: Session) -> dict[str, object]:
         kept = {"address": session.address} if session.address else {}

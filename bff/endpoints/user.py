@@ -12,7 +12,8 @@ from bff.sessions.sessions import Sessions
 
 
 class User:
-    """`anonymous_null`: answer `200 null` instead of 401 when there is no session."""
+    """`anonymous_null`: answer `200 null` instead of 401 when there is no session.
+    `names_provider`: there are several, and a logout has to know which one it is about."""
 
     def __init__(
         self,
@@ -22,12 +23,14 @@ class User:
         *,
         logout_path: str,
         anonymous_null: bool,
+        names_provider: bool,
     ) -> None:
         self._sessions = sessions
         self._logout_sid = logout_sid
         self._clock = clock
         self._logout_path = logout_path
         self._anonymous_null = anonymous_null
+        self._names_provider = names_provider
 
     async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
         slide = parse_parameters(local.target.query or b"").get("slide", "true")
@@ -45,14 +48,17 @@ class User:
     def _document(self, session: Session) -> dict[str, object]:
         now = self._clock.now()
         sid = self._logout_sid.sid_for(session.key)
+        idp = f"&idp={session.provider}" if self._names_provider else ""
         about: dict[str, object] = {
             "session_expires_in": _seconds(session.expires_at - now),
             "idle_expires_in": _seconds(session.idle_expires_at - now),
             "access_token_expires_in": _seconds(session.tokens.expires_at - now),
-            "logout_url": f"{self._logout_path}?sid={sid}",
+            "logout_url": f"{self._logout_path}?sid={sid}{idp}",
             "acr": session.acr,
             "auth_time": session.auth_time,
         }
+        if self._names_provider:
+            about["idp"] = session.provider
         return {**session.claims, "sub": session.sub, "bff": about}
 
 

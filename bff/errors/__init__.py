@@ -48,6 +48,7 @@ from bff.errors.logins import (
     LoginExpired,
     LoginRefused,
     StepUpNotMet,
+    UnknownProvider,
 )
 from bff.errors.requests import (
     AmbiguousPath,
@@ -129,6 +130,7 @@ __all__ = [
     "TargetTooLong",
     "TooManyConnections",
     "TooManyStreams",
+    "UnknownProvider",
     "UpgradeNotSupported",
     "UpstreamBusy",
     "UpstreamError",

@@ -21,14 +21,21 @@ class CallbackInvalid(LoginError):
 
 
 class LoginExpired(LoginError):
-    """`return_url`: where it would have led, a path of the application, if that is still known."""
+    """`return_url`: where it would have led, a path of the application, if that is still known.
+    `provider`: the name of the one it was begun at, or empty."""
 
     code = "login_expired"
     title = "This login is no longer open."
 
-    def __init__(self, log_detail: str = "", *, return_url: str = "/") -> None:
+    def __init__(self, log_detail: str = "", *, return_url: str = "/", provider: str = "") -> None:
         super().__init__(log_detail)
         self.return_url = return_url
+        self.provider = provider
+
+
+class UnknownProvider(LoginError):
+    code = "unknown_provider"
+    title = "There is no login service of that name here."
 
 
 class BrowserMismatch(LoginError):

@@ -60,6 +60,10 @@ RULES = (
 
 # The OP's page loads it in a frame, or as an image.
 FRONTCHANNEL_RULE = EndpointRule("frontchannel-logout", {"GET": Guard.PROOF}, wants_session=False)
+# The redirect URI of a provider that has a name.
+PROVIDER_CALLBACK_RULE = EndpointRule(
+    "provider-callback", {"GET": Guard.PROOF}, wants_session=False, path="callback/*"
+)
 SPA_RULE = EndpointRule("spa", {"GET": Guard.NONE, "HEAD": Guard.NONE}, wants_session=False)
 
 

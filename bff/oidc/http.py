@@ -30,7 +30,6 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 KEEPALIVE_SECONDS = 2.0
 DEFAULT_PAUSE_SECONDS = 5
 MAX_PAUSE_SECONDS = 120
-CA_SETTING = "oidc.ca_file"
 JWT = "application/jwt"  # RFC 7519 section 10.3.1
 GZIP = 31  # zlib's name for "gzip framing, largest window"
 
@@ -50,10 +49,13 @@ class OpAnswer:
 class OpHttp:
     """The client session towards one OP. `ca_file`, when given, replaces the system's CAs."""
 
-    def __init__(self, clock: Clock, *, timeout_seconds: float, ca_file: str | None) -> None:
+    def __init__(
+        self, clock: Clock, *, timeout_seconds: float, ca_file: str | None, table: str
+    ) -> None:
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._ca_file = ca_file
+        self._ca_setting = f"{table}.ca_file"
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -163,7 +165,9 @@ class OpHttp:
             raise OpUnavailable(f"{name}: timeout") from None
         except (aiohttp.ClientError, OSError) as error:
             # `from None`: these carry the request with its Authorization header.
-            raise OpUnavailable(f"{name}: {reason_of(error, ca_setting=CA_SETTING)}") from None
+            raise OpUnavailable(
+                f"{name}: {reason_of(error, ca_setting=self._ca_setting)}"
+            ) from None
 
     def _require_available(self, name: str, response: aiohttp.ClientResponse) -> None:
         if response.status >= 500 or response.status == 429:

@@ -46,6 +46,7 @@ class IdTokenRules:
     algs: frozenset[str]
     trusted_audiences: frozenset[str] = frozenset()
     leeway_seconds: float = 30.0
+    table: str = "oidc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def _require_addressed_to_us(claims: Mapping[str, object], rules: IdTokenRules) 
     _require(
         "aud_untrusted",
         others <= rules.trusted_audiences,
-        f"{quoted(others - rules.trusted_audiences)} is not in oidc.trusted_audiences",
+        f"{quoted(others - rules.trusted_audiences)} is not in {rules.table}.trusted_audiences",
     )  # (3)
     _require("azp", azp is not None or not others, "is missing beside several audiences")  # (4)
     _require("azp", azp is None or azp == rules.client_id, differs(azp, rules.client_id))  # (5)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from bff.clock import Clock
 from bff.errors import LogoutTokenInvalid
+from bff.model import DEFAULT_PROVIDER
 from bff.oidc.id_token import IdTokenRules
 from bff.oidc.key_source import KeySource
 from bff.oidc.op_text import away, differs, lacks, quoted
@@ -49,6 +50,7 @@ class LogoutNotice:
     sid: str | None
     jti: str
     expires_at: float
+    provider: str = DEFAULT_PROVIDER
 
 
 class LogoutTokenVerifier:
@@ -94,7 +96,7 @@ def verify_logout_claims(
     _require(
         "aud_untrusted",
         others <= common.trusted_audiences,
-        f"{quoted(others - common.trusted_audiences)} is not in oidc.trusted_audiences",
+        f"{quoted(others - common.trusted_audiences)} is not in {common.table}.trusted_audiences",
     )  # (4)
     expires_at = _require_current(claims, rules, now)  # (4)
     sub, sid = (_identifier(claims, name) for name in ("sub", "sid"))

@@ -41,9 +41,15 @@ def discovery_url(issuer: str) -> str:
 
 
 def process_metadata(
-    status: int, document: object, *, issuer: str, allow_insecure_http: bool = False
+    status: int,
+    document: object,
+    *,
+    issuer: str,
+    allow_insecure_http: bool = False,
+    table: str = "oidc",
 ) -> ProviderMetadata:
-    """Judge the answer to a discovery request for `issuer`.
+    """Judge the answer to a discovery request for `issuer`, which `table` of the configuration
+    names.
 
     Raises:
         OpAnswerMalformed: not a 200 with a JSON object (a redirect included).
@@ -53,7 +59,9 @@ def process_metadata(
         raise OpAnswerMalformed(f"discovery: status {status} or not a JSON object")
     # Discovery section 4.3, RFC 8414 section 3.3: identical, compared as a string.
     if document.get("issuer") != issuer:
-        raise OpMetadataRefused(f"issuer {differs(document.get('issuer'), issuer)} (oidc.issuer)")
+        raise OpMetadataRefused(
+            f"issuer {differs(document.get('issuer'), issuer)} ({table}.issuer)"
+        )
     _require_listed(document, "response_types_supported", "code")
     # RFC 9700 section 2.1.1; an OP without the list may still do PKCE, one whose list lacks S256
     # does not.
@@ -115,11 +123,18 @@ class Discovery:
     """
 
     def __init__(
-        self, http: OpHttp, clock: Clock, issuer: str, *, allow_insecure_http: bool
+        self,
+        http: OpHttp,
+        clock: Clock,
+        issuer: str,
+        *,
+        allow_insecure_http: bool,
+        table: str,
     ) -> None:
         self._http = http
         self._issuer = issuer
         self._allow_insecure_http = allow_insecure_http
+        self._table = table
         self._cached = Cached("metadata", self._fetch, clock)
 
     async def metadata(self) -> ProviderMetadata:
@@ -136,4 +151,5 @@ class Discovery:
             answer.document,
             issuer=self._issuer,
             allow_insecure_http=self._allow_insecure_http,
+            table=self._table,
         )

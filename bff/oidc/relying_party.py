@@ -38,6 +38,7 @@ log = structlog.get_logger("bff.oidc")
 class Identity:
     """A finished login. `claims` are those of the ID token, with those of UserInfo it lacks."""
 
+    provider: str
     issuer: str
     sub: str
     sid: str | None
@@ -62,13 +63,22 @@ class RelyingParty:
     """One client at one OP."""
 
     def __init__(self, settings: RelyingPartySettings, clock: Clock) -> None:
-        self._settings = settings
+        self.settings = settings
+        self.name = settings.name
+        self.issuer = settings.issuer
         self._http = OpHttp(
-            clock, timeout_seconds=settings.timeout_seconds, ca_file=settings.ca_file
+            clock,
+            timeout_seconds=settings.timeout_seconds,
+            ca_file=settings.ca_file,
+            table=settings.table,
         )
         self._auth = client_auth(settings.client_auth, settings.client_id, settings.client_secret)
         self._discovery = Discovery(
-            self._http, clock, settings.issuer, allow_insecure_http=settings.allow_insecure_http
+            self._http,
+            clock,
+            settings.issuer,
+            allow_insecure_http=settings.allow_insecure_http,
+            table=settings.table,
         )
         self._keys = KeySource(self._http, self._discovery, clock)
         self._token_endpoint = TokenEndpoint(
@@ -87,6 +97,7 @@ class RelyingParty:
             algs=frozenset(settings.id_token_algs),
             trusted_audiences=frozenset(settings.trusted_audiences),
             leeway_seconds=settings.leeway_seconds,
+            table=settings.table,
         )
         self._id_tokens = IdTokenVerifier(self._keys, rules, clock)
         self._userinfo = UserInfo(self._http, self._discovery, self._keys, rules)
@@ -118,17 +129,17 @@ class RelyingParty:
 
     def probe(self) -> Probe:
         """What can be found out of the OP without a user."""
-        return Probe(self._settings, self._http, self._token_endpoint, self._userinfo)
+        return Probe(self.settings, self._http, self._token_endpoint, self._userinfo)
 
     async def authorization_request(self, login: LoginRequest) -> AuthorizationRequest:
         """A fresh authorization request. Raises: OpError."""
         metadata = await self._discovery.metadata()
         return authorization_request(
             metadata.authorization_endpoint,
-            client_id=self._settings.client_id,
-            redirect_uri=self._settings.redirect_uri,
-            scope=self._settings.scope,
-            static=self._settings.authorization_params,
+            client_id=self.settings.client_id,
+            redirect_uri=self.settings.redirect_uri,
+            scope=self.settings.scope,
+            static=self.settings.authorization_params,
             login=login,
         )
 
@@ -143,26 +154,34 @@ class RelyingParty:
             IssuerMismatch: the transaction was begun with another OP; nothing has been sent.
             CodeRejected, IdTokenInvalid, StepUpNotMet, OpError.
         """
-        if transaction.issuer != self._settings.issuer:  # RFC 9700 section 4.4
-            raise IssuerMismatch("the transaction names another issuer")
+        begun_at = (transaction.provider, transaction.issuer)
+        if begun_at != (self.name, self.settings.issuer):  # RFC 9700 section 4.4
+            raise IssuerMismatch("the transaction names another provider")
         await self._keys.keys()  # without keys the code would be spent for nothing
         tokens = await self._token_endpoint.request(
             Grant.CODE,
             {
                 "code": code,
-                "redirect_uri": self._settings.redirect_uri,
+                "redirect_uri": self.settings.redirect_uri,
                 "code_verifier": transaction.code_verifier,
             },
-            scope=self._settings.scope,
+            scope=self.settings.scope,
         )
         user = await self._id_tokens.login(tokens, transaction)
         if tokens.refresh_token is None:
             self._tell_of_no_refresh_token()
         claims = user.claims
-        if self._settings.userinfo:
+        if self.settings.userinfo:
             claims = {**await self._userinfo.claims(tokens.access_token, user.sub), **claims}
         return Identity(
-            self._settings.issuer, user.sub, user.sid, user.acr, user.auth_time, claims, tokens
+            self.name,
+            self.settings.issuer,
+            user.sub,
+            user.sid,
+            user.acr,
+            user.auth_time,
+            claims,
+            tokens,
         )
 
     async def refresh(self, session: Session) -> Refreshed:
@@ -175,7 +194,8 @@ class RelyingParty:
             OpError: as far as is known the session is untouched.
         """
         old = session.tokens
-        if old.refresh_token is None or session.issuer != self._settings.issuer:
+        is_own = (session.provider, session.issuer) == (self.name, self.settings.issuer)
+        if old.refresh_token is None or not is_own:
             raise GrantRejected("no refresh token for this issuer")
         tokens = await self._token_endpoint.request(
             Grant.REFRESH, {"refresh_token": old.refresh_token}, scope=old.scope, previous=old
@@ -199,7 +219,7 @@ class RelyingParty:
         """Once: it is the same with every login, and the operator's to change."""
         if not self._has_told_of_no_refresh_token:
             self._has_told_of_no_refresh_token = True
-            log.warning("no_refresh_token", scope=self._settings.scope)
+            log.warning("no_refresh_token", scope=self.settings.scope)
 
     async def client_credentials(self, scope: str) -> Tokens:
         """Tokens of the gateway's own (RFC 6749 section 4.4). Raises: OpError."""
@@ -217,7 +237,8 @@ class RelyingParty:
             LogoutTokenInvalid: `check` names the first check that failed.
             OpError: no keys can be had; the OP should send it again.
         """
-        return await self._logout_tokens.verify(logout_token)
+        notice = await self._logout_tokens.verify(logout_token)
+        return replace(notice, provider=self.name)
 
     async def end_session_url(self, id_token: str | None, state: str) -> str | None:
         """Where to send the browser after the local logout, or None when there is no such place
@@ -229,11 +250,11 @@ class RelyingParty:
                 return None
             return end_session_url(
                 endpoint,
-                client_id=self._settings.client_id,
-                post_logout_redirect_uri=self._settings.post_logout_redirect_uri,
+                client_id=self.settings.client_id,
+                post_logout_redirect_uri=self.settings.post_logout_redirect_uri,
                 state=state,
-                id_token_hint=id_token if self._settings.send_id_token_hint else None,
-                static=self._settings.end_session_params,
+                id_token_hint=id_token if self.settings.send_id_token_hint else None,
+                static=self.settings.end_session_params,
             )
         except (OpError, TimeoutError) as error:
             reason = error.log_detail if isinstance(error, OpError) else "no metadata in time"

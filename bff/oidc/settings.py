@@ -5,6 +5,7 @@ Each `require_*` returns what it is given, or raises ValueError with the rest of
 begins with the setting's name.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from bff.model import DEFAULT_PROVIDER
 from bff.oidc import authorization, end_session
 from bff.oidc.client_auth import CLIENT_SECRET_BASIC, ClientAuthMethod, require_client_auth
 from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, require_https
@@ -20,6 +22,19 @@ from bff.oidc.metadata import WELL_KNOWN
 
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 MAX_LEEWAY_SECONDS = 60.0
+MAX_NAME_CHARS = 32
+
+_PROVIDER_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
+
+
+def require_provider_name(name: str) -> str:
+    """A name that can stand in a URL and, in capitals, in an environment variable."""
+    if not _PROVIDER_NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS:
+        raise ValueError(
+            "must be lower-case letters and digits, with single - or _ between, at most "
+            f"{MAX_NAME_CHARS}"
+        )
+    return name
 
 
 def require_issuer(issuer: str, *, allow_insecure_http: bool = False) -> str:
@@ -51,7 +66,8 @@ def require_leeway(seconds: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class RelyingPartySettings:
-    """One OP, and one client registered there.
+    """One OP, and one client registered there. `name` is what the configuration calls it,
+    and `table` where it stands there, for advice to the operator.
 
     `authorization_params` are defaults for the authorization request (an `audience`, a `prompt`);
     `end_session_params` go to the end-session endpoint. `trusted_audiences` may stand beside us in
@@ -69,6 +85,8 @@ class RelyingPartySettings:
     client_id: str
     client_secret: str = field(repr=False)
     redirect_uri: str
+    name: str = DEFAULT_PROVIDER
+    table: str = "oidc"
     post_logout_redirect_uri: str | None = None
     scope: str = "openid"
     client_auth: ClientAuthMethod = CLIENT_SECRET_BASIC
@@ -78,6 +96,7 @@ class RelyingPartySettings:
     end_session_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
     userinfo: bool = False
     send_id_token_hint: bool = True
+    revoke_on_logout: bool = True
     backchannel_logout_session_required: bool = False
     allow_logout_tokens_without_exp: bool = False
     leeway_seconds: float = 30.0
@@ -91,6 +110,7 @@ class RelyingPartySettings:
         if not self.client_id or not self.client_secret:
             raise ValueError("client_id and client_secret must not be empty")
         rules: dict[str, Callable[[Any], object]] = {
+            "name": require_provider_name,
             "issuer": partial(require_issuer, allow_insecure_http=self.allow_insecure_http),
             "client_auth": require_client_auth,
             "scope": require_openid,

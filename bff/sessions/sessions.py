@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from bff.clock import Clock
-from bff.model import NO_CLAIMS, Session, Tokens
+from bff.model import DEFAULT_PROVIDER, NO_CLAIMS, Session, Tokens
 from bff.sessions.cache import SessionCache, StaleSessions
 from bff.sessions.expiry import ExpiryWatch, Touches
 from bff.sessions.messages import Heartbeat
 from bff.sessions.news import Observer, SessionNews
 from bff.sessions.reader import SessionReader
 from bff.sessions.sealing.keyring import Keyring
-from bff.sessions.sealing.records import SealedSessions, indexes_of, sid_index, subject_index
+from bff.sessions.sealing.records import SealedSessions
 from bff.sessions.store import Lease, SessionStore
 
 TOUCH_EVERY_AT_MOST_SECONDS = 60.0
@@ -53,7 +53,6 @@ class Sessions:
         self._policy = policy
         self._touch_every_seconds = policy.touch_every_seconds
         self._records = SealedSessions(keyring)
-        self._owner = keyring.owner
         self._news = SessionNews()
         cache = SessionCache(entries=policy.cache_entries, seconds=policy.cache_seconds)
         stale = StaleSessions(clock, seconds=policy.stale_seconds, entries=policy.cache_entries)
@@ -140,25 +139,33 @@ class Sessions:
         """
         return await self._reader.load_fresh(key)
 
-    async def of_subject(self, issuer: str, sub: str) -> list[Session]:
+    # Of one provider, or of all: at another client of the same OP the user is the same one.
+
+    async def of_subject(
+        self, issuer: str, sub: str, *, provider: str | None = None
+    ) -> list[Session]:
         """The live sessions of a user, oldest first. Raises `StoreUnavailable`."""
-        found = await self._load_all(await self.keys_of_subject(issuer, sub))
+        found = await self._load_all(await self.keys_of_subject(issuer, sub, provider=provider))
         return [s for s in found if (s.issuer, s.sub) == (issuer, sub)]
 
-    async def of_sid(self, issuer: str, sid: str) -> list[Session]:
+    async def of_sid(self, issuer: str, sid: str, *, provider: str | None = None) -> list[Session]:
         """The live sessions of one session at the OP, oldest first. Raises `StoreUnavailable`."""
-        found = await self._load_all(await self.keys_of_sid(issuer, sid))
+        found = await self._load_all(await self.keys_of_sid(issuer, sid, provider=provider))
         return [s for s in found if (s.issuer, s.sid) == (issuer, sid)]
 
-    async def keys_of_subject(self, issuer: str, sub: str) -> tuple[str, ...]:
+    async def keys_of_subject(
+        self, issuer: str, sub: str, *, provider: str | None = None
+    ) -> tuple[str, ...]:
         """Where to look for a user's sessions; some may be gone or foreign. Raises
         `StoreUnavailable`."""
-        return await self._store.members(subject_index(self._owner, issuer, sub))
+        return await self._members(self._records.subject_indexes(issuer, sub, provider))
 
-    async def keys_of_sid(self, issuer: str, sid: str) -> tuple[str, ...]:
+    async def keys_of_sid(
+        self, issuer: str, sid: str, *, provider: str | None = None
+    ) -> tuple[str, ...]:
         """Where to look for those of one session at the OP; some may be gone or foreign. Raises
         `StoreUnavailable`."""
-        return await self._store.members(sid_index(self._owner, issuer, sid))
+        return await self._members(self._records.sid_indexes(issuer, sid, provider))
 
     async def foreign_among(self, keys: Iterable[str]) -> int:
         """How many of these are records of others: of another gateway, made for another client, or
@@ -181,6 +188,7 @@ class Sessions:
         auth_time: int | None = None,
         client: str = "",
         address: str = "",
+        provider: str = DEFAULT_PROVIDER,
     ) -> Session:
         """Keep a new session under `key`, which must come from a newly issued cookie.
 
@@ -204,6 +212,7 @@ class Sessions:
             auth_time=auth_time,
             client=client,
             address=address,
+            provider=provider,
         )
         with self._reader.writing(key) as write:
             await self._store.create(
@@ -212,7 +221,7 @@ class Sessions:
                 idle_seconds=self._policy.idle_seconds,
                 # The hard limit: `session.expires_at` may yet follow the refresh token's up to it.
                 expires_at=now + self._policy.absolute_seconds,
-                indexes=indexes_of(self._owner, session),
+                indexes=self._records.indexes_of(session),
             )
             write.outcome = session
         self._expect(session)
@@ -272,7 +281,7 @@ class Sessions:
             if stored is not None and self._records.is_foreign(stored):
                 return None
             known = self._records.open(key, stored)
-        indexes = indexes_of(self._owner, known) if known is not None else ()
+        indexes = self._records.indexes_of(known) if known is not None else ()
         try:
             deleted = await self._store.delete(
                 key, reason=reason, indexes=indexes, expected_version=only_version
@@ -306,6 +315,9 @@ class Sessions:
     def _expires_at(self, created_at: float, tokens: Tokens) -> float:
         limit = created_at + self._policy.absolute_seconds
         return limit if tokens.refresh_expires_at is None else min(limit, tokens.refresh_expires_at)
+
+    async def _members(self, indexes: Iterable[str]) -> tuple[str, ...]:
+        return tuple([key for index in indexes for key in await self._store.members(index)])
 
     async def _load_all(self, keys: Iterable[str]) -> list[Session]:
         loaded = [await self._reader.load_aside(key) for key in keys]

@@ -1,11 +1,14 @@
 """What may be used once only: the transaction of a login, and a logout token.
 
 Both are kept in the store under a digest. A transaction is sealed and short-lived; it is keyed by
-`state` and the owner, so that the store never holds a usable one (RFC 6749 section 10.12, RFC 9700
-section 4.7) and no other client's gateway can take it. Of a logout token only its `jti` is kept,
+`state` and the keyring's first owner, so that the store never holds a usable one (RFC 6749 section
+10.12, RFC 9700 section 4.7) and no other client's gateway can take it. Its seal tells the provider
+that the login was begun at. Of a logout token only its `jti` is kept,
 for as long as the token could be accepted again (OpenID Connect Back-Channel Logout 1.0 section
 2.6, step 8).
 """
+
+from collections.abc import Iterable
 
 import structlog
 
@@ -50,7 +53,9 @@ class LoginTransactions:
         state_key = self._state_key(state)
         await self._store.put_login(
             state_key,
-            self._keyring.seal(PURPOSE, state_key, encode_login(transaction)),
+            self._keyring.seal(
+                PURPOSE, state_key, encode_login(transaction), provider=transaction.provider
+            ),
             browser_key=transaction.binder_hash,
             ttl_seconds=self._ttl_seconds,
             cap=self._cap,
@@ -62,12 +67,13 @@ class LoginTransactions:
         sealed = await self._store.take_login(state_key)
         if sealed is None:
             return None
+        owner = self._keyring.owner_of(sealed)
         plaintext = self._keyring.open(PURPOSE, state_key, sealed)
-        if plaintext is None:
+        if plaintext is None or owner is None:
             log.warning("login_does_not_open", login=state_key[:16])
             return None
         try:
-            transaction = decode_login(plaintext)
+            transaction = decode_login(plaintext, provider=owner.provider)
         except UnreadableRecord as error:
             log.warning("login_unreadable", login=state_key[:16], detail=str(error))
             return None
@@ -106,19 +112,19 @@ class ReplayCache:
     several clients (`aud`) does its work at each.
     """
 
-    def __init__(self, store: SessionStore, owner: RecordOwner, clock: Clock) -> None:
+    def __init__(self, store: SessionStore, owners: Iterable[RecordOwner], clock: Clock) -> None:
         self._store = store
-        self._owner = owner
+        self._owners = {owner.provider: owner for owner in owners}
         self._clock = clock
 
-    async def has(self, issuer: str, jti: str) -> bool:
+    async def has(self, issuer: str, jti: str, *, provider: str) -> bool:
         """Raises: StoreUnavailable."""
-        return await self._store.is_remembered(self._key(issuer, jti))
+        return await self._store.is_remembered(self._key(provider, issuer, jti))
 
-    async def add(self, issuer: str, jti: str, *, expires_at: float) -> None:
+    async def add(self, issuer: str, jti: str, *, provider: str, expires_at: float) -> None:
         """Know the token until it would be refused as too old. Raises: StoreUnavailable."""
         ttl_seconds = expires_at - self._clock.now() + MARGIN_SECONDS
-        await self._store.remember(self._key(issuer, jti), ttl_seconds=ttl_seconds)
+        await self._store.remember(self._key(provider, issuer, jti), ttl_seconds=ttl_seconds)
 
-    def _key(self, issuer: str, jti: str) -> str:
-        return self._owner.name_for_client("logout-token", issuer, jti)
+    def _key(self, provider: str, issuer: str, jti: str) -> str:
+        return self._owners[provider].name_for_client("logout-token", issuer, jti)

@@ -13,7 +13,7 @@ from bff.bounded_map import BoundedMap
 from bff.clock import Clock
 from bff.errors import ClientRejected, OpError, OpUnavailable, RefreshRefused
 from bff.limits.limiter import Limiter
-from bff.model import Session
+from bff.model import DEFAULT_PROVIDER, Session
 from bff.observability.metrics import Metrics
 from bff.sessions.cookie import public_id
 from bff.tokens.backoff import Attempt, Backoff, Breaker
@@ -26,9 +26,16 @@ log = structlog.get_logger("bff.tokens")
 
 
 class Attempts:
-    """Of one process at one OP."""
+    """Of one process at one provider."""
 
-    def __init__(self, clock: Clock, limiter: Limiter, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        limiter: Limiter,
+        metrics: Metrics,
+        provider: str = DEFAULT_PROVIDER,
+    ) -> None:
+        self._provider = provider
         self._limiter = limiter
         self._metrics = metrics
         self._backoff = Backoff(clock)
@@ -102,7 +109,11 @@ class Attempts:
             "client_rejected" if isinstance(error, ClientRejected) else "failed"
         )
         log.warning(
-            "refresh_failed", code=error.code, detail=error.log_detail, session=public_id(key)
+            "refresh_failed",
+            code=error.code,
+            detail=error.log_detail,
+            provider=self._provider,
+            session=public_id(key),
         )
 
 

@@ -23,7 +23,7 @@ from bff.errors import (
 from bff.limits.limiter import Limiter
 from bff.model import Session
 from bff.observability.metrics import Metrics
-from bff.oidc.relying_party import RelyingParty
+from bff.oidc.relying_parties import RelyingParties
 from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
@@ -58,7 +58,7 @@ class RefreshCoordinator:
 
     def __init__(
         self,
-        relying_party: RelyingParty,
+        relying_parties: RelyingParties,
         sessions: Sessions,
         ender: SessionEnder,
         clock: Clock,
@@ -74,12 +74,14 @@ class RefreshCoordinator:
         self._policy = policy
         self._settings = settings or CoordinatorSettings()
         self._flights: SingleFlight[Session] = SingleFlight()
-        self._attempts = Attempts(clock, limiter, metrics)
+        self._attempts = {
+            party.name: Attempts(clock, limiter, metrics, party.name) for party in relying_parties
+        }
         self._waiters = ChangeWaiters()
         self._hold = RefreshHold(self._waiters)
         self._rotations = Rotations(sessions, clock)
         self._requests = RefreshRequests(
-            relying_party,
+            relying_parties,
             sessions,
             ender,
             clock,
@@ -100,7 +102,7 @@ class RefreshCoordinator:
     def refresh_soon(self, session: Session) -> None:
         """Refresh in the background, unless the OP is being left alone: after failures, or because
         the session was refreshed too often."""
-        if self._attempts.may_begin(session.key):
+        if self._attempts[session.provider].may_begin(session.key):
             self._start(session.key)
 
     async def refreshed(self, session: Session) -> Session:
@@ -112,10 +114,10 @@ class RefreshCoordinator:
             StoreUnavailable: the store can't; the session stays.
             RateLimited: it was refreshed too often; the session stays.
         """
-        found = await self._join(session.key)
+        found = await self._join(session)
         if self._policy.is_expired(found.tokens, self._clock.now()):
             # It took longer than the token lives: at a slow OP, or to get it into the store.
-            found = await self._join(session.key)
+            found = await self._join(session)
         return found
 
     async def replaced(self, session: Session) -> Session | None:
@@ -133,9 +135,9 @@ class RefreshCoordinator:
             return None
         found: Session | None
         if self._clock.now() - refused.obtained_at >= self._settings.forced_after_seconds:
-            found = await self._join(session.key, refused.access_token)
+            found = await self._join(session, refused.access_token)
         elif self._flights.is_running(session.key):
-            found = await self._join(session.key)
+            found = await self._join(session)
         else:
             found = await self._sessions.load(session.key)
         if found is None or found.tokens.access_token == refused.access_token:
@@ -147,9 +149,10 @@ class RefreshCoordinator:
         await self._flights.drain(seconds)
         await self._rotations.close()
 
-    async def _join(self, key: str, refused: str = "") -> Session:
+    async def _join(self, session: Session, refused: str = "") -> Session:
+        key = session.key
         if not self._flights.is_running(key):
-            self._attempts.require_begin(key)
+            self._attempts[session.provider].require_begin(key)
         task = self._start(key, refused)
         waited = self._flights.age_seconds(key)
         patience = max(self._settings.wait_seconds - waited, self._settings.late_wait_seconds)
@@ -163,7 +166,8 @@ class RefreshCoordinator:
         return self._flights.start(key, lambda: self._run(key, refused))
 
     def _on_ended(self, key: str, _reason: str) -> None:
-        self._attempts.forget(key)
+        for attempts in self._attempts.values():
+            attempts.forget(key)
         self._waiters.wake(key)
 
     async def _run(self, key: str, refused: str) -> Session:
@@ -210,7 +214,7 @@ class RefreshCoordinator:
                 await self._ender.end(session, "token_expired", revoke=False)
                 raise SessionEnded("expired, without a refresh token")
             is_safe = partial(self._is_undisturbed_since, key, asked_at)
-            attempt = await self._attempts.spend(key, is_safe)
+            attempt = await self._attempts[session.provider].spend(key, is_safe)
             if attempt is None:
                 return None
             with self._rotations.under_way():

@@ -6,7 +6,7 @@ import structlog
 
 from bff.model import Session, Tokens
 from bff.observability.metrics import Metrics
-from bff.oidc.relying_party import RelyingParty
+from bff.oidc.relying_parties import RelyingParties
 from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.tasks import TaskSet
@@ -27,16 +27,14 @@ class SessionEnder:
     def __init__(
         self,
         sessions: Sessions,
-        relying_party: RelyingParty,
+        relying_parties: RelyingParties,
         metrics: Metrics,
         *,
-        revoke: bool = True,
         revocations_waiting: int = REVOCATIONS_WAITING,
     ) -> None:
         self._sessions = sessions
-        self._relying_party = relying_party
+        self._relying_parties = relying_parties
         self._metrics = metrics
-        self._revoke = revoke
         self._endings: TaskSet[Session | None] = TaskSet()
         self._revocations: TaskSet[None] = TaskSet()
         self._revocations_waiting = revocations_waiting
@@ -87,18 +85,19 @@ class SessionEnder:
         if ended is None:
             return None
         self._tell(ended.key, reason)
-        if revoke and self._revoke:
-            self._start_revocation(ended.key, rotated or ended.tokens)
+        if revoke and self._relying_parties[ended.provider].settings.revoke_on_logout:
+            self._start_revocation(ended, rotated or ended.tokens)
         return ended
 
-    async def revoke(self, key: str, tokens: Tokens) -> None:
+    async def revoke(self, session: Session, tokens: Tokens) -> None:
         """Revoke tokens of a session that has ended, where logouts revoke. A failure is counted and
         logged."""
-        if not self._revoke:
+        relying_party = self._relying_parties[session.provider]
+        if not relying_party.settings.revoke_on_logout:
             return
-        reason = await self._relying_party.revoke(tokens)
+        reason = await relying_party.revoke(tokens)
         if reason is not None:
-            self._failed(key, reason)
+            self._failed(session, reason)
 
     async def close(self, seconds: float) -> None:
         """Let what has begun finish, revocations included, for at most `seconds`."""
@@ -107,20 +106,25 @@ class SessionEnder:
         await self._endings.drain(seconds)  # which may give work to the next
         await self._revocations.drain(deadline - loop.time())
 
-    def _start_revocation(self, key: str, tokens: Tokens) -> None:
+    def _start_revocation(self, session: Session, tokens: Tokens) -> None:
         if len(self._revocations) >= self._revocations_waiting:
-            self._failed(key, "too many are waiting for the OP")
+            self._failed(session, "too many are waiting for the OP")
             return
-        self._revocations.start(self._revoke_in_turn(key, tokens))
+        self._revocations.start(self._revoke_in_turn(session, tokens))
 
-    async def _revoke_in_turn(self, key: str, tokens: Tokens) -> None:
+    async def _revoke_in_turn(self, session: Session, tokens: Tokens) -> None:
         async with self._slots:
             try:
-                await self.revoke(key, tokens)
+                await self.revoke(session, tokens)
             except Exception:  # no caller waits for it
                 self._metrics.revocation_failed()
-                log.exception("revocation_aborted", session=public_id(key))
+                log.exception("revocation_aborted", session=public_id(session.key))
 
-    def _failed(self, key: str, reason: str) -> None:
+    def _failed(self, session: Session, reason: str) -> None:
         self._metrics.revocation_failed()
-        log.warning("revocation_failed", reason=reason, session=public_id(key))
+        log.warning(
+            "revocation_failed",
+            reason=reason,
+            provider=session.provider,
+            session=public_id(session.key),
+        )

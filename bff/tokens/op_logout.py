@@ -7,7 +7,7 @@ OpenID Connect Back-Channel Logout 1.0 sections 2.6 and 2.7, Front-Channel Logou
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -15,7 +15,7 @@ from bff.errors import BffError, LogoutTokenInvalid
 from bff.model import Session
 from bff.observability.metrics import Metrics
 from bff.oidc.logout_token import LogoutNotice
-from bff.oidc.relying_party import RelyingParty
+from bff.oidc.relying_parties import RelyingParties
 from bff.sessions.sessions import Sessions
 from bff.sessions.single_use import ReplayCache
 from bff.tasks import SingleFlight
@@ -34,13 +34,13 @@ class OpLogout:
 
     def __init__(
         self,
-        relying_party: RelyingParty,
+        relying_parties: RelyingParties,
         sessions: Sessions,
         ender: SessionEnder,
         seen: ReplayCache,
         metrics: Metrics,
     ) -> None:
-        self._relying_party = relying_party
+        self._relying_parties = relying_parties
         self._sessions = sessions
         self._ender = ender
         self._seen = seen
@@ -59,14 +59,18 @@ class OpLogout:
             key, BACK_CHANNEL, request_id, lambda: self._by_token(logout_token)
         )
 
-    async def front_channel(self, issuer: str, sid: str, request_id: str) -> int:
-        """End the sessions of one session at the OP. Their tokens are left to the OP.
+    async def front_channel(self, providers: Sequence[str], sid: str, request_id: str) -> int:
+        """End the sessions of one session at the OP of these providers. Their tokens are left to
+        the OP.
 
         Raises:
             StoreUnavailable: it could not be done.
         """
         return await self._finished(
-            f"sid {sid}", FRONT_CHANNEL, request_id, lambda: self._by_sid(issuer, sid)
+            f"sid {' '.join(providers)} {sid}",
+            FRONT_CHANNEL,
+            request_id,
+            lambda: self._by_sid(providers, sid),
         )
 
     async def close(self, seconds: float) -> None:
@@ -74,23 +78,36 @@ class OpLogout:
         await self._flights.drain(seconds)
 
     async def _by_token(self, logout_token: str) -> list[Session]:
-        notice = await self._relying_party.logout_token(logout_token)
-        if await self._seen.has(notice.issuer, notice.jti):
+        notices = await self._relying_parties.logout_token(logout_token)
+        results = [await self._obeyed(notice) for notice in notices]
+        if all(ended is None for ended in results):
             raise LogoutTokenInvalid("jti_replayed")  # section 2.6 (8)
+        return [session for ended in results for session in ended or ()]
+
+    async def _obeyed(self, notice: LogoutNotice) -> list[Session] | None:
+        """The sessions that it has ended; None when the token has done its work before."""
+        issuer, jti, provider = notice.issuer, notice.jti, notice.provider
+        if await self._seen.has(issuer, jti, provider=provider):
+            return None
         ended = await self._end(await self._named_by(notice), BACK_CHANNEL)
         # Only now: after a failure on the way here the OP's next try must not count as a replay.
-        await self._seen.add(notice.issuer, notice.jti, expires_at=notice.expires_at)
+        await self._seen.add(issuer, jti, provider=provider, expires_at=notice.expires_at)
         return ended
 
-    async def _by_sid(self, issuer: str, sid: str) -> list[Session]:
-        return await self._end(await self._sessions.of_sid(issuer, sid), FRONT_CHANNEL)
+    async def _by_sid(self, providers: Sequence[str], sid: str) -> list[Session]:
+        found = []
+        for name in providers:
+            issuer = self._relying_parties[name].issuer
+            found += await self._sessions.of_sid(issuer, sid, provider=name)
+        return await self._end(found, FRONT_CHANNEL)
 
     async def _named_by(self, notice: LogoutNotice) -> list[Session]:
         """Section 2.4: `sid` is one session at the OP; `sub` alone is all of the user's. With both,
         both must fit; a session that came without `sid` may be the one meant, and is taken."""
+        issuer, provider = notice.issuer, notice.provider
         if notice.sub is None:
-            return await self._sessions.of_sid(notice.issuer, notice.sid or "")
-        of_user = await self._sessions.of_subject(notice.issuer, notice.sub)
+            return await self._sessions.of_sid(issuer, notice.sid or "", provider=provider)
+        of_user = await self._sessions.of_subject(issuer, notice.sub, provider=provider)
         return [s for s in of_user if notice.sid is None or s.sid in (None, notice.sid)]
 
     async def _end(self, sessions: list[Session], reason: str) -> list[Session]:

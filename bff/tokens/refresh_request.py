@@ -7,6 +7,7 @@ RFC 6749 sections 5.2 and 6, OIDC Core section 12.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import structlog
 
@@ -19,9 +20,10 @@ from bff.errors import (
     RefreshRefused,
     SessionEnded,
 )
-from bff.model import Session, Tokens
+from bff.model import Session
 from bff.observability.metrics import Metrics
-from bff.oidc.relying_party import Refreshed, RelyingParty
+from bff.oidc.relying_parties import RelyingParties
+from bff.oidc.relying_party import Refreshed
 from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.tokens.attempts import Attempts
@@ -34,21 +36,21 @@ log = structlog.get_logger("bff.tokens")
 
 
 class RefreshRequests:
-    """Sends one when the coordinator has found that it may be sent."""
+    """Sends one when the coordinator has found that it may be sent. `attempts` are by provider."""
 
     def __init__(
         self,
-        relying_party: RelyingParty,
+        relying_parties: RelyingParties,
         sessions: Sessions,
         ender: SessionEnder,
         clock: Clock,
         policy: RefreshPolicy,
         claims: ClaimFilter,
         metrics: Metrics,
-        attempts: Attempts,
+        attempts: Mapping[str, Attempts],
         rotations: Rotations,
     ) -> None:
-        self._relying_party = relying_party
+        self._relying_parties = relying_parties
         self._sessions = sessions
         self._ender = ender
         self._clock = clock
@@ -67,25 +69,26 @@ class RefreshRequests:
             StoreUnavailable: the session stays, unless it has expired meanwhile.
         """
         started = self._clock.now()
+        attempts = self._attempts[session.provider]
         try:
-            refreshed = await self._relying_party.refresh(session)
+            refreshed = await self._relying_parties[session.provider].refresh(session)
         except GrantRejected:
-            self._attempts.answered(session.key)
+            attempts.answered(session.key)
             return await self._after_rejection(session)
         except IdTokenInvalid as error:
-            self._attempts.answered(session.key)
+            attempts.answered(session.key)
             await self._after_contradiction(session, error)
             raise SessionEnded("the refreshed ID token is not valid") from error
         except RefreshRefused as error:
             return await self._after_refusal(session, error)
         except AccessTokenUnusable as error:
-            self._attempts.failed(session.key, attempt, error)
+            attempts.failed(session.key, attempt, error)
             await self._keep(dataclasses.replace(session, tokens=error.tokens))
             raise
         except OpError as error:
-            self._attempts.failed(session.key, attempt, error)
+            attempts.failed(session.key, attempt, error)
             raise
-        self._attempts.answered(session.key)
+        attempts.answered(session.key)
         written = await self._keep(self._updated(session, refreshed))
         self._metrics.refreshed("ok", seconds=self._clock.now() - started)
         return written
@@ -93,7 +96,7 @@ class RefreshRequests:
     async def _keep(self, updated: Session) -> Session:
         written = await self._rotations.keep(updated)
         if written is None:
-            await self._logout_won(updated.key, updated.tokens)
+            await self._logout_won(updated)
             raise SessionEnded("a logout came first")
         return written
 
@@ -105,18 +108,19 @@ class RefreshRequests:
         if ended is None:
             return await self._rotations.load(session.key)
         self._metrics.refreshed("rejected")
-        log.info("refresh_rejected", session=public_id(session.key))
+        log.info("refresh_rejected", provider=session.provider, session=public_id(session.key))
         raise SessionEnded("invalid_grant")
 
     async def _after_refusal(self, session: Session, error: RefreshRefused) -> Session:
         """The OP is there and has said no, but not that the grant is dead. While the access token
         is good nothing is lost by asking again; after that, what is said for good ends the session.
         """
-        self._attempts.answered(session.key)
-        is_meant = self._attempts.is_meant(session, error)
+        attempts = self._attempts[session.provider]
+        attempts.answered(session.key)
+        is_meant = attempts.is_meant(session, error)
         if is_meant and self._policy.is_expired(session.tokens, self._clock.now()):
             return await self._after_rejection(session)
-        self._attempts.refused(session.key, error)
+        attempts.refused(session.key, error)
         raise error
 
     async def _after_contradiction(self, session: Session, error: IdTokenInvalid) -> None:
@@ -126,6 +130,7 @@ class RefreshRequests:
             "refresh_identity_mismatch",
             check=error.check,
             detail=error.detail,
+            provider=session.provider,
             session=public_id(session.key),
         )
         await self._ender.end(session, "identity_mismatch", rotated=error.tokens)
@@ -139,8 +144,8 @@ class RefreshRequests:
             auth_time=refreshed.auth_time,
         )
 
-    async def _logout_won(self, key: str, obtained: Tokens) -> None:
+    async def _logout_won(self, obtained: Session) -> None:
         # Not when a new login came first, or may have: at many OPs it lives on the same grant, and
         # a revocation of these tokens would end that as well.
-        if self._sessions.end_reason(key) not in (None, "replaced"):
-            await self._ender.revoke(key, obtained)
+        if self._sessions.end_reason(obtained.key) not in (None, "replaced"):
+            await self._ender.revoke(obtained, obtained.tokens)

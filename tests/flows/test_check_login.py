@@ -14,7 +14,6 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 
-from bff.app import relying_party
 from bff.cli.checks.login import LoginCheck, LoginTimes
 from bff.cli.checks.verdict import Verdict, line
 from bff.clock import SystemClock
@@ -137,12 +136,11 @@ class Trial:
         self.lines: list[str] = []
         self._op = op
         self._links: list[str] = []
-        clock = SystemClock()
-        oidc = settings.oidc.model_copy(update={"userinfo": False})
+        [oidc] = settings.relying_parties()
         self.check = LoginCheck(
             settings,
-            relying_party(settings.model_copy(update={"oidc": oidc}), clock),
-            clock,
+            oidc,
+            SystemClock(),
             tell=self._tell,
             invite=self._links.append,
             times=LoginTimes(logout_seconds=0.05),

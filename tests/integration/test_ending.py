@@ -14,6 +14,7 @@ from bff.admin.sessions import AdminSessions, AdminSessionSettings
 from bff.clock import SystemClock
 from bff.model import Tokens
 from bff.observability.metrics import Metrics
+from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.sessions.memory import MemoryStore
@@ -87,7 +88,9 @@ async def many_sessions(
     policy = SessionPolicy(idle_seconds=600, absolute_seconds=600)
     store = MemoryStore(CLOCK)
     sessions = Sessions(store, Keyring(["s" * 32], OWNER), CLOCK, policy)
-    ender = SessionEnder(sessions, relying_party, metrics, revocations_waiting=waiting)
+    ender = SessionEnder(
+        sessions, RelyingParties([relying_party]), metrics, revocations_waiting=waiting
+    )
     now = CLOCK.now()
     async with serving(op.application, port):
         await relying_party.start()
@@ -145,7 +148,7 @@ async def test_a_fault_of_a_revocation_is_logged_and_counted() -> None:
     )
     policy = SessionPolicy(idle_seconds=600, absolute_seconds=600)
     sessions = Sessions(MemoryStore(CLOCK), Keyring(["s" * 32], OWNER), CLOCK, policy)
-    ender = SessionEnder(sessions, FaultyRelyingParty(settings, CLOCK), metrics)
+    ender = SessionEnder(sessions, RelyingParties([FaultyRelyingParty(settings, CLOCK)]), metrics)
     tokens = Tokens("at", CLOCK.now(), CLOCK.now() + 60, refresh_token="rt")
     session = await sessions.create("k", issuer="i", sub="s", sid=None, tokens=tokens)
     with capture_logs() as entries:
@@ -167,7 +170,7 @@ async def test_everybody_is_ended_even_when_a_pass_over_the_store_forgets_some()
             async for keys in there.store.scan():
                 yield keys[: MANY // 3]
 
-        settings = AdminSessionSettings(issuer="i", own_name="127.0.0.1", idle_seconds=600)
+        settings = AdminSessionSettings(issuers=("i",), own_name="127.0.0.1", idle_seconds=600)
         admin = AdminSessions(there.sessions, forgetful, there.ender, CLOCK, settings)
         application = web.Application()
         application.router.add_delete("/sessions", admin.end)

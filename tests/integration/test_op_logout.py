@@ -13,6 +13,7 @@ from bff.errors import LogoutTokenInvalid, StoreUnavailable
 from bff.model import Tokens
 from bff.observability.metrics import Metrics
 from bff.oidc.logout_token import LOGOUT_EVENT
+from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.sessions.memory import MemoryStore
@@ -86,9 +87,10 @@ async def running_parts(store: SessionStore, clock: ManualClock) -> AsyncIterato
     relying_party = RelyingParty(settings, clock)
     sessions = Sessions(store, Keyring(["k" * 32], OWNER), clock, SessionPolicy(1800, 3600))
     metrics = Metrics()
-    ender = SessionEnder(sessions, relying_party, metrics)
-    seen = ReplayCache(store, OWNER, clock)
-    op_logout = OpLogout(relying_party, sessions, ender, seen, metrics)
+    relying_parties = RelyingParties([relying_party])
+    ender = SessionEnder(sessions, relying_parties, metrics)
+    seen = ReplayCache(store, [OWNER], clock)
+    op_logout = OpLogout(relying_parties, sessions, ender, seen, metrics)
     await sessions.start()
     await relying_party.start()
     try:
@@ -142,9 +144,8 @@ async def test_each_logout_is_counted_by_what_came_of_it() -> None:
         assert await parts.tell("j2", sid="s1") == 0
         with pytest.raises(LogoutTokenInvalid):
             await parts.tell("j1", sid="s1")
-        assert await parts.op_logout.front_channel(parts.op.issuer, "s2", "a request") == 1
-        assert await parts.op_logout.front_channel(parts.op.issuer, "s2", "a request") == 0
-        assert await parts.op_logout.front_channel("https://other", "s2", "a request") == 0
+        assert await parts.op_logout.front_channel(["default"], "s2", "a request") == 1
+        assert await parts.op_logout.front_channel(["default"], "s2", "a request") == 0
         assert parts.counted(BACK_CHANNEL) == {
             "ended": 1,
             "no_session": 1,
@@ -162,7 +163,7 @@ async def test_what_outlives_the_session_at_the_op_is_not_revoked() -> None:
         await parts.create("offline", "s1", scope="openid offline_access")
         await parts.create("framed", "s2")
         assert await parts.tell("j1", sid="s1") == 2
-        assert await parts.op_logout.front_channel(parts.op.issuer, "s2", "a request") == 1
+        assert await parts.op_logout.front_channel(["default"], "s2", "a request") == 1
         await until(lambda: parts.op.count("revocation") >= 1)
     revoked = [one.form["token"] for one in parts.op.received if one.endpoint == "revocation"]
     assert "rt of online" in revoked

@@ -9,6 +9,7 @@ from bff.clock import Clock
 from bff.limits.limiter import Limiter
 from bff.model import Session
 from bff.observability.metrics import Metrics
+from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.sessions.sealing.keyring import Keyring
@@ -61,14 +62,16 @@ async def a_process(
             client_secret=CLIENT_SECRET,
             redirect_uri="http://localhost/bff/callback",
             timeout_seconds=timeout_seconds,
+            revoke_on_logout=revoke,
         ),
         clock,
     )
     metrics = Metrics()
     sessions = Sessions(store, Keyring([SECRET], OWNER), clock, POLICY)
-    ender = SessionEnder(sessions, relying_party, metrics, revoke=revoke)
+    relying_parties = RelyingParties([relying_party])
+    ender = SessionEnder(sessions, relying_parties, metrics)
     coordinator = RefreshCoordinator(
-        relying_party,
+        relying_parties,
         sessions,
         ender,
         clock,

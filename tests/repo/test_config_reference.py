@@ -25,6 +25,7 @@ def keys() -> list[tuple[str, str]]:
     return [
         (name, key)
         for name, field in Settings.model_fields.items()
+        if name != "providers"  # each has the keys of [oidc]
         for key in model_of(field.annotation).model_fields
     ]
 
@@ -50,6 +51,14 @@ def nodes(schema: object) -> Iterator[dict[str, Any]]:
     elif isinstance(schema, list):
         for value in schema:
             yield from nodes(value)
+
+
+def test_a_provider_has_the_keys_of_the_only_one() -> None:
+    """Described once, under [oidc]."""
+    tables = SCHEMA["properties"]
+    assert tables["providers"]["additionalProperties"]["properties"] == tables["oidc"]["properties"]
+    assert "## `[providers.NAME]`" in REFERENCE
+    assert read_environment({"BFF_PROVIDERS__CORP__ISSUER": "x"}).names
 
 
 def test_the_reference_is_current() -> None:
@@ -91,7 +100,7 @@ def test_the_schema_is_plain_enough_for_every_editor() -> None:
         assert "$defs" not in node
         assert node.get("type") != "null"
     for name, table in SCHEMA["properties"].items():
-        inner = table.get("items", table)
+        inner = table["additionalProperties"] if name == "providers" else table.get("items", table)
         assert inner["additionalProperties"] is False
         assert inner.get("required", []) == (["path", "upstream"] if name == "routes" else [])
 
@@ -101,7 +110,7 @@ def test_the_schema_knows_every_key() -> None:
     known = {
         (table, key)
         for table, schema in SCHEMA["properties"].items()
-        for key in schema.get("items", schema)["properties"]
+        for key in schema.get("items", schema).get("properties", ())
     }
     assert known == set(keys())
 

@@ -249,7 +249,7 @@ def test_the_gateway_trusts_caddy_and_nobody_else(
 def test_names_and_ports_agree(compose: dict[str, Any], settings: Settings, secrets: Path) -> None:
     """The OP is one URL for browsers and gateways; its client is registered as configured."""
     services = compose["services"]
-    public, issuer = settings.server.public_url, settings.oidc.issuer
+    public, issuer = settings.server.public_url, settings.providers["default"].issuer
     assert f"--issuer={issuer}" in services["op"]["command"]
     assert f"--issuer={issuer}" in services["api"]["command"]
     assert f"--redirect-uri={public}/bff/callback" in services["op"]["command"]

@@ -40,7 +40,7 @@ def settings_of(page: str, directory: Path) -> Settings:
 
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_the_configuration_on_each_page_loads(page: str, tmp_path: Path) -> None:
-    assert settings_of(page, tmp_path).oidc.issuer.startswith("https://")
+    assert settings_of(page, tmp_path).providers["default"].issuer.startswith("https://")
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))
@@ -65,5 +65,5 @@ def test_the_index_lists_every_page_with_its_scope(tmp_path: Path) -> None:
     rows = dict(re.findall(r"^\| \[[^]]+\]\(([\w-]+)\.md\)[^|]*\| ([^|]+) \|", INDEX, re.MULTILINE))
     assert set(rows) == set(PAGES)
     for page, scope in rows.items():
-        asks = "offline_access" in settings_of(page, tmp_path).oidc.scope.split()
+        asks = "offline_access" in settings_of(page, tmp_path).providers["default"].scope.split()
         assert scope.startswith("with `offline_access`") == asks, page

@@ -55,7 +55,7 @@ def test_the_unit_hands_secrets_over_as_credentials(tmp_path: Path) -> None:
         '[oidc]\nissuer = "https://idp.example.com"\nclient_id = "spa"\n[session]\n'
     )
     replaced = {name: value.replace("%d", str(secrets)) for name, value in ours.items()}
-    assert load(config, replaced).oidc.client_secret
+    assert load(config, replaced).providers["default"].client_secret
 
 
 def test_the_unit_leaves_no_core_file() -> None:

@@ -23,20 +23,20 @@ Parameters = list[tuple[str, str]]
 
 def parse(parameters: Parameters, *, ending: bool = True) -> Selection:
     allowed = TO_END if ending else TO_LIST
-    return parse_selection(parameters, allowed=allowed, default_issuer=OURS)
+    return parse_selection(parameters, allowed=allowed, default_issuers=(OURS,))
 
 
 @pytest.mark.parametrize("ending", [True, False])
 @pytest.mark.parametrize("by", [By.SUB, By.SID, By.ID])
 def test_one_selector_selects(by: By, ending: bool) -> None:
-    assert parse([(by.value, "x y")], ending=ending) == Selection(by, "x y", OURS)
+    assert parse([(by.value, "x y")], ending=ending) == Selection(by, "x y", (OURS,))
 
 
 @pytest.mark.parametrize("name", ["sub", "sid"])
 def test_sub_and_sid_may_be_of_another_issuer(name: str) -> None:
     """Both are unique within one OP only (OIDC Core section 5.7)."""
     for parameters in ([(name, "x"), ("issuer", "i")], [("issuer", "i"), (name, "x")]):
-        assert parse(parameters).issuer == "i"
+        assert parse(parameters).issuers == ("i",)
 
 
 def test_everybody_is_for_ending_and_must_be_spelt_out() -> None:

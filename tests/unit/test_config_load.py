@@ -206,8 +206,8 @@ def test_the_environment_is_enough() -> None:
     ]
     assert settings.routes[0].methods == ("GET", "HEAD")
     assert settings.routes[1].strip_prefix is False
-    assert settings.oidc.authorization_params == {"audience": "api"}
-    assert settings.oidc.userinfo is True
+    assert settings.providers["default"].authorization_params == {"audience": "api"}
+    assert settings.providers["default"].userinfo is True
     assert settings.session.logins_per_browser == 3
     assert settings.server.trusted_proxies == ()
     assert settings.user.claims == ("name",)
@@ -353,7 +353,7 @@ def test_a_secret_file_loses_its_last_line_end(tmp_path: Path, ending: str) -> N
     (tmp_path / "secret").write_bytes(b" s p a c e s inside " + ending.encode())
     changes = {"oidc": {"client_secret": None, "client_secret_file": '"secret"'}}
     settings = loaded(tmp_path, toml(changes))
-    assert settings.oidc.client_secret.get_secret_value() == " s p a c e s inside "
+    assert settings.providers["default"].client_secret.get_secret_value() == " s p a c e s inside "
 
 
 def test_secrets_lie_one_a_line(tmp_path: Path) -> None:
@@ -383,9 +383,12 @@ def test_relative_files_start_at_the_configurations_directory(
     monkeypatch.chdir(tmp_path)
     text = toml({"oidc": {"client_secret": None, "client_secret_file": '"secret"'}})
     of_file = load(write(inner, text), {})
-    assert of_file.oidc.client_secret.get_secret_value() == "lies-beside-the-file"
+    assert of_file.providers["default"].client_secret.get_secret_value() == "lies-beside-the-file"
     of_environ = load(write(inner, text), {"BFF_OIDC__CLIENT_SECRET_FILE": "secret"})
-    assert of_environ.oidc.client_secret.get_secret_value() == "lies-in-the-working-directory"
+    assert (
+        of_environ.providers["default"].client_secret.get_secret_value()
+        == "lies-in-the-working-directory"
+    )
 
 
 def test_a_secret_and_its_file_exclude_each_other(tmp_path: Path) -> None:
@@ -420,7 +423,7 @@ def test_a_secret_of_the_environment_replaces_either_form_of_the_file(
         for ending, text in environ.items()
     }
     settings = loaded(tmp_path, toml({"oidc": file}), variables)
-    assert settings.oidc.client_secret.get_secret_value() == expected
+    assert settings.providers["default"].client_secret.get_secret_value() == expected
 
 
 def test_both_forms_in_the_environment_are_a_problem(tmp_path: Path) -> None:
@@ -473,6 +476,7 @@ def all_keys() -> list[tuple[str, str]]:
     return [
         (name, key)
         for name, table in file_schema()["properties"].items()
+        if name != "providers"  # each has the keys of [oidc]
         for key in table.get("items", table)["properties"]
     ]
 
@@ -528,7 +532,7 @@ def test_defaults_are_the_documented_ones(tmp_path: Path) -> None:
     assert settings.session.same_site == "strict"
     assert (settings.session.idle_timeout, settings.session.absolute_timeout) == (1800, 43200)
     assert settings.session.refresh_before == 60
-    assert settings.oidc.id_token_algs == ("RS256",)
+    assert settings.providers["default"].id_token_algs == ("RS256",)
     assert settings.routes[0].forward_cookies == ()
     assert settings.routes[0].methods == ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
     assert (settings.csrf.header_name, settings.csrf.header_value) == ("X-CSRF", "1")

@@ -50,7 +50,7 @@ def test_what_was_made_for_another_client_does_not_open(other: RecordOwner) -> N
     assert elsewhere.open("session", "a", sealed) == b"tokens"
     assert keyring.open("session", "a", sealed) is None
     assert keyring.open("session", "a", ours[:9] + sealed[9:]) is None
-    assert not keyring.is_own(sealed)
+    assert keyring.owner_of(sealed) is None
 
 
 @pytest.mark.parametrize("other", OTHER_OWNERS)
@@ -66,12 +66,12 @@ def test_no_two_owners_share_a_name(other: RecordOwner) -> None:
 def test_own_is_what_our_listed_secrets_sealed() -> None:
     """Damaged or not; another secret's, an earlier format's and an empty one are not."""
     sealed = keyring.seal("session", "a", b"tokens")
-    assert keyring.is_own(sealed)
-    assert keyring.is_own(sealed[:-1])
-    assert keyring.is_own(Keyring([OLD], OWNER).seal("session", "a", b""))
-    assert not Keyring([OLD], OWNER).is_own(sealed)
-    assert not keyring.is_own(b"\x01" + sealed[1:])
-    assert not keyring.is_own(b"")
+    assert keyring.owner_of(sealed) == OWNER
+    assert keyring.owner_of(sealed[:-1]) == OWNER
+    assert keyring.owner_of(Keyring([OLD], OWNER).seal("session", "a", b"")) == OWNER
+    assert Keyring([OLD], OWNER).owner_of(sealed) is None
+    assert keyring.owner_of(b"\x01" + sealed[1:]) is None
+    assert keyring.owner_of(b"") is None
 
 
 @pytest.mark.rule("SE-09")

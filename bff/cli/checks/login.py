@@ -10,8 +10,8 @@ import contextlib
 import errno
 import secrets
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from urllib.parse import parse_qs
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 
@@ -25,6 +25,7 @@ from bff.errors import OpError
 from bff.model import LoginTransaction
 from bff.oidc.authorization import AuthorizationRequest, LoginRequest
 from bff.oidc.relying_party import RelyingParty
+from bff.oidc.settings import RelyingPartySettings
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -48,12 +49,13 @@ class LoginTimes:
 
 
 class LoginCheck:
-    """`tell` hears each verdict as it is found, `invite` the link once it can be opened."""
+    """`tell` hears each verdict as it is found, `invite` the link once it can be opened. `oidc` are
+    the settings of the provider."""
 
     def __init__(
         self,
         settings: Settings,
-        relying_party: RelyingParty,
+        oidc: RelyingPartySettings,
         clock: Clock,
         *,
         tell: Callable[[Verdict], None],
@@ -61,7 +63,9 @@ class LoginCheck:
         times: LoginTimes,
     ) -> None:
         self._settings = settings
-        self._relying_party = relying_party
+        self._oidc = oidc
+        # UserInfo is asked by itself, so that it has a verdict of its own.
+        self._relying_party = RelyingParty(replace(oidc, userinfo=False), clock)
         self._clock = clock
         self._tell = tell
         self._invite = invite
@@ -128,11 +132,10 @@ class LoginCheck:
             async with asyncio.timeout(self._times.logout_seconds):
                 await self._is_logged_out.wait()
         except TimeoutError:
-            server, oidc = self._settings.server, self._settings.oidc
             self._tell(
                 warning(
                     "logout",
-                    f"the OP did not lead back to {server.public_url}{oidc.post_logout_path}: "
+                    f"the OP did not lead back to {self._oidc.post_logout_redirect_uri}: "
                     "register exactly this as a post-logout redirect URI of the client there",
                 )
             )
@@ -148,7 +151,7 @@ class LoginCheck:
         return bad(
             "redirect URI",
             "the browser went to the OP and did not come back in time. If it shows an error there: "
-            f"is {server.redirect_uri} registered, to the letter?",
+            f"is {self._oidc.redirect_uri} registered, to the letter?",
         )
 
     # --- what the browser asks
@@ -163,10 +166,12 @@ class LoginCheck:
             if path == f"{prefix}/login" and fields.get("check") == [self._ticket]:
                 self._was_opened = True
                 return _redirect(login.url)
-            if path == f"{prefix}/callback" and fields.get("state") == [login.state]:
+            if path == urlsplit(self._oidc.redirect_uri).path and fields.get("state") == [
+                login.state
+            ]:
                 self._request = None  # it serves once
                 return await self._come_back(login, query)
-        is_back = is_get and path == self._settings.oidc.post_logout_path
+        is_back = is_get and path == urlsplit(self._oidc.post_logout_redirect_uri or "").path
         if is_back and fields.get("state") == [self._logout_state] and self._logs_out:
             if not self._is_logged_out.is_set():
                 self._tell(good("logout", "the OP ended its session and led back"))
@@ -178,10 +183,12 @@ class LoginCheck:
         self._has_come_back.set()
         steps = LoginSteps(
             self._settings,
+            self._oidc,
             self._relying_party,
             self._clock,
             LoginTransaction(
-                issuer=self._settings.oidc.issuer,
+                issuer=self._oidc.issuer,
+                provider=self._oidc.name,
                 code_verifier=login.code_verifier,
                 nonce=login.nonce,
                 binder_hash="",

@@ -2,7 +2,7 @@
 ID token, UserInfo, claims, the refresh, the revocation. No token, code or claim's value is in any.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 
 from bff.cli.checks.provider import OFFLINE, is_keycloak
@@ -21,15 +21,16 @@ from bff.errors import (
 from bff.model import LoginTransaction, Session, Tokens
 from bff.oidc.callback import process_callback, require_code
 from bff.oidc.relying_party import Identity, RelyingParty
+from bff.oidc.settings import RelyingPartySettings
 
 _ID_TOKEN: Mapping[str, str] = {
-    "missing": "the OP sent none: has oidc.scope openid, and is the client one of OpenID Connect?",
-    "alg": "it is signed with another algorithm than oidc.id_token_algs allows",
-    "iss": "it is from another issuer than oidc.issuer",
-    "aud": "it is not made for oidc.client_id",
-    "aud_untrusted": "it is made for others as well: name them in oidc.trusted_audiences",
-    "exp": "it is over already: compare the clocks of this machine and the OP (oidc.leeway)",
-    "iat": "its time is not now: compare the clocks of this machine and the OP (oidc.leeway)",
+    "missing": "the OP sent none: has {table}.scope openid, and is it a client of OpenID Connect?",
+    "alg": "it is signed with another algorithm than {table}.id_token_algs allows",
+    "iss": "it is from another issuer than {table}.issuer",
+    "aud": "it is not made for {table}.client_id",
+    "aud_untrusted": "it is made for others as well: name them in {table}.trusted_audiences",
+    "exp": "it is over already: compare the clocks of this machine and the OP ({table}.leeway)",
+    "iat": "its time is not now: compare the clocks of this machine and the OP ({table}.leeway)",
     "nonce": "it is not the answer to this login",
     "key_unknown": "the OP's jwks_uri lacks the key that it is signed with",
     "signature": "its signature is wrong",
@@ -42,11 +43,13 @@ class LoginSteps:
     def __init__(
         self,
         settings: Settings,
+        oidc: RelyingPartySettings,
         relying_party: RelyingParty,
         clock: Clock,
         transaction: LoginTransaction,
     ) -> None:
         self._settings = settings
+        self._oidc = oidc
         self._relying_party = relying_party
         self._clock = clock
         self._transaction = transaction
@@ -54,7 +57,7 @@ class LoginSteps:
 
     async def run(self, query: str) -> AsyncIterator[Verdict]:
         """`query` is that of the callback; its `state` has been compared."""
-        yield good("redirect URI", f"the OP came back to {self._settings.server.redirect_uri}")
+        yield good("redirect URI", f"the OP came back to {self._oidc.redirect_uri}")
         try:
             response = process_callback(query)
             await self._relying_party.require_response_issuer(response)
@@ -73,14 +76,15 @@ class LoginSteps:
 
     async def _redeemed(self, code: str) -> AsyncIterator[Verdict]:
         accepted = good("client secret", "the OP accepted it, and the code")
-        oidc = self._settings.oidc
+        oidc = self._oidc
         try:
             self.identity = await self._relying_party.redeem(code, self._transaction)
         except ClientRejected as error:
             yield bad(
                 "client secret",
-                f"the OP does not accept it ({error.log_detail}): compare oidc.client_secret and "
-                f'oidc.client_auth = "{oidc.client_auth}" with what is registered there',
+                f"the OP does not accept it ({error.log_detail}): compare "
+                f"{oidc.table}.client_secret and "
+                f'{oidc.table}.client_auth = "{oidc.client_auth}" with what is registered there',
             )
         except CodeRejected as error:
             yield refused(
@@ -89,6 +93,7 @@ class LoginSteps:
         except IdTokenInvalid as error:
             yield accepted
             why = _ID_TOKEN.get(error.check, "see id_token_invalid in docs/errors.md")
+            why = why.format(table=oidc.table)
             yield bad("ID token", f"{printable(error.log_detail)}: {why}")
         except BffError as error:
             yield refused("tokens", error)
@@ -98,7 +103,7 @@ class LoginSteps:
 
     async def _with_identity(self, identity: Identity) -> AsyncIterator[Verdict]:
         claims = dict(identity.claims)
-        if self._settings.oidc.userinfo:
+        if self._oidc.userinfo:
             try:
                 probe = self._relying_party.probe()
                 more = await probe.userinfo(identity.tokens.access_token, identity.sub)
@@ -106,8 +111,8 @@ class LoginSteps:
                 yield refused("UserInfo", error)
             else:
                 claims |= more
-                yield _userinfo(more)
-        yield from_claims(self._settings, claims)
+                yield _userinfo(more, self._oidc.table)
+        yield from_claims(self._settings.user.claims, self._oidc, claims)
         async for verdict in self._refreshed(identity):
             yield verdict
         yield await self._revoked((self.identity or identity).tokens)
@@ -148,15 +153,16 @@ class LoginSteps:
     async def _how_to_get_one(self) -> str:
         metadata = await self._relying_party.metadata()
         listed = metadata.scopes_supported or ()
-        asked = self._settings.oidc.scope.split()
+        asked = self._oidc.scope.split()
         if OFFLINE in listed and OFFLINE not in asked and not is_keycloak(metadata):
-            return f"Add {OFFLINE} to oidc.scope"
+            return f"Add {OFFLINE} to {self._oidc.table}.scope"
         return "Allow this client the refresh_token grant there"
 
     async def _revoked(self, tokens: Tokens) -> Verdict:
         item = "revocation"
-        if not self._settings.oidc.revoke_on_logout:
-            return warning(item, "oidc.revoke_on_logout is off: tokens live on after a logout")
+        if not self._oidc.revoke_on_logout:
+            off = f"{self._oidc.table}.revoke_on_logout is off"
+            return warning(item, f"{off}: tokens live on after a logout")
         if (await self._relying_party.metadata()).revocation_endpoint is None:
             return warning(item, "the OP has no revocation_endpoint: tokens live on after a logout")
         reason = await self._relying_party.revoke(tokens)
@@ -170,6 +176,7 @@ class LoginSteps:
             key="",
             version=1,
             issuer=identity.issuer,
+            provider=identity.provider,
             sub=identity.sub,
             sid=identity.sid,
             created_at=now,
@@ -186,22 +193,24 @@ def _id_token(identity: Identity) -> Verdict:
     return good("ID token", f"is verified, and {session} the OP's session (sid)")
 
 
-def _userinfo(claims: Mapping[str, object]) -> Verdict:
+def _userinfo(claims: Mapping[str, object], table: str) -> Verdict:
     if claims:
         return good("UserInfo", f"brings {_names(claims)}")
     return warning(
         "UserInfo",
         "the OP refuses the access token there (401 or 403), as it is made for an API: take claims "
-        "from the ID token, and set oidc.userinfo = false",
+        f"from the ID token, and set {table}.userinfo = false",
     )
 
 
-def from_claims(settings: Settings, claims: Mapping[str, object]) -> Verdict:
+def from_claims(
+    wanted: Iterable[str], oidc: RelyingPartySettings, claims: Mapping[str, object]
+) -> Verdict:
     """Whether what the application is to learn of the user is there."""
-    missing = [name for name in settings.user.claims if name not in claims]
+    missing = [name for name in wanted if name not in claims]
     if not missing:
         return good("claims", "all of user.claims are there")
-    hint = "" if settings.oidc.userinfo else ", or try oidc.userinfo = true"
+    hint = "" if oidc.userinfo else f", or try {oidc.table}.userinfo = true"
     return warning(
         "claims",
         f"the OP does not send {', '.join(missing)} of user.claims: ask for the scope they "

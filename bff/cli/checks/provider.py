@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from bff.cli.checks.verdict import Verdict, bad, good, printable, refused, warning
-from bff.config.settings import Settings
 from bff.errors import (
     BffError,
     ClientRejected,
@@ -18,6 +17,7 @@ from bff.oidc.authorization import LoginRequest
 from bff.oidc.metadata import ProviderMetadata, discovery_url
 from bff.oidc.probe import SilentLogin
 from bff.oidc.relying_party import RelyingParty
+from bff.oidc.settings import RelyingPartySettings
 
 OFFLINE = "offline_access"
 # What an OP answers `prompt=none` with where no user is logged in (OIDC Core section 3.1.2.6).
@@ -25,22 +25,23 @@ _NO_USER = frozenset(
     {"login_required", "interaction_required", "consent_required", "account_selection_required"}
 )
 _REFUSED_LOGIN: Mapping[str, str] = {
-    "invalid_scope": "it does not give this client a scope of oidc.scope",
+    "invalid_scope": "it does not give this client a scope of {table}.scope",
     "unauthorized_client": "it does not let this client use the authorization code flow: allow it",
     "unsupported_response_type": "it does not let this client use the authorization code flow",
-    "invalid_request": "it wants something else in the request: see oidc.authorization_params",
+    "invalid_request": "it wants something else in the request: see {table}.authorization_params",
     "access_denied": "it denies access to all, or to this client",
 }  # fmt: skip
 
 
-async def on_provider(settings: Settings, relying_party: RelyingParty) -> AsyncIterator[Verdict]:
+async def on_provider(relying_party: RelyingParty) -> AsyncIterator[Verdict]:
     """All there is to say of the OP, in the order in which a login would meet it."""
+    settings = relying_party.settings
     try:
         await relying_party.start()
         try:
             metadata = await relying_party.metadata()
         except OpError as error:
-            yield await _unusable(settings, relying_party, error)
+            yield await _unusable(relying_party, error)
             return
         document = await relying_party.probe().document()
         methods = tuple(on_client_auth(settings, metadata))
@@ -49,29 +50,30 @@ async def on_provider(settings: Settings, relying_party: RelyingParty) -> AsyncI
         if methods:
             return
         await relying_party.check()
-        yield good("OP", f"{settings.oidc.issuer}: metadata and keys are good")
+        yield good("OP", f"{settings.issuer}: metadata and keys are good")
         for verdict in on_metadata(settings, metadata, document):
             yield verdict
-        yield await _client(settings, relying_party)
-        yield await _redirect_uri(settings, relying_party)
+        yield await _client(relying_party)
+        yield await _redirect_uri(relying_party)
     except BffError as error:
         yield refused("OP", error)
     finally:
         await relying_party.close()
 
 
-def on_client_auth(settings: Settings, metadata: ProviderMetadata) -> Iterator[Verdict]:
+def on_client_auth(settings: RelyingPartySettings, metadata: ProviderMetadata) -> Iterator[Verdict]:
     """OIDC Discovery section 3, `token_endpoint_auth_methods_supported`."""
-    listed, ours = metadata.token_auth_methods, settings.oidc.client_auth
+    listed, ours = metadata.token_auth_methods, settings.client_auth
     if listed is not None and ours not in listed:
         yield bad(
             "OP",
-            f"oidc.client_auth is {ours}, but it takes {_list(listed)} only: set one of these",
+            f"{settings.table}.client_auth is {ours}, but it takes {_list(listed)} only: set "
+            "one of these",
         )
 
 
 def on_metadata(
-    settings: Settings, metadata: ProviderMetadata, document: Mapping[str, object]
+    settings: RelyingPartySettings, metadata: ProviderMetadata, document: Mapping[str, object]
 ) -> Iterator[Verdict]:
     """What the OP lacks of what the settings ask for. `document` is the whole of its metadata."""
     yield from _on_signatures(settings, document)
@@ -81,9 +83,9 @@ def on_metadata(
             "wants pushed authorization requests (RFC 9126), which the gateway does not send: "
             "switch the requirement off there for this client",
         )
-    if settings.oidc.userinfo and metadata.userinfo_endpoint is None:
-        yield bad("OP", "oidc.userinfo is true, but there is no userinfo_endpoint")
-    if settings.oidc.revoke_on_logout and metadata.revocation_endpoint is None:
+    if settings.userinfo and metadata.userinfo_endpoint is None:
+        yield bad("OP", f"{settings.table}.userinfo is true, but there is no userinfo_endpoint")
+    if settings.revoke_on_logout and metadata.revocation_endpoint is None:
         yield warning("OP", "no revocation_endpoint: a logout can't revoke the refresh token")
     if metadata.end_session_endpoint is None:
         yield warning("OP", "no end_session_endpoint: a logout ends the session here only")
@@ -92,35 +94,40 @@ def on_metadata(
         yield warning("OP", "does not name itself in its answers (RFC 9207)")
 
 
-def _on_signatures(settings: Settings, document: Mapping[str, object]) -> Iterator[Verdict]:
+def _on_signatures(
+    settings: RelyingPartySettings, document: Mapping[str, object]
+) -> Iterator[Verdict]:
     listed, ours = (
         document.get("id_token_signing_alg_values_supported"),
-        settings.oidc.id_token_algs,
+        settings.id_token_algs,
     )
     if isinstance(listed, list) and listed and not set(map(str, listed)) & set(ours):
         yield bad(
             "OP",
-            f"signs ID tokens with {_list(listed)}, but oidc.id_token_algs allows {_list(ours)} "
-            "only: name the one that this client is given",
+            f"signs ID tokens with {_list(listed)}, but {settings.table}.id_token_algs allows "
+            f"{_list(ours)} only: name the one that this client is given",
         )
 
 
-def _on_offline_access(settings: Settings, metadata: ProviderMetadata) -> Iterator[Verdict]:
+def _on_offline_access(
+    settings: RelyingPartySettings, metadata: ProviderMetadata
+) -> Iterator[Verdict]:
     # Of no other scope: an OP need not list all that it knows (Discovery section 3).
-    listed, asked = metadata.scopes_supported, settings.oidc.scope.split()
+    listed, asked = metadata.scopes_supported, settings.scope.split()
+    scope = f"{settings.table}.scope"
     if OFFLINE in asked and is_keycloak(metadata):
         yield warning(
             "OP",
             f"is a Keycloak, which makes offline sessions of {OFFLINE}: no single sign-on, no "
-            "back-channel logout, and they stay behind. Take it out of oidc.scope: refresh tokens "
+            f"back-channel logout, and they stay behind. Take it out of {scope}: refresh tokens "
             "come without it",
         )
     elif OFFLINE in asked and listed is not None and OFFLINE not in listed:
-        yield warning("OP", f"does not list the scope {OFFLINE}, which oidc.scope asks for")
+        yield warning("OP", f"does not list the scope {OFFLINE}, which {scope} asks for")
     elif OFFLINE not in asked and listed and OFFLINE in listed and not is_keycloak(metadata):
         yield warning(
             "OP",
-            f"lists the scope {OFFLINE}, which oidc.scope does not ask for: many OPs give no "
+            f"lists the scope {OFFLINE}, which {scope} does not ask for: many OPs give no "
             "refresh token without it, and sessions then end with their first access token. "
             "`bff check --login` finds out",
         )
@@ -131,18 +138,18 @@ def is_keycloak(metadata: ProviderMetadata) -> bool:
     return "/protocol/openid-connect/" in urlsplit(metadata.token_endpoint).path
 
 
-async def _unusable(settings: Settings, relying_party: RelyingParty, error: OpError) -> Verdict:
+async def _unusable(relying_party: RelyingParty, error: OpError) -> Verdict:
     """Metadata that can't be had or used: why, and what to do."""
-    ours = settings.oidc.issuer
+    ours, table = relying_party.settings.issuer, relying_party.settings.table
     if isinstance(error, OpAnswerMalformed):
         where = discovery_url(ours)
-        return refused("OP", error, f"Is {where} the place of its metadata? See oidc.issuer.")
+        return refused("OP", error, f"Is {where} the place of its metadata? See {table}.issuer.")
     if isinstance(error, OpMetadataRefused):
         theirs = (await relying_party.probe().document()).get("issuer")
         if isinstance(theirs, str) and theirs != ours:
             return bad(
                 "OP",
-                f"calls itself {printable(theirs)}, but oidc.issuer is {ours}: they must be the "
+                f"calls itself {printable(theirs)}, but {table}.issuer is {ours}: they must be the "
                 f"same to the letter{_slash(theirs, ours)} (issuer is not the configured one)",
             )
     return refused("OP", error)
@@ -153,8 +160,8 @@ def _slash(theirs: str, ours: str) -> str:
     return "; only the slash at the end differs" if same else ""
 
 
-async def _client(settings: Settings, relying_party: RelyingParty) -> Verdict:
-    oidc = settings.oidc
+async def _client(relying_party: RelyingParty) -> Verdict:
+    oidc, table = relying_party.settings, relying_party.settings.table
     error = await relying_party.probe().client()
     if error is None:
         return good("client", f"the OP knows {oidc.client_id} and accepts its secret")
@@ -168,7 +175,7 @@ async def _client(settings: Settings, relying_party: RelyingParty) -> Verdict:
         return bad(
             "client",
             f"the OP does not accept {oidc.client_id} with this secret ({error.log_detail}): "
-            f"compare oidc.client_id, oidc.client_secret and oidc.client_auth = "
+            f"compare {table}.client_id, {table}.client_secret and {table}.client_auth = "
             f'"{oidc.client_auth}" with what is registered there',
         )
     return warning(
@@ -178,22 +185,24 @@ async def _client(settings: Settings, relying_party: RelyingParty) -> Verdict:
     )
 
 
-async def _redirect_uri(settings: Settings, relying_party: RelyingParty) -> Verdict:
-    uri = settings.server.redirect_uri
+async def _redirect_uri(relying_party: RelyingParty) -> Verdict:
+    uri = relying_party.settings.redirect_uri
     try:
         request = await relying_party.authorization_request(LoginRequest(prompt="none"))
-        return on_silent_login(await relying_party.probe().silent_login(request), uri)
+        found = await relying_party.probe().silent_login(request)
+        return on_silent_login(found, uri, relying_party.settings.table)
     except OpError as error:
         return refused("redirect URI", error, "Logins will fail the same way.")
 
 
-def on_silent_login(found: SilentLogin, uri: str) -> Verdict:
+def on_silent_login(found: SilentLogin, uri: str, table: str) -> Verdict:
     """What the OP's answer to `prompt=none` says of the redirect URI."""
     item = "redirect URI"
     if found.came_back and (not found.error or found.error in _NO_USER):
         return good(item, f"{uri} is registered")
     if found.came_back:
         why = _REFUSED_LOGIN.get(found.error, "see its manual or its log for that code")
+        why = why.format(table=table)
         return bad(item, f"{uri} is registered, but the OP refuses logins ({found.error}): {why}")
     if found.status >= 400 or "error" in found.elsewhere:
         return bad(

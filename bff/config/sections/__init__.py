@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast, get_args, get_origin
+from types import UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,12 +32,27 @@ def partial(model: type[SectionT], known: Mapping[str, Any]) -> SectionT:
 
 
 def section_of(annotation: object) -> type[Section] | None:
-    """The section that an annotation such as `tuple[RouteSettings, ...]` speaks of."""
-    if get_origin(annotation) is tuple:
-        annotation = get_args(annotation)[0]
-    if isinstance(annotation, type) and issubclass(annotation, Section):
+    """The section that an annotation such as `tuple[RouteSettings, ...]`, `dict[Name, ...]` or
+    `... | None` speaks of."""
+    kind = without_none(annotation)
+    if get_origin(kind) is tuple:
+        kind = get_args(kind)[0]
+    elif get_origin(kind) is dict:
+        kind = get_args(kind)[1]
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+def is_table(annotation: object) -> bool:
+    """Whether it is one section, and neither an array of them nor a table of named ones."""
+    return section_of(annotation) is without_none(annotation)
+
+
+def without_none(annotation: object) -> object:
+    """The type inside `... | None`."""
+    if get_origin(annotation) not in (Union, UnionType):
         return annotation
-    return None
+    inner = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return inner[0] if len(inner) == 1 else annotation
 
 
 def default_of(kind: type, name: str) -> Any:

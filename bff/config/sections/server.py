@@ -16,6 +16,7 @@ from bff.config.values.urls import (
     default_port_of,
     host_spellings,
 )
+from bff.model import DEFAULT_PROVIDER
 from bff.oidc.endpoint_url import is_loopback
 
 
@@ -129,10 +130,11 @@ class ServerSettings(Section):
         """Whether browsers of this machine alone can use the gateway."""
         return is_loopback(urlsplit(self.public_url).hostname or "")
 
-    @property
-    def redirect_uri(self) -> str:
-        """Where the OP sends the browser after a login: to be registered there."""
-        return f"{self.public_url}{self.prefix}/callback"
+    def redirect_uri_of(self, provider: str) -> str:
+        """Where the provider's OP sends the browser after a login: to be registered there. No two
+        providers share one (RFC 9700 section 4.4.2.2)."""
+        own = "" if provider == DEFAULT_PROVIDER else f"/{provider}"
+        return f"{self.public_url}{self.prefix}/callback{own}"
 
     @property
     def authority(self) -> str:

@@ -6,15 +6,14 @@ A variable that starts with `BFF_` and names no key is a problem: a typing error
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Union, get_args, get_origin
+from typing import Annotated, get_args, get_origin
 
 from bff.config.problems import KeyPath, Problem, dotted, suggestion
-from bff.config.sections import Section, section_of
-from bff.config.settings import Settings
+from bff.config.sections import Section, is_table, section_of, without_none
+from bff.config.settings import Settings, inner
 
 PREFIX = "BFF_"
 RESERVED = frozenset({"BFF_CONFIG", "BFF_INITIAL_ACCESS_TOKEN"})  # read by the command line
@@ -73,44 +72,47 @@ def _find(name: str) -> tuple[KeyPath, object] | None:
             return None
         part, annotation = step
         path = (*path, part)
-    return None if _is_table(annotation) else (path, annotation)
+    return None if is_table(annotation) else (path, annotation)
 
 
 def _step(annotation: object, word: str) -> tuple[str | int, object] | None:
+    """What one word of a variable's name leads to."""
     key = word.lower()
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        known = annotation.model_fields.get(key)
-        return (key, known.annotation) if known is not None else None
-    if section_of(annotation) is not None and _INDEX.fullmatch(word):
-        return int(word), section_of(annotation)
-    if get_origin(annotation) is dict and key:
-        return key, str
-    return None
-
-
-def _is_table(annotation: object) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Section)
+    container = get_origin(annotation)
+    if container is tuple and not _INDEX.fullmatch(word):
+        return None
+    part = int(word) if container is tuple else key
+    found = inner(annotation, part)
+    if found is None and container is dict and key and section_of(annotation) is None:
+        found = str  # a table of strings
+    return (part, found) if found is not None else None
 
 
 def _why_unknown(name: str) -> str:
-    index = re.match(r"BFF_ROUTES__([0-9]+)", name)
-    known = tuple(_variables(Settings, (), index=int(index[1]) if index else 0))
+    known = tuple(_variables(Settings, (), name.removeprefix(PREFIX).split("__")))
     inside = [other for other in known if other.startswith(f"{name}__")]
     if inside:
         return f"names a table; set its keys one by one, such as {inside[0]}"
     return "names no key" + suggestion(name, known)
 
 
-def _variables(model: type[Section], path: KeyPath, *, index: int) -> Iterator[str]:
+def _variables(model: type[Section], path: KeyPath, words: Sequence[str]) -> Iterator[str]:
+    """All there are. Of several tables those that `words` speak of."""
     for name, known in model.model_fields.items():
-        section = section_of(known.annotation)
+        section, at = section_of(known.annotation), (*path, name)
+        if section is None or not is_table(known.annotation):
+            yield variable_of(at)
         if section is None:
-            yield variable_of((*path, name))
-        elif _is_table(known.annotation):
-            yield from _variables(section, (*path, name), index=index)
+            continue
+        if is_table(known.annotation):
+            yield from _variables(section, at, words)
+            continue
+        item = words[len(at)] if len(words) > len(at) else ""
+        if get_origin(known.annotation) is tuple:
+            index = int(item) if _INDEX.fullmatch(item) else 0
+            yield from _variables(section, (*at, index), words)
         else:
-            yield variable_of((*path, name))
-            yield from _variables(section, (*path, name, index), index=index)
+            yield from _variables(section, (*at, item or "name"), words)
 
 
 def _read(annotation: object, text: str) -> object:
@@ -133,11 +135,10 @@ def _read(annotation: object, text: str) -> object:
 
 def _plain(annotation: object) -> object:
     """The type inside `Annotated[...]` and `... | None`."""
-    inner = [arg for arg in get_args(annotation) if arg is not type(None)]
-    origin = get_origin(annotation)
-    if origin is Annotated or (origin in {Union, UnionType} and len(inner) == 1):
-        return _plain(inner[0])
-    return annotation
+    kind = without_none(annotation)
+    if get_origin(kind) is Annotated:
+        return _plain(get_args(kind)[0])
+    return kind
 
 
 def _list(text: str) -> object:

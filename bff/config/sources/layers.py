@@ -3,15 +3,16 @@ keys in the place of the key itself; and where each key was given.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_origin
 
 from bff.config.problems import Fault, KeyPath, Problem, dotted
-from bff.config.sections import Section, section_of
-from bff.config.settings import Settings
+from bff.config.sections import Section, is_table, section_of
+from bff.config.settings import Settings, inner, keys_at
 from bff.config.values.files import in_directory, read_text
 
 SUFFIX = "_file"
@@ -30,19 +31,34 @@ def read_secret_files(
     """Put the contents into the tables. Also returns the keys whose file could not be read."""
     faults: list[Fault] = []
     unread: set[KeyPath] = set()
-    for section_name, known in Settings.model_fields.items():
-        model, table = section_of(known.annotation), tables.get(section_name)
-        if model is None or not isinstance(table, dict):
-            continue
+    for path, model, table in _tables(Settings, (), tables):
         for key in secret_keys(model):
             if table.get(key + SUFFIX) is None:
                 continue
             try:
                 _fill(model, table, key, directory)
             except ValueError as error:
-                unread.add((section_name, key))
-                faults.append(Fault((section_name, key + SUFFIX), str(error)))
+                unread.add((*path, key))
+                faults.append(Fault((*path, key + SUFFIX), str(error)))
     return tuple(faults), frozenset(unread)
+
+
+def _tables(
+    annotation: object, path: KeyPath, value: object
+) -> Iterator[tuple[KeyPath, type[Section], dict[str, Any]]]:
+    """Every table that is given, at any depth."""
+    section = section_of(annotation)
+    if section is None:
+        return
+    if is_table(annotation) and isinstance(value, dict):
+        yield path, section, value
+    items: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, dict):
+        items = list(value.items())  # files that are read are added to it meanwhile
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for part, item in items:
+        yield from _tables(inner(annotation, part), (*path, part), item)
 
 
 def _fill(model: type[Section], table: dict[str, Any], key: str, directory: Path | None) -> None:
@@ -59,7 +75,7 @@ def overlay(
     """A copy of the tables with the values put in, and those that found no place."""
     result: dict[str, Any] = copy.deepcopy(dict(tables))
     faults = tuple(
-        Fault(path, "comes after a gap: routes are numbered from 0, in order")
+        Fault(path, f"comes after a gap: {path[0]} are numbered from 0, in order")
         for path in sorted(values, key=_outer_first)
         if not _put(result, path, values[path])
     )
@@ -104,9 +120,11 @@ def _drop_counterparts(tables: dict[str, Any], values: Mapping[KeyPath, object])
     for path in values:
         key = str(path[-1])
         other = key.removesuffix(SUFFIX) if key.endswith(SUFFIX) else key + SUFFIX
-        if len(path) == 2 and (*path[:-1], other) not in values:
-            table = tables.get(str(path[0]))
-            if isinstance(table, dict):
+        if other in keys_at(path[:-1]) and (*path[:-1], other) not in values:
+            table: Any = tables
+            with suppress(LookupError, TypeError):  # not a table where one belongs
+                for part in path[:-1]:
+                    table = table[part]
                 table.pop(other, None)
 
 

@@ -1,9 +1,10 @@
 """Sessions and login transactions as sealed bytes, and the names of the index sets of a session.
 
 Before sealing they are compact JSON with a format number. What the store keeps beside the sealed
-bytes (key, version, idle expiry) is not in them. Fields that a newer release added are ignored,
-fields that an older one did not know get their defaults. A field of another kind than the model
-says makes the record unreadable, for the rest of the gateway relies on the kinds.
+bytes (key, version, idle expiry) is not in them, nor is the provider, which the seal tells. Fields
+that a newer release added are ignored, fields that an older one did not know get their defaults. A
+field of another kind than the model says makes the record unreadable, for the rest of the gateway
+relies on the kinds.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import structlog
 
-from bff.model import LoginTransaction, Session, Tokens
+from bff.model import DEFAULT_PROVIDER, LoginTransaction, Session, Tokens
 from bff.sessions.cookie import public_id
 from bff.sessions.sealing.keyring import Keyring, RecordOwner
 from bff.sessions.store import StoredRecord
@@ -49,10 +50,10 @@ def _kinds_of(hint: Any) -> frozenset[type]:
     return _JSON_KINDS[get_origin(hint) or hint]
 
 
-_BESIDE = frozenset({"key", "version", "idle_expires_at"})
+_BESIDE = frozenset({"key", "version", "idle_expires_at", "provider"})
 _TOKENS = _kinds(Tokens)
 _SESSION = {name: kinds for name, kinds in _kinds(Session).items() if name not in _BESIDE}
-_LOGIN = _kinds(LoginTransaction)
+_LOGIN = {name: kinds for name, kinds in _kinds(LoginTransaction).items() if name not in _BESIDE}
 
 
 class UnreadableRecord(ValueError):
@@ -67,8 +68,15 @@ def encode_session(session: Session) -> bytes:
     return _dump(record)
 
 
-def decode_session(plaintext: bytes, *, key: str, version: int, idle_expires_at: float) -> Session:
-    """The session, completed with what the store keeps beside it.
+def decode_session(
+    plaintext: bytes,
+    *,
+    key: str,
+    version: int,
+    idle_expires_at: float,
+    provider: str = DEFAULT_PROVIDER,
+) -> Session:
+    """The session, completed with what the store keeps beside it and the seal tells.
 
     Raises:
         UnreadableRecord: a field is missing or of another kind.
@@ -78,7 +86,9 @@ def decode_session(plaintext: bytes, *, key: str, version: int, idle_expires_at:
         known = _known(record, _SESSION)
         known["tokens"] = Tokens(**_known(known["tokens"], _TOKENS))
         known["claims"] = MappingProxyType(known.get("claims", {}))
-        return Session(key=key, version=version, idle_expires_at=idle_expires_at, **known)
+        return Session(
+            key=key, version=version, idle_expires_at=idle_expires_at, provider=provider, **known
+        )
     except (KeyError, TypeError):
         raise UnreadableRecord("a field is missing or of another kind") from None
 
@@ -88,7 +98,7 @@ def encode_login(transaction: LoginTransaction) -> bytes:
     return _dump(_taken(transaction, _LOGIN))
 
 
-def decode_login(plaintext: bytes) -> LoginTransaction:
+def decode_login(plaintext: bytes, *, provider: str = DEFAULT_PROVIDER) -> LoginTransaction:
     """The transaction.
 
     Raises:
@@ -98,7 +108,7 @@ def decode_login(plaintext: bytes) -> LoginTransaction:
     try:
         known = _known(record, _LOGIN)
         known["acr_values"] = _texts(known.get("acr_values", ()))
-        return LoginTransaction(**known)
+        return LoginTransaction(provider=provider, **known)
     except TypeError:
         raise UnreadableRecord("a field is missing or of another kind") from None
 
@@ -144,21 +154,26 @@ class SealedSessions:
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
+        self._owners = {owner.provider: owner for owner in keyring.owners}
 
     def is_foreign(self, stored: StoredRecord) -> bool:
-        """Sealed by another gateway, for another client, or with a secret that is not listed."""
-        return not self._keyring.is_own(stored.sealed)
+        """Sealed by another gateway, for a client that is not ours, or with a secret that is not
+        listed."""
+        return self._keyring.owner_of(stored.sealed) is None
 
     def seal(self, session: Session) -> bytes:
-        return self._keyring.seal(PURPOSE, session.key, encode_session(session))
+        return self._keyring.seal(
+            PURPOSE, session.key, encode_session(session), provider=session.provider
+        )
 
     def open(self, key: str, stored: StoredRecord | None) -> Session | None:
         """None when there is none, it was tampered with or moved, or its secret is gone."""
         if stored is None:
             return None
+        owner = self._keyring.owner_of(stored.sealed)
         plaintext = self._keyring.open(PURPOSE, key, stored.sealed)
-        if plaintext is None:
-            reason = "foreign" if self.is_foreign(stored) else "tampered with"
+        if plaintext is None or owner is None:
+            reason = "foreign" if owner is None else "tampered with"
             log.warning("session_does_not_open", session=public_id(key), detail=reason)
             return None
         try:
@@ -167,10 +182,26 @@ class SealedSessions:
                 key=key,
                 version=stored.version,
                 idle_expires_at=stored.idle_expires_at,
+                provider=owner.provider,
             )
         except UnreadableRecord as error:
             log.warning("session_unreadable", session=public_id(key), detail=str(error))
             return None
+
+    def subject_indexes(self, issuer: str, sub: str, provider: str | None) -> tuple[str, ...]:
+        """The sets that hold the sessions of a user: that of one provider, or those of all."""
+        return tuple(subject_index(owner, issuer, sub) for owner in self._chosen(provider))
+
+    def sid_indexes(self, issuer: str, sid: str, provider: str | None) -> tuple[str, ...]:
+        """The same for one session at the OP."""
+        return tuple(sid_index(owner, issuer, sid) for owner in self._chosen(provider))
+
+    def indexes_of(self, session: Session) -> tuple[str, ...]:
+        """Every index set a session is in. They never change while it lives."""
+        return indexes_of(self._owners[session.provider], session)
+
+    def _chosen(self, provider: str | None) -> Iterable[RecordOwner]:
+        return self._owners.values() if provider is None else (self._owners[provider],)
 
 
 def subject_index(owner: RecordOwner, issuer: str, sub: str) -> str:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from bff.app import relying_party
+from bff.app import relying_parties
 from bff.clock import ManualClock
 from bff.errors import IdTokenInvalid
 from bff.oidc.relying_party import RelyingParty
@@ -21,7 +21,7 @@ OTHER = "https://api.example.test"
 async def configured(op: ScriptedOp, clock: ManualClock, oidc: str) -> AsyncIterator[RelyingParty]:
     ports = Ports(8080, 9090, urlsplit(op.issuer).port or 0, 9000)
     environ = {"BFF_OIDC__CLIENT_ID": CLIENT_ID, "BFF_OIDC__CLIENT_SECRET": CLIENT_SECRET}
-    rp = relying_party(settings_from(gateway_toml(ports, oidc=oidc), environ), clock)
+    rp = relying_parties(settings_from(gateway_toml(ports, oidc=oidc), environ), clock).default
     await rp.start()
     try:
         yield rp

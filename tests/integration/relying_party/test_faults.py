@@ -151,7 +151,7 @@ async def test_an_op_that_takes_no_connection_is_waited_for_less_long(clock: Man
             caller = waiting.enter_context(socket.socket())
             caller.setblocking(False)
             caller.connect_ex(full.getsockname())
-        http = OpHttp(clock, timeout_seconds=60, ca_file=None)
+        http = OpHttp(clock, timeout_seconds=60, ca_file=None, table="oidc")
         await http.start()
         url = f"http://127.0.0.1:{full.getsockname()[1]}/"
         began = time.monotonic()

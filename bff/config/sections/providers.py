@@ -1,4 +1,5 @@
-"""[oidc]: the OpenID provider, and how the gateway is registered there as a confidential client."""
+"""[oidc] and [providers.NAME]: an OpenID provider, and how the gateway is registered there as a
+confidential client."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -16,7 +17,12 @@ from bff.config.values.urls import Issuer
 from bff.oidc import authorization, end_session
 from bff.oidc.client_auth import ClientAuthMethod, require_client_auth
 from bff.oidc.jwks import SigningAlg
-from bff.oidc.settings import MAX_LEEWAY_SECONDS, RelyingPartySettings, require_openid
+from bff.oidc.settings import (
+    MAX_LEEWAY_SECONDS,
+    RelyingPartySettings,
+    require_openid,
+    require_provider_name,
+)
 
 
 def refuse_public_client(method: object) -> object:
@@ -43,8 +49,11 @@ def _default(name: str) -> Any:
     return default_of(RelyingPartySettings, name)
 
 
-class OidcSettings(Section):
-    """The relying party."""
+ProviderName = Annotated[str, AfterValidator(require_provider_name)]
+
+
+class ProviderSettings(Section):
+    """One OP, and one client registered there."""
 
     issuer: Issuer = Field(
         description="The OP's issuer identifier, exactly as its discovery document spells it.",
@@ -112,7 +121,7 @@ class OidcSettings(Section):
         "public_url plus this path as post_logout_redirect_uri.",
     )
     revoke_on_logout: StrictBool = Field(
-        default=True,
+        default=_default("revoke_on_logout"),
         description="Whether a logout revokes the refresh token at the OP (RFC 7009).",
     )
     backchannel_logout_session_required: StrictBool = Field(
@@ -155,13 +164,17 @@ class OidcSettings(Section):
         examples=["/etc/ssl/private-ca.pem"],
     )
 
-    def as_relying_party(self, server: ServerSettings) -> RelyingPartySettings:
+    def as_relying_party(
+        self, name: str, server: ServerSettings, *, table: str
+    ) -> RelyingPartySettings:
         """As the relying party knows them, for the application that `server` is seen as."""
         return RelyingPartySettings(
+            name=name,
+            table=table,
             issuer=self.issuer,
             client_id=self.client_id,
             client_secret=self.client_secret.get_secret_value(),
-            redirect_uri=server.redirect_uri,
+            redirect_uri=server.redirect_uri_of(name),
             post_logout_redirect_uri=f"{server.public_url}{self.post_logout_path}",
             scope=self.scope,
             client_auth=self.client_auth,
@@ -171,6 +184,7 @@ class OidcSettings(Section):
             end_session_params=self.end_session_params,
             userinfo=self.userinfo,
             send_id_token_hint=self.send_id_token_hint,
+            revoke_on_logout=self.revoke_on_logout,
             backchannel_logout_session_required=self.backchannel_logout_session_required,
             allow_logout_tokens_without_exp=self.allow_logout_tokens_without_exp,
             leeway_seconds=self.leeway,

@@ -1,0 +1,78 @@
+"""The relying parties of a gateway with several providers, and which of them a question is for.
+
+A session or a login names its own. A logout token names an issuer and its clients, and every
+relying party that it may be for verifies it as if it were the only one.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from bff.errors import LogoutTokenInvalid, OpError
+from bff.oidc.logout_token import LogoutNotice
+from bff.oidc.relying_party import RelyingParty
+from bff.oidc.signed_jwt import stated_claims
+
+
+class RelyingParties:
+    """One for each provider, in the order of the configuration; the first is the default."""
+
+    def __init__(self, parties: Sequence[RelyingParty]) -> None:
+        self._by_name = {party.name: party for party in parties}
+        self.default = parties[0]
+
+    def __getitem__(self, name: str) -> RelyingParty:
+        """The one of that name. Raises: KeyError."""
+        return self._by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[RelyingParty]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    async def start(self) -> None:
+        """As `RelyingParty.start`."""
+        for party in self:
+            await party.start()
+
+    async def close(self) -> None:
+        for party in self:
+            await party.close()
+
+    async def check(self) -> None:
+        """At least one of them allows a login: an OP that is down must not keep the users of the
+        others out. All are asked. Raises: OpError, that of the default."""
+        results = await asyncio.gather(*(party.check() for party in self), return_exceptions=True)
+        for result in results:
+            if result is not None and not isinstance(result, OpError):
+                raise result
+        if all(result is not None for result in results):
+            [first, *_] = results
+            raise first or OpError("no provider")
+
+    async def logout_token(self, logout_token: str) -> tuple[LogoutNotice, ...]:
+        """What a logout token says, to each relying party that it is for: several where we have
+        several clients at one OP and it names more than one of them.
+
+        Raises:
+            LogoutTokenInvalid: it is for none; `check` is that of the first it may be for.
+            OpError: the keys of one that it may be for can't be had.
+        """
+        if len(self) == 1:
+            return (await self.default.logout_token(logout_token),)
+        issuer = (stated_claims(logout_token) or {}).get("iss")
+        refusal = LogoutTokenInvalid("iss", "is that of no provider")
+        notices = []
+        refusals = []
+        for party in self:
+            if party.issuer == issuer:
+                try:
+                    notices.append(await party.logout_token(logout_token))
+                except LogoutTokenInvalid as invalid:
+                    refusals.append(invalid)
+        if not notices:
+            raise [*refusals, refusal][0]
+        return tuple(notices)
