@@ -93,7 +93,10 @@ class Registrar:
             settings.issuer, allow_insecure_http=settings.allow_insecure_http
         )
         self._http = OpHttp(
-            clock, timeout_seconds=settings.timeout_seconds, ca_file=settings.ca_file
+            clock,
+            timeout_seconds=settings.timeout_seconds,
+            ca_file=settings.ca_file,
+            table=settings.table,
         )
 
     async def __aenter__(self) -> Self:

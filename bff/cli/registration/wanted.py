@@ -25,10 +25,11 @@ class Wanted:
 
     @classmethod
     def by(cls, settings: Settings, name: str | None, *, accepts_changes: bool) -> "Wanted":
-        server, oidc = settings.server, settings.oidc
+        server = settings.server
+        [oidc] = settings.providers.values()  # that of [oidc]
+        [relying_party] = settings.relying_parties()
         base = f"{server.public_url}{server.prefix}"
         front_channel = f"{base}/frontchannel-logout" if oidc.frontchannel_logout else None
-        relying_party = oidc.as_relying_party(server)
         metadata = client_metadata(
             relying_party,
             LogoutUris(f"{base}/backchannel-logout", front_channel),
