@@ -67,7 +67,7 @@ def test_addresses_are_forgotten(ask: Callable[[TrustedProxies, int], object]) -
 def test_long_claims_are_not_remembered(peer: str) -> None:
     """Nor is anything that a peer claims who is not trusted."""
     proxies = TrustedProxies(TRUSTED)
-    for number in range(500):
+    for number in range(100):
         proxies.hops(peer, [b"192.0.2.1, %d" % number + b"," * 30_000])
     held, _ = tracemalloc.get_traced_memory()
     assert held < 1_000_000
@@ -89,7 +89,7 @@ def test_names_of_fields_are_forgotten() -> None:
 @pytest.mark.usefixtures("traced")
 def test_long_names_and_targets_are_not_remembered() -> None:
     reader = FieldReader()
-    for number in range(500):
+    for number in range(100):
         reader.scan([(b"X-%d-" % number + b"a" * 20_000, b"z")])
         read_target((b"/%d" % number).ljust(MAX_TARGET_BYTES, b"a"))
     held, _ = tracemalloc.get_traced_memory()
@@ -103,7 +103,7 @@ def test_a_head_with_one_long_name_or_very_many_names_is_not_remembered() -> Non
     usual = [(b"X-%d" % number, b"z") for number in range(8)]
     for number in range(100):
         reader.scan([*usual, (b"X-%d-" % number + b"a" * 20_000, b"z")])
-        reader.scan([usual[number >> bit & 7] for bit in range(8)] * 30)
+        reader.scan([usual[number >> bit & 7] for bit in range(8)] * 60)
     held, _ = tracemalloc.get_traced_memory()
     assert held < 400_000
 
@@ -111,10 +111,10 @@ def test_a_head_with_one_long_name_or_very_many_names_is_not_remembered() -> Non
 @pytest.mark.usefixtures("traced")
 def test_readings_of_long_paths_are_not_remembered() -> None:
     """One path of 2 KB may have dozens of them."""
-    for number in range(120):
+    for number in range(40):
         assert len(readings(b"/%d" % number + b"/%255C%253Bx;a/%2561/%5C%3By" * 50)) > 20
     held, _ = tracemalloc.get_traced_memory()
-    assert held < 1_000_000
+    assert held < 400_000
 
 
 def test_names_that_come_late_are_read_as_ever() -> None:
