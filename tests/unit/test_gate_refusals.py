@@ -47,6 +47,12 @@ def test_a_dead_cookie_is_taken_away_where_the_gate_says_so(
     assert "Strict-Transport-Security" in headers
 
 
+def test_a_cookie_is_left_alone_where_nothing_is_said_of_it(refusals: Refusals) -> None:
+    """As for a request that never came before the gate."""
+    answer = refusals.problem(BadRequest("x"), FETCH, "the-id", method="GET", route="")
+    assert "Set-Cookie" not in answer.headers
+
+
 @pytest.mark.parametrize(
     ("error", "fields", "is_page"),
     [
