@@ -41,7 +41,8 @@ class Session:
     `provider` names the OP and our client there. It is not part of the sealed record either: the
     record tells by its seal which client it was made for.
     `client` and `address` are the browser's User-Agent and IP address at the login; `address` is
-    empty unless it is configured to be kept.
+    empty unless it is configured to be kept. `frontend` is the application it was made for. It is
+    not part of the sealed record either, which tells by its seal.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Session:
     client: str = ""
     address: str = ""
     provider: str = DEFAULT_PROVIDER
+    frontend: str = DEFAULT_FRONTEND
 
     def is_live(self, now: float) -> bool:
         return now < self.expires_at and now < self.idle_expires_at

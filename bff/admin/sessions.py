@@ -23,7 +23,6 @@ from bff.admin.selection import (
     parse_page,
     parse_selection,
 )
-from bff.clock import Clock
 from bff.model import Session
 from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
@@ -47,7 +46,6 @@ class AdminSessionSettings:
 
     issuers: tuple[str, ...]
     own_name: str
-    idle_seconds: float
 
 
 class AdminSessions:
@@ -58,13 +56,11 @@ class AdminSessions:
         sessions: Sessions,
         scan: Scan,
         ender: SessionEnder,
-        clock: Clock,
         settings: AdminSessionSettings,
     ) -> None:
         self._sessions = sessions
         self._scan = scan
         self._ender = ender
-        self._clock = clock
         self._settings = settings
 
     async def show(self, request: web.BaseRequest) -> web.Response:
@@ -166,19 +162,17 @@ class AdminSessions:
 
     def _about(self, session: Session) -> dict[str, object]:
         kept = {"address": session.address} if session.address else {}
-        last_seen_at = session.last_seen_at(
-            self._clock.now(), idle_seconds=self._settings.idle_seconds
-        )
         return {
             **kept,
             "id": public_id(session.key),
+            "frontend": session.frontend,
             "provider": session.provider,
             "sub": session.sub,
             "sid": session.sid,
             "client": session.client,
             "acr": session.acr,
             "created_at": int(session.created_at),
-            "last_seen_at": int(last_seen_at),
+            "last_seen_at": int(self._sessions.last_seen_at(session)),
             "expires_at": int(session.expires_at),
         }
 

@@ -10,10 +10,11 @@ from typing import Self
 from bff.app import wiring
 from bff.app.limits import Limits
 from bff.clock import Clock
+from bff.config.frontends import Frontend, frontends_of
 from bff.config.settings import Settings
 from bff.gate.admission import Admission
 from bff.gate.decision import Gate
-from bff.gate.frontend import Frontend
+from bff.gate.frontend import Frontend as FrontendAtGate
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
 from bff.sessions.bound_streams import BoundStreams
@@ -36,6 +37,7 @@ class Core:
     """One of each."""
 
     settings: Settings
+    frontends: tuple[Frontend, ...]
     clock: Clock
     metrics: Metrics
     store: SessionStore
@@ -55,18 +57,20 @@ class Core:
     @classmethod
     def build(cls, settings: Settings, clock: Clock, metrics: Metrics) -> Self:
         """Nothing is opened yet."""
-        keyring = wiring.keyring(settings)
+        frontends = frontends_of(settings)
+        keyring = wiring.keyring(settings, frontends)
         store = wiring.session_store(settings, clock)
-        sessions = Sessions(store, keyring, clock, settings.session.policy())
+        sessions = Sessions(store, keyring, clock, wiring.session_policy(settings, frontends))
         sessions.observe(on_watch=metrics.store_watching)
         relying_parties = wiring.relying_parties(settings, clock)
         ender = SessionEnder(sessions, relying_parties, metrics)
         seen = ReplayCache(store, keyring.owners, clock)
-        claims = ClaimFilter(settings.user.claims)
-        policy = RefreshPolicy(settings.session.refresh_before)
+        claims = wiring.claim_filter(settings, frontends)
+        policy = wiring.refresh_policy(settings, frontends)
         limits = Limits.build(settings, store, keyring.owner, clock, metrics)
         return cls(
             settings=settings,
+            frontends=frontends,
             clock=clock,
             metrics=metrics,
             store=store,
@@ -86,7 +90,9 @@ class Core:
             limits=limits,
         )
 
-    def admission(self, frontends: Iterable[Frontend], *, max_body_bytes: int | None) -> Admission:
+    def admission(
+        self, frontends: Iterable[FrontendAtGate], *, max_body_bytes: int | None
+    ) -> Admission:
         """A gate in front of these, with every rule of this gateway, and what it waits for."""
         gate = Gate(frontends, wiring.trusted_proxies(self.settings), max_body_bytes=max_body_bytes)
         return Admission(

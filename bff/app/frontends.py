@@ -8,7 +8,6 @@ from typing import Self
 from bff.app import wiring
 from bff.app.core import Core
 from bff.config.frontends import Frontend
-from bff.config.settings import Settings
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.callback import Callback
 from bff.endpoints.login import Login, Resume
@@ -24,9 +23,11 @@ from bff.gate.frontend import FrontendRules
 from bff.gate.problem import OwnResponses
 from bff.gate.refusals import Refusals
 from bff.gate.routes import RouteTable
+from bff.oidc.relying_parties import RelyingParties
 from bff.proxy.own_endpoints import Endpoint
 from bff.sessions.cookie import Binder, LogoutSid, SessionCookie
 from bff.sessions.single_use import LoginTransactions
+from bff.tokens.policy import RefreshPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,14 @@ class BrowserState:
     cookies: BrowserCookies
 
     @classmethod
-    def build(cls, settings: Settings) -> Self:
-        secrets = wiring.secrets(settings)
-        entries = settings.session.cache_entries
+    def build(cls, frontend: Frontend) -> Self:
+        secrets, name = wiring.secrets(frontend.settings), frontend.name
+        entries = frontend.settings.session.cache_entries
         return cls(
-            SessionCookie(settings.cookie_name, secrets, entries=entries),
-            Binder(secrets),
-            LogoutSid(secrets),
-            wiring.browser_cookies(settings),
+            SessionCookie(frontend.session_cookie, secrets, frontend=name, entries=entries),
+            Binder(secrets, name),
+            LogoutSid(secrets, name),
+            wiring.browser_cookies(frontend),
         )
 
 
@@ -57,6 +58,7 @@ class ServedFrontend:
     core: Core
     frontend: Frontend
     browser: BrowserState
+    relying_parties: RelyingParties
     routes: RouteTable
     return_rules: ReturnRules
     own: OwnResponses
@@ -66,18 +68,20 @@ class ServedFrontend:
     def build(cls, core: Core, frontend: Frontend) -> Self:
         """Nothing is opened yet."""
         settings = frontend.settings
-        browser = BrowserState.build(settings)
+        browser = BrowserState.build(frontend)
+        relying_parties = wiring.relying_parties_at(frontend, core.relying_parties)
         own = wiring.own_responses(settings)
-        return_rules = ReturnRules(settings.server.public_url, settings.server.prefix)
+        return_rules = ReturnRules(settings.server.public_url, frontend.prefix, frontend.base_path)
         refusals = Refusals(
             Pages(return_rules).error,
             own,
             core.metrics,
-            login_url=f"{settings.server.prefix}/login",
+            login_url=f"{frontend.prefix}/login",
             clear_cookie=browser.cookies.clear_session(),
+            frontend=frontend.name,
         )
-        routes = wiring.route_table(settings)
-        return cls(core, frontend, browser, routes, return_rules, own, refusals)
+        routes = wiring.route_table(frontend)
+        return cls(core, frontend, browser, relying_parties, routes, return_rules, own, refusals)
 
     def at_gate(self, rules: FrontendRules) -> FrontendAtGate:
         """What decides about its requests at one of the listeners."""
@@ -86,10 +90,10 @@ class ServedFrontend:
             rules,
             self.routes,
             settings.csrf.guard(settings.server.public_url),
-            wiring.forwarding(settings),
+            wiring.forwarding(self.frontend),
             session_key_of=self.browser.session_cookie.key_of,
             cached=core.sessions.cached,
-            refresh_policy=core.refresh_policy,
+            refresh_policy=RefreshPolicy(settings.session.refresh_before),
             clock=core.clock,
         )
 
@@ -105,9 +109,10 @@ class ServedFrontend:
             core.clock,
             ttl_seconds=session.login_timeout,
             cap=session.logins_per_browser,
+            frontend=self.frontend.name,
         )
         login = Login(
-            core.relying_parties,
+            self.relying_parties,
             transactions,
             browser.binder,
             browser.cookies,
@@ -116,7 +121,7 @@ class ServedFrontend:
             core.limits.logins,
         )
         callback = Callback(
-            core.relying_parties,
+            self.relying_parties,
             transactions,
             core.sessions,
             core.ender,
@@ -126,10 +131,11 @@ class ServedFrontend:
             core.metrics,
             core.limits.failed_callbacks,
             core.logins,
-            path=f"{self.frontend.settings.server.prefix}/callback",
+            path=f"{self.frontend.prefix}/callback",
             claims=core.claims,
             max_per_user=session.max_per_user,
             keep_address=session.keep_address,
+            frontend=self.frontend.name,
         )
         return {
             "login": login,
@@ -140,25 +146,23 @@ class ServedFrontend:
 
     def _session_endpoints(self) -> dict[str, Endpoint]:
         core, settings = self.core, self.frontend.settings
-        own_sessions = OwnSessions(
-            core.sessions, core.ender, core.clock, idle_seconds=settings.session.idle_timeout
-        )
+        own_sessions = OwnSessions(core.sessions, core.ender)
         endpoints: dict[str, Endpoint] = {
             "user": User(
                 core.sessions,
                 self.browser.logout_sid,
                 core.clock,
-                logout_path=f"{settings.server.prefix}/logout",
+                logout_path=f"{self.frontend.prefix}/logout",
                 anonymous_null=settings.user.anonymous == "null",
                 names_provider=len(settings.providers) > 1,
             ),
             "logout": Logout(
-                core.relying_parties,
+                self.relying_parties,
                 core.ender,
                 self.browser.logout_sid,
                 self.browser.cookies,
                 post_logout_paths={
-                    name: provider.post_logout_path for name, provider in settings.providers.items()
+                    name: self.frontend.post_logout_path_of(name) for name in settings.providers
                 },
             ),
             "sessions": own_sessions.collection,
@@ -169,6 +173,7 @@ class ServedFrontend:
                 Path(settings.spa.root),
                 settings.spa.content_security_policy,
                 settings.spa.immutable,
+                self.frontend.base_path,
             )
         return endpoints
 
@@ -180,7 +185,21 @@ class ServedFrontend:
                 core.op_logout, core.limits.failed_logout_tokens
             )
         }
-        ops = wiring.frontchannel_ops(self.frontend.settings)
-        if ops:
-            endpoints["frontchannel-logout"] = FrontchannelLogout(core.op_logout, ops)
+        frames = wiring.frontchannel_ops(self.frontend.settings)
+        if frames:
+            endpoints["frontchannel-logout"] = FrontchannelLogout(core.op_logout, frames)
         return endpoints
+
+
+def refusals_of_none(core: Core) -> Refusals:
+    """What a request is refused with that has come for no frontend: to an unknown host, or without
+    a head that can be read."""
+    server = core.settings.server
+    return Refusals(
+        Pages(ReturnRules(server.public_url, server.prefix)).error,
+        wiring.own_responses(core.settings),
+        core.metrics,
+        login_url="",
+        clear_cookie="",
+        frontend="",
+    )

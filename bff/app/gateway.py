@@ -11,13 +11,12 @@ from bff.admin.listener import OperatorEndpoints
 from bff.admin.sessions import AdminSessions
 from bff.app import wiring
 from bff.app.core import Core
-from bff.app.frontends import ServedFrontend
+from bff.app.frontends import ServedFrontend, refusals_of_none
 from bff.app.limited_server import LimitedServer
 from bff.app.listening import Addresses, Listening, ProcessSetup, show_address
 from bff.app.public import PublicSide
 from bff.app.stopping import stop_accepting
 from bff.clock import Clock, SystemClock
-from bff.config.frontends import frontends_of
 from bff.config.settings import Settings
 from bff.endpoints.forward_auth import ForwardAuth
 from bff.errors import BffError
@@ -45,7 +44,7 @@ class Gateway:
         if self._setup.replaces:
             metrics.worker_restarted()
         self._core = Core.build(settings, clock or SystemClock(), metrics)
-        self._served = [ServedFrontend.build(self._core, one) for one in frontends_of(settings)]
+        self._served = [ServedFrontend.build(self._core, one) for one in self._core.frontends]
         self._public = PublicSide.build(self._core, self._served)
         parties = self._core.relying_parties
         self._health = Health(
@@ -60,7 +59,6 @@ class Gateway:
                 self._core.sessions,
                 self._core.store.scan,
                 self._core.ender,
-                self._core.clock,
                 wiring.admin_session_settings(settings),
             ),
         )
@@ -136,7 +134,7 @@ def _forward_auth(core: Core, served: Sequence[ServedFrontend]) -> ForwardAuth:
             [one.at_gate(wiring.auth_rules(one.frontend)) for one in served], max_body_bytes=None
         ),
         wiring.trusted_proxies(settings),
-        {"": served[0].refusals, **{one.frontend.name: one.refusals for one in served}},
+        {"": refusals_of_none(core), **{one.frontend.name: one.refusals for one in served}},
         wiring.own_responses(settings),
         core.metrics,
         path=f"{settings.server.prefix}/auth",

@@ -6,7 +6,7 @@ from typing import Self
 
 from bff.app import wiring
 from bff.app.core import Core
-from bff.app.frontends import ServedFrontend
+from bff.app.frontends import ServedFrontend, refusals_of_none
 from bff.config.sections.operations import AccessLogSettings
 from bff.endpoints.client import Client
 from bff.endpoints.events import Events, EventSettings
@@ -31,7 +31,7 @@ class PublicSide:
     def build(cls, core: Core, served: Sequence[ServedFrontend]) -> Self:
         """Nothing is opened yet."""
         settings, writes = core.settings, WriteCoalescer()
-        events, client = _events(core), Client()
+        events, client = _events(core, served), Client()
         endpoints = {
             one.frontend.name: OwnEndpoints(
                 {"events": events, "client": client, **one.endpoints()}, one.refusals, one.own
@@ -43,7 +43,7 @@ class PublicSide:
                 [one.at_gate(wiring.public_rules(one.frontend)) for one in served],
                 max_body_bytes=settings.server.max_body,
             ),
-            frontends=_contexts(served, writes),
+            frontends=_contexts(core, served, writes),
             local=LocalPool(FrontendEndpoints(endpoints), writes),
             bound_streams=core.bound_streams,
             metrics=core.metrics,
@@ -87,26 +87,27 @@ def _access_log(settings: AccessLogSettings) -> AccessLog | None:
     )
 
 
-def _events(core: Core) -> Events:
+def _events(core: Core, served: Sequence[ServedFrontend]) -> Events:
     return Events(
         core.sessions,
         core.bound_streams,
         core.coordinator,
         core.refresh_policy,
         core.clock,
-        wiring.own_responses(core.settings),
+        {one.frontend.name: one.own for one in served},
         EventSettings(),
     )
 
 
 def _contexts(
-    served: Sequence[ServedFrontend], writes: WriteCoalescer
+    core: Core, served: Sequence[ServedFrontend], writes: WriteCoalescer
 ) -> dict[str, FrontendContext]:
     """Of each frontend; and that of requests which have come for none."""
+    targets = route_targets({one.frontend.name: one.routes.routes for one in served}, writes)
     found = {
         one.frontend.name: FrontendContext(
             refusals=one.refusals,
-            targets=route_targets(one.routes.routes, writes),
+            targets=targets[one.frontend.name],
             own_fields=tuple(
                 (name.encode(), value.encode())
                 for name, value in one.own.transport_headers().items()
@@ -114,4 +115,4 @@ def _contexts(
         )
         for one in served
     }
-    return {"": FrontendContext(served[0].refusals, {}, ()), **found}
+    return {"": FrontendContext(refusals_of_none(core), {}, ()), **found}

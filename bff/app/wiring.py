@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 
 from bff.admin.sessions import AdminSessionSettings
 from bff.app.limited_server import ServerLimits
@@ -22,7 +23,7 @@ from bff.gate.forwarding import Forwarding
 from bff.gate.frontend import FrontendRules
 from bff.gate.peers import TrustedProxies
 from bff.gate.problem import OwnResponses
-from bff.gate.routes import RouteTable
+from bff.gate.routes import Route, RouteTable
 from bff.model import DEFAULT_PROVIDER
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
@@ -30,7 +31,9 @@ from bff.proxy.context import ProxyLimits
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.sealing.keyring import Keyring, RecordOwner
+from bff.sessions.sessions import SessionPolicy
 from bff.sessions.store import SessionStore
+from bff.tokens.policy import ClaimFilter, RefreshPolicy
 
 ADMIN_CONNECTIONS = 256
 
@@ -43,17 +46,36 @@ def session_store(settings: Settings, clock: Clock) -> SessionStore:
     return RedisStore(session.store.get_secret_value(), clock, namespace=session.namespace)
 
 
-def record_owners(settings: Settings) -> list[RecordOwner]:
-    """The clients that records in the store belong to, one for each provider."""
+def record_owners(frontend: Frontend) -> list[RecordOwner]:
+    """The clients that a frontend's records in the store belong to, one for each provider."""
     return [
-        RecordOwner(provider.issuer, provider.client_id, provider=name)
-        for name, provider in settings.providers.items()
+        RecordOwner(provider.issuer, provider.client_id, frontend.name, name)
+        for name, provider in frontend.settings.providers.items()
     ]
 
 
-def keyring(settings: Settings) -> Keyring:
+def keyring(settings: Settings, frontends: Sequence[Frontend]) -> Keyring:
     """What seals every record in the store."""
-    return Keyring(secrets(settings), *record_owners(settings))
+    owners = [owner for frontend in frontends for owner in record_owners(frontend)]
+    return Keyring(secrets(settings), *owners)
+
+
+def session_policy(settings: Settings, frontends: Sequence[Frontend]) -> SessionPolicy:
+    """How long sessions live at each frontend, and how many are held in memory."""
+    of_frontends = {one.name: one.settings.session.policy() for one in frontends}
+    return dataclasses.replace(settings.session.policy(), of_frontends=of_frontends)
+
+
+def refresh_policy(settings: Settings, frontends: Sequence[Frontend]) -> RefreshPolicy:
+    """When tokens are due for a refresh, at each frontend."""
+    of_frontends = {one.name: one.settings.session.refresh_before for one in frontends}
+    return RefreshPolicy(settings.session.refresh_before, of_frontends)
+
+
+def claim_filter(settings: Settings, frontends: Sequence[Frontend]) -> ClaimFilter:
+    """Which claims the browsers of each frontend may see."""
+    of_frontends = {one.name: one.settings.user.claims for one in frontends}
+    return ClaimFilter(settings.user.claims, of_frontends)
 
 
 def secrets(settings: Settings) -> list[str]:
@@ -71,18 +93,28 @@ def admin_session_settings(settings: Settings) -> AdminSessionSettings:
     return AdminSessionSettings(
         issuers=tuple(dict.fromkeys(one.issuer for one in settings.providers.values())),
         own_name="localhost" if address.startswith(UNIX) else host_and_port(address)[0],
-        idle_seconds=settings.session.idle_timeout,
     )
 
 
-def browser_cookies(settings: Settings) -> BrowserCookies:
-    name = settings.cookie_name
+def relying_parties_at(frontend: Frontend, shared: RelyingParties) -> RelyingParties:
+    """The clients that a frontend's users log in by, as far as they are its own: the rest is
+    `shared`, which is opened and closed."""
+    parties = []
+    for name in frontend.settings.providers:
+        returning = frontend.settings.server.public_url + frontend.post_logout_path_of(name)
+        parties.append(shared[name].at(frontend.redirect_uri_of(name), returning))
+    return RelyingParties(parties)
+
+
+def browser_cookies(frontend: Frontend) -> BrowserCookies:
+    settings = frontend.settings
     return BrowserCookies(
-        session_name=name,
-        binder_name=f"{name}-login",
+        session_name=frontend.session_cookie,
+        binder_name=frontend.binder_cookie,
         secure=settings.server.is_https,
         same_site=settings.session.same_site,
         login_seconds=int(settings.session.login_timeout),
+        path=frontend.base_path or "/",
     )
 
 
@@ -98,7 +130,6 @@ def frontchannel_ops(settings: Settings) -> list[FrontchannelOp]:
 def public_rules(frontend: Frontend) -> FrontendRules:
     """Of a frontend at the public listener."""
     settings = frontend.settings
-    names = browser_cookies(settings)
     rules = [*RULES]
     if frontchannel_ops(settings):
         rules.append(FRONTCHANNEL_RULE)
@@ -108,16 +139,16 @@ def public_rules(frontend: Frontend) -> FrontendRules:
         name=frontend.name,
         hosts=settings.server.hosts,
         base_path=frontend.base_path.encode(),
-        session_cookie=names.session_name.encode(),
-        binder_cookie=names.binder_name.encode(),
-        endpoints=EndpointTable(settings.server.prefix, rules),
+        session_cookie=frontend.session_cookie.encode(),
+        binder_cookie=frontend.binder_cookie.encode(),
+        endpoints=EndpointTable(frontend.prefix, rules),
         spa=SPA_RULE if settings.spa.root is not None else None,
     )
 
 
 def auth_rules(frontend: Frontend) -> FrontendRules:
     """For proxies that carry the bytes themselves: the routes to APIs, and no own endpoint."""
-    own = EndpointTable(frontend.settings.server.prefix, ())
+    own = EndpointTable(frontend.prefix, ())
     return dataclasses.replace(public_rules(frontend), endpoints=own, spa=None)
 
 
@@ -130,9 +161,9 @@ def trusted_proxies(settings: Settings) -> TrustedProxies:
     return TrustedProxies(settings.server.trusted_proxies)
 
 
-def forwarding(settings: Settings) -> Forwarding:
-    server = settings.server
-    pseudonym = hashlib.sha256(server.public_url.encode()).hexdigest()[:12]
+def forwarding(frontend: Frontend) -> Forwarding:
+    server = frontend.settings.server
+    pseudonym = hashlib.sha256(frontend.url.encode()).hexdigest()[:12]
     return Forwarding(
         public_scheme="https" if server.is_https else "http",
         public_host=server.authority,
@@ -140,10 +171,19 @@ def forwarding(settings: Settings) -> Forwarding:
     )
 
 
-def route_table(settings: Settings) -> RouteTable:
+def route_table(frontend: Frontend) -> RouteTable:
+    settings, base = frontend.settings, frontend.base_path
+    routes = [_below(base, route.as_route()) for route in settings.routes]
     dev_server = settings.spa.dev_server_route(settings.server.authority)
-    routes = [route.as_route() for route in settings.routes]
-    return RouteTable([*routes, dev_server] if dev_server is not None else routes)
+    if dev_server is not None:  # which serves what a browser asks for, by its whole path
+        routes.append(dataclasses.replace(dev_server, prefix=base))
+    return RouteTable(routes)
+
+
+def _below(base: str, route: Route) -> Route:
+    if not base:
+        return route
+    return dataclasses.replace(route, prefix=base + route.prefix, base_path=base)
 
 
 def proxy_limits(settings: Settings) -> ProxyLimits:

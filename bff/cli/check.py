@@ -18,6 +18,7 @@ from bff.cli.checks.store import on_store
 from bff.cli.checks.verdict import Verdict, good, has_failed, line, warning
 from bff.cli.options import config_option
 from bff.clock import SystemClock
+from bff.config.frontends import frontends_of
 from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
 from bff.config.settings import Settings
@@ -71,6 +72,7 @@ def check(
     if offline:
         return
     if login:
+        settings = _only_frontend(settings)
         oidc = _provider(settings, provider)
         work = _log_in(settings, oidc, timeout, opens=not no_browser)
     else:
@@ -84,6 +86,14 @@ def _refuse_options_of_login() -> None:
     for name in ("provider", "no_browser", "timeout"):
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             raise click.UsageError(f"--{name.replace('_', '-')} goes with --login.")
+
+
+def _only_frontend(settings: Settings) -> Settings:
+    """Those of the application that a login is tried at: the first that has a whole origin."""
+    for frontend in frontends_of(settings):
+        if not frontend.base_path:
+            return frontend.settings
+    raise click.UsageError("--login needs a frontend with an origin of its own.")
 
 
 def _provider(settings: Settings, name: str | None) -> RelyingPartySettings:
@@ -127,8 +137,10 @@ async def _ask(settings: Settings) -> bool:
 async def all_verdicts(settings: Settings) -> AsyncIterator[Verdict]:
     """What is found by asking, as it comes."""
     parties = app.relying_parties(settings, SystemClock())
+    served = [app.relying_parties_at(one, parties) for one in frontends_of(settings)]
     for party in parties:
-        async for verdict in on_provider(party):
+        registered = [own[party.name] for own in served if party.name in own]
+        async for verdict in on_provider(party, registered):
             # Where there are several, each line says of which.
             item = f"{party.name}: {verdict.item}" if len(parties) > 1 else verdict.item
             yield replace(verdict, item=item)
@@ -142,6 +154,9 @@ async def all_verdicts(settings: Settings) -> AsyncIterator[Verdict]:
 
 
 def _summary(settings: Settings) -> str:
+    if settings.frontends:
+        frontends = len(settings.frontends)
+        return f"is valid: {frontends} frontend{'s'[: frontends != 1]}"
     count = len(settings.routes)
     return f"is valid: {settings.server.public_url}, {count} route{'s'[: count != 1]}"
 
@@ -176,7 +191,7 @@ def on_settings(settings: Settings) -> Iterator[Verdict]:
         yield warning(
             "session", "the store is reached without TLS; records are sealed all the same"
         )
-    if not settings.routes:
+    if not any(one.settings.routes for one in frontends_of(settings)):
         yield warning("routes", "there are none: nothing is forwarded")
     if settings.spa.dev_server is not None and not server.is_loopback:
         yield warning("spa", "dev_server behind a public_url that is not loopback")

@@ -61,6 +61,8 @@ def serve(settings: Settings) -> None:
 
 log = structlog.get_logger("bff.cli")
 
+MOST_FRONTENDS = 20  # in the banner
+
 
 class Announcer:
     """One run of `bff serve`. Called with the addresses once it serves."""
@@ -76,14 +78,13 @@ class Announcer:
         log.info(
             "started",
             version=__version__,
-            public_url=settings.server.public_url,
+            **_served(settings),
             listen=list(addresses.public),
             admin_listen=list(addresses.admin),
             **{name: list(known) for name, known in others.items() if known},
             workers=settings.server.workers,
             **_providers(settings),
             store=_store_kind(settings),
-            routes=[route.path for route in settings.routes],
         )
         for fault in guessable_secrets(settings):  # refused unless `public_url` is loopback
             log.warning("guessable_secret", setting=dotted(fault.path), detail=fault.message)
@@ -102,7 +103,7 @@ def banner(settings: Settings, addresses: Addresses) -> str:
     workers = f" with {settings.server.workers} workers" if settings.server.workers > 1 else ""
     lines = [
         f"bff {__version__}",
-        f"  serving   {settings.server.public_url} on {', '.join(addresses.public)}{workers}",
+        f"  serving   {_what(settings)} on {', '.join(addresses.public)}{workers}",
         f"  admin     {', '.join(addresses.admin)}",
         *([f"  health    {', '.join(addresses.health)}"] if addresses.health else []),
         *([f"  auth      {', '.join(addresses.auth)}"] if addresses.auth else []),
@@ -112,6 +113,10 @@ def banner(settings: Settings, addresses: Addresses) -> str:
         ),
         f"  store     {_store_kind(settings)}",
     ]
+    if settings.frontends:
+        shown = settings.frontends[:MOST_FRONTENDS]
+        lines += [f"  frontend  {one.name}: {one.public_url}" for one in shown]
+        return "\n".join(lines)
     for route in settings.routes:
         targets = ", ".join(str(upstream) for upstream in route.upstream)
         lines.append(f"  route     {route.path} -> {targets} ({route.token} token)")
@@ -119,6 +124,20 @@ def banner(settings: Settings, addresses: Addresses) -> str:
     if app:
         lines.append(f"  SPA       {app}")
     return "\n".join(lines)
+
+
+def _what(settings: Settings) -> str:
+    if settings.frontends:
+        return f"{len(settings.frontends)} frontends"
+    return settings.server.public_url
+
+
+def _served(settings: Settings) -> dict[str, object]:
+    """The only application, or how many there are."""
+    if settings.frontends:
+        return {"frontends": len(settings.frontends)}
+    routes = [route.path for route in settings.routes]
+    return {"public_url": settings.server.public_url, "routes": routes}
 
 
 def _providers(settings: Settings) -> dict[str, object]:

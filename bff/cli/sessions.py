@@ -14,7 +14,7 @@ from bff.cli.options import config_option
 from bff.config import Settings
 
 NOT_ANSWERED = 1
-COLUMNS = ("ID", "SUB", "CREATED", "LAST SEEN", "EXPIRES", "ADDRESS", "CLIENT")
+COLUMNS = ("ID", "FRONTEND", "SUB", "CREATED", "LAST SEEN", "EXPIRES", "ADDRESS", "CLIENT")
 
 by_sub = click.option("--sub", help="All sessions of a user, by the OP's subject identifier.")
 by_sid = click.option("--sid", help="Those that belong to one session at the OP.")
@@ -130,6 +130,7 @@ def _ask(settings: Settings, method: str, parameters: Mapping[str, str]) -> dict
 def _row(session: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         printable(str(session.get("id", ""))),
+        printable(str(session.get("frontend", ""))),
         printable(str(session.get("sub", ""))),
         *(_time(session.get(name)) for name in ("created_at", "last_seen_at", "expires_at")),
         printable(str(session.get("address") or "-")),

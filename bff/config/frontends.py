@@ -1,21 +1,120 @@
-"""The applications of a gateway, each with the whole configuration that holds for it."""
+"""The applications of a gateway, each with the whole configuration that holds for it: that of the
+top level, with the application's own keys in their place."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
+from bff.config.sections import Section, SectionT
+from bff.config.sections.frontends import FrontendSettings, parse_app_url
+from bff.config.sections.session import SessionSettings
 from bff.config.settings import Settings
 from bff.model import DEFAULT_FRONTEND
+from bff.oidc.endpoint_url import is_loopback
 
 
 @dataclass(frozen=True, slots=True)
 class Frontend:
     """`settings` are those of the file, with the application's own in their place. `base_path` is
-    what all its paths begin with, such as `/shop`; empty where it has a whole origin."""
+    what all its paths begin with, such as `/shop`; empty where it has a whole origin. Paths in
+    `settings` begin behind it."""
 
     name: str
     settings: Settings = field(repr=False)
     base_path: str = ""
 
+    @property
+    def prefix(self) -> str:
+        """The path below which its own endpoints are."""
+        return self.base_path + self.settings.server.prefix
+
+    @property
+    def url(self) -> str:
+        """What the browser sees, without a slash at the end."""
+        return self.settings.server.public_url + self.base_path
+
+    def redirect_uri_of(self, provider: str) -> str:
+        """Where the provider's OP sends the browser after a login."""
+        server = self.settings.server
+        return self.url + server.redirect_uri_of(provider).removeprefix(server.public_url)
+
+    def post_logout_path_of(self, provider: str) -> str:
+        """The path to which the provider's OP returns after a logout."""
+        return self.base_path + self.settings.providers[provider].post_logout_path
+
+    @property
+    def session_cookie(self) -> str:
+        """The name of the session cookie."""
+        return self.settings.cookie_name
+
+    @property
+    def binder_cookie(self) -> str:
+        """The name of the cookie of logins that are open."""
+        return f"{self.session_cookie}-login"
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """Its hosts without ports, of which cookies know nothing."""
+        hosts = self.settings.server.hosts
+        return frozenset(urlsplit(f"//{host.decode()}").hostname or "" for host in hosts)
+
 
 def frontends_of(settings: Settings) -> tuple[Frontend, ...]:
-    """All of them, in the order of the file."""
-    return (Frontend(DEFAULT_FRONTEND, settings),)
+    """All of them, in the order of the file; the top level, where there is no other."""
+    if not settings.frontends:
+        return (Frontend(DEFAULT_FRONTEND, settings),)
+    return tuple(_resolved(settings, own) for own in settings.frontends)
+
+
+def _resolved(top: Settings, own: FrontendSettings) -> Frontend:
+    server = {"public_url": own.origin, "additional_hosts": own.hosts}
+    changes: dict[str, object] = {
+        "frontends": (),
+        "oidc": None,
+        "server": top.server.model_copy(update=server),
+        "session": _session(top.session, own),
+        "user": _with(top.user, own.user),
+        "csrf": _with(top.csrf, own.csrf),
+    }
+    changes |= {
+        name: getattr(own, name) for name in ("routes", "spa") if name in own.model_fields_set
+    }
+    if own.providers:
+        changes["providers"] = {name: top.providers[name] for name in own.providers}
+    return Frontend(own.name, top.model_copy(update=changes), own.base_path)
+
+
+def _session(top: SessionSettings, own: FrontendSettings) -> SessionSettings:
+    session = _with(top, own.session)
+    if not own.base_path or "cookie_name" in own.session.model_fields_set:
+        return session
+    # RFC 6265bis section 4.1.3: `__Host-` is for cookies of a whole host only.
+    prefix = "__Secure-" if own.origin.startswith("https:") else ""
+    return session.model_copy(update={"cookie_name": f"{prefix}bff-{own.name}"})
+
+
+def _with(top: SectionT, own: Section) -> SectionT:
+    given = {name: getattr(own, name) for name in own.model_fields_set}
+    return top.model_copy(update=given) if given else top
+
+
+def with_public_url(raw: Mapping[str, object]) -> Mapping[str, object]:
+    """The tables of a file with frontends, completed by the origin that the top level goes by: one
+    that other machines' browsers can use, if there is such a frontend."""
+    frontends, server = raw.get("frontends"), raw.get("server", {})
+    if not (isinstance(frontends, list) and frontends and isinstance(server, Mapping)):
+        return raw
+    if "public_url" in server:
+        return raw
+    origins = [origin for one in frontends if (origin := _origin_in(one)) is not None]
+    public = [one for one in origins if not is_loopback(urlsplit(one).hostname or "")]
+    origin = next(iter((*public, *origins)), "https://frontend.invalid")
+    return {**raw, "server": {**server, "public_url": origin}}
+
+
+def _origin_in(frontend: object) -> str | None:
+    try:
+        parts = urlsplit(parse_app_url(frontend["public_url"]))  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return f"{parts.scheme}://{parts.netloc}"

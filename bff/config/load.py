@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, get_origin
+from typing import Any, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from bff.config.frontend_rules import broken_frontends, misplaced_keys
+from bff.config.frontends import with_public_url
 from bff.config.problems import ConfigError, Fault, KeyPath, Problem, suggestion
 from bff.config.rules import broken_rules
-from bff.config.sections import Section, is_table, partial, section_of
+from bff.config.sections import Section, annotated, is_table, partial, section_of
 from bff.config.settings import Settings, keys_at
 from bff.config.sources.environment import read_environment, variable_of
 from bff.config.sources.layers import Origins, overlay, read_secret_files, replace_keys
@@ -113,12 +115,14 @@ _MESSAGES = {
 
 def validate(raw: Mapping[str, object], directory: Path | None) -> Settings | tuple[Fault, ...]:
     """Frozen settings, or all the faults. Relative paths start at `directory`."""
+    misplaced = tuple(misplaced_keys(raw))
+    raw = with_public_url(raw)
     required = [name for name, known in Settings.model_fields.items() if known.is_required()]
     if not raw.get("providers"):
         required.append("oidc")
     tables = {name: {} for name in required} | dict(raw)
     context = {"directory": directory}
-    faults: list[Fault] = []
+    faults: list[Fault] = [*misplaced]
     try:
         settings = Settings.model_validate(tables, context=context)
     except ValidationError as error:
@@ -127,7 +131,10 @@ def validate(raw: Mapping[str, object], directory: Path | None) -> Settings | tu
     faults += broken_rules(settings)
     if "oidc" in raw and "providers" in raw:
         faults.append(Fault(("providers",), _TWO_FORMS))
-    return tuple(faults) or _with_the_only_provider(settings)
+    if faults:
+        return tuple(faults)
+    settings = _with_the_only_provider(settings)
+    return tuple(broken_frontends(settings)) or settings
 
 
 _TWO_FORMS = (
@@ -161,11 +168,7 @@ def _missing(path: KeyPath) -> str:
 
 @cache
 def _adapter(model: type[Section], name: str) -> TypeAdapter[Any]:
-    field = model.model_fields[name]
-    annotated: Any = (
-        Annotated[(field.annotation, *field.metadata)] if field.metadata else (field.annotation)
-    )
-    return TypeAdapter(annotated)
+    return TypeAdapter(annotated(model.model_fields[name]))
 
 
 def _valid_part(

@@ -25,6 +25,9 @@ def file_schema() -> dict[str, Any]:
         (_each_of(table) or {}).pop("required", None)
         if table["type"] == "object":
             table.pop("default", None)
+    for key in schema["properties"]["frontends"]["items"]["properties"].values():
+        if key["type"] in ("object", "array"):
+            key.pop("default", None)  # it is what the top level says
     del schema["required"], schema["description"]
     return {"$schema": DRAFT, "title": "Configuration of the BFF gateway", **schema}
 
@@ -78,8 +81,8 @@ def shown_value(schema: Mapping[str, Any]) -> object:
 
 def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
     for name, table in schema["properties"].items():
-        if _each_of(table) is not None:
-            continue  # its keys are those of another table, which it stands in the place of
+        if _each_of(table) is not None or name == "frontends":
+            continue  # its keys are those of other tables, which it stands in the place of
         yield f"# {table['description']}"
         is_array = table["type"] == "array"
         yield f"[[{name}]]" if is_array else f"[{name}]"
@@ -141,9 +144,10 @@ The least that runs:
   capitals, joined by two underscores. It wins over the file, and no file is needed at all. A list
   is written with commas (`a,b`) or as a JSON array, a table as a JSON object, a switch as `true` or
   `false`. Routes are counted from 0 (`BFF_ROUTES__0__PATH`), or given all at once as a JSON array
-  in `BFF_ROUTES`; providers go by their names (`BFF_PROVIDERS__CORP__ISSUER`), or all at once as a
-  JSON object in `BFF_PROVIDERS`. A `BFF_` variable that names no key is a problem, as an unknown
-  key is in the file; only those that Kubernetes sets for a Service called `bff` are passed over.
+  in `BFF_ROUTES`, as are frontends; providers go by their names (`BFF_PROVIDERS__CORP__ISSUER`),
+  or all at once as a JSON object in `BFF_PROVIDERS`. A `BFF_` variable that names no key is a
+  problem, as an unknown key is in the file; only those that Kubernetes sets for a Service called
+  `bff` are passed over.
 - **Secrets.** `client_secret`, `secrets` and `store` can each be given as a file, by the key with
   `_file` at its end; a newline at the end of the file is not part of the secret. Only one of the
   two may be given, except that one from the environment replaces the other from the file. No
@@ -156,10 +160,17 @@ The least that runs:
 """
 
 
+ALL_KEYS = """\
+## A file with every key
+
+But those of `[[frontends]]`, which [one gateway for many apps](many-apps.md) shows.
+"""
+
+
 def reference() -> str:
     """The whole document."""
     sections = "\n".join(_section(name, table) for name, table in _tables().items())
-    return f"{HEAD}\n{sections}\n## A file with every key\n\n```toml\n{example_file()}```\n"
+    return f"{HEAD}\n{sections}\n{ALL_KEYS}\n```toml\n{example_file()}```\n"
 
 
 def _tables() -> Mapping[str, Any]:
@@ -189,8 +200,9 @@ def _section(name: str, table: Mapping[str, Any]) -> str:
 
 def _rows(path: KeyPath, properties: Mapping[str, Any]) -> Iterator[str]:
     for key, schema in properties.items():
+        further = "__..." if "properties" in schema else ""
         cells = (
-            f"`{key}`<br>`{variable_of((*path, key))}`",
+            f"`{key}`<br>`{variable_of((*path, key))}{further}`",
             kind_of(schema),
             _default(path, key, schema),
             schema["description"],
@@ -203,7 +215,7 @@ def _default(path: KeyPath, key: str, schema: Mapping[str, Any]) -> str:
     if "default" in schema:
         return f"`{toml_value(schema['default'])}`"
     if not is_required(path, key):
-        return "none"
+        return "the top level's" if path[0] == "frontends" else "none"
     in_file = f"{key}{SUFFIX}"
     return f"required, or `{in_file}`" if in_file in keys_at(path) else "required"
 
@@ -220,10 +232,12 @@ def kind_of(schema: Mapping[str, Any]) -> str:
     if "x-kind" in schema:
         return str(schema["x-kind"])
     if schema["type"] == "array":
+        if schema["items"]["type"] == "object":
+            return "list of tables"
         plural = "" if "enum" in schema["items"] else "s"
         return f"list of {kind_of(schema['items'])}{plural}"
     if schema["type"] == "object":
-        return "table of strings"
+        return "table" if "properties" in schema else "table of strings"
     if schema["type"] == "integer":
         return f"integer, {schema['minimum']} to {schema['maximum']}"
     return "switch" if schema["type"] == "boolean" else str(schema["type"])

@@ -9,6 +9,7 @@ from pydantic import Field
 from bff.config.problems import KeyPath
 from bff.config.sections import Section, is_table, section_of
 from bff.config.sections.app import CsrfSettings, SpaSettings, UserSettings
+from bff.config.sections.frontends import FrontendSettings
 from bff.config.sections.operations import AccessLogSettings, LimitSettings, LogSettings
 from bff.config.sections.providers import ProviderName, ProviderSettings
 from bff.config.sections.routes import RouteSettings
@@ -47,6 +48,12 @@ class Settings(Section):
         default=LimitSettings(),
         description="How often something may happen. Past a limit the answer is 429 with "
         "Retry-After; no session ends of it.",
+    )
+    frontends: tuple[FrontendSettings, ...] = Field(
+        default=(),
+        description="Several applications behind one gateway, one table each. What one of them "
+        "does not say is as the top level says it. Without any, the top level is the only one, "
+        "called default; with some, it is none, and `server.public_url` is not given.",
     )
     log: LogSettings = Field(default=LogSettings(), description="Logging, to standard error.")
     access_log: AccessLogSettings = Field(

@@ -75,7 +75,7 @@ class Callback:
     up, and is undone then, for its cookie would reach no browser; as is one that the store fails.
 
     `path` is that of the default redirect URI. `max_per_user`: past that many sessions of one user
-    the oldest ends; 0 means no limit.
+    at this `frontend` the oldest ends; 0 means no limit.
     `keep_address`: the client's address at the login becomes part of the session.
     """
 
@@ -96,6 +96,7 @@ class Callback:
         claims: ClaimFilter,
         max_per_user: int,
         keep_address: bool,
+        frontend: str,
     ) -> None:
         self._relying_parties = relying_parties
         self._transactions = transactions
@@ -111,6 +112,7 @@ class Callback:
         self._claims = claims
         self._max_per_user = max_per_user
         self._keep_address = keep_address
+        self._frontend = frontend
 
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         client = client_of(local.identity.client_address)
@@ -120,7 +122,7 @@ class Callback:
             transaction = await self._transaction(response, local)
             return await self._finish(response, transaction, request, local)
         except BffError as error:
-            self._metrics.login(error.code)
+            self._metrics.login(error.code, self._frontend)
             log.warning("login_failed", code=error.code, request_id=local.identity.request_id)
             if error.status < 500:  # what a browser can bring about, and no trouble of the OP's
                 await self._failures.count(client)
@@ -194,7 +196,7 @@ class Callback:
         said = response.error
         if said is None or said not in SILENT_REFUSALS:
             said = error.code
-            self._metrics.login(said)
+            self._metrics.login(said, self._frontend)
         location = with_error(transaction.return_url, said)
         return web.Response(status=302, headers={"Location": location})
 
@@ -218,7 +220,7 @@ class Callback:
             raise
         if not is_settled:
             return ""
-        self._metrics.login("ok")
+        self._metrics.login("ok", self._frontend)
         log.info(
             "login_succeeded",
             provider=session.provider,
@@ -256,14 +258,14 @@ class Callback:
         return True
 
     async def _undo(self, session: Session, *, revoke: bool) -> None:
-        self._metrics.login(ABANDONED)
+        self._metrics.login(ABANDONED, self._frontend)
         await self._ender.end(session, ABANDONED, revoke=revoke)
 
     async def _keep_to_limit(self, session: Session) -> None:
         if self._max_per_user == 0:
             return
         owned = await self._sessions.of_subject(
-            session.issuer, session.sub, provider=session.provider
+            session.issuer, session.sub, provider=session.provider, frontend=self._frontend
         )
         for oldest in owned[: -self._max_per_user]:
             await self._ender.end(oldest, "limit")
@@ -275,12 +277,13 @@ class Callback:
             sub=identity.sub,
             sid=identity.sid,
             tokens=identity.tokens,
-            claims=self._claims.kept(identity.claims),
+            claims=self._claims.kept(identity.claims, frontend=self._frontend),
             acr=identity.acr,
             auth_time=identity.auth_time,
             client=device.client,
             address=device.address,
             provider=identity.provider,
+            frontend=self._frontend,
         )
 
 

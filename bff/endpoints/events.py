@@ -7,7 +7,7 @@ is not activity, but the tokens of a session with a stream are kept fresh.
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -65,7 +65,8 @@ class Stream:
 
 
 class Events:
-    """All streams of this process. They end with their session, or when the gateway stops."""
+    """All streams of this process. They end with their session, or when the gateway stops. `own`
+    are by frontend."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class Events:
         coordinator: RefreshCoordinator,
         policy: RefreshPolicy,
         clock: Clock,
-        own: OwnResponses,
+        own: Mapping[str, OwnResponses],
         settings: EventSettings,
     ) -> None:
         self._sessions = sessions
@@ -94,7 +95,7 @@ class Events:
             raise NotAuthenticated
         if len(self._open.get(session.key, ())) >= self._settings.per_session:
             raise TooManyStreams
-        response = web.StreamResponse(headers=self._own.headers())
+        response = web.StreamResponse(headers=self._own[session.frontend].headers())
         response.headers["Content-Type"] = "text/event-stream"
         response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
         response.headers["X-Request-ID"] = local.identity.request_id

@@ -84,7 +84,7 @@ class ForwardAuth:
             )
         if not isinstance(decision, Forward):
             raise TypeError("the gate of this listener knows of no own endpoints")
-        self._metrics.answered("auth", MAY_PASS)
+        self._metrics.answered("auth", MAY_PASS, frontend=decision.identity.frontend)
         return web.Response(status=MAY_PASS, headers={**self._headers, **_to_copy(decision)})
 
     def refused(self, request: web.BaseRequest, error: BffError) -> web.Response:

@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from bff.clock import Clock
 from bff.errors import NotAuthenticated, NotFound
 from bff.gate.outcome import Local
 from bff.model import Session
@@ -14,15 +13,11 @@ ENDED_BY_USER = "ended_by_user"
 
 
 class OwnSessions:
-    """Never reaches beyond the sessions of the caller's own (issuer, sub)."""
+    """Never reaches beyond the sessions of the caller's own (issuer, sub) at one frontend."""
 
-    def __init__(
-        self, sessions: Sessions, ender: SessionEnder, clock: Clock, *, idle_seconds: float
-    ) -> None:
+    def __init__(self, sessions: Sessions, ender: SessionEnder) -> None:
         self._sessions = sessions
         self._ender = ender
-        self._clock = clock
-        self._idle_seconds = idle_seconds
 
     async def collection(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         """`GET`: all of them, the newest first. `DELETE`: end all but the caller's."""
@@ -52,19 +47,21 @@ class OwnSessions:
 
     async def _owned(self, current: Session) -> list[Session]:
         return await self._sessions.of_subject(
-            current.issuer, current.sub, provider=current.provider
+            current.issuer,
+            current.sub,
+            provider=current.provider,
+            frontend=current.frontend,
         )
 
     def _about(self, session: Session, current: Session) -> dict[str, object]:
         kept = {"address": session.address} if session.address else {}
-        last_seen_at = session.last_seen_at(self._clock.now(), idle_seconds=self._idle_seconds)
         return {
             **kept,
             "id": public_id(session.key),
             "current": session.key == current.key,
             "client": session.client,
             "created_at": int(session.created_at),
-            "last_seen_at": int(last_seen_at),
+            "last_seen_at": int(self._sessions.last_seen_at(session)),
             "expires_at": int(session.expires_at),
         }
 

@@ -244,9 +244,11 @@ class Frontend:
 
     def _session(self, key: str, request: ReadRequest) -> Session | Wait | None:
         """The live session of a key, None where there is none, or the wait for the store."""
-        if request.known is not None:
-            return request.known.session
-        return self._cached(key) or Wait(Needs.SESSION, request.identity, key=key)
+        known = request.known
+        session = known.session if known is not None else self._cached(key)
+        if session is not None:
+            return session if session.frontend == self.rules.name else None
+        return None if known is not None else Wait(Needs.SESSION, request.identity, key=key)
 
     def _require_guard(self, request: ReadRequest, mode: CsrfMode) -> None:
         raise_refusal(self.guard.refusal(request.fields, request.head.method, mode))

@@ -11,6 +11,7 @@ from bff.errors import BffError, InternalError, NavigationRequired
 from bff.gate.fetch_metadata import accepts_page, is_navigation
 from bff.gate.head import Field, scan
 from bff.gate.problem import OwnResponses, Problem, problem_for
+from bff.observability.logs import frontend_in_logs
 from bff.observability.metrics import Metrics
 
 log = structlog.get_logger("bff.gate")
@@ -25,7 +26,8 @@ def unforeseen(error: BaseException, request_id: str = "") -> InternalError:
 
 
 class Refusals:
-    """`clear_cookie` is the Set-Cookie value that deletes the session cookie."""
+    """`clear_cookie` is the Set-Cookie value that deletes the session cookie. `frontend` is the
+    application whose requests are refused; empty for those that have come for none."""
 
     def __init__(
         self,
@@ -35,12 +37,14 @@ class Refusals:
         *,
         login_url: str,
         clear_cookie: str,
+        frontend: str,
     ) -> None:
         self._error_page = error_page
         self._own = own
         self._metrics = metrics
         self._login_url = login_url
         self._clear_cookie = clear_cookie
+        self._frontend = frontend
 
     def problem(
         self,
@@ -64,8 +68,9 @@ class Refusals:
             method=method,
             route=route or None,
             request_id=request_id,
+            **frontend_in_logs(self._frontend),
         )
-        self._metrics.answered("refused", error.status, error.code)
+        self._metrics.answered("refused", error.status, error.code, frontend=self._frontend)
         scanned = scan(fields)
         # A navigation that a service worker has passed on may look like a fetch, but for Accept.
         is_for_a_person = is_navigation(scanned) or (

@@ -16,6 +16,7 @@ from typing import TextIO, cast
 
 import structlog
 
+from bff.model import DEFAULT_FRONTEND
 from bff.observability.foreign import Bridge, passed
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -115,3 +116,8 @@ def _shown(name: str, value: object) -> object:
     if isinstance(value, list | tuple | set | frozenset):
         return [_shown("", item) for item in value]
     return value
+
+
+def frontend_in_logs(name: str) -> dict[str, str]:
+    """What lines of the log say of it: nothing, where there is no other than the default one."""
+    return {} if name in ("", DEFAULT_FRONTEND) else {"frontend": name}

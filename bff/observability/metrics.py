@@ -24,13 +24,16 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._answers = Counter(
             "bff_answers_total",
-            "Answers by kind (forward, local, auth, refused), status and problem code",
-            ["kind", "status", "code"],
+            "Answers by kind (forward, local, auth, refused), status, problem code and frontend",
+            ["kind", "status", "code", "frontend"],
             registry=self.registry,
         )
-        self._answered: dict[tuple[str, int, str], Counter] = {}
+        self._answered: dict[tuple[str, int, str, str], Counter] = {}
         self._logins = Counter(
-            "bff_logins_total", "Finished logins by outcome", ["outcome"], registry=self.registry
+            "bff_logins_total",
+            "Finished logins by outcome and frontend",
+            ["outcome", "frontend"],
+            registry=self.registry,
         )
         self._refreshes = Counter(
             "bff_refreshes_total", "Refreshes by outcome", ["outcome"], registry=self.registry
@@ -74,15 +77,16 @@ class Metrics:
             registry=self.registry,
         )
 
-    def answered(self, kind: str, status: int, code: str = "none") -> None:
-        counter = self._answered.get((kind, status, code))
+    def answered(self, kind: str, status: int, code: str = "none", *, frontend: str) -> None:
+        """`frontend` is empty for a request that has come for none."""
+        counter = self._answered.get((kind, status, code, frontend))
         if counter is None:
-            counter = self._answers.labels(kind, str(status), code)
-            self._answered[kind, status, code] = counter
+            counter = self._answers.labels(kind, str(status), code, frontend or "none")
+            self._answered[kind, status, code, frontend] = counter
         counter.inc()
 
-    def login(self, outcome: str) -> None:
-        self._logins.labels(outcome).inc()
+    def login(self, outcome: str, frontend: str) -> None:
+        self._logins.labels(outcome, frontend).inc()
 
     def refreshed(self, outcome: str, *, seconds: float | None = None) -> None:
         self._refreshes.labels(outcome).inc()

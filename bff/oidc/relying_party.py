@@ -6,6 +6,7 @@ refresh token is only ever sent to the issuer that the transaction or the sessio
 
 import asyncio
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -108,6 +109,17 @@ class RelyingParty:
         )
         self._logout_tokens = LogoutTokenVerifier(self._keys, logout_rules, clock)
         self._has_told_of_no_refresh_token = False
+
+    def at(self, redirect_uri: str, post_logout_redirect_uri: str) -> "RelyingParty":
+        """The same client for another application, to which the OP sends browsers back: all but
+        these two addresses is shared. Only one of them is started and closed."""
+        other = copy(self)
+        other.settings = replace(
+            self.settings,
+            redirect_uri=redirect_uri,
+            post_logout_redirect_uri=post_logout_redirect_uri,
+        )
+        return other
 
     async def start(self) -> None:
         """Open the client session. Nothing is fetched, so a gateway starts while its OP is down."""

@@ -12,12 +12,14 @@ from http import HTTPStatus
 from typing import Protocol
 
 from aiohttp import web
+from structlog.contextvars import bound_contextvars
 
 from bff.errors import BadRequest, BffError, InternalError
 from bff.gate.framing import MAX_HEAD_BYTES
 from bff.gate.outcome import Local
 from bff.gate.problem import OwnResponses
 from bff.gate.refusals import Refusals, unforeseen
+from bff.observability.logs import frontend_in_logs
 from bff.observability.reasons import complaint_of
 from bff.proxy.transport import WriteCoalescer
 from bff.proxy.upstream.connection import UpstreamConnection, UpstreamLimits
@@ -223,7 +225,9 @@ class FrontendEndpoints:
         self._frontends = frontends
 
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
-        return await self._frontends[local.identity.frontend](request, local)
+        name = local.identity.frontend
+        with bound_contextvars(**frontend_in_logs(name)):
+            return await self._frontends[name](request, local)
 
     def refused(
         self, request: web.BaseRequest, error: BffError, local: Local

@@ -35,19 +35,16 @@ class Touches:
     """Activity on its way to the store: written in batches, never in a request's way.
 
     Only the expiry moves; a touch knows no tokens and can't overwrite any. One that fails is tried
-    again with the time it happened, for a lost one could log out an active user, after the others,
-    for it may be one shard of a cluster that fails. `on_gone` is called for records that were not
-    there any more.
+    again with the time that it was made for, since a lost one could log out an active user, and
+    after the others, for it may be one shard of a cluster that fails. `on_gone` is called for
+    records that were not there any more.
     """
 
-    def __init__(
-        self, store: SessionStore, clock: Clock, idle_seconds: float, on_gone: Callable[[str], None]
-    ) -> None:
+    def __init__(self, store: SessionStore, clock: Clock, on_gone: Callable[[str], None]) -> None:
         self._store = store
         self._clock = clock
-        self._idle_seconds = idle_seconds
         self._on_gone = on_gone
-        self._active_at: dict[str, float] = {}
+        self._expires_at: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._worker = BackgroundTask(self._run)
 
@@ -61,9 +58,9 @@ class Touches:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._write_all()
 
-    def add(self, key: str, active_at: float) -> None:
-        """Note activity, for the next batch."""
-        self._active_at[key] = active_at
+    def add(self, key: str, idle_expires_at: float) -> None:
+        """Note activity that moves the idle expiry to this, for the next batch."""
+        self._expires_at[key] = idle_expires_at
         self._wake.set()
 
     async def _run(self) -> None:
@@ -82,17 +79,17 @@ class Touches:
 
     async def _write_all(self) -> bool:
         """One try for what is noted so far; False when the store failed, the rest is left then."""
-        batch = list(self._active_at.items())
+        batch = list(self._expires_at.items())
         for start in range(0, len(batch), TOUCHED_AT_ONCE):
             if not await self._write(dict(batch[start : start + TOUCHED_AT_ONCE])):
                 return False
         return True
 
-    async def _write(self, active_at: Mapping[str, float]) -> bool:
-        for key in active_at:  # to the end: what fails again and again must not keep others back
-            self._active_at[key] = self._active_at.pop(key)
+    async def _write(self, expires_at: Mapping[str, float]) -> bool:
+        for key in expires_at:  # to the end: what fails again and again must not keep others back
+            self._expires_at[key] = self._expires_at.pop(key)
         now = self._clock.now()
-        left = {key: at + self._idle_seconds - now for key, at in active_at.items()}
+        left = {key: at - now for key, at in expires_at.items()}
         left = {key: seconds for key, seconds in left.items() if seconds > 0}
         try:
             gone = await self._store.touch_all(left) if left else ()
@@ -101,9 +98,9 @@ class Touches:
             return False
         for key in gone:
             self._on_gone(key)
-        for key, at in active_at.items():
-            if self._active_at.get(key) == at:
-                del self._active_at[key]
+        for key, at in expires_at.items():
+            if self._expires_at.get(key) == at:
+                del self._expires_at[key]
         return True
 
 

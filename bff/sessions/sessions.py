@@ -6,11 +6,11 @@ writes tokens.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from bff.clock import Clock
-from bff.model import DEFAULT_PROVIDER, NO_CLAIMS, Session, Tokens
+from bff.model import DEFAULT_FRONTEND, DEFAULT_PROVIDER, NO_CLAIMS, Session, Tokens
 from bff.sessions.cache import SessionCache, StaleSessions
 from bff.sessions.expiry import ExpiryWatch, Touches
 from bff.sessions.messages import Heartbeat
@@ -28,6 +28,8 @@ class SessionPolicy:
     """How long sessions live, and how many of them are kept in memory for how long.
 
     `stale_seconds`: while the store is down, a session read at most that long ago goes on.
+    `of_frontends`: those whose sessions live for another time; what is kept in memory is one for
+    all. Activity is written when it moves the idle expiry by at least `touch_every_seconds`.
     """
 
     idle_seconds: float
@@ -35,11 +37,16 @@ class SessionPolicy:
     cache_entries: int = 10_000
     cache_seconds: float = 5.0
     stale_seconds: float = 0.0
+    of_frontends: Mapping[str, "SessionPolicy"] = field(default_factory=dict)
+    touch_every_seconds: float = field(init=False, default=0.0)
 
-    @property
-    def touch_every_seconds(self) -> float:
-        """Activity is written when it moves the idle expiry by at least this much."""
-        return min(TOUCH_EVERY_AT_MOST_SECONDS, self.idle_seconds / 20)
+    def __post_init__(self) -> None:
+        every = min(TOUCH_EVERY_AT_MOST_SECONDS, self.idle_seconds / 20)
+        object.__setattr__(self, "touch_every_seconds", every)  # the class is frozen
+
+    def of(self, frontend: str) -> "SessionPolicy":
+        """How long the sessions of a frontend live."""
+        return self.of_frontends.get(frontend, self)
 
 
 class Sessions:
@@ -51,13 +58,12 @@ class Sessions:
         self._store = store
         self._clock = clock
         self._policy = policy
-        self._touch_every_seconds = policy.touch_every_seconds
         self._records = SealedSessions(keyring)
         self._news = SessionNews()
         cache = SessionCache(entries=policy.cache_entries, seconds=policy.cache_seconds)
         stale = StaleSessions(clock, seconds=policy.stale_seconds, entries=policy.cache_entries)
         self._reader = SessionReader(store, self._records, clock, cache, self._news, stale)
-        self._touches = Touches(store, clock, policy.idle_seconds, self._reader.forget)
+        self._touches = Touches(store, clock, self._reader.forget)
         self._expiry = ExpiryWatch(store, clock, self._news.expired)
         self.observe(
             on_ended=lambda key, _: self._expiry.forget(key),
@@ -117,6 +123,11 @@ class Sessions:
         """Why a session has ended, if that was heard of lately; None for one that expired."""
         return self._news.end_reason(key)
 
+    def last_seen_at(self, session: Session) -> float:
+        """When a session was last used."""
+        idle_seconds = self._policy.of(session.frontend).idle_seconds
+        return session.last_seen_at(self._clock.now(), idle_seconds=idle_seconds)
+
     # --- reading
 
     def cached(self, key: str) -> Session | None:
@@ -142,11 +153,13 @@ class Sessions:
     # Of one provider, or of all: at another client of the same OP the user is the same one.
 
     async def of_subject(
-        self, issuer: str, sub: str, *, provider: str | None = None
+        self, issuer: str, sub: str, *, provider: str | None = None, frontend: str | None = None
     ) -> list[Session]:
-        """The live sessions of a user, oldest first. Raises `StoreUnavailable`."""
+        """The live sessions of a user, oldest first; those of one frontend, or of all. Raises
+        `StoreUnavailable`."""
         found = await self._load_all(await self.keys_of_subject(issuer, sub, provider=provider))
-        return [s for s in found if (s.issuer, s.sub) == (issuer, sub)]
+        of_user = [s for s in found if (s.issuer, s.sub) == (issuer, sub)]
+        return [s for s in of_user if frontend is None or s.frontend == frontend]
 
     async def of_sid(self, issuer: str, sid: str, *, provider: str | None = None) -> list[Session]:
         """The live sessions of one session at the OP, oldest first. Raises `StoreUnavailable`."""
@@ -189,6 +202,7 @@ class Sessions:
         client: str = "",
         address: str = "",
         provider: str = DEFAULT_PROVIDER,
+        frontend: str = DEFAULT_FRONTEND,
     ) -> Session:
         """Keep a new session under `key`, which must come from a newly issued cookie.
 
@@ -196,7 +210,8 @@ class Sessions:
             StoreUnavailable: it may or may not exist; its cookie must not be sent.
         """
         now = self._clock.now()
-        expires_at = self._expires_at(now, tokens)
+        policy = self._policy.of(frontend)
+        expires_at = _expires_at(now, tokens, policy)
         session = Session(
             key=key,
             version=1,
@@ -205,7 +220,7 @@ class Sessions:
             sid=sid,
             created_at=now,
             expires_at=expires_at,
-            idle_expires_at=min(now + self._policy.idle_seconds, expires_at),
+            idle_expires_at=min(now + policy.idle_seconds, expires_at),
             tokens=tokens,
             claims=MappingProxyType(dict(claims)),
             acr=acr,
@@ -213,14 +228,15 @@ class Sessions:
             client=client,
             address=address,
             provider=provider,
+            frontend=frontend,
         )
         with self._reader.writing(key) as write:
             await self._store.create(
                 key,
                 self._records.seal(session),
-                idle_seconds=self._policy.idle_seconds,
+                idle_seconds=policy.idle_seconds,
                 # The hard limit: `session.expires_at` may yet follow the refresh token's up to it.
-                expires_at=now + self._policy.absolute_seconds,
+                expires_at=now + policy.absolute_seconds,
                 indexes=self._records.indexes_of(session),
             )
             write.outcome = session
@@ -236,10 +252,11 @@ class Sessions:
         Raises:
             StoreUnavailable: it may or may not have been written; load it to see.
         """
+        policy = self._policy.of(session.frontend)
         written = replace(
             session,
             version=session.version + 1,
-            expires_at=self._expires_at(session.created_at, session.tokens),
+            expires_at=_expires_at(session.created_at, session.tokens, policy),
         )
         sealed = self._records.seal(written)
         with self._reader.writing(session.key) as write:
@@ -253,10 +270,11 @@ class Sessions:
     def touch(self, session: Session) -> None:
         """Activity: moves the idle expiry in memory at once, in the store soon. Never raises."""
         now = self._clock.now()
-        idle_expires_at = min(now + self._policy.idle_seconds, session.expires_at)
-        if idle_expires_at - session.idle_expires_at >= self._touch_every_seconds:
+        policy = self._policy.of(session.frontend)
+        idle_expires_at = min(now + policy.idle_seconds, session.expires_at)
+        if idle_expires_at - session.idle_expires_at >= policy.touch_every_seconds:
             self._reader.move_idle(session.key, idle_expires_at)
-            self._touches.add(session.key, now)
+            self._touches.add(session.key, now + policy.idle_seconds)
             self._expiry.expect(
                 session.key, idle_expires_at=idle_expires_at, expires_at=session.expires_at
             )
@@ -312,13 +330,14 @@ class Sessions:
             session.key, idle_expires_at=session.idle_expires_at, expires_at=session.expires_at
         )
 
-    def _expires_at(self, created_at: float, tokens: Tokens) -> float:
-        limit = created_at + self._policy.absolute_seconds
-        return limit if tokens.refresh_expires_at is None else min(limit, tokens.refresh_expires_at)
-
     async def _members(self, indexes: Iterable[str]) -> tuple[str, ...]:
         return tuple([key for index in indexes for key in await self._store.members(index)])
 
     async def _load_all(self, keys: Iterable[str]) -> list[Session]:
         loaded = [await self._reader.load_aside(key) for key in keys]
         return sorted((s for s in loaded if s is not None), key=lambda s: s.created_at)
+
+
+def _expires_at(created_at: float, tokens: Tokens, policy: SessionPolicy) -> float:
+    limit = created_at + policy.absolute_seconds
+    return limit if tokens.refresh_expires_at is None else min(limit, tokens.refresh_expires_at)

@@ -1,7 +1,7 @@
 """What may be used once only: the transaction of a login, and a logout token.
 
 Both are kept in the store under a digest. A transaction is sealed and short-lived; it is keyed by
-`state` and the keyring's first owner, so that the store never holds a usable one (RFC 6749 section
+`state` and the frontend's first owner, so that the store never holds a usable one (RFC 6749 section
 10.12, RFC 9700 section 4.7) and no other client's gateway can take it. Its seal tells the provider
 that the login was begun at. Of a logout token only its `jti` is kept,
 for as long as the token could be accepted again (OpenID Connect Back-Channel Logout 1.0 section
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import structlog
 
 from bff.clock import Clock
-from bff.model import LoginTransaction
+from bff.model import DEFAULT_FRONTEND, LoginTransaction
 from bff.sessions.sealing.keyring import Keyring, RecordOwner
 from bff.sessions.sealing.records import UnreadableRecord, decode_login, encode_login
 from bff.sessions.store import SessionStore
@@ -28,7 +28,7 @@ MARGIN_SECONDS = 60.0
 
 
 class LoginTransactions:
-    """What `/bff/login` leaves for the callback.
+    """What `/bff/login` leaves for the callback of the same frontend.
 
     `cap`: how many logins one browser may have open; starting another drops the oldest.
     """
@@ -41,9 +41,11 @@ class LoginTransactions:
         *,
         ttl_seconds: float,
         cap: int,
+        frontend: str = DEFAULT_FRONTEND,
     ) -> None:
         self._store = store
         self._keyring = keyring
+        self._owner = keyring.first_of(frontend)
         self._clock = clock
         self._ttl_seconds = ttl_seconds
         self._cap = cap
@@ -54,7 +56,11 @@ class LoginTransactions:
         await self._store.put_login(
             state_key,
             self._keyring.seal(
-                PURPOSE, state_key, encode_login(transaction), provider=transaction.provider
+                PURPOSE,
+                state_key,
+                encode_login(transaction),
+                provider=transaction.provider,
+                frontend=self._owner.frontend,
             ),
             browser_key=transaction.binder_hash,
             ttl_seconds=self._ttl_seconds,
@@ -69,7 +75,7 @@ class LoginTransactions:
             return None
         owner = self._keyring.owner_of(sealed)
         plaintext = self._keyring.open(PURPOSE, state_key, sealed)
-        if plaintext is None or owner is None:
+        if plaintext is None or owner is None or owner.frontend != self._owner.frontend:
             log.warning("login_does_not_open", login=state_key[:16])
             return None
         try:
@@ -88,10 +94,18 @@ class LoginTransactions:
         gets no Strict cookie. Of logins that succeed at the same moment each gets the one before.
         Raises `StoreUnavailable`.
         """
-        place = self._keyring.owner.name_for_frontend(OUTCOME, binder_hash)
+        owner = self._owner
+        place = owner.name_for_frontend(OUTCOME, binder_hash)
+        sealed = self._keyring.seal(
+            OUTCOME,
+            place,
+            session_key.encode(),
+            provider=owner.provider,
+            frontend=owner.frontend,
+        )
         before = await self._store.put_login(
             place,
-            self._keyring.seal(OUTCOME, place, session_key.encode()),
+            sealed,
             browser_key=place,
             ttl_seconds=self._ttl_seconds,
             cap=1,
@@ -101,7 +115,7 @@ class LoginTransactions:
         return known.decode() if known not in (None, session_key.encode()) else None
 
     def _state_key(self, state: str) -> str:
-        return self._keyring.owner.name_for_frontend("login", state)
+        return self._owner.name_for_frontend("login", state)
 
 
 class ReplayCache:

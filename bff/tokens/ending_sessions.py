@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from bff.model import Session, Tokens
+from bff.observability.logs import frontend_in_logs
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
 from bff.sessions.cookie import public_id
@@ -68,9 +69,9 @@ class SessionEnder:
         )
         return await asyncio.shield(self._endings.start(work))
 
-    def _tell(self, key: str, reason: str) -> None:
+    def _tell(self, key: str, reason: str, **where: str) -> None:
         self._metrics.session_ended(reason)
-        log.info("session_ended", reason=reason, session=public_id(key))
+        log.info("session_ended", reason=reason, session=public_id(key), **where)
 
     async def _end(
         self,
@@ -84,7 +85,7 @@ class SessionEnder:
         ended = await self._sessions.end(session_or_key, reason, only_version=only_version)
         if ended is None:
             return None
-        self._tell(ended.key, reason)
+        self._tell(ended.key, reason, **frontend_in_logs(ended.frontend))
         if revoke and self._relying_parties[ended.provider].settings.revoke_on_logout:
             self._start_revocation(ended, rotated or ended.tokens)
         return ended

@@ -139,7 +139,9 @@ class RefreshRequests:
         return dataclasses.replace(
             session,
             tokens=refreshed.tokens,
-            claims=self._claims.kept(refreshed.claims or {}, before=session.claims),
+            claims=self._claims.kept(
+                refreshed.claims or {}, frontend=session.frontend, before=session.claims
+            ),
             acr=refreshed.acr,
             auth_time=refreshed.auth_time,
         )

@@ -16,6 +16,7 @@ from bff.gate.forwarding import RequestIdentity
 from bff.gate.head import ScannedFields
 from bff.gate.outcome import Local
 from bff.gate.problem import OwnResponses
+from bff.model import DEFAULT_FRONTEND
 from tests.canonical_target import parse_target
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
@@ -158,7 +159,7 @@ async def test_a_silent_stream_is_kept_open_by_comments() -> None:
             core.coordinator,
             core.refresh_policy,
             core.clock,
-            OwnResponses(hsts=False),
+            {DEFAULT_FRONTEND: OwnResponses(hsts=False)},
             EventSettings(heartbeat_seconds=0.05),
         )
         target, fields = parse_target(b"/bff/events"), ScannedFields({}, [])

@@ -295,7 +295,8 @@ async def test_every_worker_answers_and_hears_of_a_logout(
             return found
 
         assert await statuses() == {204}
-        assert await service.metric('bff_answers_total{code="none",kind="auth",status="204"}') == 20
+        passed = 'bff_answers_total{code="none",frontend="default",kind="auth",status="204"}'
+        assert await service.metric(passed) == 20
         assert (await browser.fetch("POST", f"{service.public_url}/bff/logout")).status == 200
 
         async def is_ended() -> bool:

@@ -209,7 +209,9 @@ async def test_both_workers_answer_and_a_logout_at_one_is_effective_at_the_other
 async def test_metrics_are_those_of_all_workers_whoever_is_asked(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    refused = 'bff_answers_total{code="not_authenticated",kind="refused",status="401"}'
+    refused = (
+        'bff_answers_total{code="not_authenticated",frontend="default",kind="refused",status="401"}'
+    )
     async with two_workers(own_redis, tmp_path) as service, AsyncExitStack() as stack:
         lines = await a_line_to_each(stack, service)
         for line, calls in zip(lines.values(), (3, 5), strict=True):
@@ -229,7 +231,7 @@ async def test_a_killed_worker_is_replaced_and_no_session_is_lost(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:
     """The other goes on meanwhile; what the dead one counted stays counted."""
-    logins = 'bff_logins_total{outcome="ok"}'
+    logins = 'bff_logins_total{frontend="default",outcome="ok"}'
     async with (
         two_workers(own_redis, tmp_path) as service,
         logged_in(service) as (_, fields),

@@ -170,8 +170,8 @@ async def test_everybody_is_ended_even_when_a_pass_over_the_store_forgets_some()
             async for keys in there.store.scan():
                 yield keys[: MANY // 3]
 
-        settings = AdminSessionSettings(issuers=("i",), own_name="127.0.0.1", idle_seconds=600)
-        admin = AdminSessions(there.sessions, forgetful, there.ender, CLOCK, settings)
+        settings = AdminSessionSettings(issuers=("i",), own_name="127.0.0.1")
+        admin = AdminSessions(there.sessions, forgetful, there.ender, settings)
         application = web.Application()
         application.router.add_delete("/sessions", admin.end)
         port = free_port()

@@ -18,7 +18,7 @@ from bff.gate.forwarding import RequestIdentity
 from bff.gate.head import ScannedFields
 from bff.gate.outcome import Local
 from bff.gate.problem import OwnResponses
-from bff.model import Session
+from bff.model import DEFAULT_FRONTEND, Session
 from bff.sessions.bound_streams import BoundStreams
 from bff.tokens.policy import RefreshPolicy
 from tests.canonical_target import parse_target
@@ -123,7 +123,7 @@ async def place() -> AsyncIterator[Place]:
             process.coordinator,
             RefreshPolicy(20),
             clock,
-            OwnResponses(hsts=False),
+            {DEFAULT_FRONTEND: OwnResponses(hsts=False)},
             EventSettings(OFTEN, EXPIRING, per_session=2),
         )
         found = Place(events, process, store, clock, op, http)

@@ -27,7 +27,7 @@ def metrics() -> Metrics:
 @pytest.fixture
 def refusals(metrics: Metrics) -> Refusals:
     own = OwnResponses(hsts=True)
-    return Refusals(page, own, metrics, login_url="/bff/login", clear_cookie=CLEAR)
+    return Refusals(page, own, metrics, login_url="/bff/login", clear_cookie=CLEAR, frontend="shop")
 
 
 def refuse(
@@ -72,7 +72,7 @@ def test_a_person_gets_a_page_and_a_script_a_document(
     assert (found.body == b"the-id") is is_page
     if not is_page:
         assert json.loads(found.body)["code"] == error.code
-    assert f'code="{error.code}"'.encode() in metrics.exposition()
+    assert f'code="{error.code}",frontend="shop"'.encode() in metrics.exposition()
 
 
 def test_a_script_is_told_where_to_log_in(refusals: Refusals) -> None:

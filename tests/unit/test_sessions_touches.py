@@ -33,7 +33,7 @@ def gone() -> list[str]:
 async def touches(
     store: ScriptedStore, clock: ManualClock, gone: list[str]
 ) -> AsyncIterator[Touches]:
-    opened = Touches(store, clock, IDLE_SECONDS, gone.append)
+    opened = Touches(store, clock, gone.append)
     opened.start()
     yield opened
     await opened.close()
@@ -61,13 +61,13 @@ async def test_the_worker_outlives_a_failure(
     clock.advance(60)
     active_at = clock.now()
     store.faults["touch_all"] = [fault]
-    touches.add("k", active_at)
+    touches.add("k", active_at + IDLE_SECONDS)
     await until(lambda: not store.faults["touch_all"])
     clock.advance(5)
     await until(lambda: store.calls["touch_all"] == 2)
     assert await idle_end(store, "k") == active_at + IDLE_SECONDS
     clock.advance(60)
-    touches.add("k", clock.now())
+    touches.add("k", clock.now() + IDLE_SECONDS)
     await until(lambda: store.calls["touch_all"] == 3)
     assert await idle_end(store, "k") == clock.now() + IDLE_SECONDS
 
@@ -78,7 +78,7 @@ async def test_a_store_that_is_away_is_not_asked_without_a_pause(
     """However slow the machine is, the second try does not come before its time."""
     store.faults["touch_all"] = [StoreUnavailable("away") for _ in range(10_000)]
     began = asyncio.get_running_loop().time()
-    touches.add("k", clock.now())
+    touches.add("k", clock.now() + IDLE_SECONDS)
     await until(lambda: store.calls["touch_all"] >= 3)
     assert asyncio.get_running_loop().time() - began >= 2 * RETRY_SECONDS * 0.99
     store.faults.clear()
@@ -88,10 +88,10 @@ async def test_what_is_gone_is_told_and_not_tried_again(
     store: ScriptedStore, clock: ManualClock, touches: Touches, gone: list[str]
 ) -> None:
     await create(store, clock, "there")
-    touches.add("gone", clock.now())
-    touches.add("there", clock.now())
+    touches.add("gone", clock.now() + IDLE_SECONDS)
+    touches.add("there", clock.now() + IDLE_SECONDS)
     await until(lambda: gone == ["gone"])
-    touches.add("there", clock.now())
+    touches.add("there", clock.now() + IDLE_SECONDS)
     await until(lambda: store.calls["touch_all"] == 2)
     assert gone == ["gone"]
 
@@ -101,11 +101,11 @@ async def test_activity_too_old_to_matter_is_dropped(
 ) -> None:
     """After a long outage: such a touch would shorten nothing, but must not be asked for either."""
     store.faults["touch_all"] = [StoreUnavailable("away")]
-    touches.add("old", clock.now())
+    touches.add("old", clock.now() + IDLE_SECONDS)
     await until(lambda: not store.faults["touch_all"])
     clock.advance(IDLE_SECONDS)
     await create(store, clock, "new")
-    touches.add("new", clock.now())
+    touches.add("new", clock.now() + IDLE_SECONDS)
     await until(lambda: store.calls["touch_all"] == 2)
     assert await store.load("old") is None
 
@@ -119,7 +119,7 @@ async def test_many_are_written_in_batches(
         await create(store, clock, key)
     clock.advance(60)
     for key in keys:
-        touches.add(key, clock.now())
+        touches.add(key, clock.now() + IDLE_SECONDS)
     await until(lambda: store.calls["touch_all"] == 3)
     assert {await idle_end(store, key) for key in keys} == {clock.now() + IDLE_SECONDS}
 
@@ -138,13 +138,13 @@ class HalfAway(ScriptedStore):
 async def test_what_fails_again_and_again_keeps_no_other_activity_back(clock: ManualClock) -> None:
     """All of the sessions on other shards would idle out."""
     store = HalfAway(clock)
-    touches = Touches(store, clock, IDLE_SECONDS, lambda _: None)
+    touches = Touches(store, clock, lambda _: None)
     keys = ["away", *(str(number) for number in range(2 * TOUCHED_AT_ONCE))]
     for key in keys:
         await create(store, clock, key)
     clock.advance(60)
     for key in keys:
-        touches.add(key, clock.now())
+        touches.add(key, clock.now() + IDLE_SECONDS)
     touches.start()
     for key in keys[TOUCHED_AT_ONCE:]:  # those that are not in the first batch
 
@@ -156,9 +156,9 @@ async def test_what_fails_again_and_again_keeps_no_other_activity_back(clock: Ma
 
 
 async def test_closing_writes_what_is_left(store: ScriptedStore, clock: ManualClock) -> None:
-    closing = Touches(store, clock, IDLE_SECONDS, lambda _: None)
+    closing = Touches(store, clock, lambda _: None)
     await create(store, clock, "k")
     clock.advance(60)
-    closing.add("k", clock.now())
+    closing.add("k", clock.now() + IDLE_SECONDS)
     await closing.close()
     assert await idle_end(store, "k") == clock.now() + IDLE_SECONDS

@@ -33,8 +33,14 @@ _REFUSED_LOGIN: Mapping[str, str] = {
 }  # fmt: skip
 
 
-async def on_provider(relying_party: RelyingParty) -> AsyncIterator[Verdict]:
-    """All there is to say of the OP, in the order in which a login would meet it."""
+MOST_REDIRECT_URIS = 20  # are asked about, of a client that has one for each frontend
+
+
+async def on_provider(
+    relying_party: RelyingParty, registered: Sequence[RelyingParty]
+) -> AsyncIterator[Verdict]:
+    """All there is to say of the OP, in the order in which a login would meet it. `registered` are
+    the same client at the redirect URIs that it has."""
     settings = relying_party.settings
     try:
         await relying_party.start()
@@ -54,7 +60,8 @@ async def on_provider(relying_party: RelyingParty) -> AsyncIterator[Verdict]:
         for verdict in on_metadata(settings, metadata, document):
             yield verdict
         yield await _client(relying_party)
-        yield await _redirect_uri(relying_party)
+        for one in registered[:MOST_REDIRECT_URIS]:
+            yield await _redirect_uri(one)
     except BffError as error:
         yield refused("OP", error)
     finally:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from bff.app.listening import UNIX, reserved
 from bff.cli.admin_client import AdminFailed, ask_admin
 from bff.cli.checks.verdict import Verdict, bad, good, warning
+from bff.config.frontends import frontends_of
 from bff.config.settings import Settings
 from bff.gate.routes import Upstream
 from bff.observability.reasons import reason_of
@@ -27,7 +28,8 @@ async def on_upstreams(settings: Settings) -> AsyncIterator[Verdict]:
     """Each address of each route, once."""
     wanted = {
         (upstream.scheme, upstream.authority, route.ca_file): (upstream, route)
-        for route in settings.routes
+        for frontend in frontends_of(settings)
+        for route in frontend.settings.routes
         for upstream in route.upstream
     }
     routes = list(wanted.values())

@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Mapping
 from types import UnionType
-from typing import Any, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
 
 
 class Section(BaseModel):
@@ -53,6 +54,13 @@ def without_none(annotation: object) -> object:
         return annotation
     inner = [kind for kind in get_args(annotation) if kind is not type(None)]
     return inner[0] if len(inner) == 1 else annotation
+
+
+def annotated(known: FieldInfo) -> Any:
+    """The whole type of a key, with what is asked of its values."""
+    if not known.metadata:
+        return known.annotation
+    return Annotated[(known.annotation, *known.metadata)]
 
 
 def default_of(kind: type, name: str) -> Any:

@@ -9,6 +9,7 @@ import time
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision, Forward, Local
 from bff.observability.access_log import AccessLog, timestamp
+from bff.observability.logs import frontend_in_logs
 from bff.proxy.exchange.answer import Browser
 from bff.sessions.cookie import public_id
 
@@ -37,6 +38,7 @@ class AccessRecord:
         self._bytes_out = 0
         self._is_over = False
         self._request_id = ""
+        self._frontend = ""
         self._address = head.peer
         self._session: str | None = None
         self._code: str | None = None
@@ -49,6 +51,7 @@ class AccessRecord:
         """What the gate has found out: the names of the request, the client and the session."""
         self._request_id = decision.identity.request_id
         self._address = decision.identity.client_address
+        self._frontend = decision.identity.frontend
         if isinstance(decision, Forward | Local) and decision.session is not None:
             self._session = public_id(decision.session.key)
 
@@ -121,7 +124,7 @@ class AccessRecord:
             "session": self._session,
             "address": self._log.shown_address(self._address) if self._address else None,
         }
-        return entry
+        return entry | frontend_in_logs(self._frontend)
 
 
 def _status_in(data: bytes) -> int:

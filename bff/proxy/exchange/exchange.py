@@ -231,7 +231,7 @@ class Exchange(UpgradableExchange):
             self._enter(ANSWERING)
             kind = self._require_destination().kind
             if kind is not None:
-                self._context.metrics.answered(kind, self._answer.status)
+                self._context.metrics.answered(kind, self._answer.status, frontend=self._frontend)
 
     # --- an upstream that refuses our token
 

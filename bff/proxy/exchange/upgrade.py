@@ -41,7 +41,13 @@ class UpgradableExchange(EndingExchange):
             if upstream is None:
                 raise UpstreamMalformed("101 that was not asked for")
             tunnel = switch_protocol(
-                self._context, destination, head, self._browser, upstream, self._finish
+                self._context,
+                destination,
+                head,
+                self._browser,
+                upstream,
+                self._finish,
+                frontend=self._frontend,
             )
         except UpstreamMalformed as error:
             destination.failed()

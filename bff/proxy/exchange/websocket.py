@@ -148,8 +148,10 @@ def switch_protocol(
     browser: Writable,
     upstream: UpstreamConnection,
     over: Callable[[], None],
+    *,
+    frontend: str,
 ) -> Tunnel:
-    """Pass a 101 on to the browser.
+    """Pass a 101 on to the browser. `frontend` is the application that is spoken to.
 
     Raises:
         UpstreamMalformed: it was not asked for, or accepts another handshake.
@@ -158,7 +160,7 @@ def switch_protocol(
     if not accepts_handshake(head.fields, destination.websocket_key):
         raise UpstreamMalformed("101 that was not asked for")
     require_room(context.bound_streams, destination.session)
-    context.metrics.answered(UpstreamDestination.kind, head.status)
+    context.metrics.answered(UpstreamDestination.kind, head.status, frontend=frontend)
     fields = [*destination.answer_fields(head), *messages.UPGRADE]
     browser.write(messages.response_head(head.status, head.reason, fields))
     return Tunnel(browser, upstream, over)

@@ -163,9 +163,17 @@ class RouteTargets:
             target.pool.close_idle()
 
 
-def route_targets(routes: Sequence[Route], writes: WriteCoalescer) -> Mapping[str, RouteTargets]:
-    """By the route's prefix. One set of trusted authorities is read once."""
+def route_targets(
+    frontends: Mapping[str, Sequence[Route]], writes: WriteCoalescer
+) -> Mapping[str, Mapping[str, RouteTargets]]:
+    """Those of each frontend, by the route's prefix. Equal routes of several frontends are one: so
+    are their connections, their limit, and what is known of their upstreams. One set of trusted
+    authorities is read once."""
+    routes = {route for own in frontends.values() for route in own}
     contexts = {
         file: ssl.create_default_context(cafile=file) for file in {r.ca_file for r in routes}
     }
-    return {route.prefix: RouteTargets(route, contexts[route.ca_file], writes) for route in routes}
+    targets = {route: RouteTargets(route, contexts[route.ca_file], writes) for route in routes}
+    return {
+        name: {route.prefix: targets[route] for route in own} for name, own in frontends.items()
+    }

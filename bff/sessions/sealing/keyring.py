@@ -61,7 +61,7 @@ class Keyring:
     """`secrets`: newest first, at least 32 bytes each; the first seals, all open.
 
     Each record is one owner's. `owner` is the first of them, and keeps what belongs to none of them
-    alone; `others` are told apart by their `provider`.
+    alone; `others` are told apart by their `frontend` and `provider`.
     """
 
     def __init__(self, secrets: Sequence[str], owner: RecordOwner, *others: RecordOwner) -> None:
@@ -72,10 +72,12 @@ class Keyring:
             raise ValueError(f"a secret needs at least {MIN_SECRET_BYTES} bytes")
         self.owner = owner
         self.owners = (owner, *others)
-        self._records = {one.provider: _Records(one, self._secrets) for one in self.owners}
+        self._records = {
+            (one.frontend, one.provider): _Records(one, self._secrets) for one in self.owners
+        }
         names = {one.name_for_frontend() for one in self.owners}
         if not len(names) == len(self._records) == len(self.owners):
-            raise ValueError("two owners are the same client, or two providers have one name")
+            raise ValueError("two owners are the same client of one frontend, or have one name")
         self._by_key_id = {
             key_id: (records, index)
             for records in self._records.values()
@@ -89,11 +91,31 @@ class Keyring:
         found = self._by_key_id.get(sealed[1:_NONCE_AT]) if sealed[:1] == VERSION else None
         return found[0].owner if found is not None else None
 
+    def first_of(self, frontend: str) -> RecordOwner:
+        """What keeps what belongs to a frontend, and to none of its providers alone. Raises:
+        LookupError: it has no owner."""
+        for owner in self.owners:
+            if owner.frontend == frontend:
+                return owner
+        raise LookupError(frontend)
+
     def seal(
-        self, purpose: str, store_key: str, plaintext: bytes, *, provider: str | None = None
+        self,
+        purpose: str,
+        store_key: str,
+        plaintext: bytes,
+        *,
+        provider: str | None = None,
+        frontend: str | None = None,
     ) -> bytes:
-        """Encrypt for one purpose and one place in the store, as the owner of that provider."""
-        records = self._records[self.owner.provider if provider is None else provider]
+        """Encrypt for one purpose and one place in the store, as the owner of that name; of those
+        not given, the first one's."""
+        first = self.owner
+        name = (
+            first.frontend if frontend is None else frontend,
+            first.provider if provider is None else provider,
+        )
+        records = self._records[name]
         head = VERSION + records.key_ids[0]
         nonce = os.urandom(NONCE_BYTES)
         cipher = self._for_purpose(purpose)[0]

@@ -1,10 +1,10 @@
 """Sessions and login transactions as sealed bytes, and the names of the index sets of a session.
 
 Before sealing they are compact JSON with a format number. What the store keeps beside the sealed
-bytes (key, version, idle expiry) is not in them, nor is the provider, which the seal tells. Fields
-that a newer release added are ignored, fields that an older one did not know get their defaults. A
-field of another kind than the model says makes the record unreadable, for the rest of the gateway
-relies on the kinds.
+bytes (key, version, idle expiry) is not in them, nor are the provider and the frontend, which the
+seal tells. Fields that a newer release added are ignored, fields that an older one did not know get
+their defaults. A field of another kind than the model says makes the record unreadable, for the
+rest of the gateway relies on the kinds.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import structlog
 
-from bff.model import DEFAULT_PROVIDER, LoginTransaction, Session, Tokens
+from bff.model import DEFAULT_FRONTEND, DEFAULT_PROVIDER, LoginTransaction, Session, Tokens
 from bff.sessions.cookie import public_id
 from bff.sessions.sealing.keyring import Keyring, RecordOwner
 from bff.sessions.store import StoredRecord
@@ -50,7 +50,7 @@ def _kinds_of(hint: Any) -> frozenset[type]:
     return _JSON_KINDS[get_origin(hint) or hint]
 
 
-_BESIDE = frozenset({"key", "version", "idle_expires_at", "provider"})
+_BESIDE = frozenset({"key", "version", "idle_expires_at", "provider", "frontend"})
 _TOKENS = _kinds(Tokens)
 _SESSION = {name: kinds for name, kinds in _kinds(Session).items() if name not in _BESIDE}
 _LOGIN = {name: kinds for name, kinds in _kinds(LoginTransaction).items() if name not in _BESIDE}
@@ -75,6 +75,7 @@ def decode_session(
     version: int,
     idle_expires_at: float,
     provider: str = DEFAULT_PROVIDER,
+    frontend: str = DEFAULT_FRONTEND,
 ) -> Session:
     """The session, completed with what the store keeps beside it and the seal tells.
 
@@ -87,7 +88,12 @@ def decode_session(
         known["tokens"] = Tokens(**_known(known["tokens"], _TOKENS))
         known["claims"] = MappingProxyType(known.get("claims", {}))
         return Session(
-            key=key, version=version, idle_expires_at=idle_expires_at, provider=provider, **known
+            key=key,
+            version=version,
+            idle_expires_at=idle_expires_at,
+            provider=provider,
+            frontend=frontend,
+            **known,
         )
     except (KeyError, TypeError):
         raise UnreadableRecord("a field is missing or of another kind") from None
@@ -163,7 +169,11 @@ class SealedSessions:
 
     def seal(self, session: Session) -> bytes:
         return self._keyring.seal(
-            PURPOSE, session.key, encode_session(session), provider=session.provider
+            PURPOSE,
+            session.key,
+            encode_session(session),
+            provider=session.provider,
+            frontend=session.frontend,
         )
 
     def open(self, key: str, stored: StoredRecord | None) -> Session | None:
@@ -183,6 +193,7 @@ class SealedSessions:
                 version=stored.version,
                 idle_expires_at=stored.idle_expires_at,
                 provider=owner.provider,
+                frontend=owner.frontend,
             )
         except UnreadableRecord as error:
             log.warning("session_unreadable", session=public_id(key), detail=str(error))
