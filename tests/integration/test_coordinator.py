@@ -786,6 +786,19 @@ async def test_one_user_s_dead_grant_holds_up_no_other(op: RotatingOp, clock: Ma
         assert (await process.coordinator.refreshed(alive)).tokens.access_token == "at.alive.1"
 
 
+async def test_a_refresh_is_counted_and_timed(op: RotatingOp, clock: ManualClock) -> None:
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        task = await refreshing(process, session, op)
+        clock.advance(3)
+        op.deliver.set()
+        await task
+        value = process.metrics.registry.get_sample_value
+        assert value("bff_refreshes_total", {"outcome": "ok"}) == 1
+        assert value("bff_refresh_seconds_sum") == pytest.approx(3)
+
+
 async def refresh_all(process: Process, sessions: list[Session]) -> list[type]:
     """What comes of each, one after the other."""
     coming = [process.coordinator.refreshed(session) for session in sessions]

@@ -23,7 +23,7 @@ from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.tokens.ending_sessions import REVOCATIONS_AT_ONCE, REVOCATIONS_WAITING, SessionEnder
 from tests.parts.record_owner import OWNER
 from tests.parts.stack import free_port, serving
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 
 MANY = 3 * REVOCATIONS_AT_ONCE
 CLOCK = SystemClock()
@@ -183,3 +183,41 @@ async def test_everybody_is_ended_even_when_a_pass_over_the_store_forgets_some()
             assert await answer.json() == {"ended": MANY, "foreign": 0}
         assert await there.sessions.of_subject("i", "s") == []
         assert passes == 4  # the last finds nobody
+
+
+async def test_each_end_is_counted_once_by_its_reason() -> None:
+    metrics = Metrics()
+    async with many_sessions(metrics) as there:
+        endings = [there.ender.end("0", "logout", revoke=False) for _ in range(3)]
+        assert [one is None for one in await asyncio.gather(*endings)].count(True) == 2
+        session = await there.sessions.load("1")
+        assert session is not None
+        assert await there.ender.end(session, "grant_rejected", only_version=2) is None
+        assert await there.ender.end(session, "grant_rejected", only_version=1) is not None
+        registry = metrics.registry
+        for reason in ("logout", "grant_rejected"):
+            labels = {"reason": reason}
+            assert registry.get_sample_value("bff_sessions_ended_total", labels) == 1
+        there.op.released.set()
+        await there.ender.close(HANG_SECONDS)
+        assert there.op.revoked == {"at-1", "rt-1"}
+
+
+async def test_a_caller_that_hangs_up_does_not_stop_an_end_that_has_begun() -> None:
+    """A tab that is closed right after its logout leaves no tokens unrevoked."""
+    async with many_sessions(Metrics()) as there:
+        there.op.released.set()
+        caller = asyncio.create_task(there.ender.end("0", "logout"))
+        await asyncio.sleep(0)
+        caller.cancel()
+        await there.ender.close(HANG_SECONDS)
+        assert await there.sessions.load_fresh("0") is None
+        assert there.op.revoked == {"at-0", "rt-0"}
+
+
+async def test_closing_waits_for_revocations_no_longer_than_it_may() -> None:
+    async with many_sessions(Metrics()) as there:
+        await there.ender.end("0", "logout")
+        async with asyncio.timeout(HANG_SECONDS):
+            await there.ender.close(0.01)
+        assert there.op.revoked == set()
