@@ -799,6 +799,23 @@ async def test_a_refresh_is_counted_and_timed(op: RotatingOp, clock: ManualClock
         assert value("bff_refresh_seconds_sum") == pytest.approx(3)
 
 
+@pytest.mark.parametrize("outcome", ["rejected", "identity_mismatch"])
+async def test_a_refresh_that_ends_the_session_is_counted_by_its_reason(
+    op: RotatingOp, clock: ManualClock, outcome: str
+) -> None:
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        if outcome == "rejected":
+            op.refuse = INVALID_GRANT
+        else:
+            op.token_changes = {"id_token": op.id_token(sub="mallory")}
+        with pytest.raises(SessionEnded):
+            await process.coordinator.refreshed(session)
+        counted = process.metrics.registry.get_sample_value
+        assert counted("bff_refreshes_total", {"outcome": outcome}) == 1
+
+
 async def refresh_all(process: Process, sessions: list[Session]) -> list[type]:
     """What comes of each, one after the other."""
     coming = [process.coordinator.refreshed(session) for session in sessions]
