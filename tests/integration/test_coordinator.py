@@ -786,6 +786,22 @@ async def test_one_user_s_dead_grant_holds_up_no_other(op: RotatingOp, clock: Ma
         assert (await process.coordinator.refreshed(alive)).tokens.access_token == "at.alive.1"
 
 
+async def test_what_a_refreshed_id_token_says_is_taken_over(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    """Of its claims only those on the list."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        auth_time = int(clock.now())
+        said = {"acr": "2", "auth_time": auth_time, "name": "Alice", "groups": ["admin"]}
+        op.token_changes = {"id_token": op.id_token(**said)}
+        refreshed = await process.coordinator.refreshed(session)
+        assert (refreshed.acr, refreshed.auth_time) == ("2", auth_time)
+        assert refreshed.claims == {"name": "Alice"}
+        assert await stored(process, session) == refreshed
+
+
 async def test_a_refresh_is_counted_and_timed(op: RotatingOp, clock: ManualClock) -> None:
     async with a_process(MemoryStore(clock), op, clock) as process:
         session = await process.log_in(op, "a")

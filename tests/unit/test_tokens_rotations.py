@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bff.clock import ManualClock
-from bff.errors import StoreUnavailable
+from bff.errors import SessionEnded, StoreUnavailable
 from bff.model import Session, Tokens
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
@@ -490,3 +490,8 @@ async def test_after_a_break_only_what_was_written_of_late_is_restored(
     store.break_stream()
     await until(lambda: store.said_saved[-1])
     assert await stored(sessions) == found
+
+
+async def test_a_session_that_is_gone_has_ended(rotations: Rotations) -> None:
+    with pytest.raises(SessionEnded):
+        await rotations.load("gone")
