@@ -30,6 +30,8 @@ from bff.config.sources.toml_lines import key_lines
 from bff.config.values.files import read_text
 from bff.model import DEFAULT_PROVIDER
 
+MAX_FILE_BYTES = 16 * 1024 * 1024  # thousands of frontends
+
 
 @dataclass(frozen=True, slots=True)
 class _File:
@@ -79,7 +81,7 @@ def load(
 
 def _read_file(path: Path) -> _File:
     try:
-        text = read_text(path)
+        text = read_text(path, most_bytes=MAX_FILE_BYTES)
         return _File(tomllib.loads(text), key_lines(text))
     except tomllib.TOMLDecodeError as error:
         return _File(problem=_syntax_problem(str(error), str(path)))

@@ -26,9 +26,12 @@ SectionT = TypeVar("SectionT", bound=Section)
 
 def partial(model: type[SectionT], known: Mapping[str, Any]) -> SectionT:
     """A section that has these keys and no others: to read another one is an AttributeError."""
-    section: Any = model.model_construct(**known)
-    for name in model.model_fields.keys() - known.keys():
-        vars(section).pop(name, None)  # not even the default: it is not what the user wrote
+    section: Any = model.__new__(model)
+    # As `model_construct` does, but without the defaults: they are not what the user wrote.
+    object.__setattr__(section, "__dict__", dict(known))
+    object.__setattr__(section, "__pydantic_fields_set__", set(known))
+    object.__setattr__(section, "__pydantic_extra__", None)
+    object.__setattr__(section, "__pydantic_private__", None)
     return cast("SectionT", section)
 
 

@@ -47,7 +47,7 @@ def require_site(path: Path) -> Path:
     return path
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, most_bytes: int = _MAX_SECRET_FILE_BYTES) -> str:
     """The text of a small file.
 
     Raises:
@@ -55,10 +55,10 @@ def read_text(path: Path) -> str:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(_MAX_SECRET_FILE_BYTES + 1)
+            content = file.read(most_bytes + 1)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
-    if len(content) > _MAX_SECRET_FILE_BYTES:
+    if len(content) > most_bytes:
         raise ValueError("is too large")
     try:
         return content.decode()
