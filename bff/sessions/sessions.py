@@ -18,7 +18,7 @@ from bff.sessions.news import Observer, SessionNews
 from bff.sessions.reader import SessionReader
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sealing.records import SealedSessions
-from bff.sessions.store import Lease, SessionStore
+from bff.sessions.store import LeaseStore, SessionStore
 
 TOUCH_EVERY_AT_MOST_SECONDS = 60.0
 
@@ -86,6 +86,11 @@ class Sessions:
     async def ping(self) -> None:
         """Raises `StoreUnavailable` unless the store answers."""
         await self._store.ping()
+
+    @property
+    def leases(self) -> LeaseStore:
+        """For refreshes, one at a time."""
+        return self._store
 
     @property
     def watching(self) -> bool:
@@ -310,20 +315,6 @@ class Sessions:
             return None
         self._news.ended(key, reason)
         return self._records.open(key, deleted)
-
-    # --- refresh leases, named by the session's key
-
-    async def acquire_lease(self, key: str, *, ttl_seconds: float) -> Lease | None:
-        """The lease, or None when another caller holds it. Raises `StoreUnavailable`."""
-        return await self._store.acquire_lease(key, ttl_seconds=ttl_seconds)
-
-    async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
-        """False when it has lapsed or passed to another holder. Raises `StoreUnavailable`."""
-        return await self._store.renew_lease(lease, ttl_seconds=ttl_seconds)
-
-    async def release_lease(self, lease: Lease) -> None:
-        """Give it back and wake waiting processes. Raises `StoreUnavailable`."""
-        await self._store.release_lease(lease)
 
     def _expect(self, session: Session) -> None:
         self._expiry.expect(

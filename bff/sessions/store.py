@@ -58,8 +58,22 @@ class StoreListener(Protocol):
         """Another process speaks. `saved` is False as well where it sees other nodes than we do."""
 
 
-class SessionStore(Protocol):
-    """Sessions and their indexes, leases, logins under way, what has been seen, and how often.
+class LeaseStore(Protocol):
+    """Leases: each a right that one caller has for a while. The name of the one that guards a
+    session's refresh is the key of its record. Every method may raise `StoreUnavailable`."""
+
+    async def acquire_lease(self, name: str, *, ttl_seconds: float) -> Lease | None:
+        """The lease, or None when another caller holds it."""
+
+    async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
+        """False when the lease has lapsed or passed to another holder."""
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give it back, if still held, and wake waiting processes (`on_changed`)."""
+
+
+class SessionStore(LeaseStore, Protocol):
+    """Leases, sessions and their indexes, logins under way, what has been seen, and how often.
 
     `gather_seconds`: how long it pays to wait for more touches to come, before a step is taken.
     """
@@ -139,18 +153,6 @@ class SessionStore(Protocol):
         A session that is there all the while is found, perhaps twice; of those that come and go
         meanwhile some are. In a cluster one that moves between nodes just then may be missed.
         """
-
-    # --- refresh leases
-
-    async def acquire_lease(self, name: str, *, ttl_seconds: float) -> Lease | None:
-        """The lease, or None when another caller holds it. The key of a record is the name of
-        the one that guards its refresh."""
-
-    async def renew_lease(self, lease: Lease, *, ttl_seconds: float) -> bool:
-        """False when the lease has lapsed or passed to another holder."""
-
-    async def release_lease(self, lease: Lease) -> None:
-        """Give it back, if still held, and wake waiting processes (`on_changed`)."""
 
     # --- login transactions
 

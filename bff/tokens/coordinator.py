@@ -69,6 +69,7 @@ class RefreshCoordinator:
         settings: CoordinatorSettings | None = None,
     ) -> None:
         self._sessions = sessions
+        self._leases = sessions.leases
         self._ender = ender
         self._clock = clock
         self._policy = policy
@@ -206,7 +207,7 @@ class RefreshCoordinator:
         trouble with the store meanwhile."""
         key = lease.name
         in_doubt = partial(self._on_lease_in_doubt, key)
-        async with held(self._sessions, lease, self._settings.lease_seconds, in_doubt):
+        async with held(self._leases, lease, self._settings.lease_seconds, in_doubt):
             session = await self._rotations.load(key)
             if not self._is_due(session, refused):
                 return session
@@ -226,7 +227,7 @@ class RefreshCoordinator:
         self._rotations.store_failed()
 
     async def _lease(self, key: str) -> Lease | None:
-        return await self._sessions.acquire_lease(key, ttl_seconds=self._settings.lease_seconds)
+        return await self._leases.acquire_lease(key, ttl_seconds=self._settings.lease_seconds)
 
     def _is_undisturbed_since(self, key: str, asked_at: float) -> bool:
         """False with a lease that may have lapsed while this process or the store stood still."""

@@ -8,8 +8,7 @@ import structlog
 
 from bff.errors import StoreUnavailable
 from bff.sessions.cookie import public_id
-from bff.sessions.sessions import Sessions
-from bff.sessions.store import Lease
+from bff.sessions.store import Lease, LeaseStore
 from bff.tasks import BackgroundTask
 
 log = structlog.get_logger("bff.tokens")
@@ -24,7 +23,7 @@ def renewal_seconds(ttl_seconds: float) -> float:
 
 @contextlib.asynccontextmanager
 async def held(
-    sessions: Sessions, lease: Lease, ttl_seconds: float, on_doubt: Callable[[], object]
+    leases: LeaseStore, lease: Lease, ttl_seconds: float, on_doubt: Callable[[], object]
 ) -> AsyncIterator[None]:
     """Renew `lease` while the body runs, then give it back. `on_doubt` is called whenever it may
     lapse, or has, while the body goes on.
@@ -32,24 +31,24 @@ async def held(
     A lease that is lost all the same does not stop the body: what it is about to learn from the
     OP exists nowhere else, and the version check of the write decides which process wins.
     """
-    renewing = BackgroundTask(lambda: _renew(sessions, lease, ttl_seconds, on_doubt))
+    renewing = BackgroundTask(lambda: _renew(leases, lease, ttl_seconds, on_doubt))
     renewing.start()
     try:
         yield
     finally:
         await renewing.close()
         with contextlib.suppress(StoreUnavailable):  # it lapses by itself
-            await sessions.release_lease(lease)
+            await leases.release_lease(lease)
 
 
 async def _renew(
-    sessions: Sessions, lease: Lease, ttl_seconds: float, on_doubt: Callable[[], object]
+    leases: LeaseStore, lease: Lease, ttl_seconds: float, on_doubt: Callable[[], object]
 ) -> None:
     is_held = True
     while is_held:
         await asyncio.sleep(renewal_seconds(ttl_seconds))
         try:
-            is_held = await sessions.renew_lease(lease, ttl_seconds=ttl_seconds)
+            is_held = await leases.renew_lease(lease, ttl_seconds=ttl_seconds)
         except StoreUnavailable:
             on_doubt()
         except Exception:  # the next renewal may well succeed

@@ -191,7 +191,7 @@ async def test_redis_learns_nothing_of_use(gateways: Gateways) -> None:
     here = await gateways.open()
     created = await create(here)
     await here.replace(replace(created, tokens=tokens("2")))
-    await here.acquire_lease(created.key, ttl_seconds=60)
+    await here.leases.acquire_lease(created.key, ttl_seconds=60)
     store = gateways.store()
     login = LoginTransaction(OP, "verifier", "nonce", "0f" * 32, "/deep/link", time.time())
     logins = LoginTransactions(

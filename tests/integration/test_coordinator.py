@@ -477,7 +477,7 @@ async def test_a_holder_that_died_is_succeeded(deployment: Deployment) -> None:
     process = await deployment.process(settings=settings)
     session = await process.log_in(deployment.op, "a")
     deployment.clock.advance(61)
-    assert await process.sessions.acquire_lease(session.key, ttl_seconds=0.9) is not None
+    assert await process.sessions.leases.acquire_lease(session.key, ttl_seconds=0.9) is not None
     async with asyncio.timeout(HANG_SECONDS):
         found = await process.coordinator.refreshed(session)
     assert found.tokens.access_token == "at.a.1"

@@ -252,12 +252,14 @@ async def test_a_caller_cannot_change_claims_afterwards(
 async def test_leases_are_named_by_the_session(sessions: Sessions, clock: ManualClock) -> None:
     """A write asks for none: the version alone decides (docs/adr/0003)."""
     created = await create(sessions, clock)
-    lease = await sessions.acquire_lease("k", ttl_seconds=5)
+    lease = await sessions.leases.acquire_lease("k", ttl_seconds=5)
     assert lease is not None
-    assert await sessions.acquire_lease("k", ttl_seconds=5) is None
-    assert await sessions.renew_lease(lease, ttl_seconds=5)
-    await sessions.release_lease(lease)
-    assert await sessions.acquire_lease("k", ttl_seconds=5) is not None, "another one holds it"
+    assert await sessions.leases.acquire_lease("k", ttl_seconds=5) is None
+    assert await sessions.leases.renew_lease(lease, ttl_seconds=5)
+    await sessions.leases.release_lease(lease)
+    assert await sessions.leases.acquire_lease("k", ttl_seconds=5) is not None, (
+        "another one holds it"
+    )
     assert await sessions.replace(created) is not None
 
 

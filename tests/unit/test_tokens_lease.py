@@ -54,20 +54,20 @@ async def test_a_lease_is_renewed_although_the_store_fails_now_and_then(
 ) -> None:
     """One failure is not the end of the renewals: an OP may take longer than a lease."""
     store.faults["renew_lease"] = [StoreUnavailable("away"), ZeroDivisionError()]
-    lease = await sessions.acquire_lease("k", ttl_seconds=6)
+    lease = await sessions.leases.acquire_lease("k", ttl_seconds=6)
     assert lease is not None
-    async with held(sessions, lease, 0.03, doubts.count):
+    async with held(sessions.leases, lease, 0.03, doubts.count):
         await until(lambda: store.calls["renew_lease"] >= 4)
     assert doubts.told == 2
-    assert await sessions.acquire_lease("k", ttl_seconds=6) is not None  # it was given back
+    assert await sessions.leases.acquire_lease("k", ttl_seconds=6) is not None  # it was given back
 
 
 async def test_a_lease_is_renewed_before_it_lapses(
     sessions: Sessions, store: ScriptedStore, doubts: Doubts
 ) -> None:
-    lease = await sessions.acquire_lease("k", ttl_seconds=6)
+    lease = await sessions.leases.acquire_lease("k", ttl_seconds=6)
     assert lease is not None
-    async with held(sessions, lease, 0.3, doubts.count):
+    async with held(sessions.leases, lease, 0.3, doubts.count):
         await asyncio.sleep(0.3)  # both wake in the order of their times, late as they may be
         assert store.calls["renew_lease"]
 
@@ -78,10 +78,10 @@ async def test_a_lease_that_can_not_be_given_back_lapses(
 ) -> None:
     """It is renewed no more, and the work is done all the same."""
     store.faults["release_lease"] = [StoreUnavailable("away")]
-    lease = await sessions.acquire_lease("k", ttl_seconds=6)
+    lease = await sessions.leases.acquire_lease("k", ttl_seconds=6)
     assert lease is not None
     before = asyncio.all_tasks()
-    async with held(sessions, lease, 6, doubts.count):
+    async with held(sessions.leases, lease, 6, doubts.count):
         await asyncio.sleep(0)
         assert asyncio.all_tasks() != before
     assert asyncio.all_tasks() == before
@@ -91,15 +91,15 @@ async def test_a_lost_lease_does_not_stop_the_work(
     sessions: Sessions, store: ScriptedStore, doubts: Doubts
 ) -> None:
     """It is not renewed any more, and not taken from its new holder at the end."""
-    lease = await sessions.acquire_lease("k", ttl_seconds=6)
+    lease = await sessions.leases.acquire_lease("k", ttl_seconds=6)
     assert lease is not None
-    await sessions.release_lease(lease)
-    another = await sessions.acquire_lease("k", ttl_seconds=6)
+    await sessions.leases.release_lease(lease)
+    another = await sessions.leases.acquire_lease("k", ttl_seconds=6)
     assert another is not None
-    async with held(sessions, lease, 0.03, doubts.count):
+    async with held(sessions.leases, lease, 0.03, doubts.count):
         await until(lambda: doubts.told == 1)
     assert store.calls["renew_lease"] == 1
-    assert await sessions.renew_lease(another, ttl_seconds=6)
+    assert await sessions.leases.renew_lease(another, ttl_seconds=6)
 
 
 class HidingStore(ScriptedStore):
@@ -118,20 +118,20 @@ async def test_a_renewal_under_way_does_not_outlive_the_work(doubts: Doubts) -> 
     """Nor does it hold up the caller, whatever becomes of it: the lease would never lapse."""
     store = HidingStore(ManualClock())
     sessions = Sessions(store, Keyring([SECRET], OWNER), ManualClock(), SessionPolicy(1800, 3600))
-    lease = await sessions.acquire_lease("k", ttl_seconds=6)
+    lease = await sessions.leases.acquire_lease("k", ttl_seconds=6)
     assert lease is not None
-    async with asyncio.timeout(HANG_SECONDS), held(sessions, lease, 0.03, doubts.count):
+    async with asyncio.timeout(HANG_SECONDS), held(sessions.leases, lease, 0.03, doubts.count):
         await until(lambda: store.calls["renew_lease"] == 1)
-    assert await sessions.acquire_lease("k", ttl_seconds=6) is not None
+    assert await sessions.leases.acquire_lease("k", ttl_seconds=6) is not None
 
 
 async def test_work_that_fails_gives_the_lease_back(sessions: Sessions, doubts: Doubts) -> None:
-    lease = await sessions.acquire_lease("k", ttl_seconds=6)
+    lease = await sessions.leases.acquire_lease("k", ttl_seconds=6)
     assert lease is not None
     with pytest.raises(ZeroDivisionError):
-        async with held(sessions, lease, 6, doubts.count):
+        async with held(sessions.leases, lease, 6, doubts.count):
             raise ZeroDivisionError
-    assert await sessions.acquire_lease("k", ttl_seconds=6) is not None
+    assert await sessions.leases.acquire_lease("k", ttl_seconds=6) is not None
 
 
 async def test_a_waiter_hears_of_its_own_session_only() -> None:
