@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from bff.clock import Clock
 from bff.errors import InternalError
 from bff.sessions.expiring import Expiring, MemoryBuckets
-from bff.sessions.store import Lease, StoredRecord, StoreListener
+from bff.sessions.store import Lease, NewRecord, StoredRecord, StoreListener
 
 SCANNED_AT_ONCE = 500
 
@@ -24,7 +24,7 @@ class _Record:
     sealed: bytes = field(repr=False)
     idle_expires_at: float
     expires_at: float
-    indexes: frozenset[str]
+    indexes: Sequence[str]
 
     def as_stored(self) -> StoredRecord:
         return StoredRecord(self.version, self.sealed, self.idle_expires_at)
@@ -77,22 +77,15 @@ class MemoryStore:
 
     # --- sessions
 
-    async def create(
-        self,
-        key: str,
-        sealed: bytes,
-        *,
-        idle_seconds: float,
-        expires_at: float,
-        indexes: Sequence[str],
-    ) -> None:
+    async def create(self, key: str, record: NewRecord) -> None:
         self._sweep()
         if self._records.live(key) is not None:
             raise InternalError("the session's key is taken")
-        idle_expires_at = min(self._clock.now() + idle_seconds, expires_at)
-        record = _Record(1, sealed, idle_expires_at, expires_at, frozenset(indexes))
-        self._records.put(key, record)
-        for index in indexes:
+        idle_expires_at = min(self._clock.now() + record.idle_seconds, record.expires_at)
+        self._records.put(
+            key, _Record(1, record.sealed, idle_expires_at, record.expires_at, record.indexes)
+        )
+        for index in record.indexes:
             self._indexes.setdefault(index, {})[key] = None
 
     async def load(self, key: str) -> StoredRecord | None:

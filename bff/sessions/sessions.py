@@ -18,7 +18,7 @@ from bff.sessions.news import Observer, SessionNews
 from bff.sessions.reader import SessionReader
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sealing.records import SealedSessions
-from bff.sessions.store import LeaseStore, SessionStore
+from bff.sessions.store import LeaseStore, NewRecord, SessionStore
 
 TOUCH_EVERY_AT_MOST_SECONDS = 60.0
 
@@ -235,15 +235,15 @@ class Sessions:
             provider=provider,
             frontend=frontend,
         )
+        record = NewRecord(
+            self._records.seal(session),
+            idle_seconds=policy.idle_seconds,
+            # The hard limit: `session.expires_at` may yet follow the refresh token's up to it.
+            expires_at=now + policy.absolute_seconds,
+            indexes=self._records.indexes_of(session),
+        )
         with self._reader.writing(key) as write:
-            await self._store.create(
-                key,
-                self._records.seal(session),
-                idle_seconds=policy.idle_seconds,
-                # The hard limit: `session.expires_at` may yet follow the refresh token's up to it.
-                expires_at=now + policy.absolute_seconds,
-                indexes=self._records.indexes_of(session),
-            )
+            await self._store.create(key, record)
             write.outcome = session
         self._expect(session)
         return session

@@ -32,6 +32,17 @@ class StoredRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record that is to be stored: for `idle_seconds` from now, unless it is touched, and in any
+    case until `expires_at` (epoch seconds) at most; in the sets named `indexes`."""
+
+    sealed: bytes = field(repr=False)
+    idle_seconds: float
+    expires_at: float
+    indexes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The right to refresh one session. `holder` differs with every grant of the same name."""
 
@@ -96,15 +107,7 @@ class SessionStore(LeaseStore, Protocol):
 
     # --- sessions
 
-    async def create(
-        self,
-        key: str,
-        sealed: bytes,
-        *,
-        idle_seconds: float,
-        expires_at: float,
-        indexes: Sequence[str],
-    ) -> None:
+    async def create(self, key: str, record: NewRecord) -> None:
         """Store a new record at version 1 and add it to the index sets.
 
         The index comes first: a crash in between must not leave a session that a logout by
@@ -195,10 +198,12 @@ async def check_store(store: SessionStore, clock: Clock) -> None:
     key, index, state, browser = (secrets.token_hex(32) for _ in range(4))
     await store.create(
         key,
-        b"trial",
-        idle_seconds=CHECK_SECONDS,
-        expires_at=clock.now() + CHECK_SECONDS,
-        indexes=[index],
+        NewRecord(
+            b"trial",
+            idle_seconds=CHECK_SECONDS,
+            expires_at=clock.now() + CHECK_SECONDS,
+            indexes=[index],
+        ),
     )
     try:
         record = await store.load(key)

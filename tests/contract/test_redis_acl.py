@@ -8,6 +8,7 @@ import pytest
 
 from bff.clock import SystemClock
 from bff.sessions.redis.store import RedisStore
+from bff.sessions.store import NewRecord
 from tests.contract.conftest import PATIENT, Heard
 from tests.parts.redis_server import RedisServer, cluster_server, sentinel_server
 from tests.polling import until
@@ -56,7 +57,9 @@ async def test_the_documented_rights_are_enough(url: str, namespace: str) -> Non
         await until(lambda: heard.watching == [True])
         await store.ping()
         expires_at = clock.now() + 60
-        await store.create("k", b"1", idle_seconds=30, expires_at=expires_at, indexes=["i"])
+        await store.create(
+            "k", NewRecord(b"1", idle_seconds=30, expires_at=expires_at, indexes=["i"])
+        )
         lease = await store.acquire_lease("k", ttl_seconds=5)
         assert lease is not None
         assert await store.renew_lease(lease, ttl_seconds=5)

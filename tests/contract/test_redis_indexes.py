@@ -6,6 +6,7 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.sessions.redis.store import RedisStore
+from bff.sessions.store import NewRecord
 from tests.contract.conftest import PATIENT
 from tests.parts.redis_server import RedisServer
 
@@ -22,10 +23,12 @@ async def test_an_index_does_not_keep_what_has_run_out(redis_server: RedisServer
         for number in range(LOGINS):
             await store.create(
                 str(number),
-                b"",
-                idle_seconds=1800,
-                expires_at=clock.now() + 3600,
-                indexes=("user",),
+                NewRecord(
+                    b"",
+                    idle_seconds=1800,
+                    expires_at=clock.now() + 3600,
+                    indexes=("user",),
+                ),
             )
             clock.advance(1800)
         assert redis_server.command("ZCARD", f"{namespace}:i:user") == 2

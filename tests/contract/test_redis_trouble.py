@@ -15,7 +15,7 @@ from bff.clock import ManualClock, SystemClock
 from bff.errors import StoreUnavailable
 from bff.sessions.redis.client import RedisLimits
 from bff.sessions.redis.store import RedisStore
-from bff.sessions.store import Lease, SessionStore
+from bff.sessions.store import Lease, NewRecord, SessionStore
 from tests.contract.conftest import PATIENT, Heard
 from tests.parts.redis_server import RedisServer, cluster_server, sentinel_server
 from tests.polling import HANG_SECONDS, until
@@ -25,7 +25,7 @@ LEASE = Lease("key", "holder")
 OPERATIONS: dict[str, Callable[[SessionStore], Awaitable[object]]] = {
     "ping": lambda s: s.ping(),
     "create": lambda s: s.create(
-        "key", b"", idle_seconds=9, expires_at=time.time() + 9, indexes=("index",)
+        "key", NewRecord(b"", idle_seconds=9, expires_at=time.time() + 9, indexes=("index",))
     ),
     "load": lambda s: s.load("key"),
     "replace": lambda s: s.replace("key", b"", expected_version=1),
@@ -153,7 +153,9 @@ async def test_a_restart_is_told_as_a_gap(own_redis: RedisServer) -> None:
         own_redis.restart()
         await until(lambda: heard.watching == [True, False, True])
         await store.put_login("s", b"", browser_key="b", ttl_seconds=9, cap=1)
-        await store.create("k", b"", idle_seconds=9, expires_at=time.time() + 9, indexes=())
+        await store.create(
+            "k", NewRecord(b"", idle_seconds=9, expires_at=time.time() + 9, indexes=())
+        )
         await store.delete("k", reason="logout")
         await until(lambda: ("ended", "k", "logout") in heard.news)
 

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from bff.sessions.store import SessionStore
+from bff.sessions.store import NewRecord, SessionStore
 
 
 @pytest.fixture
@@ -16,7 +16,8 @@ def key() -> str:
 
 async def create(store: SessionStore, key: str) -> None:
     await store.create(
-        key, b"one", idle_seconds=60, expires_at=time.time() + 3600, indexes=("index" + key,)
+        key,
+        NewRecord(b"one", idle_seconds=60, expires_at=time.time() + 3600, indexes=("index" + key,)),
     )
 
 

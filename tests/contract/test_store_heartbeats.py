@@ -3,6 +3,7 @@
 from bff.clock import SystemClock
 from bff.sessions.memory import MemoryStore
 from bff.sessions.messages import LEAVING
+from bff.sessions.store import NewRecord
 from tests.contract.conftest import Engine, Heard
 from tests.polling import until
 
@@ -42,7 +43,7 @@ async def test_many_touches_in_one_go(engine: Engine) -> None:
     store = await engine.open()
     now = SystemClock().now()
     for key in ("a", "b", "c"):
-        await store.create(key, b"", idle_seconds=10, expires_at=now + 1000, indexes=())
+        await store.create(key, NewRecord(b"", idle_seconds=10, expires_at=now + 1000, indexes=()))
     gone = await store.touch_all({"a": 100, "x": 100, "b": 200, "y": 5, "c": 5000})
     assert gone == {"x", "y"}
     left = {}

@@ -11,7 +11,7 @@ from bff.clock import SystemClock
 from bff.errors import StoreUnavailable
 from bff.sessions.memory import SCANNED_AT_ONCE, MemoryStore
 from bff.sessions.redis.store import RedisStore
-from bff.sessions.store import SessionStore
+from bff.sessions.store import NewRecord, SessionStore
 from tests.contract.conftest import PATIENT, Engine
 from tests.parts.redis_server import RedisServer
 from tests.polling import until
@@ -20,10 +20,12 @@ from tests.polling import until
 async def create(store: SessionStore, key: str, *, idle_seconds: float = 60) -> None:
     await store.create(
         key,
-        b"sealed",
-        idle_seconds=idle_seconds,
-        expires_at=time.time() + 3600,
-        indexes=(f"index-{key}",),
+        NewRecord(
+            b"sealed",
+            idle_seconds=idle_seconds,
+            expires_at=time.time() + 3600,
+            indexes=(f"index-{key}",),
+        ),
     )
 
 

@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from bff.errors import InternalError
-from bff.sessions.store import SessionStore
+from bff.sessions.store import NewRecord, SessionStore
 from tests.polling import until
 
 HOUR = 3600.0
@@ -29,10 +29,12 @@ async def create(
 ) -> None:
     await store.create(
         key,
-        sealed,
-        idle_seconds=idle_seconds,
-        expires_at=time.time() + absolute_seconds,
-        indexes=indexes,
+        NewRecord(
+            sealed,
+            idle_seconds=idle_seconds,
+            expires_at=time.time() + absolute_seconds,
+            indexes=indexes,
+        ),
     )
 
 

@@ -18,7 +18,7 @@ from bff.sessions.sealing.records import (
     subject_index,
 )
 from bff.sessions.sessions import SessionPolicy, Sessions
-from bff.sessions.store import SessionStore
+from bff.sessions.store import NewRecord, SessionStore
 from tests.parts.record_owner import OWNER
 from tests.polling import until
 
@@ -55,10 +55,12 @@ async def left_behind(store: SessionStore, change: dict[str, object]) -> str:
     record = json.loads(encode_session(session)) | change
     await store.create(
         key,
-        KEYRING.seal(PURPOSE, key, json.dumps(record).encode()),
-        idle_seconds=600,
-        expires_at=now + 3600,
-        indexes=(subject_index(OWNER, OP, "alice"), sid_index(OWNER, OP, "sid")),
+        NewRecord(
+            KEYRING.seal(PURPOSE, key, json.dumps(record).encode()),
+            idle_seconds=600,
+            expires_at=now + 3600,
+            indexes=(subject_index(OWNER, OP, "alice"), sid_index(OWNER, OP, "sid")),
+        ),
     )
     return key
 
@@ -100,7 +102,9 @@ async def test_what_another_has_made_is_left_alone(
     assert stored is not None
     assert await elsewhere.end(made, "logout") is not None
     await until(lambda: sessions.end_reason(key) == "logout")
-    await store.create(key, stored.sealed, idle_seconds=600, expires_at=now + 3600, indexes=())
+    await store.create(
+        key, NewRecord(stored.sealed, idle_seconds=600, expires_at=now + 3600, indexes=())
+    )
     assert await sessions.load(key) is None
     assert await store.load(key) is not None
 

@@ -11,6 +11,7 @@ from bff.sessions.expiry import ABSOLUTE, IDLE, LATER_SECONDS, ExpiryWatch
 from bff.sessions.memory import MemoryStore
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
+from bff.sessions.store import NewRecord
 from tests.parts.record_owner import OWNER
 from tests.parts.scripted_store import ScriptedStore
 from tests.polling import until
@@ -128,7 +129,9 @@ async def test_an_end_that_was_put_off_is_looked_for_later(
     watch.expect("here", idle=2)
     watch.expect("elsewhere", idle=1)
     for key in ("here", "elsewhere"):
-        await store.create(key, b"", idle_seconds=5, expires_at=clock.now() + 1000, indexes=())
+        await store.create(
+            key, NewRecord(b"", idle_seconds=5, expires_at=clock.now() + 1000, indexes=())
+        )
     clock.advance(3)
     loads = store.calls["load"]
     assert await watch.looked() == []

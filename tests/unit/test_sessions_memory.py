@@ -5,6 +5,7 @@ import pytest
 from bff.clock import ManualClock
 from bff.sessions.expiring import SWEPT_AT_ONCE
 from bff.sessions.memory import MemoryStore
+from bff.sessions.store import NewRecord
 
 
 @pytest.fixture
@@ -20,10 +21,12 @@ def store(clock: ManualClock) -> MemoryStore:
 async def create(store: MemoryStore, clock: ManualClock, key: str, idle_seconds: float) -> None:
     await store.create(
         key,
-        b"sealed",
-        idle_seconds=idle_seconds,
-        expires_at=clock.now() + 1000,
-        indexes=("user", key),
+        NewRecord(
+            b"sealed",
+            idle_seconds=idle_seconds,
+            expires_at=clock.now() + 1000,
+            indexes=("user", key),
+        ),
     )
 
 

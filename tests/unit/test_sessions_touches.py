@@ -8,6 +8,7 @@ import pytest
 from bff.clock import ManualClock
 from bff.errors import StoreUnavailable
 from bff.sessions.expiry import RETRY_SECONDS, TOUCHED_AT_ONCE, Touches
+from bff.sessions.store import NewRecord
 from tests.parts.scripted_store import ScriptedStore
 from tests.polling import until
 
@@ -41,7 +42,9 @@ async def touches(
 
 async def create(store: ScriptedStore, clock: ManualClock, key: str) -> None:
     expires_at = clock.now() + 43_200
-    await store.create(key, b"", idle_seconds=IDLE_SECONDS, expires_at=expires_at, indexes=())
+    await store.create(
+        key, NewRecord(b"", idle_seconds=IDLE_SECONDS, expires_at=expires_at, indexes=())
+    )
 
 
 async def idle_end(store: ScriptedStore, key: str) -> float:

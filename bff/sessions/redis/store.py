@@ -20,7 +20,7 @@ from bff.sessions.redis.client import RedisClient, RedisLimits
 from bff.sessions.redis.heartbeats import Heartbeats
 from bff.sessions.redis.leases import RedisLeases
 from bff.sessions.redis.url import parse_redis_url
-from bff.sessions.store import Lease, StoredRecord, StoreListener
+from bff.sessions.store import Lease, NewRecord, StoredRecord, StoreListener
 
 
 class RedisStore:
@@ -73,20 +73,13 @@ class RedisStore:
 
     # --- sessions
 
-    async def create(
-        self,
-        key: str,
-        sealed: bytes,
-        *,
-        idle_seconds: float,
-        expires_at: float,
-        indexes: Sequence[str],
-    ) -> None:
-        now, end = self._now_ms(), _ms(expires_at)
-        for index in indexes:
+    async def create(self, key: str, record: NewRecord) -> None:
+        now, end = self._now_ms(), _ms(record.expires_at)
+        for index in record.indexes:
             await self._client.run(scripts.INDEX, [self._name("i", index)], key, end, now)
-        ttl = min(_ms(idle_seconds), end - now)
-        if not await self._client.run(scripts.CREATE, [self._session(key)], sealed, end, ttl):
+        ttl = min(_ms(record.idle_seconds), end - now)
+        step = scripts.CREATE, [self._session(key)], record.sealed, end, ttl
+        if not await self._client.run(*step):
             raise InternalError("the session's key is taken")
 
     async def load(self, key: str) -> StoredRecord | None:
