@@ -17,7 +17,7 @@ from tests.parts.redis_server import RedisServer
 from tests.polling import until
 
 
-async def create(store: SessionStore, key: str, *, idle_seconds: float = 60) -> None:
+async def create(store: SessionStore, key: str, *, idle_seconds: float = 3600) -> None:
     await store.create(
         key,
         NewRecord(

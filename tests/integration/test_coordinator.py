@@ -236,6 +236,9 @@ async def test_a_store_that_goes_back_in_time_is_told_again(deployment: Deployme
     watched: tuple[list[bool], list[bool]] = ([], [])
     for process, seen in zip((first, second), watched, strict=True):
         process.sessions.observe(on_watch=seen.append)
+    heard: list[Heartbeat] = []
+    second.sessions.observe(on_heartbeat=heard.append)
+    await until(lambda: bool(heard))  # else it waits for what it has not heard of, for 2 s only
     deployment.redis.command("RESTORE", key, 100_000, before, "REPLACE")
     deployment.redis.command("CLIENT", "KILL", "TYPE", "pubsub")
     await until(lambda: all(False in seen and seen[-1] for seen in watched))
