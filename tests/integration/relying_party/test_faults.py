@@ -115,7 +115,7 @@ async def test_nothing_is_sent_before_the_start(op: ScriptedOp, clock: ManualClo
     """And what has not been started can be closed."""
     rp = RelyingParty(settings_for(op.issuer), clock)
     with pytest.raises(RuntimeError, match="start"):
-        await rp.check()
+        await rp.probe().document()
     await rp.close()
     assert op.received == []
 
