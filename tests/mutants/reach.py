@@ -6,6 +6,7 @@ are known as such: to change one of them, all has to be loaded anew.
 
 import hashlib
 import json
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import coverage
 import pytest
 
-from tests.mutants.trial import QUIET, ROOT, Live, in_child, sources
+from tests.mutants.trial import QUIET, ROOT, Live, in_child, sources, waited_seconds
 
 BUILD = ROOT / "build" / "mutants"
 LOADING = "loading"
@@ -125,7 +126,12 @@ class _Measuring:
             self._shared[name].append(item.nodeid)
         self._now = item.nodeid
         self.coverage.switch_context(item.nodeid)
-        return (yield)
+        began, waited = time.monotonic(), waited_seconds("self")
+        try:
+            return (yield)
+        finally:  # what it takes on a machine that has nothing else to do
+            waited = waited_seconds("self") - waited
+            self._seconds[item.nodeid] = time.monotonic() - began - waited
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> Iterator[None]:
@@ -137,7 +143,6 @@ class _Measuring:
             self.coverage.switch_context(self._now)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._seconds[report.nodeid] += report.duration
         if report.failed:
             self._failing.add(report.nodeid)
 
