@@ -49,7 +49,7 @@ class CoordinatorSettings:
 
     wait_seconds: float = 10.0
     late_wait_seconds: float = 1.0
-    lease_seconds: float = 20.0
+    lease_seconds: float = 12.0
     forced_after_seconds: float = 30.0
 
 

@@ -1,4 +1,5 @@
-"""Refresh leases whose grant is lost on its way: no process waits for one that does not hold it."""
+"""Refresh leases whose grant or release is lost on its way: no process waits for one that does not
+hold it."""
 
 import asyncio
 import hashlib
@@ -63,6 +64,24 @@ async def test_it_is_taken_back_and_others_are_told(own_redis: RedisServer) -> N
         opened(own_redis, namespace, heard) as second,
     ):
         await grant_lost(first, own_redis)
+        await until(lambda: ("changed", "key", None) in heard.news)
+        assert await second.acquire_lease("key", ttl_seconds=LONG) is not None
+
+
+async def test_a_release_that_failed_is_made_up_for(own_redis: RedisServer) -> None:
+    """Long before the lease would lapse: what its holder was doing is done."""
+    namespace = uuid.uuid4().hex
+    heard = Heard()
+    async with (
+        opened(own_redis, namespace, Heard()) as first,
+        opened(own_redis, namespace, heard) as second,
+    ):
+        lease = await first.acquire_lease("key", ttl_seconds=LONG)
+        assert lease is not None
+        own_redis.command("CONFIG", "SET", "min-replicas-to-write", 1)  # it refuses writes
+        with pytest.raises(StoreUnavailable):
+            await first.release_lease(lease)
+        own_redis.command("CONFIG", "SET", "min-replicas-to-write", 0)
         await until(lambda: ("changed", "key", None) in heard.news)
         assert await second.acquire_lease("key", ttl_seconds=LONG) is not None
 

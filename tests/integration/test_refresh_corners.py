@@ -107,7 +107,7 @@ async def test_a_process_that_stands_still_keeps_its_lease_for_a_while(
     clock.advance(61)
     task = await under_way(process, session, op)
     async with a_process(store, op, clock) as other:
-        clock.advance(15)
+        clock.advance(11)
         asked = store.calls["acquire_lease"]
         waiting = asyncio.create_task(other.coordinator.refreshed(session))
         await until(lambda: store.calls["acquire_lease"] > asked)

@@ -4,7 +4,8 @@ A grant whose answer is lost would make every process wait for a holder that doe
 Each try therefore carries a claim of its own, which is what is stored: a try that is repeated, as
 redis-py does after a broken connection, gets its own grant again, and one that failed is taken back
 as soon as the server answers. A process that tries anew names the claims that failed, and a grant
-of theirs passes to the new one, which nothing that is still on its way can take back.
+of theirs passes to the new one, which nothing that is still on its way can take back. A lease whose
+release failed is taken back in the same way.
 """
 
 import asyncio
@@ -58,13 +59,14 @@ class RedisLeases:
         return bool(await self._client.run(scripts.RENEW, keys, lease.holder, _ms(ttl_seconds)))
 
     async def release(self, lease: Lease) -> None:
-        await self._client.run(
-            scripts.RELEASE,
-            [self._key(lease.name)],
-            lease.holder,
-            self._channel,
-            encode_change(Change(RELEASED, lease.name)),
-        )
+        message = encode_change(Change(RELEASED, lease.name))
+        try:
+            await self._client.run(
+                scripts.RELEASE, [self._key(lease.name)], lease.holder, self._channel, message
+            )
+        except (StoreUnavailable, asyncio.CancelledError):
+            self._take_back_later(lease.name, (lease.holder,))
+            raise
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}l:{{{name}}}"
