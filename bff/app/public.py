@@ -1,5 +1,6 @@
 """The browser's side of a gateway: the gate, the way to the APIs, and the own endpoints."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -10,7 +11,7 @@ from bff.app.frontends import ServedFrontend, refusals_of_none
 from bff.config.sections.operations import AccessLogSettings
 from bff.endpoints.client import Client
 from bff.endpoints.events import Events, EventSettings
-from bff.observability.access_log import AccessLog
+from bff.observability.access_log import AccessLog, shown_address
 from bff.proxy.context import FrontendContext, ProxyContext
 from bff.proxy.listener import Listener
 from bff.proxy.messages import DateField
@@ -50,6 +51,7 @@ class PublicSide:
             limits=wiring.proxy_limits(settings),
             date=DateField(),
             writes=writes,
+            shown_address=functools.partial(shown_address, kept=settings.access_log.address),
             access_log=_access_log(settings.access_log),
         )
         return cls(Listener(context), context, events)

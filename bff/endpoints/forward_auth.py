@@ -58,7 +58,14 @@ class ForwardAuth:
         except BffError as error:
             response = self.refused(request, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must fail closed and be seen
-            response = self.refused(request, unforeseen(error))
+            identity = _unknown()
+            response = self._problem(
+                request,
+                unforeseen(error, identity.request_id),
+                identity,
+                method=request.method,
+                route=self._path,
+            )
         if "Upgrade" in request.headers:
             response.force_close()  # to the parser, no further request follows
         return response
@@ -89,8 +96,7 @@ class ForwardAuth:
 
     def refused(self, request: web.BaseRequest, error: BffError) -> web.Response:
         """The answer to a request that the gate has not seen."""
-        identity = RequestIdentity(secrets.token_hex(16), ())
-        return self._problem(request, error, identity, method=request.method, route=self._path)
+        return self._problem(request, error, _unknown(), method=request.method, route=self._path)
 
     def _problem(
         self,
@@ -107,6 +113,11 @@ class ForwardAuth:
         )
         headers = {**problem.headers, **_SERVER}
         return web.Response(status=problem.status, headers=headers, body=problem.body)
+
+
+def _unknown() -> RequestIdentity:
+    """The name of a request that the gate has given none."""
+    return RequestIdentity(secrets.token_hex(16), ())
 
 
 def _to_copy(decision: Forward) -> dict[str, str]:

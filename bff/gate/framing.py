@@ -62,15 +62,17 @@ def head_bytes(fields: Iterable[Field]) -> int:
     return sum(len(name) + len(value) + 4 for name, value in fields)
 
 
-def is_tunnel(method: bytes, fields: Iterable[Field]) -> bool:
+def is_tunnel(method: bytes, fields: Iterable[Field], version: str) -> bool:
     """Whether what follows this head may be something else than HTTP."""
     upgrade = [value for name, value in fields if name.lower() == b"upgrade"]
-    return method == b"CONNECT" or asks_for_websocket(upgrade)
+    return method == b"CONNECT" or asks_for_websocket(upgrade, version)
 
 
-def asks_for_websocket(upgrade: list[bytes]) -> bool:
+def asks_for_websocket(upgrade: list[bytes], version: str) -> bool:
     """Whether WebSocket is among the protocols offered. Any other Upgrade is as good as none: a
     server may ignore it, and some clients offer h2c with each request (RFC 9110 section 7.8)."""
+    if version == "1.0":  # section 7.8: a server MUST ignore Upgrade there
+        return False
     offered = (one for value in upgrade for one in value.split(b","))
     return any(one.partition(b"/")[0].strip().lower() == b"websocket" for one in offered)
 
@@ -80,14 +82,12 @@ def is_websocket_upgrade(upgrade: list[bytes]) -> bool:
     return len(upgrade) == 1 and upgrade[0].strip().lower() == b"websocket"
 
 
-def require_handshake(method: str, fields: ScannedFields, version: str = "1.1") -> bytes:
+def require_handshake(method: str, fields: ScannedFields) -> bytes:
     """The `Sec-WebSocket-Key`.
 
     Raises:
         BadHandshake: an upstream could read it in another way than we do.
     """
-    if version == "1.0":
-        raise BadHandshake("HTTP/1.0")
     if method != "GET":
         raise BadHandshake("method")
     if b"upgrade" not in connection_options(fields.values(b"connection")):

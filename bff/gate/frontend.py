@@ -164,11 +164,11 @@ class Frontend:
         if self._forwarding.has_passed_before(fields):
             raise LoopDetected
         upgrade = fields.values(b"upgrade")
-        if not upgrade or not asks_for_websocket(upgrade):
+        if not upgrade or not asks_for_websocket(upgrade, head.version):
             return None
         if not route.websocket or not is_websocket_upgrade(upgrade):
             raise UpgradeNotSupported
-        return require_handshake(head.method, fields, head.version)
+        return require_handshake(head.method, fields)
 
     def _caller(self, route: Route, request: ReadRequest, *, is_handshake: bool) -> Session | Wait:
         """The session that a call is made in. Raises: NotAuthenticated, CsrfRefused."""

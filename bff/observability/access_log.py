@@ -78,11 +78,9 @@ class AccessLog:
         if descriptor is not None and self._file is not None:
             os.close(descriptor)
 
-    def shown_address(self, address: str) -> str | None:
+    def shown_address(self, address: str | None) -> str | None:
         """The client's address as far as it is kept."""
-        if self._address == "off":
-            return None
-        return address if self._address == "full" else truncated(address)
+        return shown_address(address, self._address)
 
     def _opened(self) -> int:
         if self._file is None:
@@ -114,6 +112,13 @@ class AccessLog:
             log.error(
                 "access_log_failed", reason=error.strerror or "not writable", lines=self._dropped
             )
+
+
+def shown_address(address: str | None, kept: str) -> str | None:
+    """A client's address as far as it is `kept`: `full`, `truncated` or `off`."""
+    if not address or kept == "off":
+        return None
+    return address if kept == "full" else truncated(address)
 
 
 def truncated(address: str) -> str:

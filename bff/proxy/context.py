@@ -1,6 +1,6 @@
 """What all connections of a process share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bff.gate.admission import Admission
@@ -47,7 +47,8 @@ class FrontendContext:
 
 @dataclass(frozen=True, slots=True)
 class ProxyContext:
-    """`frontends` are by name; the one without a name is for requests that have come for none."""
+    """`frontends` are by name; the one without a name is for requests that have come for none.
+    `shown_address` is a client's address as far as logs may have it."""
 
     admission: Admission
     frontends: Mapping[str, FrontendContext]
@@ -57,6 +58,7 @@ class ProxyContext:
     limits: ProxyLimits
     date: DateField
     writes: WriteCoalescer
+    shown_address: Callable[[str | None], str | None]
     access_log: AccessLog | None = None
 
     def access_record(self, browser: Browser, head: RequestHead) -> AccessRecord | None:

@@ -12,6 +12,10 @@ from collections.abc import Callable
 
 from bff.gate.refusals import unforeseen
 
+Guard = Callable[[Callable[[], None]], None]
+"""Takes a step that the event loop has asked for. What is raised in it becomes the end of the
+connection's request: the event loop would log it, and the request would wait for ever."""
+
 NEVER = float("inf")
 MUCH_BYTES = 131_072  # in one read; uvloop makes none of more than twice as many
 LARGE_BYTES = 32_768  # of one write
@@ -66,9 +70,10 @@ class Deadline:
 
 def reset(transport: asyncio.Transport) -> None:
     """Cut a connection so that the other end sees that it was cut: to one that knows no chunks, the
-    mere end would be that of the body."""
+    mere end would be that of the body. Also one that is to be closed when all has been taken, but
+    none that is lost: its descriptor may be another's by now."""
     sock = transport.get_extra_info("socket")
-    if sock is not None and not transport.is_closing():
+    if sock is not None:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     transport.abort()
@@ -83,10 +88,11 @@ class FairReads:
     they take turns.
     """
 
-    __slots__ = ("_is_wanted", "_transport")
+    __slots__ = ("_guard", "_is_wanted", "_transport")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, guard: Guard) -> None:
         self._transport = transport
+        self._guard = guard
         self._is_wanted = True
 
     def want(self, *, on: bool) -> None:
@@ -101,7 +107,7 @@ class FairReads:
     def give_way(self) -> None:
         """Read on in the next turn only."""
         self._transport.pause_reading()
-        asyncio.get_running_loop().call_soon(self._read_on)
+        asyncio.get_running_loop().call_soon(self._guard, self._read_on)
 
     def _read_on(self) -> None:
         if self._is_wanted and not self._transport.is_closing():
@@ -151,7 +157,7 @@ class WriteCoalescer:
                     transport.write(_joined(parts))
                 except Exception as error:  # noqa: BLE001 - those after it must not lack theirs
                     unforeseen(error)
-                    transport.abort()
+                    reset(transport)
 
 
 def _joined(parts: list[bytes]) -> bytes:

@@ -1,10 +1,12 @@
 """Steps that a table of phases forgets easily: an upstream that speaks first or takes nothing from
-the beginning, a request that waits unread while the gateway stops, and a browser that takes nothing
-of a 401 that was held back, or leaves the end of the last answer."""
+the beginning, a request that waits unread while the gateway stops, bytes that come before there is
+a decision, and a browser that takes nothing of a 401 that was held back, or leaves the end of the
+last answer. And what a log shows of a connection."""
 
 import asyncio
 import contextlib
 import dataclasses
+import os
 import socket
 import ssl
 import threading
@@ -13,10 +15,11 @@ from typing import Any
 
 import pytest
 import uvloop
+from structlog.testing import capture_logs
 
 from bff.errors import UpstreamUnreachable
 from bff.gate.head import RequestHead
-from bff.gate.outcome import Decision, Needs, Wait
+from bff.gate.outcome import Answer, Decision, Forward, Needs, Wait
 from bff.gate.routes import Route, Upstream
 from bff.proxy.downstream.phases import Phase
 from bff.proxy.exchange.request import KEPT_BYTES
@@ -26,9 +29,12 @@ from tests.integration.other_parts import a_listener, context_of
 from tests.parts.raw_upstream import OK, Received, raw_upstream, read_body
 from tests.polling import until
 from tests.wire.client import wired
+from tests.wire.frames import TEXT, frame
 from tests.wire.reading import read_answers, statuses
+from tests.wire.test_websocket_frames import handshake
 from tests.wire.users import a_gateway_for_users
 
+NAMED = {"connection", "exchange"}  # what lines of level debug show
 TIMES = 20  # uvloop reads before the task goes on in four cases of five
 
 
@@ -252,3 +258,173 @@ async def test_a_browser_that_leaves_the_end_of_the_last_answer_is_cut_off() -> 
                         await loop.sock_recv(browser, 2048)
                     assert transport.get_write_buffer_size()
                 await until(lambda: not other.connections)
+
+
+async def drain(browser: socket.socket) -> None:
+    """Read to the end of the connection."""
+    while await asyncio.get_running_loop().sock_recv(browser, 65_536):
+        pass
+
+
+async def test_a_browser_that_reads_on_after_it_was_cut_off_sees_that_it_was() -> None:
+    """All of the answer was written when it took nothing any more, so that the connection was to be
+    closed. In HTTP/1.0 its end would be that of the body."""
+    body = b"x" * 2_000_000
+    loop = asyncio.get_running_loop()
+    async with raw_upstream() as upstream, a_gateway_for_users(upstream.port) as users:
+        upstream.answer = (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+            % (len(body), body)
+        )
+        lines = f"Host: {users.host}\r\n{await users.log_in('alice')}"
+        limits = dataclasses.replace(context_of(users.gateway).limits, body_seconds=1.0)
+        async with a_listener(users.gateway, limits=limits) as other:
+            with a_browser_that_takes_little() as browser:
+                await loop.sock_connect(browser, ("127.0.0.1", other.port))
+                await until(lambda: bool(other.connections))
+                (connection,) = other.connections
+                connection._transport.set_write_buffer_limits(high=len(body))
+                await loop.sock_sendall(browser, f"GET /api/x HTTP/1.0\r\n{lines}\r\n".encode())
+                await until(lambda: connection.phase is Phase.CLOSING)
+                await until(lambda: not other.connections)
+                with pytest.raises(ConnectionResetError):
+                    await drain(browser)
+
+
+async def test_frames_that_come_while_the_session_is_looked_up_are_too_early() -> None:
+    """RFC 6455 section 4.1: a client waits for the answer. They must not be lost without a word."""
+    go_on = asyncio.Event()
+    async with (
+        raw_upstream() as upstream,
+        a_gateway_for_users(upstream.port, route="websocket = true") as users,
+    ):
+        user = await users.log_in("alice")
+        admission = Waiting(context_of(users.gateway).admission, go_on)
+        async with (
+            a_listener(users.gateway, admission=admission) as other,
+            wired(other.port) as wire,
+        ):
+            wire.send(handshake("/api/echo", users.host, user))
+            await until(lambda: [one.phase for one in other.connections] == [Phase.SERVING])
+            early = frame(TEXT, b"early")
+            await wire.send_split([early])
+            go_on.set()
+            answers = read_answers(await wire.until_end()).messages
+        assert statuses(answers) == [400]
+        assert upstream.received == []
+
+
+class Recording:
+    """An admission whose decisions are known."""
+
+    def __init__(self, admission: Any) -> None:
+        self._admission = admission
+        self.made: list[Decision] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._admission, name)
+
+    def decide(self, head: RequestHead) -> Decision:
+        decision: Decision = self._admission.decide(head)
+        self.made.append(decision)
+        return decision
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_body_known_to_be_too_large_is_refused_before_the_request_is_admitted(
+    *, is_known: bool
+) -> None:
+    """Refused, it is no activity of its session and no reason to refresh a token. It is known when
+    all of a chunked body has come in front of the decision. One that still comes may be of any
+    size: the request is admitted, as it must be to be streamed, and refused on the way."""
+    head = "POST /api/x HTTP/1.1\r\n{}Transfer-Encoding: chunked\r\n\r\n"
+    chunk = b"800\r\n" + b"x" * 2048 + b"\r\n"
+    async with (
+        raw_upstream() as upstream,
+        a_gateway_for_users(upstream.port, server='max_body = "1KiB"') as users,
+    ):
+        lines = f"Host: {users.host}\r\n{await users.log_in('alice')}"
+        admission = Recording(context_of(users.gateway).admission)
+        limits = dataclasses.replace(context_of(users.gateway).limits, max_body_bytes=1024)
+        async with (
+            a_listener(users.gateway, admission=admission, limits=limits) as other,
+            wired(other.port) as wire,
+        ):
+            request = head.format(lines).encode()
+            if is_known:
+                wire.send(request + chunk)
+            else:
+                wire.send(request)
+                await until(lambda: admission.made != [])
+                wire.send(chunk)
+            answers = read_answers(await wire.until_end()).messages
+        assert statuses(answers) == [413]
+        assert [type(one) for one in admission.made] == [Answer if is_known else Forward]
+
+
+async def test_a_browser_whose_bytes_cant_be_counted_is_cut_off() -> None:
+    """The kernel is asked how much it has taken. Where it refuses to say, the request must not be
+    left as it is, for ever."""
+    loop = asyncio.get_running_loop()
+
+    async def pour(
+        _request: Received, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500000000\r\n\r\n")
+        while True:
+            writer.write(b"x" * 65_536)
+            await writer.drain()
+
+    async with raw_upstream() as upstream, a_gateway_for_users(upstream.port) as users:
+        upstream.responder = pour
+        lines = f"Host: {users.host}\r\n{await users.log_in('alice')}"
+        limits = dataclasses.replace(context_of(users.gateway).limits, body_seconds=1.0)
+        with capture_logs() as logs:
+            async with a_listener(users.gateway, limits=limits) as other:
+                with a_browser_that_takes_little() as browser, open(os.devnull) as nothing:  # noqa: ASYNC230, PTH123 - a descriptor that is no socket
+                    await loop.sock_connect(browser, ("127.0.0.1", other.port))
+                    await until(lambda: bool(other.connections))
+                    (connection,) = other.connections
+                    await loop.sock_sendall(browser, f"GET /api/x HTTP/1.1\r\n{lines}\r\n".encode())
+                    await until(lambda: connection.is_full)
+                    sock = connection._transport.get_extra_info("socket")
+                    os.dup2(nothing.fileno(), sock.fileno())
+                    await until(lambda: upstream.closed == 1)
+        faults = [entry["error"] for entry in logs if entry["event"] == "unhandled"]
+        assert faults[0] == "OSError"  # and what else such a descriptor can't be asked
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"), [("full", "127.0.0.1"), ("truncated", "127.0.0.0/24"), ("off", "None")]
+)
+async def test_lines_of_level_debug_hold_no_more_of_an_address_than_the_access_log(
+    kept: str, shown: str
+) -> None:
+    """Which may be switched off itself."""
+    log = f'[access_log]\naddress = "{kept}"'
+    async with raw_upstream() as upstream, a_gateway_for_users(upstream.port, route=log) as users:
+        limits = dataclasses.replace(context_of(users.gateway).limits, body_seconds=0.3)
+        lines = f"Host: {users.host}\r\n{await users.log_in('alice')}Content-Length: 9\r\n"
+        with capture_logs() as logs:
+            async with a_listener(users.gateway, limits=limits) as other, wired(other.port) as wire:
+                wire.send(f"POST /api/x HTTP/1.1\r\n{lines}\r\n".encode())
+                await wire.until_end()
+        told = [entry for entry in logs if entry["log_level"] == "debug"]
+        shown_in = {name: str(entry[name]) for entry in told for name in entry if name in NAMED}
+        assert shown_in.keys() == NAMED
+        assert all(f" peer={shown} " in text for text in shown_in.values())
+
+
+def test_a_connection_can_be_shown_outside_of_its_event_loop() -> None:
+    """By a debugger, for instance."""
+
+    async def one_of_them() -> object:
+        async with (
+            a_gateway_for_users(1) as users,
+            a_listener(users.gateway) as other,
+            wired(other.port),
+        ):
+            await until(lambda: bool(other.connections))
+            return other.connections[0]
+
+    assert "DownstreamConnection" in repr(uvloop.run(one_of_them()))

@@ -6,20 +6,28 @@ The gateway's parts are its own, but for one, which fails where the table says.
 
 import asyncio
 import dataclasses
+import ipaddress
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
+from bff.app import wiring
+from bff.app.limited_server import LimitedServer
+from bff.endpoints.forward_auth import ForwardAuth
 from bff.errors import NotFound
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision, Needs, Wait
+from bff.gate.peers import TrustedProxies
+from bff.gate.problem import OwnResponses
 from bff.model import DEFAULT_FRONTEND
 from bff.proxy.context import FrontendContext, ProxyContext
 from tests.integration.other_parts import a_listener, context_of
 from tests.parts.raw_upstream import OK, RawUpstream, Received, raw_upstream
+from tests.parts.stack import free_port
 from tests.wire.client import End, wired
 from tests.wire.reading import read_answers, statuses
 from tests.wire.users import Users, a_gateway_for_users
@@ -203,8 +211,44 @@ async def test_a_request_is_not_left_waiting(place: Place, name: str) -> None:
     told = [entry for entry in logs if entry["event"] == "unhandled"]
     assert told
     assert all(entry["exc_info"].__traceback__ for entry in told)
+    for answer in read_answers(received).messages:
+        if answer.status == 500:  # log and answer name the request alike
+            names = [name.decode() for name in answer.values(b"x-request-id")]
+            assert names == [told[0]["request_id"]]
     place.upstream.responder = None
     async with wired(place.users.port) as wire:  # nothing else has suffered
         wire.send(f"{ASK}{origin}\r\n".encode())
         assert statuses(read_answers(await wire.until_end()).messages) == [200]
         assert wire.end is End.CLOSED
+
+
+async def test_what_a_proxy_asks_has_one_name_in_log_and_answer(place: Place) -> None:
+    """Also where the gate has given it none, because it is the gate that fails."""
+    gateway = place.users.gateway
+    own = gateway._auth
+    failing = ForwardAuth(
+        cast("Any", Failing(own._admission, "admit")),
+        TrustedProxies([ipaddress.ip_network("127.0.0.1/32")]),
+        own._refusals,
+        OwnResponses(hsts=False),
+        own._metrics,
+        path="/bff/auth",
+    )
+    server = LimitedServer(failing, wiring.auth_limits(gateway.settings), for_proxies=True)
+    runner, port = web.ServerRunner(server), free_port()
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        with capture_logs() as logs:
+            async with wired(port) as wire:
+                about = (
+                    "X-Forwarded-Method: GET\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Uri: /x\r\n"
+                )
+                head = f"GET /bff/auth HTTP/1.1\r\nHost: {place.users.host}\r\n{about}"
+                wire.send(f"{head}Connection: close\r\n\r\n".encode())
+                (answer,) = read_answers(await wire.until_end()).messages
+    finally:
+        await runner.cleanup()
+    assert answer.status == 500
+    (told,) = [entry for entry in logs if entry["event"] == "unhandled"]
+    assert answer.values(b"x-request-id") == [told["request_id"].encode()]

@@ -89,29 +89,28 @@ def test_what_a_parser_has_found_comes_first() -> None:
 
 @pytest.mark.rule("PX-17")
 @pytest.mark.parametrize(
-    ("fields", "version", "method", "why"),
+    ("fields", "method", "why"),
     [
-        ([KEY, VERSION, UPGRADE], "1.0", "GET", "HTTP/1.0"),
-        ([KEY, VERSION, UPGRADE], "1.1", "POST", "method"),
-        ([KEY, VERSION], "1.1", "GET", "Connection"),
-        ([KEY, VERSION, (b"Connection", b"close")], "1.1", "GET", "Connection"),
-        ([KEY, UPGRADE], "1.1", "GET", "Sec-WebSocket-Version"),
-        ([KEY, VERSION, VERSION, UPGRADE], "1.1", "GET", "Sec-WebSocket-Version"),
-        ([KEY, (b"Sec-WebSocket-Version", b"8"), UPGRADE], "1.1", "GET", "Sec-WebSocket-Version"),
-        ([KEY, VERSION, UPGRADE, CHUNKED], "1.1", "GET", "a body"),
-        ([KEY, VERSION, UPGRADE, LENGTH], "1.1", "GET", "a body"),
-        ([VERSION, UPGRADE], "1.1", "GET", "Sec-WebSocket-Key"),
-        ([KEY, KEY, VERSION, UPGRADE], "1.1", "GET", "Sec-WebSocket-Key"),
-        ([(KEY[0], b"short"), VERSION, UPGRADE], "1.1", "GET", "Sec-WebSocket-Key"),
-        ([(KEY[0], KEY[1] + b"\n"), VERSION, UPGRADE], "1.1", "GET", "Sec-WebSocket-Key"),
-        ([(KEY[0], b"dGhlIHNhbXBsZSBub25jZR=="), VERSION, UPGRADE], "1.1", "GET", KEY[0].decode()),
+        ([KEY, VERSION, UPGRADE], "POST", "method"),
+        ([KEY, VERSION], "GET", "Connection"),
+        ([KEY, VERSION, (b"Connection", b"close")], "GET", "Connection"),
+        ([KEY, UPGRADE], "GET", "Sec-WebSocket-Version"),
+        ([KEY, VERSION, VERSION, UPGRADE], "GET", "Sec-WebSocket-Version"),
+        ([KEY, (b"Sec-WebSocket-Version", b"8"), UPGRADE], "GET", "Sec-WebSocket-Version"),
+        ([KEY, VERSION, UPGRADE, CHUNKED], "GET", "a body"),
+        ([KEY, VERSION, UPGRADE, LENGTH], "GET", "a body"),
+        ([VERSION, UPGRADE], "GET", "Sec-WebSocket-Key"),
+        ([KEY, KEY, VERSION, UPGRADE], "GET", "Sec-WebSocket-Key"),
+        ([(KEY[0], b"short"), VERSION, UPGRADE], "GET", "Sec-WebSocket-Key"),
+        ([(KEY[0], KEY[1] + b"\n"), VERSION, UPGRADE], "GET", "Sec-WebSocket-Key"),
+        ([(KEY[0], b"dGhlIHNhbXBsZSBub25jZR=="), VERSION, UPGRADE], "GET", KEY[0].decode()),
     ],
 )
 def test_a_handshake_that_can_be_read_in_two_ways_is_none(
-    fields: Fields, version: str, method: str, why: str
+    fields: Fields, method: str, why: str
 ) -> None:
     with pytest.raises(BadHandshake, match=f"{why}$"):
-        require_handshake(method, scan(fields), version)
+        require_handshake(method, scan(fields))
 
 
 @pytest.mark.rule("PX-17")
@@ -136,10 +135,16 @@ def test_a_handshake_in_order_gives_its_key(body: Fields) -> None:
 def test_a_websocket_is_asked_for_by_name_and_alone(
     upgrade: list[bytes], asks: bool, is_it: bool
 ) -> None:
-    assert (asks_for_websocket(upgrade), is_websocket_upgrade(upgrade)) == (asks, is_it)
+    assert (asks_for_websocket(upgrade, "1.1"), is_websocket_upgrade(upgrade)) == (asks, is_it)
 
 
 def test_after_a_tunnel_comes_something_else_than_http() -> None:
-    assert is_tunnel(b"CONNECT", [])
-    assert is_tunnel(b"GET", [(b"UPGRADE", b"websocket")])
-    assert not is_tunnel(b"GET", [(b"Accept", b"websocket"), (b"Upgrade", b"h2c")])
+    assert is_tunnel(b"CONNECT", [], "1.0")
+    assert is_tunnel(b"GET", [(b"UPGRADE", b"websocket")], "1.1")
+    assert not is_tunnel(b"GET", [(b"Accept", b"websocket"), (b"Upgrade", b"h2c")], "1.1")
+
+
+def test_an_upgrade_in_http_1_0_is_ignored() -> None:
+    """RFC 9110 section 7.8: a server MUST ignore it."""
+    assert not asks_for_websocket([b"websocket"], "1.0")
+    assert not is_tunnel(b"GET", [(b"Upgrade", b"websocket")], "1.0")

@@ -256,6 +256,28 @@ async def test_an_upstream_learns_that_nobody_waits_any_more(gateway: Front, how
 
 
 @pytest.mark.rule("PX-14")
+async def test_a_browser_that_has_hung_up_by_half_takes_no_cut_answer_for_a_whole_one(
+    gateway: Front,
+) -> None:
+    """It may be reading still. In HTTP/1.0 the end of the connection would be that of the body."""
+
+    async def begin(
+        _request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n")
+        await reader.read()
+        writer.close()
+
+    gateway.upstream.responder = begin
+    async with wired(gateway.port) as wire:
+        wire.send(gateway.text("GET /api/x HTTP/1.0\r\n{ours}\r\n"))
+        await wire.until_received(b"begun")
+        wire.half_close()
+        await wire.until_end()
+        assert wire.end is End.RESET
+
+
+@pytest.mark.rule("PX-14")
 async def test_an_upstream_never_takes_half_a_body_for_a_whole_one(gateway: Front) -> None:
     """A browser that is gone within a chunked body leaves no last chunk behind."""
     ended: list[bytes] = []

@@ -147,6 +147,17 @@ async def test_who_takes_no_answer_is_cut_off(impatient: Other, last: str) -> No
         await until(lambda: process.connections(impatient.port) == 0, every=0.05)
 
 
+@pytest.mark.rule("SM-06")
+async def test_a_request_of_too_many_fields_that_a_proxy_asks_about_is_431() -> None:
+    """As at the public listener: the same gate judges the head."""
+    async with a_listener("auth", "60s") as listener:
+        head = listener.question.replace(b"\r\n\r\n", b"\r\n" + b"X-A: b\r\n" * 200 + b"\r\n")
+        async with wired(listener.port) as wire:
+            wire.send(head)
+            await wire.until_received(b"head_too_large")
+            assert wire.received.startswith(b"HTTP/1.1 431 ")
+
+
 @pytest.mark.rule("HD-04")
 @pytest.mark.parametrize("field", ["Content-Length: x", "Host: y"])
 async def test_what_the_parser_refuses_is_refused_in_our_words(listener: Other, field: str) -> None:

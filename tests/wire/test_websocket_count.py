@@ -1,6 +1,9 @@
 """WebSockets of one session: far more than a browser opens, and no more."""
 
 import asyncio
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,10 +33,19 @@ async def switch(_: Received, reader: asyncio.StreamReader, writer: asyncio.Stre
 
 
 @ON_UVLOOP
+def refusals(file: Path) -> list[dict[str, Any]]:
+    """Lines of the access log about handshakes that were refused."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [line for line in map(json.loads, lines) if line["code"] == "too_many_streams"]
+
+
 @pytest.mark.rule("SM-06")
-async def test_a_session_has_no_more_websockets_than_that() -> None:
-    """Those asked for at once count as well. There is room again when some are gone."""
-    async with the_gateway("websocket = true", "") as gateway:
+async def test_a_session_has_no_more_websockets_than_that(tmp_path: Path) -> None:
+    """Those asked for at once count as well. There is room again when some are gone. The access log
+    says how long the API took for an answer that came to nothing."""
+    file = tmp_path / "access.log"
+    log = f'[access_log]\nenabled = true\nfile = "{file}"\n'
+    async with the_gateway(f"websocket = true\n{log}", "") as gateway:
         gateway.upstream.responder = switch
         handshake = gateway.text(HANDSHAKE)
         async with crowd(gateway.port, MOST_STREAMS + SURPLUS) as sockets:
@@ -41,6 +53,9 @@ async def test_a_session_has_no_more_websockets_than_that() -> None:
             await until(lambda: all(one.received for one in sockets))
             assert sockets.outcomes() == {"101": MOST_STREAMS, "429": SURPLUS}
             asked = gateway.upstream.connections
+            await until(lambda: len(refusals(file)) == SURPLUS)
+            took_time = [line for line in refusals(file) if line["upstream_seconds"] is not None]
+            assert len(took_time) == asked - MOST_STREAMS
             async with wired(gateway.port) as one_more:
                 one_more.send(handshake)
                 assert b"too_many_streams" in await one_more.until_end()

@@ -17,12 +17,13 @@ from random import Random
 import pytest
 from aiohttp import web
 
-from tests.parts.raw_upstream import RawUpstream, Received, raw_upstream
+from tests.parts.raw_upstream import OK, RawUpstream, Received, raw_upstream
 from tests.parts.stack import free_port, serving
 from tests.polling import HANG_SECONDS, until
 from tests.wire import frames
-from tests.wire.client import End, Wire, wired
+from tests.wire.client import End, Wire, everything, wired
 from tests.wire.frames import BINARY, CONTINUATION, PING, PONG, TEXT, close, frame, read_frames
+from tests.wire.reading import read_answers, statuses
 from tests.wire.users import Users, a_gateway_for_users
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -164,7 +165,6 @@ async def test_compression_is_agreed_on_end_to_end() -> None:
         (("Version: 13", "Version: 8"), b"400"),
         ((f"Key: {KEY}", "Key: short"), b"400"),
         ((f"Key: {KEY}", f"Key: {KEY}\r\nSec-WebSocket-Key: {KEY}"), b"400"),
-        (("HTTP/1.1", "HTTP/1.0"), b"400"),
         (("GET ", "POST "), b"400"),
         (("Origin: http://", "Origin: https://"), b"403"),
         (("Origin: ", "X-Origin: "), b"403"),
@@ -183,6 +183,48 @@ async def test_what_is_no_handshake_of_our_own_page_is_refused(
             received = await wire.until_end()
         assert received.split(b" ")[1] == status
         assert not upstream.received
+
+
+@pytest.mark.rule("PX-17")
+async def test_an_upgrade_in_http_1_0_is_ignored() -> None:
+    """RFC 9110 section 7.8: a server MUST ignore it there, so that what looks like a handshake is a
+    request like any other. RFC 6455 section 4.1 knows no handshake in HTTP/1.0; its section 4.2.1
+    would have the server answer 400, but is about requests that are handshakes at all."""
+    async with raw_upstream() as upstream, a_gateway_of(upstream) as users:
+        opening = handshake("/api/echo", users.host, await users.log_in("alice"))
+        asked = opening.replace(b"HTTP/1.1", b"HTTP/1.0")
+        received, _ = await everything(users.port, asked.replace(b"Cookie: bff=", b"X: "))
+        assert statuses(read_answers(received).messages) == [401]
+        assert not upstream.received
+        received, _ = await everything(users.port, asked)
+        assert statuses(read_answers(received).messages) == [200]
+        (request,) = upstream.received
+        assert request.values(b"upgrade") == []
+
+
+@pytest.mark.rule("PX-17")
+async def test_frames_that_come_while_the_handshake_waits_its_turn_are_too_early() -> None:
+    """RFC 6455 section 4.1: a client waits for the answer. Here the request before takes long;
+    what came with the handshake must not be lost without a word, and the API is not asked."""
+    proceed = asyncio.Event()
+
+    async def slow(
+        _request: Received, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await proceed.wait()
+        writer.write(OK)
+
+    async with raw_upstream() as upstream, a_gateway_of(upstream) as users:
+        upstream.responder = slow
+        user = await users.log_in("alice")
+        async with wired(users.port) as wire:
+            wire.send(f"GET /api/slow HTTP/1.1\r\nHost: {users.host}\r\n{user}\r\n".encode())
+            await until(lambda: upstream.received != [])
+            wire.send(handshake("/api/echo", users.host, user) + frame(TEXT, b"early"))
+            proceed.set()
+            received = await wire.until_end()
+        assert statuses(read_answers(received).messages) == [200, 400]
+        assert len(upstream.received) == 1
 
 
 # --- how it ends

@@ -74,7 +74,8 @@ class AccessLogSettings(Section):
     )
     address: Literal["full", "truncated", "off"] = Field(
         default="truncated",
-        description="The client's address: `truncated` keeps the network (/24, or /48 with IPv6).",
+        description="The client's address, here and in lines of level `debug`: `truncated` keeps "
+        "the network (/24, or /48 with IPv6).",
     )
     path: StrictBool = Field(
         default=False,

@@ -95,8 +95,9 @@ class DownstreamConnection(asyncio.Protocol):
         self._linger_until = 0.0
 
     def __repr__(self) -> str:
+        peer = self._context.shown_address(self._reader.peer)
         return (
-            f"<DownstreamConnection {self.phase.name} peer={self._reader.peer} "
+            f"<DownstreamConnection {self.phase.name} peer={peer} "
             f"age={self._loop.time() - self._made_at:.1f}s "
             f"served={self._requests.served} waiting={len(self._requests.waiting)}>"
         )
@@ -105,7 +106,7 @@ class DownstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._reads = FairReads(self._transport)
+        self._reads = FairReads(self._transport, self._guard)
         name = transport.get_extra_info("peername")
         self._reader.peer = name[0] if isinstance(name, tuple) else None
         is_stopping = self._connections.is_stopping  # it waited to be accepted meanwhile
@@ -136,7 +137,11 @@ class DownstreamConnection(asyncio.Protocol):
             self._break(error)
 
     def eof_received(self) -> bool:
-        """A browser that hangs up, even by half, no longer waits for an answer."""
+        """A browser that hangs up, even by half, no longer waits for an answer. It may be reading
+        all the same, and must not take the end of the connection for that of the answer."""
+        current = self._requests.current
+        if current is not None and current.ends_with_connection:
+            self.abort()
         return False
 
     def pause_writing(self) -> None:
@@ -185,7 +190,8 @@ class DownstreamConnection(asyncio.Protocol):
             self._advance()
 
     def abort(self) -> None:
-        reset(self._transport)
+        if self.phase is not CLOSED:
+            reset(self._transport)
 
     # --- used by the listener
 
@@ -272,7 +278,7 @@ class DownstreamConnection(asyncio.Protocol):
     def _on_deadline(self) -> None:
         log.debug("connection_late", connection=repr(self))
         if self.phase in ENDS or self._transport.is_closing():
-            self._transport.abort()
+            self._end()
         elif self.phase is BLOCKED:
             self.abort()  # it takes none of the answers that came before
         elif self._requests.current is not None:
@@ -310,6 +316,14 @@ class DownstreamConnection(asyncio.Protocol):
         left = self._linger_until - self._loop.time()
         self._deadline.set(min(self._limits.linger_seconds, left))
 
+    def _end(self) -> None:
+        """What was written and has not been sent by now is lost; the browser must not take what it
+        got for all of it."""
+        if self._transport.get_write_buffer_size():
+            self.abort()
+        else:
+            self._transport.abort()
+
     def _read_no_more(self) -> None:
         self._reader.stop()
         self._requests.drop_waiting(CUT)
@@ -332,7 +346,7 @@ class DownstreamConnection(asyncio.Protocol):
             return
         answer = unforeseen(error)
         if self.phase in ENDS or self._transport.is_closing():
-            self._transport.abort()
+            self._end()
         else:
             self._answer_bad(answer)
 
@@ -347,7 +361,7 @@ class DownstreamConnection(asyncio.Protocol):
     def _watch_untaken(self) -> None:
         if self._untaken is None:
             seconds = self._limits.body_seconds
-            self._untaken = UntakenBytes(self._transport, seconds, self.abort)
+            self._untaken = UntakenBytes(self._transport, seconds, self.abort, self._guard)
         self._untaken.watch()
 
     def _read_or_not(self) -> None:

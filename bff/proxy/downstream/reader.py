@@ -141,7 +141,8 @@ class RequestReader:
         parser = self._parser
         method = parser.get_method()
         upgrades = parser.should_upgrade()
-        if upgrades and not is_tunnel(method, fields):
+        version = parser.get_http_version() if self._is_http_1() else ""
+        if upgrades and not is_tunnel(method, fields, version):
             upgrades = False
             self._ignored_upgrade = [item for item in fields if item[0].lower() in FRAMING_FIELDS]
         head = RequestHead(
@@ -149,7 +150,7 @@ class RequestReader:
             self._target,
             fields,
             self.peer,
-            parser.get_http_version() if self._is_http_1() else "",
+            version,
             max(self._unsettled_bytes, 0) + self._fed_bytes,
         )
         self.phase = _STEPS[self.phase][BODY]

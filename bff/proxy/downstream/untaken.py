@@ -10,7 +10,7 @@ import sys
 import termios
 from collections.abc import Callable
 
-from bff.proxy.transport import Deadline
+from bff.proxy.transport import Deadline, Guard
 
 
 class UntakenBytes:
@@ -20,13 +20,17 @@ class UntakenBytes:
     __slots__ = ("_at_last_look", "_deadline", "_on_none_taken", "_seconds", "_transport")
 
     def __init__(
-        self, transport: asyncio.Transport, seconds: float, on_none_taken: Callable[[], None]
+        self,
+        transport: asyncio.Transport,
+        seconds: float,
+        on_none_taken: Callable[[], None],
+        guard: Guard,
     ) -> None:
         self._transport = transport
         self._seconds = seconds
         self._on_none_taken = on_none_taken
         self._at_last_look = sys.maxsize
-        self._deadline = Deadline(asyncio.get_running_loop(), self._look)
+        self._deadline = Deadline(asyncio.get_running_loop(), lambda: guard(self._look))
 
     def watch(self) -> None:
         """How much there is to take is seen at the first look."""

@@ -122,7 +122,7 @@ class AccessRecord:
             "bytes_out": self._bytes_out,
             "request_id": self._request_id or None,
             "session": self._session,
-            "address": self._log.shown_address(self._address) if self._address else None,
+            "address": self._log.shown_address(self._address),
         }
         return entry | frontend_in_logs(self._frontend)
 

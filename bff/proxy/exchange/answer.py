@@ -44,10 +44,12 @@ class Writable(Protocol):
 
 class AnswerWriter:
     """`is_http10`: the browser knows no chunks; `keep_alive`: the connection can serve another
-    request after it; `sent_bytes` is how much of it has gone to the browser."""
+    request after it; `is_until_close`: the end of the body is that of the connection; `sent_bytes`
+    is how much of the answer has gone to the browser."""
 
     __slots__ = (
-        "_browser", "_is_chunked", "_out", "is_http10", "keep_alive", "sent_bytes", "status"
+        "_browser", "_is_chunked", "_out", "is_http10", "is_until_close", "keep_alive",
+        "sent_bytes", "status",
     )  # fmt: skip
 
     def __init__(self, browser: Writable, *, is_http10: bool, keep_alive: bool) -> None:
@@ -56,6 +58,7 @@ class AnswerWriter:
         self.status = 0
         self.sent_bytes = 0
         self._browser = browser
+        self.is_until_close = False
         self._is_chunked = False
         self._out: list[bytes] = []
 
@@ -65,7 +68,8 @@ class AnswerWriter:
             fields = [item for item in fields if item[0].lower() != b"content-length"]
         elif head.has_body and head.length is None:
             if self.is_http10:
-                self.keep_alive = False  # the end of the connection is the end of the body
+                self.is_until_close = True
+                self.keep_alive = False
             else:
                 self._is_chunked = True
                 fields.append(messages.CHUNKED)
@@ -104,7 +108,7 @@ class AnswerWriter:
     def take_back(self) -> None:
         """Nothing of it was sent; there will be another answer."""
         self._out.clear()
-        self._is_chunked = False
+        self.is_until_close = self._is_chunked = False
 
     def _connection_fields(self) -> tuple[Field, ...]:
         """What the browser must know of the connection."""

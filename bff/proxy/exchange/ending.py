@@ -78,6 +78,7 @@ class EndingExchange:
         "_deadline",
         "_destination",
         "_frontend",
+        "_has_early_data",
         "_let_go",
         "_record",
         "_request",
@@ -103,6 +104,7 @@ class EndingExchange:
         self._began_at = time.monotonic()
         self._request_id = ""  # until the gate has given it one
         self._frontend = ""  # until the gate has found the one it has come for
+        self._has_early_data = False  # of another protocol, before there was a decision
         self._retries_left = 1
         self._destination: Destination | None = None
         self._upstream: UpstreamConnection | None = None
@@ -112,11 +114,17 @@ class EndingExchange:
         self._let_go: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
+        peer = self._context.shown_address(self.head.peer)
         return (
-            f"<Exchange {self.phase.name} {self.head.method} peer={self.head.peer} "
+            f"<Exchange {self.phase.name} {self.head.method} peer={peer} "
             f"age={time.monotonic() - self._began_at:.1f}s received={self._request.seen_bytes} "
             f"sent={self._answer.sent_bytes}>"
         )
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether an answer is under way whose end is that of the connection."""
+        return self.phase is ANSWERING and self._answer.is_until_close
 
     def _note_identity(self, decision: Decision) -> None:
         """The answer and the logs name the request as the upstream is told."""
@@ -125,17 +133,22 @@ class EndingExchange:
         if self._record is not None:
             self._record.decided(decision)
 
+    def _need_request_id(self) -> None:
+        """Where the gate has given it none, the log and the answer still name it alike."""
+        if not self._request_id:
+            self._request_id = secrets.token_hex(16)
+
     # --- how it ends
 
     def _refuse(self, error: BffError, *, clear: bool = False) -> None:
         """Answer in the gateway's own name."""
-        request_id = self._request_id or secrets.token_hex(16)
+        self._need_request_id()
         if self._record is not None:
-            self._record.refused(error.code, request_id)
+            self._record.refused(error.code, self._request_id)
         problem = self._context.frontends[self._frontend].refusals.problem(
             error,
             self.head.fields,
-            request_id,
+            self._request_id,
             method=self.head.method,
             route=self._context.admission.route_of(self.head),
             clear=clear,
@@ -169,13 +182,14 @@ class EndingExchange:
     def breaks(self, error: BaseException) -> None:
         """A fault of our own that no rule foresees: 500, or the end of the connection where no
         answer can be given any more. Never raises."""
+        self._need_request_id()
         answer = unforeseen(error, self._request_id)
         try:
             if self.phase is not OVER:
                 self._fail(answer)
                 return
         except Exception as further:  # noqa: BLE001 - the same fault again, on the way to the answer
-            unforeseen(further)
+            unforeseen(further, self._request_id)
         self.phase = OVER
         self._browser.abort()
 

@@ -58,9 +58,9 @@ class Exchange(UpgradableExchange):
 
     def _decide(self) -> None:
         self._request.begin()
+        if self._request.is_too_large and self.head.fault is None:
+            self.head.fault = BodyTooLarge()  # so that the request is not admitted first
         decision = self._context.admission.decide(self.head)
-        if self._request.is_too_large:
-            decision = Answer(BodyTooLarge(), decision.identity, ends_connection=True)
         if isinstance(decision, Wait):
             self._spawn(lambda: self._settle(decision))
         else:

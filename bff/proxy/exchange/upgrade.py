@@ -21,8 +21,11 @@ class UpgradableExchange(EndingExchange):
         """Whether this handshake can be passed on.
 
         Raises:
+            BadHandshake: the browser did not wait for the answer.
             TooManyStreams: the session has as many open as it may.
         """
+        if self._has_early_data:
+            raise _early_data()
         require_room(self._context.bound_streams, destination.session)
 
     def raw_data(self, data: bytes) -> None:
@@ -31,12 +34,16 @@ class UpgradableExchange(EndingExchange):
             self._record.bytes_in += len(data)
         if self._tunnel is not None:
             self._tunnel.from_browser(data)
-        elif self._destination is not None and self._destination.websocket_key is not None:
-            self._fail(BadHandshake("data before the answer"))  # RFC 6455 section 4.1
+        elif self._destination is None:
+            self._has_early_data = True  # what it means is known with the decision
+        elif self._destination.websocket_key is not None:
+            self._fail(_early_data())
 
     def protocol_switched(self, head: AnswerHead, rest: bytes) -> None:
         """101, for which the API has taken its time."""
         destination, upstream = self._require_destination(), self._upstream
+        if self._record is not None:
+            self._record.answered()
         try:
             if upstream is None:
                 raise UpstreamMalformed("101 that was not asked for")
@@ -58,8 +65,6 @@ class UpgradableExchange(EndingExchange):
             self._fail(error)
             return
         destination.answered()
-        if self._record is not None:
-            self._record.answered()
         self._enter(TUNNEL)
         self._answer.keep_alive = False
         self._tunnel = tunnel
@@ -76,3 +81,7 @@ class UpgradableExchange(EndingExchange):
         """The gateway is going away: a WebSocket would not end by itself."""
         if self._tunnel is not None:
             self._tunnel.end("going away", GOING_AWAY)
+
+
+def _early_data() -> BadHandshake:
+    return BadHandshake("data before the answer")  # RFC 6455 section 4.1

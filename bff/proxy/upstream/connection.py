@@ -71,7 +71,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._writes = writes
         self._silence_seconds = limits.silence_seconds
         self._deadline = PhaseDeadline(
-            self._loop, self._on_deadline, phase_seconds(CONNECTION, limits)
+            self._loop,
+            lambda: self._guard(self._on_deadline),
+            phase_seconds(CONNECTION, limits),
         )
         self._reader = AnswerReader()
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
@@ -134,7 +136,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._reads = FairReads(self._transport)
+        self._reads = FairReads(self._transport, self._guard)
         self._peer = transport.get_extra_info("peername")  # a closed one can't be asked
         self._enter(IDLE)
 
@@ -203,7 +205,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._reader.receiver is None:
             self._close()
         else:
-            self._guard(self._reader.receiver.answer_late)
+            self._reader.receiver.answer_late()
 
     def _tell_full(self) -> None:
         if self._reader.receiver is not None:
