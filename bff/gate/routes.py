@@ -65,7 +65,8 @@ class Upstream:
 class Route:
     """One entry of the table. `prefix` has no trailing slash; the root is the empty string. It
     begins with `base_path`, what all paths of an application begin with that has no origin to
-    itself: an upstream never gets that part.
+    itself: an upstream never gets that part. `cut` is what a matched path begins with and an
+    upstream does not get.
 
     `timeout_seconds` is the longest silence between bytes, `total_timeout_seconds` the longest a
     whole exchange may take, `idle_seconds` how long a connection is kept without one,
@@ -101,18 +102,15 @@ class Route:
     dev_host: str | None = None
     ca_file: str | None = None
     base_path: str = ""
+    cut: str = field(init=False, default="")
     told_prefix: tuple[bytes, bytes] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        """The field by which an upstream learns what was cut off, made once."""
-        if self.map_location and self.cut:
-            told = (b"X-Forwarded-Prefix", self.cut.encode())
-            object.__setattr__(self, "told_prefix", told)  # the class is frozen
-
-    @property
-    def cut(self) -> str:
-        """What a matched path begins with and an upstream does not get."""
-        return self.prefix if self.strip_prefix else self.base_path
+        """What every request of the route needs, made once; the class is frozen."""
+        cut = self.prefix if self.strip_prefix else self.base_path
+        object.__setattr__(self, "cut", cut)
+        if self.map_location and cut:
+            object.__setattr__(self, "told_prefix", (b"X-Forwarded-Prefix", cut.encode()))
 
     def rest_of(self, path: bytes) -> bytes:
         """The part of a matched path that is appended to the upstream's base path."""

@@ -20,19 +20,20 @@ class RefreshPolicy:
     refresh_before_seconds: float = 60.0
     of_frontends: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
-    def before_seconds(self, frontend: str) -> float:
-        """What is configured for the sessions of a frontend."""
-        return self.of_frontends.get(frontend, self.refresh_before_seconds)
+    def _before_seconds(self, session: Session) -> float:
+        if not self.of_frontends:
+            return self.refresh_before_seconds
+        return self.of_frontends.get(session.frontend, self.refresh_before_seconds)
 
     def due_at(self, session: Session) -> float:
         tokens = session.tokens
-        margin = min(self.before_seconds(session.frontend), max(tokens.lifetime_seconds, 0.0) / 3)
+        margin = min(self._before_seconds(session), max(tokens.lifetime_seconds, 0.0) / 3)
         jitter = int(session.key[:4], 16) / 0x10000
         return tokens.expires_at - margin * (1 - jitter / 5)
 
     def is_due(self, session: Session, now: float) -> bool:
         tokens = session.tokens
-        before = self.before_seconds(session.frontend)
+        before = self._before_seconds(session)
         if now < tokens.expires_at - before or tokens.refresh_token is None:
             return False  # as nearly always; the margin is never larger
         return now >= self.due_at(session)
