@@ -12,9 +12,10 @@ from bff.admin.selection import MOST_ON_A_PAGE, ON_A_PAGE
 from bff.cli.admin_client import AdminFailed, ask_admin_now
 from bff.cli.options import config_option
 from bff.config import Settings
+from bff.model import DEFAULT_FRONTEND
 
 NOT_ANSWERED = 1
-COLUMNS = ("ID", "FRONTEND", "SUB", "CREATED", "LAST SEEN", "EXPIRES", "ADDRESS", "CLIENT")
+COLUMNS = ("ID", "SUB", "CREATED", "LAST SEEN", "EXPIRES", "ADDRESS", "CLIENT")
 
 by_sub = click.option("--sub", help="All sessions of a user, by the OP's subject identifier.")
 by_sid = click.option("--sid", help="Those that belong to one session at the OP.")
@@ -73,7 +74,7 @@ def list_sessions(
         shown = json.dumps({"sessions": found, **rest}, indent=2)
         click.echo(shown.replace("\x7f", "\\u007f"))
     elif found:
-        click.echo(table([COLUMNS, *map(_row, found)]))
+        click.echo(table(_rows(found)))
     else:
         click.echo("No session.")
     if after is not None and not as_json:
@@ -127,10 +128,18 @@ def _ask(settings: Settings, method: str, parameters: Mapping[str, str]) -> dict
         sys.exit(NOT_ANSWERED)
 
 
+def _rows(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """The frontend stands in a column of its own where there are others than the default one."""
+    rows = [COLUMNS, *map(_row, found)]
+    if {one.get("frontend") for one in found} <= {DEFAULT_FRONTEND}:
+        return rows
+    names = ["FRONTEND", *(printable(str(one.get("frontend", ""))) for one in found)]
+    return [(*row[:1], name, *row[1:]) for row, name in zip(rows, names, strict=True)]
+
+
 def _row(session: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         printable(str(session.get("id", ""))),
-        printable(str(session.get("frontend", ""))),
         printable(str(session.get("sub", ""))),
         *(_time(session.get(name)) for name in ("created_at", "last_seen_at", "expires_at")),
         printable(str(session.get("address") or "-")),

@@ -96,6 +96,7 @@ async def test_the_list_says_who_and_since_when_and_holds_nothing_usable() -> No
         assert shown.keys() == {
             "id",
             "sub",
+            "frontend",
             "provider",
             "sid",
             "client",

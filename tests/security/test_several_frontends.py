@@ -7,7 +7,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
+from bff.cli.sessions import _rows, table
 from bff.oidc.logout_token import LOGOUT_EVENT
+from tests.parts.stack import free_port
+from tests.security.kept_connection import kept_connection
 from tests.security.scripted_installation import code_of, location_of
 from tests.security.three_frontends import (
     BASES,
@@ -196,6 +199,37 @@ async def test_each_has_its_own_claims_lifetimes_and_providers(there: ThreeFront
     assert (reply.status, code_of(reply)) == (400, "unknown_provider")
 
 
+@pytest.mark.rule("FE-02")
+async def test_a_proxy_that_asks_gets_the_token_of_the_application_it_asks_about() -> None:
+    """Forward authentication: which one that is says the host that the proxy names."""
+    port = free_port()
+    server = f'auth_listen = "127.0.0.1:{port}"\ntrusted_proxies = ["127.0.0.1/32"]'
+    async with three_frontends(server=server) as there, kept_connection(port) as asking:
+        await log_all_in(there)
+
+        async def ask(shown_by: str, host: str, uri: str) -> tuple[int, bool]:
+            cookies = there.visitors[shown_by].cookies.items()
+            lines = [
+                "GET /bff/auth HTTP/1.1",
+                "Host: 127.0.0.1",
+                f"X-Forwarded-Host: {host}",
+                f"X-Forwarded-Uri: {uri}",
+                "X-Forwarded-Method: GET",
+                "X-CSRF: 1",
+                f"Cookie: {'; '.join(f'{name}={value}' for name, value in cookies)}",
+            ]
+            reply = await asking.ask(("\r\n".join(lines) + "\r\n\r\n").encode())
+            return reply.status, bool(reply.values(b"authorization"))
+
+        assert await ask("crm", "crm.example", "/api/x") == (204, True)
+        assert await ask("wiki", "crm.example", "/wiki/pages/x") == (204, True)
+        assert await ask("crm", "crm.example", "/wiki/pages/x") == (401, False)
+        assert await ask("wiki", "crm.example", "/api/x") == (401, False)
+        assert await ask("shop", "crm.example", "/api/x") == (401, False)
+        assert await ask("shop", "other.example", "/api/x") == (421, False)
+        assert await ask("crm", "crm.example", "/bff/user") == (404, False)
+
+
 # --- other sites
 
 
@@ -288,7 +322,11 @@ async def test_files_and_pages_of_an_application_below_a_path(there: ThreeFronte
 async def test_what_operators_see_names_the_application(there: ThreeFrontends) -> None:
     """The admin API, and a label of metrics that takes the names of the configuration only."""
     await log_all_in(there)
-    assert {one["frontend"] for one in await there.sessions()} == set(NAMES)
+    sessions = await there.sessions()
+    assert {one["frontend"] for one in sessions} == set(NAMES)
+    head, *rows = table(_rows(sessions)).splitlines()
+    assert head.split()[:3] == ["ID", "FRONTEND", "SUB"]
+    assert {tuple(row.split()[1:3]) for row in rows} == {(name, "alice") for name in NAMES}
     metrics = await there.metrics()
     for name in NAMES:
         assert f'bff_logins_total{{frontend="{name}",outcome="ok"}} 1.0' in metrics

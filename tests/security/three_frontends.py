@@ -15,7 +15,7 @@ from tests.parts.raw_upstream import RawUpstream, raw_upstream
 from tests.parts.scripted_op import ScriptedOp, signing_key
 from tests.parts.stack import Ports, free_port, running, settings_from
 from tests.security.kept_connection import KeptConnection, Reply, kept_connection
-from tests.security.scripted_installation import LIMITS, location_of
+from tests.security.scripted_installation import location_of
 from tests.security.two_providers import two_providers_toml
 
 HOSTS = {"shop": "shop.example", "crm": "crm.example", "wiki": "crm.example"}
@@ -156,16 +156,17 @@ class ThreeFrontends:
 
 
 def three_frontends_toml(
-    ports: Ports, ops: dict[str, ScriptedOp], *, frontends: str = FRONTENDS, session: str = ""
+    ports: Ports, ops: dict[str, ScriptedOp], *, server: str = "", session: str = ""
 ) -> str:
-    """`session` are further keys of [session]."""
+    """`server` and `session` are further keys of these tables."""
     toml = two_providers_toml(ports, ops).replace("[session]\n", f"[session]\n{session}\n")
+    toml = toml.replace("[server]\n", f"[server]\n{server}\n")
     toml = "\n".join(line for line in toml.split("\n") if not line.startswith("public_url"))
-    return toml + frontends.replace("{api}", str(ports.api))
+    return toml + FRONTENDS.replace("{api}", str(ports.api))
 
 
 @asynccontextmanager
-async def three_frontends(*, session: str = "") -> AsyncIterator[ThreeFrontends]:
+async def three_frontends(*, server: str = "", session: str = "") -> AsyncIterator[ThreeFrontends]:
     clock = ManualClock()
     async with AsyncExitStack() as stack:
         ops = {}
@@ -175,7 +176,7 @@ async def three_frontends(*, session: str = "") -> AsyncIterator[ThreeFrontends]
             stack.push_async_callback(ops[name].close)
         upstream = await stack.enter_async_context(raw_upstream())
         ports = Ports(free_port(), free_port(), 0, upstream.port)
-        settings = settings_from(three_frontends_toml(ports, ops, session=session))
+        settings = settings_from(three_frontends_toml(ports, ops, server=server, session=session))
         gateway = await stack.enter_async_context(running(Gateway(settings, clock)))
         admin = await stack.enter_async_context(kept_connection(ports.admin))
         visitors = {}
@@ -183,6 +184,3 @@ async def three_frontends(*, session: str = "") -> AsyncIterator[ThreeFrontends]
             connection = await stack.enter_async_context(kept_connection(ports.gateway))
             visitors[name] = Visitor(name, connection, ops)
         yield ThreeFrontends(gateway, ops, clock, upstream, visitors, admin, ports)
-
-
-__all__ = ["LIMITS", "ThreeFrontends", "Visitor", "three_frontends", "three_frontends_toml"]

@@ -592,3 +592,16 @@ def test_only_the_users_token_asks_for_a_refresh() -> None:
     known = Known(due, client_token=Tokens("client-at", NOW, NOW + 60))
     decision = forwarded(ask(a_gate(due), b"/service/x", COOKIE, HEADER, known=known))
     assert not decision.refresh_due
+
+
+@pytest.mark.rule("FE-02")
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_a_session_of_another_frontend_is_none(is_loaded: bool) -> None:
+    """From memory or from the store, for a call and for an own endpoint, without waiting."""
+    foreign = a_session(frontend="shop")
+    known = Known(session=foreign) if is_loaded else None
+    gate = a_gate(None if is_loaded else foreign)
+    assert refused(ask(gate, b"/api/x", COOKIE, HEADER, known=known)) == "not_authenticated"
+    own = ask(gate, b"/bff/user", COOKIE, HEADER, known=known)
+    assert isinstance(own, Local)
+    assert own.session is None

@@ -1,11 +1,14 @@
 """Login transactions: sealed, bound to their state, single use, in time."""
 
+import dataclasses
+
 import pytest
 
 from bff.clock import ManualClock
 from bff.model import LoginTransaction
 from bff.sessions.memory import MemoryStore
 from bff.sessions.sealing.keyring import Keyring
+from bff.sessions.sealing.records import encode_login
 from bff.sessions.single_use import LoginTransactions
 from tests.parts.record_owner import OWNER
 
@@ -130,3 +133,25 @@ async def test_an_unreadable_transaction_is_none(store: MemoryStore, clock: Manu
     [(state_key, kept)] = store._logins.items()
     kept.sealed = Keyring([NEW], OWNER).seal("login", state_key, b'{"format":1}')
     assert await logins.take("state") is None
+
+
+@pytest.mark.rule("FE-03")
+async def test_a_login_of_one_frontend_is_no_login_of_another(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    """Neither by its state nor, were it moved to the place of one of theirs, by its seal."""
+    keyring = Keyring([NEW], OWNER, dataclasses.replace(OWNER, frontend="shop"))
+    here, there = (
+        LoginTransactions(store, keyring, clock, ttl_seconds=600, cap=2, frontend=name)
+        for name in ("default", "shop")
+    )
+    await here.put("the-state", login(clock))
+    assert await there.take("the-state") is None
+    assert await here.take("the-state") is not None
+    place = there._state_key("the-state")
+    moved = keyring.seal("login", place, encode_login(login(clock)), frontend="default")
+    await store.put_login(place, moved, browser_key="b", ttl_seconds=600, cap=2)
+    assert await there.take("the-state") is None
+    assert await here.replace_outcome("binder", "one") is None
+    assert await there.replace_outcome("binder", "two") is None
+    assert await here.replace_outcome("binder", "three") == "one"

@@ -1,5 +1,7 @@
 """Sealing: what opens, and all that does not."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,3 +123,23 @@ def test_weak_secrets_are_refused(secrets: list[str]) -> None:
     """At least one, each of at least 32 bytes."""
     with pytest.raises(ValueError, match="secret"):
         Keyring(secrets, OWNER)
+
+
+@pytest.mark.rule("FE-02")
+def test_a_record_tells_which_frontend_it_is_of() -> None:
+    """By its seal, which no other frontend's opens; what was made before there were frontends is
+    that of `default`."""
+    shop = dataclasses.replace(OWNER, frontend="shop")
+    both = Keyring([NEW, OLD], OWNER, shop)
+    before = keyring.seal("session", "a", b"before")
+    sealed = both.seal("session", "a", b"tokens", frontend="shop")
+    assert (both.owner_of(before), both.owner_of(sealed)) == (OWNER, shop)
+    assert both.open("session", "a", before) == b"before"
+    assert both.open("session", "a", sealed) == b"tokens"
+    assert keyring.open("session", "a", sealed) is None
+    assert both.open("session", "a", before[:9] + sealed[9:]) is None
+    assert (both.first_of("shop"), both.first_of("default")) == (shop, OWNER)
+    with pytest.raises(LookupError):
+        both.first_of("crm")
+    with pytest.raises(ValueError, match="two owners"):
+        Keyring([NEW], OWNER, OWNER)
