@@ -4,6 +4,7 @@ is judged."""
 import pytest
 from redis.exceptions import (
     AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
     BusyLoadingError,
     MovedError,
     NoPermissionError,
@@ -17,7 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from bff.cli.checks.store import on_facts
 from bff.cli.checks.verdict import line
 from bff.sessions.redis.reasons import redis_reason
-from bff.sessions.redis.url import parse_redis_url
+from bff.sessions.redis.url import RedisUrl, parse_redis_url
 
 PLAIN, TLS = parse_redis_url("redis://u:p@h"), parse_redis_url("rediss://h")
 
@@ -36,6 +37,7 @@ def wrapped(inner: BaseException) -> RedisError:
         (ReadOnlyError("canary"), "read-only replica"),
         (MovedError("3999 canary:6379"), "redis+cluster://"),
         (AuthenticationError("Authentication required."), "wants a password"),
+        (AuthenticationWrongNumberOfArgsError("canary"), "older than Redis 6"),
         (AuthenticationError("invalid username-password pair canary"), "user name or password"),
         (NoPermissionError("no permissions to run the 'getdel' command canary"), "command getdel:"),
         (ResponseError("unknown command 'GETDEL', with args canary"), "Redis 6.2 or newer"),
@@ -51,6 +53,11 @@ def test_each_refusal_has_its_words(error: RedisError, words: str) -> None:
     said = redis_reason(error, PLAIN)
     assert words in said
     assert "canary" not in said
+
+
+@pytest.mark.parametrize("url", [TLS, parse_redis_url("unix:///run/redis.sock")])
+def test_where_tls_is_spoken_or_can_not_be_nothing_is_said_of_it(url: RedisUrl) -> None:
+    assert redis_reason(RedisConnectionError("canary"), url) == "the connection was cut"
 
 
 def test_a_silence_under_tls_may_be_that_of_a_plain_port() -> None:

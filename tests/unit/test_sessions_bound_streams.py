@@ -144,6 +144,30 @@ async def test_a_store_that_is_away_ends_nothing(
     assert bound_streams.count("k") == 1
 
 
+async def test_a_session_that_goes_on_is_not_looked_at_again_until_its_time_comes(
+    bound_streams: BoundStreams,
+    sessions: Sessions,
+    session: Session,
+    store: ScriptedStore,
+    clock: ManualClock,
+) -> None:
+    """The store is asked once for each session, not once a second."""
+    ended: list[str] = []
+    bound_streams.hold(session, ended.append)
+    await store.touch("k", idle_seconds=3500)
+    clock.advance(1801)
+    calls = store.calls["load"]
+    await until(lambda: store.calls["load"] == calls + 2)  # and once for the word of its expiry
+    tokens = Tokens("at", clock.now(), clock.now() + 60, "rt")
+    other = await sessions.create("other", issuer="i", sub="s", sid=None, tokens=tokens)
+    store.lose("other")
+    clock.advance(60)  # memory can't vouch for it any more
+    calls = store.calls["load"]
+    bound_streams.hold(other, ended.append)
+    await until(lambda: ended == [EXPIRED])
+    assert store.calls["load"] == calls + 1
+
+
 @pytest.mark.rule("SE-06")
 async def test_after_a_gap_in_the_news_each_is_looked_at(
     bound_streams: BoundStreams, session: Session, store: ScriptedStore

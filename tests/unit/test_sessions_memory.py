@@ -120,3 +120,11 @@ async def test_a_sweep_spares_what_is_remembered_for_longer(
     assert await store.is_remembered("a")
     clock.advance(19)
     assert not await store.is_remembered("a")
+
+
+async def test_looking_at_an_empty_bucket_leaves_nothing(store: MemoryStore) -> None:
+    assert await store.fill("k", seconds=0, size_seconds=60) == 0
+    assert len(store._buckets) == 0
+    await store.fill("k", seconds=60, size_seconds=60)
+    assert await store.fill("k", seconds=1, size_seconds=60, to_the_brim=True) == 60
+    assert len(store._buckets) == 1

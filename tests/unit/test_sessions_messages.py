@@ -36,6 +36,8 @@ def test_only_a_change_has_a_version() -> None:
         "1 c k 7",
         b"",
         b"1 c k",
+        b"1 e k",
+        b"1 e",
         b"2 c k 7",
         b"1 x k 7",
         b"1 c k x",

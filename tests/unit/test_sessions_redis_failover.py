@@ -1,9 +1,10 @@
 """Which master to believe in while Sentinels disagree, and the watch that asks them."""
 
 import pytest
+from redis.asyncio.sentinel import MasterNotFoundError
 from structlog.testing import capture_logs
 
-from bff.sessions.redis.failover import Address, FailoverWatch, Opinion, newest
+from bff.sessions.redis.failover import Address, FailoverWatch, NewestSentinel, Opinion, newest
 from tests.polling import until
 
 OLD, NEW = ("10.0.0.1", 6379), ("10.0.0.2", 6379)
@@ -59,3 +60,66 @@ async def test_the_watch_goes_on_after_an_unforeseen_fault() -> None:
     faults = [entry for entry in logs if entry["event"] == "failover_watch_failed"]
     assert len(faults) == 2
     assert all(entry["exc_info"] for entry in faults)
+
+
+class SentinelThatSays:
+    """A client of a Sentinel that names one master, `main`."""
+
+    def __init__(self, promoted: Address | None = None, **state: object) -> None:
+        self._promoted = promoted
+        self._state = state
+
+    async def sentinel_masters(self) -> dict[str, dict[str, object]]:
+        usual = {"flags": {"master"}, "is_master": True, "is_sdown": False, "is_odown": False}
+        where = {"ip": OLD[0], "port": OLD[1], "config-epoch": 3}
+        return {"main": {**usual, **where, **self._state}}
+
+    async def sentinel_get_master_addr_by_name(self, _name: str) -> Address | None:
+        return self._promoted
+
+
+class SentinelThatFails(SentinelThatSays):
+    async def sentinel_masters(self) -> dict[str, dict[str, object]]:
+        raise OSError
+
+
+def of(*sentinels: SentinelThatSays) -> NewestSentinel:
+    asked = NewestSentinel([])  # type: ignore[no-untyped-call]
+    asked.sentinels = list(sentinels)  # type: ignore[arg-type]
+    return asked
+
+
+UNDER_WAY = {"flags": {"master", "failover_in_progress"}}
+
+
+@pytest.mark.parametrize(
+    ("sentinel", "opinion"),
+    [
+        (SentinelThatSays(), Opinion(3, OLD)),
+        (SentinelThatSays(is_master=False), Opinion(3, None)),
+        (SentinelThatSays(is_sdown=True), Opinion(3, None)),
+        (SentinelThatSays(is_odown=True), Opinion(3, None)),
+        (SentinelThatSays(None, **UNDER_WAY), Opinion(3, None, leads_failover=True)),
+        (SentinelThatSays(OLD, **UNDER_WAY), Opinion(3, None, leads_failover=True)),
+        (SentinelThatSays(NEW, **UNDER_WAY), Opinion(3, NEW, leads_failover=True)),
+    ],
+)
+async def test_what_a_sentinel_says_is_read(sentinel: SentinelThatSays, opinion: Opinion) -> None:
+    assert await of(sentinel, SentinelThatFails()).opinions("main") == [opinion]
+    assert await of(sentinel).opinions("another") == []
+
+
+async def test_without_a_master_there_is_nothing_to_connect_to() -> None:
+    assert await of(SentinelThatSays()).discover_master("main") == OLD
+    for sentinel in (SentinelThatSays(is_sdown=True), SentinelThatFails()):
+        with pytest.raises(MasterNotFoundError):
+            await of(sentinel).discover_master("main")
+
+
+async def test_another_master_is_another_configuration() -> None:
+    """That no Sentinel answers says nothing of the master."""
+    before = await of(SentinelThatSays(), SentinelThatFails()).configuration("main")
+    after = await of(SentinelThatSays(NEW, **UNDER_WAY)).configuration("main")
+    assert before is not None
+    assert after not in (None, before)
+    assert await of(SentinelThatFails()).configuration("main") is None

@@ -63,6 +63,8 @@ def test_a_url_names_its_parts(url: str, parsed: RedisUrl) -> None:
         ("redis://h#1", "unknown option"),
         ("redis://h?socket_timeout=99", "unknown option"),
         ("redis://h?ssl_cert_reqs=none", "unknown option"),
+        ("redis://h?ssl_cert_reqs=", "unknown option"),
+        ("redis://h?db=", "must be a number"),
         ("redis://[::1", "malformed"),
         ("unix://run/r.sock", "three slashes"),
         ("unix://", "no socket"),

@@ -212,6 +212,19 @@ def is_one_of(value: object, kinds: set[str | None]) -> bool:
 
 
 @pytest.mark.rule("SE-09")
+@pytest.mark.parametrize("value", [7, True, None, [], {}, 2.0**53 + 2, float("nan"), "text"])
+@pytest.mark.parametrize("name", ["sub", "sid", "created_at", "auth_time", "claims", "tokens"])
+def test_a_field_is_of_its_kind(name: str, value: object) -> None:
+    record = json.loads(FORMAT_1)
+    plaintext = json.dumps(record | {name: value}).encode()
+    if is_one_of(value, FIELDS[name]):
+        assert read(plaintext) is not None
+    else:
+        with pytest.raises(UnreadableRecord):
+            read(plaintext)
+
+
+@pytest.mark.rule("SE-09")
 @given(st.sampled_from(sorted(FIELDS)), strange)
 def test_a_session_with_a_field_of_another_kind_is_unreadable(name: str, value: object) -> None:
     """Else it would be read as a session, and fail wherever the field is used."""

@@ -15,7 +15,7 @@ from bff.sessions.sealing.records import sid_index, subject_index
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import StoredRecord
 from tests.parts.record_owner import OWNER
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 
 OLD = "an old secret of at least 32 bytes, or more"
 NEW = "a new secret of at least 32 bytes, or more"
@@ -428,6 +428,63 @@ async def test_a_read_from_before_a_logout_is_neither_kept_nor_joined(
     await early
     assert sessions.cached("k") is None
     assert await sessions.load("k") is None
+
+
+async def test_a_write_by_another_process_drops_what_memory_holds(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """Its tokens are spent."""
+    created = await create(sessions, clock)
+    elsewhere = Sessions(store, Keyring([NEW], OWNER), clock, POLICY)
+    written = await elsewhere.replace(replace(created, tokens=tokens(clock, "2")))
+    assert sessions.cached("k") is None
+    assert await sessions.load("k") == written
+
+
+async def test_what_memory_held_goes_on_when_the_store_and_its_news_fail(
+    store: SlowStore, clock: ManualClock
+) -> None:
+    """Also of sessions that were never read, only made here."""
+    policy = replace(POLICY, stale_seconds=60)
+    sessions = Sessions(store, Keyring([NEW], OWNER), clock, policy)
+    await store.start()
+    created = await create(sessions, clock)
+    for listener in store._listeners:
+        listener.on_watch(watching=False)
+    store.is_down = True
+    assert await sessions.load("k") == created
+    clock.advance(61)
+    with pytest.raises(StoreUnavailable):
+        await sessions.load("k")
+
+
+async def test_records_of_others_are_told_from_ours_and_from_none(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    await create(sessions, clock)
+    theirs = Sessions(store, Keyring([OLD], OWNER), clock, POLICY)
+    await create(theirs, clock, "theirs")
+    assert await sessions.foreign_among(["k", "gone", "theirs"]) == 1
+    assert await sessions.foreign_among(["k"]) == 0
+
+
+async def test_a_read_from_before_a_gap_in_the_news_is_not_joined(
+    sessions: Sessions, store: SlowStore, clock: ManualClock
+) -> None:
+    """A change may have gone unheard in it."""
+    await create(sessions, clock)
+    clock.advance(6)
+    store.hold_answers = asyncio.Event()
+    early = asyncio.create_task(sessions.load("k"))
+    await settle()
+    held, store.hold_answers = store.hold_answers, None
+    for watching in (False, True):
+        for listener in store._listeners:
+            listener.on_watch(watching=watching)
+    async with asyncio.timeout(HANG_SECONDS):
+        assert await sessions.load("k") is not None
+    held.set()
+    await early
 
 
 async def test_a_read_from_before_a_refresh_is_not_kept(
