@@ -53,6 +53,24 @@ def test_a_boundary_is_where_a_frame_ends_and_nowhere_else(
         assert boundary.is_at_one == (cut in ends)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
+def test_the_next_frame_begins_where_the_payload_ends(size: int, *, masked: bool) -> None:
+    boundary, whole = FrameBoundary(), frame(size, masked=masked)
+    boundary.feed(whole[:-1])
+    assert not boundary.is_at_one
+    boundary.feed(whole[-1:] + whole)
+    assert boundary.is_at_one
+
+
+def test_each_byte_of_the_longest_length_counts() -> None:
+    """RFC 6455 section 5.2: eight bytes. What is taken for a boundary would get a close frame."""
+    for exponent in range(0, 63, 8):
+        boundary = FrameBoundary()
+        boundary.feed(b"\x82\x7f" + (1 << exponent).to_bytes(8))
+        assert not boundary.is_at_one
+
+
 def test_a_head_is_followed_byte_by_byte() -> None:
     boundary = FrameBoundary()
     whole = frame(65_536, masked=True)[:14]
