@@ -120,6 +120,7 @@ def test_a_success_in_between_starts_the_count_anew() -> None:
     for _ in range(5):
         breaker.failed(begin(breaker))
         breaker.failed(begin(breaker))
+        assert not breaker.is_open
         breaker.succeeded()
     assert breaker.pause_seconds() == 0
 

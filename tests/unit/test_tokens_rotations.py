@@ -372,6 +372,8 @@ async def test_what_nothing_has_lost_owes_nothing(
     sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
 ) -> None:
     session = await new_session(sessions, clock)
+    store.break_stream()
+    assert False not in store.said_saved
     store.said_saved.clear()
     await rotated(rotations, sessions, session, "1", clock.now() + 50)
     assert not store.said_saved
@@ -409,11 +411,12 @@ async def test_a_store_that_is_away_is_asked_a_few_times_a_second(
 ) -> None:
     """At first sooner: a process that holds rotated tokens must be among the first."""
     session = await new_session(sessions, clock)
-    store.faults["replace"] = [StoreUnavailable("away") for _ in range(5)]
+    store.faults["replace"] = [StoreUnavailable("away") for _ in range(12)]
     began = asyncio.get_running_loop().time()
-    await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    async with asyncio.timeout(HANG_SECONDS):
+        await rotated(rotations, sessions, session, "1", clock.now() + 50)
     paused_for = asyncio.get_running_loop().time() - began
-    assert paused_for > 2 * (FIRST_PAUSE_SECONDS + LONGEST_PAUSE_SECONDS)
+    assert paused_for > 3 * FIRST_PAUSE_SECONDS + 8 * LONGEST_PAUSE_SECONDS
 
 
 async def test_closing_does_not_wait_for_a_store_that_is_away(
