@@ -33,8 +33,8 @@ from tests.parts.written_log import written_log
 from tests.polling import HANG_SECONDS, until
 
 QUICK = RedisLimits(timeout_seconds=2, connect_seconds=2)
-# Who waits for news by polling would be seen to: a third of this is the interval.
-LONG_LEASE = CoordinatorSettings(lease_seconds=900)
+# A refresh that is not woken by news asks again after a tenth of this, which no test waits for.
+LONG_LEASE = CoordinatorSettings(lease_seconds=9000)
 
 
 @dataclass
@@ -339,7 +339,7 @@ async def test_a_slow_op_does_not_cost_the_lease(deployment: Deployment) -> None
 @pytest.mark.rule("TK-06")
 async def test_who_waits_is_woken_by_news_and_not_by_a_clock(deployment: Deployment) -> None:
     """Between the OP's answer and the waiter's there are round trips only: the fall-back for a
-    holder that has died would come after 90 s here."""
+    holder that has died would come after a quarter of an hour here."""
     first = await deployment.process(settings=LONG_LEASE)
     second = await deployment.process(settings=LONG_LEASE)
     session = await first.log_in(deployment.op, "a")
@@ -439,6 +439,42 @@ async def test_a_lease_that_is_held_is_asked_for_again_before_it_lapses(
         assert store.leases_asked > 2
         clock.advance(60)
         assert (await task).tokens.access_token == "at.a.1"
+
+
+@pytest.mark.rule("SE-06")
+async def test_a_refresh_that_waits_is_woken_by_the_end_of_its_session(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    store = StandingStill(clock)
+    async with a_process(store, op, clock, settings=LONG_LEASE) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        assert await store.acquire_lease(session.key, ttl_seconds=60) is not None
+        task = asyncio.create_task(process.coordinator.refreshed(session))
+        await until(lambda: store.leases_asked == 2)
+        await process.ender.end(session, "logout")
+        async with asyncio.timeout(HANG_SECONDS):
+            with pytest.raises(SessionEnded):
+                await task
+        assert op.count("token") == 0
+
+
+async def test_a_session_without_a_refresh_token_ends_with_its_access_token(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    """There is nothing left to revoke."""
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        tokens = dataclasses.replace(session.tokens, refresh_token=None)
+        without = await process.sessions.replace(dataclasses.replace(session, tokens=tokens))
+        assert without is not None
+        clock.advance(61)
+        with pytest.raises(SessionEnded):
+            await process.coordinator.refreshed(without)
+        assert await process.sessions.load_fresh(session.key) is None
+        assert process.sessions.end_reason(session.key) == "token_expired"
+        await process.ender.close(HANG_SECONDS)
+        assert revoked_at(op) == []
 
 
 async def test_a_caller_waits_for_a_while_and_the_refresh_goes_on(

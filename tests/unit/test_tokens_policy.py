@@ -61,3 +61,10 @@ def test_only_claims_on_the_list_are_kept_and_newer_ones_replace_older_ones() ->
     assert claims.kept({"name": "Al", "role": "admin"}, before=first) == {**first, "name": "Al"}
     assert claims.kept({}, before=first) == first
     assert claims.kept({}) == {}
+
+
+def test_a_frontend_may_have_a_list_of_claims_of_its_own() -> None:
+    claims = ClaimFilter(["name"], {"shop": ["email"]})
+    said = {"name": "Alice", "email": "a@example.test"}
+    assert claims.kept(said, frontend="shop") == {"email": "a@example.test"}
+    assert claims.kept(said, frontend="another") == claims.kept(said) == {"name": "Alice"}

@@ -368,6 +368,19 @@ async def test_a_refused_write_is_owed_although_the_stream_goes_on(
     assert await stored(sessions) == (2, "rt1")
 
 
+async def test_while_the_stream_is_lost_nothing_is_restored(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """What the store has lost is known only when the stream is back."""
+    await rotated(rotations, sessions, await new_session(sessions, clock), "1", clock.now() + 50)
+    calls = store.calls["load"]
+    for listener in store._listeners:
+        listener.on_watch(watching=False)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert store.calls["load"] == calls
+
+
 async def test_what_nothing_has_lost_owes_nothing(
     sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
 ) -> None:
