@@ -31,6 +31,7 @@ def broken_frontends(settings: Settings) -> Iterator[Fault]:
     if unknown or not settings.frontends:
         return
     known = frontends_of(settings)
+    yield from _unused_providers(known, settings)
     yield from _names(known)
     for index, (frontend, own) in enumerate(zip(known, settings.frontends, strict=True)):
         yield from _own_faults(index, frontend, own)
@@ -46,6 +47,13 @@ def _unknown_providers(settings: Settings) -> Iterator[Fault]:
             if name not in settings.providers:
                 close = suggestion(name, settings.providers)
                 yield Fault(_at(index, "providers", place), f"is no provider{close}")
+
+
+def _unused_providers(known: Iterable[Frontend], settings: Settings) -> Iterator[Fault]:
+    used = {name for frontend in known for name in frontend.settings.providers}
+    for name in settings.providers:
+        if name not in used:
+            yield Fault(("providers", name), "is used by no frontend")
 
 
 def _names(known: Iterable[Frontend]) -> Iterator[Fault]:

@@ -242,6 +242,14 @@ def test_what_is_wrong_with_a_frontend_is_said_with_its_line(
 
 
 @pytest.mark.rule("FE-08")
+def test_a_provider_that_no_frontend_uses_is_a_mistake() -> None:
+    only = a_frontend("shop", "https://shop.example.com", 'providers = ["corp"]')
+    [(where, message, line)] = problems_of(TOP + only)
+    assert (where, line) == ("providers.other", 7)
+    assert "used by no frontend" in message
+
+
+@pytest.mark.rule("FE-08")
 def test_one_application_may_lie_below_another_that_it_hides_nothing_of() -> None:
     resolved(SHOP, a_frontend("b", "https://shop.example.com/b"))
     resolved(
