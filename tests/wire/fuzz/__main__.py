@@ -2,6 +2,7 @@
 
 --cases 100000      how many, half of them requests
 --seed 7            instead of one by chance
+--timeout 5         seconds for which a busy machine may stand still without a finding that is none
 NAME ...            these cases only, as they were reported
 """
 
@@ -26,6 +27,7 @@ def main() -> int:
     options = argparse.ArgumentParser(prog="python -m tests.wire.fuzz")
     options.add_argument("--cases", type=int, default=100_000)
     options.add_argument("--seed", type=int, default=secrets.randbelow(1 << 31))
+    options.add_argument("--timeout", type=int, default=1)
     options.add_argument("names", nargs="*")
     chosen = options.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -38,7 +40,7 @@ def main() -> int:
 
     began = time.monotonic()
     names = iter(chosen.names) if chosen.names else _names(chosen.seed, chosen.cases)
-    played = uvloop.run(play(names, report))
+    played = uvloop.run(play(names, report, timeout_seconds=chosen.timeout))
     seconds = time.monotonic() - began
     _say(f"{played} cases, seed {chosen.seed}, {seconds:.0f} s; {len(wrong)} findings")
     return 1 if wrong else 0

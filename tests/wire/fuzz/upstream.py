@@ -120,18 +120,18 @@ class _Connection(asyncio.Protocol):
         if len(script.pieces) == 1 and not script.closes:
             self._transport.write(script.pieces[0])
             return
-        task = asyncio.get_running_loop().create_task(self._play(script))
+        task = asyncio.get_running_loop().create_task(self._play(script, forwarded))
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
 
-    async def _play(self, script: Script) -> None:
+    async def _play(self, script: Script, forwarded: Forwarded) -> None:
         for piece in script.pieces:
             if self._transport.is_closing():
                 return
             self._transport.write(piece)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-        if script.closes:
+        if script.closes and self._reading is forwarded:  # else it would cut another's answer
             self._transport.close()
 
 
