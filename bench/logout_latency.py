@@ -20,7 +20,8 @@ import aiohttp
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import Stack, free_port, running_stack
+from tests.parts.servers import free_port
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
 
 LOGOUTS = 200

@@ -18,7 +18,7 @@ from bench.op import CLIENT_ID, CLIENT_SECRET, SCOPE
 from bench.processes import Process
 from bench.waiting import wait_for_answer
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 
 PEERS = Path(__file__).parent / "peers"
 NAMES = ("nginx", "caddy", "apache", "express", "oauth2-proxy", "gateway")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.machine import PROGRAM_CORE
 from bench.processes import Process
 from bench.site import Site
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 
 IDLE_SECONDS = 6 * 3600
 ABSOLUTE_SECONDS = 12 * 3600

@@ -18,10 +18,11 @@ from bff.clock import SystemClock
 from tests.abuse.aside import Aside
 from tests.abuse.hostile_op import HostileOp
 from tests.abuse.measures import ConnectionWatch, Process, held_by
-from tests.parts.program import Program, module
+from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.gateway_program import GatewayProgram
 from tests.parts.raw_upstream import RawUpstream
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import Ports, free_port, gateway_toml
+from tests.parts.servers import free_port
 
 REDIRECT = 302
 USER = "198.51.100.7"
@@ -162,21 +163,12 @@ class Site:
         admin_port: int,
         auth_port: int,
         environment: Mapping[str, str] | None = None,
-    ) -> Program:
-        async def is_ready() -> bool:
-            try:
-                async with (
-                    aiohttp.ClientSession() as http,
-                    http.get(f"http://127.0.0.1:{admin_port}/healthz") as answer,
-                ):
-                    return answer.status == 200
-            except aiohttp.ClientError:
-                return False
-
-        return Program(
-            module("bff", "serve", "--config", str(self.directory / "bff.toml")),
-            log=self.directory / f"gateway-{port}.log",
-            is_ready=is_ready,
+    ) -> GatewayProgram:
+        return GatewayProgram(
+            self.directory / "bff.toml",
+            f"127.0.0.1:{admin_port}",
+            name=f"gateway-{port}",
+            ready="/healthz",
             environment={
                 "BFF_SERVER__LISTEN": f"127.0.0.1:{port}",
                 "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{admin_port}",

@@ -16,7 +16,7 @@ from spa_demo.op import OP_STATE, Client, OpSettings, User, build_op
 from spa_demo.op.cookies import SESSION
 from spa_demo.op.settings import DEFAULT_SCOPE
 from tests.chaos.faults import Fault, Faults, Handler
-from tests.parts.stack import Server
+from tests.parts.servers import Server
 
 
 def user_name(number: int) -> str:

@@ -18,8 +18,10 @@ from tests.chaos.load import User
 from tests.chaos.redis_topologies import Topology
 from tests.chaos.wire import Client
 from tests.parts.browser import Browser
+from tests.parts.configuration import CLIENT_ID, CLIENT_SECRET, Ports, gateway_toml
+from tests.parts.gateway_program import GatewayProgram
 from tests.parts.program import Program, answers, module
-from tests.parts.stack import CLIENT_ID, CLIENT_SECRET, Ports, free_port, gateway_toml
+from tests.parts.servers import free_port
 
 GATEWAYS = 3
 LOGINS_AT_ONCE = 8
@@ -145,10 +147,11 @@ class Installation:
 
     def _gateway_program(self, number: int, config: Path) -> Program:
         admin_port = free_port()
-        return Program(
-            module("bff", "serve", "--config", str(config)),
-            log=self.directory / f"gateway-{number}.log",
-            is_ready=answers(f"http://127.0.0.1:{admin_port}/healthz"),
+        return GatewayProgram(
+            config,
+            f"127.0.0.1:{admin_port}",
+            name=f"gateway-{number}",
+            ready="/healthz",
             environment={
                 "BFF_SERVER__LISTEN": f"127.0.0.1:{self._gateway_ports[number]}",
                 "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{admin_port}",

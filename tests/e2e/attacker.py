@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 
 Relation = Literal["another site", "the same host in plain http", "a sibling origin"]
 

@@ -11,9 +11,12 @@ from typing import Any
 
 import aiohttp
 
-from tests.parts.program import Program, accepts, answers, module
+from tests.parts import configuration as parts
+from tests.parts.configuration import CLIENT_ID, CLIENT_SECRET, gateway_toml
+from tests.parts.gateway_program import gateway_program
+from tests.parts.program import Program, accepts, module
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import CLIENT_ID, CLIENT_SECRET, SCOPE, SESSION_SECRET, free_port
+from tests.parts.servers import free_port
 
 SESSION_COOKIE = "__Host-Http-bff"
 # Short enough to watch a refresh, long enough that its jump stands out from whole seconds.
@@ -21,20 +24,16 @@ ACCESS_TOKEN_SECONDS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(parts.Ports):
     """Known before anything runs: each part is told where the others will be. Without a Caddy,
     which is 0, the gateway itself is the origin, in plain http."""
 
     caddy: int
-    gateway: int
-    admin: int
-    op: int
-    api: int
 
     @classmethod
     def free(cls, *, with_caddy: bool = True) -> "Ports":
         caddy = free_port() if with_caddy else 0
-        return cls(caddy, free_port(), free_port(), free_port(), free_port())
+        return cls(free_port(), free_port(), free_port(), free_port(), caddy)
 
     @property
     def public_url(self) -> str:
@@ -74,13 +73,9 @@ async def running_installation(
 ) -> AsyncIterator[Installation]:
     """OP, API and gateway, with `more` tables in its configuration; Caddy is the caller's, at
     `ports.caddy`."""
-    config = folder / "bff.toml"
-    config.write_text(_gateway_toml(ports, redis.url) + more)
     op = Program(_op_command(ports), folder / "op.log", accepts(ports.op))
     api = Program(_api_command(ports), folder / "api.log", accepts(ports.api))
-    ready = answers(f"http://127.0.0.1:{ports.admin}/readyz")
-    command = module("bff", "serve", "--config", str(config))
-    gateway = Program(command, folder / "gateway.log", ready)
+    gateway = gateway_program(ports, folder, _gateway_toml(ports, redis.url, more))
     try:
         await asyncio.gather(op.start(), api.start())
         await gateway.start()
@@ -103,33 +98,17 @@ def _api_command(ports: Ports) -> list[str]:
     return module("spa_demo.api", f"--port={ports.api}", f"--issuer={ports.issuer}")
 
 
-def _gateway_toml(ports: Ports, store: str) -> str:
-    return f"""
-[server]
+def _gateway_toml(ports: Ports, store: str, more: str) -> str:
+    server = f"""
 public_url = "{ports.public_url}"
-listen = "127.0.0.1:{ports.gateway}"
-admin_listen = "127.0.0.1:{ports.admin}"
 trusted_proxies = ["127.0.0.1/32"]
 shutdown_timeout = "1s"
-
-[oidc]
-issuer = "{ports.issuer}"
-client_id = "{CLIENT_ID}"
-client_secret = "{CLIENT_SECRET}"
-scope = "{SCOPE}"
-
-[session]
-store = "{store}"
-secrets = ["{SESSION_SECRET}"]
-cache_max_age = "1s"
-
-[user]
-claims = ["name", "email"]
-
-[[routes]]
-path = "/api/"
-upstream = "http://127.0.0.1:{ports.api}/"
-
-[log]
-level = "debug"
 """
+    return gateway_toml(
+        ports,
+        store=store,
+        server=server,
+        session='cache_max_age = "1s"',
+        extra=f'[log]\nlevel = "debug"\n{more}',
+        spa="",
+    )

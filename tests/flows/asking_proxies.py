@@ -13,25 +13,15 @@ from pathlib import Path
 from bff.app import Gateway
 from bff.clock import ManualClock
 from spa_demo import SPA_ROOT
-from spa_demo.op import OP_STATE, Client, OpSettings, build_op
-from spa_demo.op.counters import Counters
 from tests.parts.browser import Browser
 from tests.parts.caddy_server import running_caddy
 from tests.parts.certificates import self_signed
+from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.demo_servers import RunningOp, running_demo_op
 from tests.parts.deployment import ROOT
 from tests.parts.raw_upstream import RawUpstream, raw_upstream
-from tests.parts.stack import (
-    CLIENT_ID,
-    CLIENT_SECRET,
-    Ports,
-    Server,
-    free_port,
-    gateway_toml,
-    running,
-    serving,
-    settings_from,
-    signing_keys,
-)
+from tests.parts.servers import free_port
+from tests.parts.stack import running_gateway
 from tests.polling import HANG_SECONDS
 from tests.wire.nginx import nginx_with
 
@@ -94,18 +84,8 @@ class Behind:
     browser: Browser
     api: RawUpstream
     gateway: Gateway
-    op_server: Server
+    op: RunningOp
     tls: ssl.SSLContext
-
-    @property
-    def op(self) -> Counters:
-        return self.op_server.application[OP_STATE].counters
-
-    def revoke_all_grants(self) -> None:
-        """As an administrator of the OP could."""
-        state = self.op_server.application[OP_STATE]
-        for family in state.active_families():
-            state.revoke_family(family, "by a test")
 
     @property
     def host(self) -> str:
@@ -145,12 +125,8 @@ async def behind(
     """All of it: OP, API, gateway, and that proxy in front of them; nobody is logged in."""
     port, auth = free_port(), free_port()
     origin = f"https://localhost:{port}"
-    client = Client(CLIENT_ID, CLIENT_SECRET, redirect_uris=(f"{origin}/bff/callback",))
     async with raw_upstream() as api:
         ports = Ports(free_port(), free_port(), free_port(), api.port)
-        issuer = f"http://127.0.0.1:{ports.op}"
-        op = build_op(OpSettings(issuer, (client,), access_token_seconds=60), clock, signing_keys())
-        gateway = Gateway(settings_from(_gateway_toml(ports, auth, origin)), clock)
         places = {
             "127.0.0.1:8080": f"127.0.0.1:{ports.gateway}",
             "127.0.0.1:8081": f"127.0.0.1:{auth}",
@@ -158,27 +134,24 @@ async def behind(
             "/srv/spa": str(SPA_ROOT),
         }
         run = {"caddy": _caddy, "nginx": _nginx}[proxy]
-        async with serving(op, ports.op) as op_server, running(gateway):
+        async with (
+            running_demo_op(ports.op, origin, clock=clock) as op,
+            running_gateway(_gateway_toml(ports, auth, origin), clock) as gateway,
+        ):
             with run(folder, port, places) as tls:
                 async with Browser(ssl=tls) as browser:
-                    yield Behind(origin, browser, api, gateway, op_server, tls)
+                    yield Behind(origin, browser, api, gateway, op, tls)
 
 
 def _gateway_toml(ports: Ports, auth: int, origin: str) -> str:
     """The usual configuration, with the document's keys in the place of its own."""
-    server, _, routes = printed("toml").partition("[[routes]]")
-    ours = gateway_toml(ports, routes=f"[[routes]]{routes}{MORE_ROUTES}")
-    for key in ("public_url", "listen"):
-        ours = re.sub(rf"^{key} = .*\n", "", ours, flags=re.MULTILINE)
-    return moved(
-        ours.replace("[server]\n", server),
-        {
-            "https://app.example.com": origin,
-            "127.0.0.1:8080": f"127.0.0.1:{ports.gateway}",
-            "127.0.0.1:8081": f"127.0.0.1:{auth}",
-            "127.0.0.1:9000": f"127.0.0.1:{ports.api}",
-        },
-    )
+    places = {
+        "https://app.example.com": origin,
+        "127.0.0.1:8080": f"127.0.0.1:{ports.gateway}",
+        "127.0.0.1:8081": f"127.0.0.1:{auth}",
+        "127.0.0.1:9000": f"127.0.0.1:{ports.api}",
+    }
+    return gateway_toml(ports, routes=moved(printed("toml") + MORE_ROUTES, places))
 
 
 @contextmanager

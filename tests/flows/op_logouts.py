@@ -9,11 +9,11 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 
 from bff.oidc.logout_token import LOGOUT_EVENT
-from spa_demo.op import OP_KEYS, OP_STATE
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
-from tests.parts.stack import CLIENT_ID, Stack
+from tests.parts.configuration import CLIENT_ID
+from tests.parts.stack import Stack
 
 PATH = "/bff/backchannel-logout"
 FORM = "application/x-www-form-urlencoded"
@@ -35,7 +35,7 @@ def token(stack: Stack, *, typ: str = "logout+jwt", **changes: object) -> str:
         **changes,
     }
     kept = {name: value for name, value in claims.items() if value is not None}
-    return stack.op_server.application[OP_KEYS].sign(kept, typ=typ)
+    return stack.running_op.keys.sign(kept, typ=typ)
 
 
 async def post(
@@ -71,11 +71,11 @@ async def sign_out_at_op(browser: Browser, stack: Stack, where: str) -> Page:
 
 def sids(stack: Stack, sub: str) -> list[str]:
     """Of the user's sessions at the OP, the oldest first."""
-    return [session.sid for session in stack.op_server.application[OP_STATE].sessions(sub)]
+    return [session.sid for session in stack.running_op.state.sessions(sub)]
 
 
 def active_grants(stack: Stack) -> int:
-    return len(stack.op_server.application[OP_STATE].active_families())
+    return len(stack.running_op.state.active_families())
 
 
 # --- what the user sees

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from bff.cli import main
 from spa_demo import SPA_ROOT
 from tests.flows.test_cli import Result
-from tests.parts.stack import SESSION_SECRET, Ports
+from tests.parts.configuration import SESSION_SECRET, Ports
 
 INITIAL = "initial-access-token-of-a-test"
 FILES = {"oidc.toml", "client_secret", "registration.json"}

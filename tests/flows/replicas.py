@@ -17,15 +17,12 @@ from ssl import SSLContext
 import aiohttp
 
 from tests.parts.browser import Browser
-from tests.parts.program import Program, module
+from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.demo_servers import running_demo_op
+from tests.parts.gateway_program import GatewayProgram, asked
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import (
-    Ports,
-    free_port,
-    gateway_toml,
-    running_demo_op,
-)
+from tests.parts.servers import free_port
 from tests.polling import until
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
@@ -38,47 +35,30 @@ BODY = b'{"text": "' + b"x" * 2000 + b'"}'
 class Replica:
     """One of the two."""
 
-    def __init__(
-        self, host: str, ports: Ports, health_port: int, config: Path, directory: Path
-    ) -> None:
+    def __init__(self, host: str, ports: Ports, health_port: int, config: Path) -> None:
         self.host = host
         self.ports = ports
         self.health_port = health_port
-        self.program = Program(
-            module("bff", "serve", "--config", str(config)),
-            directory / f"replica-{host}.log",
-            self.is_ready,
-            {
+        self.program = GatewayProgram(
+            config,
+            f"{host}:{ports.admin}",
+            name=f"replica-{host}",
+            environment={
                 "BFF_SERVER__LISTEN": f"{host}:{ports.gateway}",
                 "BFF_SERVER__ADMIN_LISTEN": f"{host}:{ports.admin}",
                 "BFF_SERVER__HEALTH_LISTEN": f"{host}:{health_port}",
             },
         )
 
-    async def is_ready(self) -> bool:
-        try:
-            return await self._status("/readyz") == 200
-        except aiohttp.ClientError:
-            return False
-
     async def is_draining(self) -> bool:
-        return await self._status("/readyz?exclude=op&exclude=store") == 503
+        url = f"http://{self.host}:{self.health_port}/readyz?exclude=op&exclude=store"
+        return (await asked(url))[0] == 503
 
     async def calls(self) -> int:
         """How many it has forwarded in this life."""
-        url = f"http://{self.host}:{self.ports.admin}/metrics"
-        async with aiohttp.ClientSession() as http, http.get(url) as answer:
-            found = re.findall(
-                r'^bff_answers_total\{.*kind="forward".*\} (\S+)$',
-                await answer.text(),
-                re.MULTILINE,
-            )
+        _, text = await self.program.admin("/metrics")
+        found = re.findall(r'^bff_answers_total\{.*kind="forward".*\} (\S+)$', text, re.MULTILINE)
         return sum(int(float(value)) for value in found)
-
-    async def _status(self, path: str) -> int:
-        url = f"http://{self.host}:{self.health_port}{path}"
-        async with aiohttp.ClientSession() as http, http.get(url) as answer:
-            return answer.status
 
 
 @dataclass(slots=True)
@@ -146,7 +126,7 @@ class Site:
             yield
         finally:
             for replica in self.replicas:
-                replica.program.end()
+                await replica.program.end()
 
     @contextlib.asynccontextmanager
     async def under_load(self, load: Load, ssl: SSLContext | None = None) -> AsyncIterator[None]:
@@ -196,10 +176,14 @@ async def a_site(
     gateway, admin, op, health = (free_port() for _ in range(4))
     async with raw_upstream() as api, running_demo_op(op, public_url, access_token_seconds=3600):
         ports = Ports(gateway, admin, op, api.port)
-        trust = f'shutdown_delay = "5m"\ntrusted_proxies = ["127.0.0.1/32"]\n{server}'
-        text = gateway_toml(ports, store=redis.url, server=trust)
-        text = text.replace(f"http://localhost:{gateway}", public_url)
+        lines = f'''
+public_url = "{public_url}"
+shutdown_delay = "5m"
+trusted_proxies = ["127.0.0.1/32"]
+{server}
+'''
+        text = gateway_toml(ports, store=redis.url, server=lines)
         config = directory / "bff.toml"
         config.write_text(text)
-        first, second = (Replica(host, ports, health, config, directory) for host in HOSTS)
+        first, second = (Replica(host, ports, health, config) for host in HOSTS)
         yield Site(public_url, (first, second))

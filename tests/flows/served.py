@@ -1,58 +1,31 @@
 """One `bff serve` in front of a demo OP, for tests of the process itself."""
 
-import sys
-from asyncio import create_subprocess_exec
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
-from tests.parts.stack import (
-    Ports,
-    free_port,
-    gateway_toml,
-    running_demo_op,
-)
-from tests.polling import until
+from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.demo_servers import running_demo_op
+from tests.parts.gateway_program import GatewayProgram, asked, serving_gateway
+from tests.parts.servers import free_port
 
 
 @asynccontextmanager
-async def a_served_gateway(ports: Ports, directory: Path, **toml: str) -> AsyncIterator[Process]:
+async def a_served_gateway(
+    ports: Ports, directory: Path, *, environment: Mapping[str, str] | None = None, **toml: str
+) -> AsyncIterator[GatewayProgram]:
     """`bff serve` in front of a demo OP, ready to be used."""
-    public_url = f"http://localhost:{ports.gateway}"
-    config = directory / "bff.toml"
-    config.write_text(gateway_toml(ports, **toml))
-    async with running_demo_op(ports.op, public_url):
-        process = await create_subprocess_exec(
-            sys.executable, "-m", "bff", "serve", "--config", str(config), stdout=PIPE, stderr=PIPE
-        )
-        try:
-            await until(lambda: _ready(ports), every=0.05)
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
-
-
-async def _ready(ports: Ports) -> bool:
-    try:
-        return (await admin(ports, "/readyz"))[0] == 200
-    except aiohttp.ClientError:
-        return False
+    text = gateway_toml(ports, **toml)
+    async with (
+        running_demo_op(ports.op, f"http://localhost:{ports.gateway}"),
+        serving_gateway(ports, directory, text, environment=environment) as program,
+    ):
+        yield program
 
 
 async def admin(ports: Ports, path: str) -> tuple[int, Any]:
-    async with (
-        aiohttp.ClientSession() as http,
-        http.get(f"http://127.0.0.1:{ports.admin}{path}") as answer,
-    ):
-        if answer.content_type == "application/json":
-            return answer.status, await answer.json()
-        return answer.status, await answer.text()
+    return await asked(f"http://127.0.0.1:{ports.admin}{path}")
 
 
 def some_ports(api: int) -> Ports:

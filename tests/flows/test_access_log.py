@@ -19,7 +19,8 @@ from tests.flows.test_unauthorized import Revoking
 from tests.flows.test_websocket import EchoApi
 from tests.parts.browser import Browser
 from tests.parts.raw_upstream import raw_upstream
-from tests.parts.stack import Stack, free_port, running_stack, serving
+from tests.parts.servers import free_port, serving
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
 from tests.wire.client import everything
 

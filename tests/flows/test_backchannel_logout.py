@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from bff.clock import ManualClock
-from spa_demo.op import OP_KEYS, OP_STATE
+from spa_demo.op import OP_STATE
 from tests.flows.logins import log_in
 from tests.flows.op_logouts import (
     FORM,
@@ -24,8 +24,9 @@ from tests.flows.op_logouts import (
     token,
 )
 from tests.parts.browser import Browser
+from tests.parts.configuration import BY_NEWS_ONLY
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import BY_NEWS_ONLY, running_stack
+from tests.parts.stack import running_stack
 from tests.polling import HANG_SECONDS, until
 
 OFFLINE = "openid profile email offline_access api:read"
@@ -254,8 +255,8 @@ async def test_an_op_that_hangs_up_has_logged_out_all_the_same() -> None:
         Browser() as browser,
     ):
         await log_in(browser, stack)
-        stack.op_server.application[OP_STATE].counters.requests["jwks"] = 1  # the API asked as well
-        stack.op_server.application[OP_KEYS].rotate()
+        stack.op.requests["jwks"] = 1  # the API asked as well
+        stack.running_op.keys.rotate()
         body = urlencode({"logout_token": token(stack, sub="alice")})
         _, writer = await asyncio.open_connection("127.0.0.1", stack.ports.gateway)
         writer.write(

@@ -14,7 +14,7 @@ from tests.parts.caddy_client import connected, send
 from tests.parts.caddy_server import CADDY, ROOT, CaddyServer, running_caddy
 from tests.parts.file_names import HASHED, PLAIN
 from tests.parts.recording_server import WAIT_SECONDS, Recorded, Recorder, running_recorder
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 
 INDEX = "<!doctype html><title>spa</title>"
 FILES = {

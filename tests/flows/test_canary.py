@@ -18,7 +18,8 @@ from tests.flows.witness import (
 )
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
-from tests.parts.stack import CLIENT_SECRET, SESSION_SECRET, Stack, running_stack
+from tests.parts.configuration import CLIENT_SECRET, SESSION_SECRET
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
 
 

@@ -29,16 +29,11 @@ from tests.flows.witness import (
 )
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
+from tests.parts.configuration import CLIENT_SECRET, SESSION_SECRET
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import (
-    CLIENT_SECRET,
-    SESSION_SECRET,
-    Stack,
-    free_port,
-    running_stack,
-    serving,
-)
+from tests.parts.servers import free_port, serving
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
 
 STORE_PASSWORD = "wonderland-of-the-store"

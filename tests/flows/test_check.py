@@ -19,7 +19,8 @@ from tests.flows.test_cli import FAILED, GIVEN_SECRET, VALID, Result, bff
 from tests.parts.certificates import self_signed
 from tests.parts.redis_server import RedisServer, free_port_for_redis
 from tests.parts.scripted_op import Answer, ScriptedOp
-from tests.parts.stack import Stack, free_port, running_stack
+from tests.parts.servers import free_port
+from tests.parts.stack import Stack, running_stack
 from tests.unit.config_files import toml, write
 
 CALLBACK = "http://localhost:8080/bff/callback"

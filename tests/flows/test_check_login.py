@@ -20,15 +20,11 @@ from bff.clock import SystemClock
 from bff.config import Settings, load
 from tests.flows.test_check import configuration
 from tests.parts.browser import Browser
+from tests.parts.configuration import CLIENT_SECRET, Ports, gateway_toml
+from tests.parts.demo_servers import running_demo_op
 from tests.parts.scripted_op import CLIENT_ID, Answer, ScriptedOp
-from tests.parts.stack import (
-    CLIENT_SECRET,
-    Ports,
-    free_port,
-    gateway_toml,
-    running_demo_op,
-    running_stack,
-)
+from tests.parts.servers import free_port
+from tests.parts.stack import running_stack
 from tests.polling import HANG_SECONDS, until
 
 

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,10 @@ from aiohttp import web
 from bff import __version__
 from bff.config import load
 from bff.config.reference import reference
-from spa_demo.op import Client, OpSettings, build_op
+from spa_demo.op import Client
+from tests.parts.demo_servers import SETTINGS, running_op
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import free_port, serving, signing_keys
+from tests.parts.servers import free_port, serving
 from tests.polling import HANG_SECONDS
 from tests.unit.config_files import SECRET, Tables, toml, write
 
@@ -62,13 +63,9 @@ async def bff(*arguments: str, cwd: Path, **variables: str) -> Result:
 @asynccontextmanager
 async def demo_op() -> AsyncIterator[str]:
     """The demo OP, at the issuer that is yielded."""
-    port = free_port()
-    issuer = f"http://127.0.0.1:{port}"
     client = Client("spa", GIVEN_SECRET, redirect_uris=("https://app.example.com/bff/callback",))
-    async with serving(
-        build_op(OpSettings(issuer=issuer, clients=(client,)), None, signing_keys()), port
-    ):
-        yield issuer
+    async with running_op(replace(SETTINGS, clients=(client,))) as op:
+        yield op.issuer
 
 
 @asynccontextmanager

@@ -9,21 +9,13 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner
 
-from bff.app import Gateway
 from bff.cli import main
 from tests.flows.logins import log_in
 from tests.flows.test_cli import Result, bff
 from tests.parts.browser import Browser
-from tests.parts.stack import (
-    Ports,
-    Stack,
-    free_port,
-    gateway_toml,
-    running,
-    running_stack,
-    serving,
-    settings_from,
-)
+from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.servers import free_port, serving
+from tests.parts.stack import Stack, running_gateway, running_stack
 from tests.parts.written_log import written_log
 
 DONE, NOT_ANSWERED, UNUSABLE = 0, 1, 2
@@ -138,7 +130,7 @@ def test_an_unclear_command_ends_nobody(tmp_path: Path, arguments: tuple[str, ..
 async def test_no_running_gateway_is_told_in_plain_words(tmp_path: Path) -> None:
     ports = Ports(*(free_port() for _ in range(4)))
     for admin in (f"127.0.0.1:{ports.admin}", f"unix:{tmp_path}/admin.sock"):
-        text = gateway_toml(ports).replace(f"127.0.0.1:{ports.admin}", admin)
+        text = gateway_toml(ports, server=f'admin_listen = "{admin}"')
         (tmp_path / "bff.toml").write_text(text)
         result = await sessions(tmp_path, "list", "--sub", "alice")
         assert (result.code, result.out) == (NOT_ANSWERED, "")
@@ -187,8 +179,8 @@ async def test_a_terminal_is_not_steered_by_what_the_list_holds(tmp_path: Path) 
 async def test_the_gateway_is_found_wherever_it_listens(tmp_path: Path, listen: str) -> None:
     ports = Ports(*(free_port() for _ in range(4)))
     admin = listen.format(directory=tmp_path, port=ports.admin)
-    text = gateway_toml(ports).replace(f"127.0.0.1:{ports.admin}", admin)
+    text = gateway_toml(ports, server=f'admin_listen = "{admin}"')
     (tmp_path / "bff.toml").write_text(text)
-    async with running(Gateway(settings_from(text))):
+    async with running_gateway(text):
         result = await sessions(tmp_path, "list", "--sub", "alice")
     assert (result.code, result.out) == (DONE, "No session.\n")

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.parts.browser import Browser
-from tests.parts.stack import Ports, free_port
+from tests.parts.configuration import Ports
+from tests.parts.servers import free_port
 from tests.polling import HANG_SECONDS, until
 
 

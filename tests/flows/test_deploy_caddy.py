@@ -10,7 +10,7 @@ from tests.parts.caddy_client import send
 from tests.parts.caddy_server import CaddyServer, running_caddy
 from tests.parts.deployment import DEPLOY, ROOT, make_secrets
 from tests.parts.recording_server import Recorder, running_recorder
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 
 
 @pytest.fixture

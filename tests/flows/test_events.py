@@ -20,9 +20,11 @@ from bff.model import DEFAULT_FRONTEND
 from tests.canonical_target import parse_target
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
+from tests.parts.configuration import BY_NEWS_ONLY
 from tests.parts.raw_upstream import Received, raw_upstream
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import BY_NEWS_ONLY, Stack, free_port, running_stack, serving
+from tests.parts.servers import free_port, serving
+from tests.parts.stack import Stack, running_stack
 from tests.polling import HANG_SECONDS, until
 
 

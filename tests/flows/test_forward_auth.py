@@ -1,6 +1,7 @@
 """`/bff/auth` itself, asked directly: for trusted proxies only, on a listener of its own."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from tests.flows.apis import status_of
 from tests.flows.logins import log_in
 from tests.flows.test_workers import installation, logged_in, served
 from tests.parts.browser import Browser
+from tests.parts.configuration import BY_NEWS_ONLY, Ports, gateway_toml
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import BY_NEWS_ONLY, Ports, Stack, free_port, gateway_toml, running_stack
+from tests.parts.servers import free_port
+from tests.parts.stack import Stack, running_stack
 from tests.polling import HANG_SECONDS, until
 
 TRUSTED = 'trusted_proxies = ["127.0.0.1/32"]'
@@ -296,14 +299,14 @@ async def test_every_worker_answers_and_hears_of_a_logout(
 
         assert await statuses() == {204}
         passed = 'bff_answers_total{code="none",frontend="default",kind="auth",status="204"}'
-        assert await service.metric(passed) == 20
+        assert await service.program.metric(passed) == 20
         assert (await browser.fetch("POST", f"{service.public_url}/bff/logout")).status == 200
 
         async def is_ended() -> bool:
             return await statuses() == {401}
 
         await until(is_ended)
-        service.process.terminate()
-        await service.process.communicate()
-        assert f'"auth_listen": ["127.0.0.1:{auth}"]' in service.log.read_text()
-        assert service.process.returncode == 0
+        service.program.signal(signal.SIGTERM)
+        assert await service.program.exit_code() == 0
+        [started] = service.program.events("started")
+        assert started["auth_listen"] == [f"127.0.0.1:{auth}"]

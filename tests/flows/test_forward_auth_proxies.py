@@ -259,22 +259,22 @@ async def test_tokens_are_refreshed_for_proxies_as_well(proxy: str, tmp_path: Pa
         clock.advance(45)  # due, and still good
         await browser.fetch("GET", "/api/x")
         assert token_of(installation) == before
-        await until(lambda: installation.op.refreshes == 1)
+        await until(lambda: installation.op.counters.refreshes == 1)
         clock.advance(61)
         answers = await asyncio.gather(*(browser.fetch("GET", "/api/x") for _ in range(20)))
         assert {answer.status for answer in answers} == {200}
         assert token_of(installation) != before
-        assert installation.op.refreshes == 2
+        assert installation.op.counters.refreshes == 2
 
         calls = len(installation.api.received)
         clock.advance(61)
-        await installation.op_server.stop()
+        await installation.op.server.stop()
         answer = await browser.fetch("GET", "/api/x")
         assert (answer.status, answer.json()["code"]) == (503, "op_unavailable")
         assert int(answer.headers["Retry-After"]) > 0
-        await installation.op_server.start()
+        await installation.op.server.start()
         clock.advance(61)
-        installation.revoke_all_grants()
+        installation.op.revoke_all_grants()
         browser.cookies.delete("__Host-Http-bff-login")  # the login is long over
         answer = await browser.fetch("GET", "/api/x")
         # nginx asks twice: of the session that its first question has ended nothing is known.

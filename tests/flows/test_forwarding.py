@@ -8,12 +8,13 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from bff.app import Gateway
 from tests.flows.apis import an_api, status_of
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
+from tests.parts.configuration import Ports, gateway_toml
 from tests.parts.raw_upstream import Received, read_body
-from tests.parts.stack import Ports, free_port, gateway_toml, running, running_stack, settings_from
+from tests.parts.servers import free_port
+from tests.parts.stack import running_gateway, running_stack
 from tests.polling import HANG_SECONDS, until
 from tests.security.kept_connection import kept_connection
 
@@ -612,8 +613,8 @@ async def test_the_schemes_own_port_may_be_named(
 ) -> None:
     """RFC 9110 section 4.2.3: it is the same host; every other port is another one's."""
     ports = Ports(free_port(), free_port(), free_port(), free_port())
-    settings = settings_from(gateway_toml(ports), {"BFF_SERVER__PUBLIC_URL": public_url})
-    async with running(Gateway(settings)), kept_connection(ports.gateway) as connection:
+    toml = gateway_toml(ports, server=f'public_url = "{public_url}"')
+    async with running_gateway(toml), kept_connection(ports.gateway) as connection:
         for host, status in (
             (public_url.removeprefix("https://"), 401),
             (spelled, 401),
@@ -644,8 +645,8 @@ async def test_the_schemes_own_port_may_be_named(
 async def test_hsts_is_never_for_this_machine(public_url: str, *, hsts: bool) -> None:
     """RFC 6797 section 8.3: it holds for every port of the host, http://localhost:3000 included."""
     ports = Ports(free_port(), free_port(), free_port(), free_port())
-    settings = settings_from(gateway_toml(ports), {"BFF_SERVER__PUBLIC_URL": public_url})
-    async with running(Gateway(settings)), kept_connection(ports.gateway) as connection:
+    toml = gateway_toml(ports, server=f'public_url = "{public_url}"')
+    async with running_gateway(toml), kept_connection(ports.gateway) as connection:
         host = public_url.removeprefix("https://")
         for path in ("/", "/api/x", "/bff/user", "/bff/nothing"):
             reply = await connection.ask(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())

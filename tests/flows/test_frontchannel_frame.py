@@ -12,7 +12,8 @@ from tests.e2e.chromium import running_chromium
 from tests.flows.logins import log_in
 from tests.flows.op_logouts import is_logged_in, sids
 from tests.parts.browser import Browser
-from tests.parts.stack import Stack, free_port, running_stack, serving
+from tests.parts.servers import free_port, serving
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
 
 ENABLED = "frontchannel_logout = true"

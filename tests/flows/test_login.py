@@ -7,7 +7,8 @@ import pytest
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
-from tests.parts.stack import CLIENT_ID, SCOPE, running_stack
+from tests.parts.configuration import CLIENT_ID, SCOPE
+from tests.parts.stack import running_stack
 
 
 def outgoing(page: Page) -> dict[str, str]:

@@ -8,8 +8,9 @@ from bff.app import Gateway
 from bff.clock import ManualClock
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
+from tests.parts.configuration import CLIENT_ID
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import CLIENT_ID, Stack, running_stack
+from tests.parts.stack import Stack, running_stack
 from tests.polling import HANG_SECONDS, until
 from tests.wire.client import wired
 

@@ -6,8 +6,8 @@ import pytest
 
 from bff.config.values.secrets import new_secret
 from tests.flows.test_workers import two_workers
+from tests.parts.configuration import CLIENT_SECRET, SESSION_SECRET
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import CLIENT_SECRET, SESSION_SECRET
 
 
 def of_process(pid: int, kind: str) -> str:
@@ -16,7 +16,7 @@ def of_process(pid: int, kind: str) -> str:
 
 @pytest.mark.rule("OP-08")
 async def test_a_worker_shows_no_secret_and_leaves_no_core_file(
-    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_redis: RedisServer, tmp_path: Path
 ) -> None:
     """Its settings come by a socket, whether they were in the file or in a variable."""
     secrets = {
@@ -24,9 +24,7 @@ async def test_a_worker_shows_no_secret_and_leaves_no_core_file(
         "BFF_SESSION__SECRETS": new_secret(),
         "BFF_SESSION__STORE": own_redis.url,
     }
-    for name, value in secrets.items():
-        monkeypatch.setenv(name, value)
-    async with two_workers(own_redis, tmp_path) as service:
+    async with two_workers(own_redis, tmp_path, environment=secrets) as service:
         pids = service.worker_pids()
         assert len(pids) == 2
         for pid in pids:
@@ -35,7 +33,7 @@ async def test_a_worker_shows_no_secret_and_leaves_no_core_file(
                 assert shown
                 for secret in (*secrets.values(), CLIENT_SECRET, SESSION_SECRET):
                     assert secret not in shown, kind
-        for pid in (*pids, service.process.pid):
+        for pid in (*pids, service.program.pid):
             limits = of_process(pid, "limits").splitlines()
             [core] = [line.split() for line in limits if line.startswith("Max core file size")]
             assert core[4] == "0"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 from tests.polling import until
 
 QUICKSTART = Path(__file__).parent.parent.parent / "docs" / "quickstart.md"

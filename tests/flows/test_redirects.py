@@ -13,7 +13,8 @@ from aiohttp import web
 from tests.flows.apis import an_api
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
-from tests.parts.stack import Stack, free_port, running_stack, serving
+from tests.parts.servers import free_port, serving
+from tests.parts.stack import Stack, running_stack
 from tests.wire.nginx import nginx_with
 
 NGINX = """

@@ -4,21 +4,22 @@ in; later the registration is read, changed and deleted (RFC 7591, RFC 7592)."""
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bff.app import Gateway
 from bff.config import load
-from spa_demo.api.server import build_api
 from spa_demo.api.settings import ApiSettings
-from spa_demo.op import OP_STATE, OpSettings, build_op
 from spa_demo.op.clients import Registration
 from spa_demo.op.state import OpState
 from tests.flows.registering import FILES, INITIAL, Place
 from tests.flows.test_cli import FAILED, UNUSABLE, VALID, bff
 from tests.parts.browser import Browser
-from tests.parts.stack import Ports, free_port, running, serving, signing_keys
+from tests.parts.configuration import Ports
+from tests.parts.demo_servers import SETTINGS, running_api, running_op
+from tests.parts.servers import free_port
+from tests.parts.stack import running_gateway
 
 
 class AtDemoOp(Place):
@@ -34,14 +35,13 @@ class AtDemoOp(Place):
 async def demo_op(folder: Path, *, oidc: str = "") -> AsyncIterator[AtDemoOp]:
     """The demo OP, which has no client yet, and the demo API."""
     ports = Ports(free_port(), free_port(), free_port(), free_port())
-    issuer = f"http://127.0.0.1:{ports.op}"
-    op = build_op(OpSettings(issuer, (), initial_access_token=INITIAL), None, signing_keys())
-    place = AtDemoOp(folder, ports, issuer, oidc=oidc)
-    place.state = op[OP_STATE]
+    settings = replace(SETTINGS, clients=(), initial_access_token=INITIAL)
     async with (
-        serving(op, ports.op),
-        serving(build_api(ApiSettings(issuer=issuer)), ports.api),
+        running_op(settings, port=ports.op) as op,
+        running_api(ApiSettings(op.issuer), port=ports.api),
     ):
+        place = AtDemoOp(folder, ports, op.issuer, oidc=oidc)
+        place.state = op.state
         yield place
 
 
@@ -64,7 +64,7 @@ async def test_from_nothing_to_a_login(place: AtDemoOp) -> None:
     assert checked.code == VALID, checked.out
     assert checked.line("✓ client")
     assert checked.line("✓ redirect URI")
-    async with running(Gateway(load(place.folder / "bff.toml", {}))), Browser() as browser:
+    async with running_gateway(load(place.folder / "bff.toml", {})), Browser() as browser:
         origin = f"http://localhost:{place.ports.gateway}"
         login = await browser.navigate(f"{origin}/bff/login?returnUrl=/session")
         assert (await browser.log_in_at_op(login, "alice")).url == f"{origin}/session"

@@ -11,8 +11,9 @@ import pytest
 from bff.clock import SystemClock
 from tests.flows.registering import FILES, Place, registered
 from tests.flows.test_cli import FAILED, VALID
+from tests.parts.configuration import Ports
 from tests.parts.scripted_op import Answer, Received, ScriptedOp
-from tests.parts.stack import Ports, free_port
+from tests.parts.servers import free_port
 
 WORDS = "Nothing of the kind. Ask \x1b[31m the administrator."
 

@@ -21,7 +21,7 @@ from tests.parts.caddy_server import running_caddy
 from tests.parts.certificates import self_signed
 from tests.parts.deployment import DEPLOY, ROOT
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 from tests.polling import HANG_SECONDS, until
 from tests.wire.nginx import nginx_with
 

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,28 +16,20 @@ from bff.app import Gateway
 from bff.clock import ManualClock
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
+from tests.parts.configuration import SESSION_SECRET as OLD
+from tests.parts.configuration import settings_from
 from tests.parts.deployment import ROOT
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import SESSION_SECRET as OLD
-from tests.parts.stack import Stack, free_port, running, running_stack, settings_from
+from tests.parts.servers import free_port
+from tests.parts.stack import Stack, running_stack
 
 NEW = "Qn8vM2xK5wT9rB3yH7jL4pF6sD1gC0eZ"
 
 
-def with_secrets(stack: Stack, *secrets: str) -> str:
-    """The configuration with another list of secrets."""
+def changed_to(*secrets: str) -> tuple[str, str]:
+    """The line of the configuration, and with which secrets it is to be."""
     listed = ", ".join(f'"{secret}"' for secret in secrets)
-    before = f'secrets = ["{OLD}"]'
-    assert before in stack.toml
-    return stack.toml.replace(before, f"secrets = [{listed}]")
-
-
-@asynccontextmanager
-async def restarted(stack: Stack, *secrets: str) -> AsyncIterator[None]:
-    """The gateway, stopped and started again with other secrets."""
-    await stack.gateway.stop()
-    async with running(Gateway(settings_from(with_secrets(stack, *secrets)), stack.clock)):
-        yield
+    return f'secrets = ["{OLD}"]', f"secrets = [{listed}]"
 
 
 async def statuses(*browsers: Browser) -> list[int]:
@@ -56,13 +47,13 @@ async def test_sessions_go_on_while_the_old_secret_is_kept(own_redis: RedisServe
         Browser() as after,
     ):
         await log_in(before, stack)
-        async with restarted(stack, NEW, OLD):
+        async with stack.restarted(changed_to(NEW, OLD)):
             assert await statuses(before) == [200]
             clock.advance(61)  # a refresh writes the record anew
             assert await statuses(before) == [200]
             assert stack.op.refreshes == 1
             await log_in(after, stack, "bob")
-        async with restarted(stack, NEW):
+        async with stack.restarted(changed_to(NEW)):
             assert await statuses(before, after) == [401, 200]
 
 

@@ -12,7 +12,8 @@ from tests.flows.apis import an_api, status_of
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
 from tests.parts.raw_upstream import Received, raw_upstream
-from tests.parts.stack import Stack, free_port, running_stack
+from tests.parts.servers import free_port
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
 from tests.wire.client import wired
 

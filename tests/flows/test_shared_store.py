@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from bff.app import Gateway
 from bff.clock import ManualClock
 from tests.flows.logins import log_in
 from tests.flows.test_cli import bff
 from tests.parts.browser import Browser
+from tests.parts.configuration import CLIENT_ID
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import CLIENT_ID, Stack, running, running_stack, settings_from
+from tests.parts.stack import Stack, running_stack
 
 OTHER_SECRET = "Qn8vM2xK5wT9rB3yH7jL4pF6sD1gC0eZ"
 
@@ -59,18 +59,6 @@ async def two_gateways(
         running_stack(store=redis.url, **both, **(second or {})) as other,
     ):
         yield one, other
-
-
-@asynccontextmanager
-async def restarted(stack: Stack, *changes: tuple[str, str]) -> AsyncIterator[None]:
-    """The gateway, stopped and started again with a changed configuration."""
-    toml = stack.toml
-    for before, after in changes:
-        assert before in toml
-        toml = toml.replace(before, after)
-    await stack.gateway.stop()
-    async with running(Gateway(settings_from(toml), stack.clock)):
-        yield
 
 
 # --- another OP, another client
@@ -132,14 +120,14 @@ async def test_sessions_do_not_outlive_a_change_of_client_or_op(
         await log_in(browser, stack)
         cookie, records = cookie_of(browser), own_redis.records()
         clock.advance(61)
-        async with restarted(stack, (before, after)):
+        async with stack.restarted((before, after)):
             assert await call(stack, "GET", "/bff/user", cookie) == 401
             assert await call(stack, "GET", "/api/me", cookie) == 401
             assert await end(stack, all="true") == {"ended": 0, "foreign": 1}
             assert await end(stack, sub="alice", issuer=stack.issuer) == {"ended": 0, "foreign": 0}
         assert own_redis.records().keys() == records.keys()
         assert (stack.op.refreshes, stack.op.revocations) == (0, 0)
-        async with restarted(stack):
+        async with stack.restarted():
             assert await call(stack, "GET", "/api/me", cookie) == 200
             assert stack.op.refreshes == 1
 
@@ -222,13 +210,13 @@ async def test_a_user_is_a_user_of_this_gateway(own_redis: RedisServer) -> None:
     async with running_stack(store=own_redis.url) as stack, Browser() as old, Browser() as new:
         await log_in(old, stack)
         listed = await the_list(stack, sub="alice")
-        async with restarted(stack, (secret_line(stack), f'secrets = ["{OTHER_SECRET}"]')):
+        async with stack.restarted((secret_line(stack), f'secrets = ["{OTHER_SECRET}"]')):
             await log_in(new, stack)
             assert len(await the_list(stack, sub="alice")) == 1
             assert await end(stack, id=listed[0]["id"]) == {"ended": 0, "foreign": 1}
             assert await end(stack, sid=listed[0]["sid"]) == {"ended": 0, "foreign": 1}
             assert await end(stack, sub="alice") == {"ended": 1, "foreign": 1}
-        async with restarted(stack):
+        async with stack.restarted():
             assert await call(stack, "GET", "/bff/user", cookie_of(old)) == 200
 
 

@@ -13,7 +13,8 @@ from tests.flows.logins import log_in
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
 from tests.parts.raw_upstream import raw_upstream
-from tests.parts.stack import free_port, running_stack
+from tests.parts.servers import free_port
+from tests.parts.stack import running_stack
 
 
 @asynccontextmanager

@@ -10,20 +10,20 @@ import dataclasses
 import os
 import signal
 import socket
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from bff.app import Gateway
 from tests.flows.served import a_served_gateway, admin, some_ports
 from tests.parts.browser import Browser
-from tests.parts.raw_upstream import Received, raw_upstream
-from tests.parts.stack import Ports, free_port, gateway_toml, running_stack
+from tests.parts.configuration import Ports
+from tests.parts.gateway_program import GatewayProgram, gateway_program, serving_gateway
+from tests.parts.raw_upstream import RawUpstream, Received, raw_upstream
+from tests.parts.servers import free_port
+from tests.parts.stack import running_stack
 from tests.polling import HANG_SECONDS, until
 from tests.wire.client import End, Wire, wired
 
@@ -31,12 +31,16 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 ONCE = b"GET /api/x HTTP/1.1\r\nHost: localhost:%d\r\nX-CSRF: 1\r\n\r\n"
 
 
-@pytest.mark.parametrize("number", STOP_SIGNALS, ids=[one.name for one in STOP_SIGNALS])
-async def test_a_stop_signal_lets_running_requests_finish_and_exits_0(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+async def require_no_answer_by_half(
+    program: GatewayProgram,
+    number: signal.Signals,
+    ports: Ports,
+    upstream: RawUpstream,
+    *,
+    calls: int,
 ) -> None:
-    """No request is answered by half; new connections are refused meanwhile."""
-    monkeypatch.setenv("BFF_SERVER__SHUTDOWN_TIMEOUT", "60s")
+    """Signal a program when so many calls are half answered: all get the rest, new connections are
+    refused meanwhile, and the exit code is 0."""
     proceed = asyncio.Event()
 
     async def respond(
@@ -47,41 +51,44 @@ async def test_a_stop_signal_lets_running_requests_finish_and_exits_0(
         await proceed.wait()
         writer.write(b"world")
 
+    async def refuses() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", ports.gateway)
+        except ConnectionError:
+            return True
+        writer.close()
+        return False
+
+    upstream.responder = respond
+    async with Browser() as browser:
+        page = await browser.navigate(f"http://localhost:{ports.gateway}/bff/login")
+        await browser.log_in_at_op(page, "alice")
+        asked = [asyncio.create_task(browser.fetch("GET", f"/api/{n}")) for n in range(calls)]
+        await until(lambda: len(upstream.received) == calls)
+        program.signal(number)
+        await until(refuses)
+        proceed.set()
+        answers = await asyncio.gather(*asked)
+    assert {(answer.status, answer.body) for answer in answers} == {(200, b"helloworld")}
+    assert await program.exit_code() == 0
+    assert "Traceback" not in program.log.read_text()
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS, ids=[one.name for one in STOP_SIGNALS])
+async def test_a_stop_signal_lets_running_requests_finish_and_exits_0(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     async with raw_upstream() as upstream:
-        upstream.responder = respond
         ports = some_ports(upstream.port)
-        async with a_served_gateway(ports, tmp_path) as process, Browser() as browser:
-            page = await browser.navigate(f"http://localhost:{ports.gateway}/bff/login")
-            await browser.log_in_at_op(page, "alice")
-            calls = [
-                asyncio.create_task(browser.fetch("GET", f"/api/{number}")) for number in range(20)
-            ]
-            await until(lambda: len(upstream.received) == 20)
-            process.send_signal(number)
-
-            async def refuses() -> bool:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", ports.gateway)
-                except ConnectionError:
-                    return True
-                writer.close()
-                return False
-
-            await until(refuses)
-            proceed.set()
-            answers = await asyncio.gather(*calls)
-            assert {(answer.status, answer.body) for answer in answers} == {(200, b"helloworld")}
-            _, errors = await process.communicate()
-            assert process.returncode == 0
-            assert b"Traceback" not in errors
+        server = 'shutdown_timeout = "60s"'
+        async with a_served_gateway(ports, tmp_path, server=server) as program:
+            await require_no_answer_by_half(program, number, ports, upstream, calls=20)
 
 
 @pytest.mark.parametrize("patience", ["2s", "0s"])
-async def test_a_stop_does_not_wait_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: str
-) -> None:
+async def test_a_stop_does_not_wait_for_ever(tmp_path: Path, patience: str) -> None:
     """Least of all when it is told not to wait."""
-    monkeypatch.setenv("BFF_SERVER__SHUTDOWN_TIMEOUT", patience)
+    server = f'shutdown_timeout = "{patience}"'
 
     async def respond(
         request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -94,14 +101,16 @@ async def test_a_stop_does_not_wait_for_ever(
     async with raw_upstream() as upstream:
         upstream.responder = respond
         ports = some_ports(upstream.port)
-        async with a_served_gateway(ports, tmp_path) as process, Browser() as browser:
+        async with (
+            a_served_gateway(ports, tmp_path, server=server) as program,
+            Browser() as browser,
+        ):
             page = await browser.navigate(f"http://localhost:{ports.gateway}/bff/login")
             await browser.log_in_at_op(page, "alice")
             async with browser.stream("/api/stream") as stream:
                 await stream.content.readany()
-                process.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(HANG_SECONDS):
-                    assert await process.wait() == 0
+                program.signal(signal.SIGTERM)
+                assert await program.exit_code() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
@@ -110,13 +119,12 @@ async def test_signals_that_mean_nothing_here_end_nothing(
 ) -> None:
     """By default they would kill the process: a log rotation that sends one to every server."""
     ports = some_ports(free_port())
-    async with a_served_gateway(ports, tmp_path) as process:
-        process.send_signal(number)
-        process.send_signal(number)
-        assert await admin(ports, "/healthz") == (200, {"status": "ok"})
-        process.terminate()
-        await process.communicate()
-        assert process.returncode == 0
+    async with a_served_gateway(ports, tmp_path) as program:
+        program.signal(number)
+        program.signal(number)
+        assert await program.admin("/healthz") == (200, {"status": "ok"})
+        program.signal(signal.SIGTERM)
+        assert await program.exit_code() == 0
 
 
 @pytest.mark.parametrize("what", ["a pipe without a reader", "a full disk"])
@@ -125,58 +133,38 @@ async def test_a_log_that_can_not_be_written_costs_nobody_an_answer(
 ) -> None:
     """As after a terminal was closed, or when the program that reads the log has died."""
     ports = some_ports(free_port())
-    config = tmp_path / "bff.toml"
-    config.write_text(gateway_toml(ports))
-    reader, writer = os.pipe()
-    os.close(reader)
-    with open("/dev/full", "wb") as full, open(writer, "wb") as broken:  # noqa: ASYNC230, PTH123
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bff", "serve", "--config", str(config)),
-            stdout=PIPE,
-            stderr=broken if what == "a pipe without a reader" else full,
-        )
+    log = Path("/dev/full")
+    if what == "a pipe without a reader":
+        log = tmp_path / "pipe"
+        os.mkfifo(log)
+        reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    program = gateway_program(ports, tmp_path, ready="/healthz", log=log)
+    program.spawn()
     try:
-
-        async def answers() -> bool:
-            try:
-                return (await admin(ports, "/healthz"))[0] == 200
-            except aiohttp.ClientError:
-                return False
-
-        await until(answers, every=0.05)
+        if what == "a pipe without a reader":
+            os.close(reader)
+        await until(program.is_ready, every=0.05)
         async with wired(ports.gateway) as wire:
             for _ in range(3):
                 wire.received.clear()
                 wire.send(ONCE % ports.gateway)
                 await wire.until_received(b"not_authenticated")
-        process.terminate()
-        async with asyncio.timeout(HANG_SECONDS):
-            assert await process.wait() == 0
+        program.signal(signal.SIGTERM)
+        assert await program.exit_code() == 0
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+        await program.end()
 
 
 async def test_a_hangup_that_was_ignored_at_the_start_stays_so(tmp_path: Path) -> None:
     """As `nohup` has it: the terminal may be closed."""
-    config = tmp_path / "bff.toml"
-    config.write_text(gateway_toml(some_ports(free_port())))
-    process = await asyncio.create_subprocess_exec(
-        *("bash", "-c", 'trap "" HUP; exec "$@"', "bash"),
-        *(sys.executable, "-m", "bff", "serve", "--config", str(config)),
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    assert process.stderr is not None
-    await process.stderr.readuntil(b'"event": "started"')
-    process.send_signal(signal.SIGHUP)
-    process.send_signal(signal.SIGUSR2)  # delivered after it, and told in the log
-    assert process.stderr is not None
-    await process.stderr.readuntil(b"signal_ignored")
-    process.terminate()
-    await process.communicate()
-    assert process.returncode == 0
+    ports = some_ports(free_port())
+    ignoring = ("bash", "-c", 'trap "" HUP; exec "$@"', "bash")
+    async with serving_gateway(ports, tmp_path, ready="/healthz", before=ignoring) as program:
+        program.signal(signal.SIGHUP)
+        program.signal(signal.SIGUSR2)  # delivered after it, and told in the log
+        await until(lambda: program.events("signal_ignored") != [])
+        program.signal(signal.SIGTERM)
+        assert await program.exit_code() == 0
 
 
 # --- the delay
@@ -191,14 +179,14 @@ async def test_during_the_delay_all_is_served_and_connections_end_with_their_ans
     health = free_port()
     server = f'shutdown_delay = "10m"\nhealth_listen = "127.0.0.1:{health}"'
     async with (
-        a_served_gateway(ports, tmp_path, server=server) as process,
+        a_served_gateway(ports, tmp_path, server=server) as program,
         wired(ports.gateway) as kept,
     ):
         request = ONCE % ports.gateway
         kept.send(request)
         await kept.until_received(b"not_authenticated")
         assert b"Connection: close" not in kept.received
-        process.send_signal(signal.SIGTERM)
+        program.signal(signal.SIGTERM)
 
         async def is_draining() -> bool:
             return (await admin(ports, "/readyz"))[0] == 503
@@ -216,9 +204,8 @@ async def test_during_the_delay_all_is_served_and_connections_end_with_their_ans
                 assert answer.startswith(b"HTTP/1.1 401 "), wire.end
                 assert b"\r\nConnection: close\r\n" in answer
                 assert wire.end is End.CLOSED
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(HANG_SECONDS):
-            assert await process.wait() == 0
+        program.signal(signal.SIGTERM)
+        assert await program.exit_code() == 0
 
 
 def _at_admin(ports: Ports, port: int) -> Ports:
@@ -241,11 +228,10 @@ async def test_proxies_that_ask_are_told_as_well() -> None:
 
 async def test_the_delay_ends_by_itself(tmp_path: Path) -> None:
     ports = some_ports(free_port())
-    async with a_served_gateway(ports, tmp_path, server='shutdown_delay = "300ms"') as process:
+    async with a_served_gateway(ports, tmp_path, server='shutdown_delay = "300ms"') as program:
         began = asyncio.get_running_loop().time()
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(HANG_SECONDS):
-            assert await process.wait() == 0
+        program.signal(signal.SIGTERM)
+        assert await program.exit_code() == 0
         assert asyncio.get_running_loop().time() - began >= 0.3
 
 

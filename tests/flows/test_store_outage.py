@@ -9,8 +9,9 @@ import pytest
 from bff.clock import ManualClock
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
+from tests.parts.configuration import BY_NEWS_ONLY
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import BY_NEWS_ONLY, Stack, running_stack
+from tests.parts.stack import Stack, running_stack
 from tests.polling import until
 
 

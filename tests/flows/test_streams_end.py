@@ -16,7 +16,8 @@ from bff.clock import ManualClock
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import Stack, free_port, running_stack, serving
+from tests.parts.servers import free_port, serving
+from tests.parts.stack import Stack, running_stack
 from tests.polling import HANG_SECONDS, until
 
 CHUNK = b"data: 1\n\n"

@@ -15,7 +15,8 @@ from bff.clock import ManualClock
 from tests.flows.apis import an_api, status_of
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
-from tests.parts.stack import Stack, free_port, running_stack, serving
+from tests.parts.servers import free_port, serving
+from tests.parts.stack import Stack, running_stack
 from tests.polling import HANG_SECONDS, until
 
 ROUTE = "websocket = true\nmax_concurrent = 3"

@@ -1,74 +1,50 @@
 """`bff serve` with several workers: one service, whichever process answers."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
-from spa_demo.api.server import build_api
 from spa_demo.api.settings import ApiSettings
+from tests.flows.test_stopping import require_no_answer_by_half
 from tests.parts.browser import Browser
-from tests.parts.raw_upstream import Received, raw_upstream
+from tests.parts.configuration import BY_NEWS_ONLY, Ports, gateway_toml
+from tests.parts.demo_servers import running_api, running_demo_op
+from tests.parts.gateway_program import GatewayProgram, gateway_program
+from tests.parts.raw_upstream import raw_upstream
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import (
-    BY_NEWS_ONLY,
-    Ports,
-    free_port,
-    gateway_toml,
-    running_demo_op,
-    serving,
-)
+from tests.parts.servers import free_port
 from tests.polling import HANG_SECONDS, until
 
-STARTED = '"event": "started"'
 ASKED = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/api/x"}
 
 
 @dataclass(slots=True)
 class Service:
-    """A running `bff serve` with several workers, and where it writes its log."""
+    """A running `bff serve` with several workers."""
 
-    process: Process
+    program: GatewayProgram
     ports: Ports
-    log: Path
+    folder: Path
 
     @property
     def public_url(self) -> str:
         return f"http://localhost:{self.ports.gateway}"
 
-    def logged(self, event: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
-        return [line for line in lines if line["event"] == event]
-
     def worker_pids(self) -> set[int]:
-        pid = self.process.pid
+        pid = self.program.pid
         return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
     def metric_files(self) -> list[str]:
         """What the workers share their numbers by."""
-        return [path.name for path in self.log.parent.glob("bff-metrics-*/*")]
-
-    async def admin(self, path: str) -> tuple[int, str]:
-        """Over a connection of its own, so that any worker may answer."""
-        url = f"http://127.0.0.1:{self.ports.admin}{path}"
-        async with aiohttp.ClientSession() as http, http.get(url) as answer:
-            return answer.status, await answer.text()
-
-    async def metric(self, sample: str) -> float:
-        _, text = await self.admin("/metrics")
-        found = [line for line in text.splitlines() if line.startswith(sample + " ")]
-        return float(found[0].rpartition(" ")[2]) if found else 0.0
+        return [path.name for path in self.folder.glob("bff-metrics-*/*")]
 
 
 @dataclass(slots=True)
@@ -90,50 +66,55 @@ async def installation(ports: Ports) -> AsyncIterator[None]:
     issuer, public_url = f"http://127.0.0.1:{ports.op}", f"http://localhost:{ports.gateway}"
     async with running_demo_op(ports.op, public_url), AsyncExitStack() as stack:
         if ports.api:
-            api = build_api(ApiSettings(issuer=issuer))
-            await stack.enter_async_context(serving(api, ports.api))
+            await stack.enter_async_context(running_api(ApiSettings(issuer), port=ports.api))
         yield
+
+
+def a_service(
+    ports: Ports, folder: Path, toml: str, environment: Mapping[str, str] | None = None
+) -> Service:
+    """`bff serve` with a configuration, not started."""
+    # The workers must not run what lies about in the working directory.
+    (folder / "structlog.py").write_text("raise SystemExit('not to be imported')")
+    environment = {"TMPDIR": str(folder), **(environment or {})}
+    program = gateway_program(ports, folder, toml, environment=environment)
+    return Service(program, ports, folder)
 
 
 @asynccontextmanager
 async def served(
-    ports: Ports, directory: Path, toml: str, *, until_ready: bool = True
+    ports: Ports, folder: Path, toml: str, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Service]:
     """`bff serve` with a configuration; killed at the end, with all that it started."""
-    (directory / "bff.toml").write_text(toml)
-    # Nobody's workers may run what lies about in the working directory.
-    (directory / "structlog.py").write_text("raise SystemExit('not to be imported')")
-    log = directory / "log"
-    with log.open("wb") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            *(str(Path(sys.executable).with_name("bff")), "serve"),
-            stdout=PIPE,
-            stderr=stderr,
-            cwd=directory,
-            env={**os.environ, "TMPDIR": str(directory)},
-        )
-    service = Service(process, ports, log)
+    service = a_service(ports, folder, toml, environment)
+
+    async def has_started() -> bool:
+        return service.program.events("started") != []
+
+    service.program.is_ready = has_started
     try:
-        if until_ready:
-            await until(lambda: process.returncode is not None or STARTED in log.read_text())
-            assert process.returncode is None, log.read_text()
+        await service.program.start()
         yield service
     finally:
-        if process.returncode is None:
-            process.kill()  # its workers notice
-        await process.communicate()
+        await service.program.end()  # its workers notice
 
 
 @asynccontextmanager
 async def two_workers(
-    redis: RedisServer, directory: Path, *, api: int | None = None, **toml: str
+    redis: RedisServer,
+    directory: Path,
+    *,
+    api: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    server: str = "",
+    **toml: str,
 ) -> AsyncIterator[Service]:
     """Two of them, in front of the demo's OP and, unless one is given, API."""
     ports = Ports(free_port(), free_port(), free_port(), free_port())
     configured = Ports(ports.gateway, ports.admin, ports.op, api or ports.api)
-    text = gateway_toml(configured, store=redis.url, server="workers = 2", **toml)
+    text = gateway_toml(configured, store=redis.url, server=f"workers = 2\n{server}", **toml)
     ours = Ports(ports.gateway, ports.admin, ports.op, 0 if api else ports.api)
-    async with installation(ours), served(configured, directory, text) as service:
+    async with installation(ours), served(configured, directory, text, environment) as service:
         yield service
 
 
@@ -149,7 +130,9 @@ async def a_line(stack: AsyncExitStack, service: Service) -> Line:
 
     def told() -> list[int]:
         return [
-            line["worker"] for line in service.logged("refused") if line["request_id"] == request_id
+            line["worker"]
+            for line in service.program.events("refused")
+            if line["request_id"] == request_id
         ]
 
     await until(lambda: bool(told()))
@@ -217,14 +200,14 @@ async def test_metrics_are_those_of_all_workers_whoever_is_asked(
         for line, calls in zip(lines.values(), (3, 5), strict=True):
             for _ in range(calls):
                 await line.status("GET", f"{service.public_url}/api/me", {"X-CSRF": "1"})
-        expected = len(service.logged("refused"))
+        expected = len(service.program.events("refused"))
         assert expected >= 10
         for _ in range(8):
-            assert await service.metric(refused) == expected
-        assert await service.metric("bff_store_watching") == 1
-        assert await service.metric("bff_worker_restarts_total") == 0
+            assert await service.program.metric(refused) == expected
+        assert await service.program.metric("bff_store_watching") == 1
+        assert await service.program.metric("bff_worker_restarts_total") == 0
         for path in ("/healthz", "/readyz"):
-            assert (await service.admin(path))[0] == 200
+            assert (await service.program.admin(path))[0] == 200
 
 
 async def test_a_killed_worker_is_replaced_and_no_session_is_lost(
@@ -251,14 +234,14 @@ async def test_a_killed_worker_is_replaced_and_no_session_is_lost(
                             survived += answer.status == 200
                     except aiohttp.ClientConnectionError:
                         pass  # it was on its way to the victim
-        [died] = service.logged("worker_died")
+        [died] = service.program.events("worker_died")
         assert (died["pid"], died["exit_code"]) == (victim, -signal.SIGKILL)
 
         async def is_counted() -> bool:
-            return await service.metric("bff_worker_restarts_total") == 1
+            return await service.program.metric("bff_worker_restarts_total") == 1
 
         await until(is_counted)
-        assert await service.metric(logins) == 1
+        assert await service.program.metric(logins) == 1
         assert f"counter_{victim}.db" in service.metric_files()
         assert f"gauge_livemin_{victim}.db" not in service.metric_files()
         async with AsyncExitStack() as stack:
@@ -267,46 +250,17 @@ async def test_a_killed_worker_is_replaced_and_no_session_is_lost(
 
 
 async def test_a_stop_under_load_leaves_no_answer_half(
-    own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_redis: RedisServer, tmp_path: Path
 ) -> None:
     """All workers finish what runs, nothing new is taken, and the exit code is 0."""
-    monkeypatch.setenv("BFF_SERVER__SHUTDOWN_TIMEOUT", "60s")
-    proceed = asyncio.Event()
-
-    async def respond(
-        request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
-        await writer.drain()
-        await proceed.wait()
-        writer.write(b"world")
-
     async with raw_upstream() as upstream:
-        upstream.responder = respond
-        async with (
-            two_workers(own_redis, tmp_path, api=upstream.port) as service,
-            logged_in(service) as (browser, _),
-        ):
-            calls = [asyncio.create_task(browser.fetch("GET", f"/api/{n}")) for n in range(40)]
-            await until(lambda: len(upstream.received) == 40)
-            service.process.send_signal(signal.SIGTERM)
-
-            async def refuses() -> bool:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", service.ports.gateway)
-                except ConnectionError:
-                    return True
-                writer.close()
-                return False
-
-            await until(refuses)
-            proceed.set()
-            answers = await asyncio.gather(*calls)
-            assert {(answer.status, answer.body) for answer in answers} == {(200, b"helloworld")}
-            async with asyncio.timeout(HANG_SECONDS):
-                assert await service.process.wait() == 0
-            assert service.logged("worker_died") == []
-            assert "Traceback" not in service.log.read_text()
+        server = 'shutdown_timeout = "60s"'
+        async with two_workers(own_redis, tmp_path, api=upstream.port, server=server) as service:
+            program = service.program
+            await require_no_answer_by_half(
+                program, signal.SIGTERM, service.ports, upstream, calls=40
+            )
+            assert program.events("worker_died") == []
             assert service.metric_files() == []
 
 
@@ -316,7 +270,7 @@ async def test_workers_do_not_outlive_a_killed_supervisor(
     """The address is free again, for whoever starts the service anew."""
     async with two_workers(own_redis, tmp_path) as service:
         workers = service.worker_pids()
-        service.process.kill()
+        service.program.signal(signal.SIGKILL)
         await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
         with pytest.raises(ConnectionError):
             await asyncio.open_connection("127.0.0.1", service.ports.gateway)
@@ -330,18 +284,17 @@ async def test_the_start_is_told_once_and_another_service_finds_the_address_take
     other.mkdir()
     async with two_workers(own_redis, tmp_path) as service:
         text = (tmp_path / "bff.toml").read_text()
-        async with served(service.ports, other, text, until_ready=False) as second:
-            async with asyncio.timeout(HANG_SECONDS):
-                assert await second.process.wait() == 3
-            assert second.log.read_text().startswith("bff: can't listen: ")
-        service.process.send_signal(signal.SIGINT)
-        output, _ = await service.process.communicate()
-        assert output == b""
-        said = service.log.read_text()
-        assert said.count(STARTED) == said.count('"event": "stopped"') == 1
-        assert f'"listen": ["127.0.0.1:{service.ports.gateway}"]' in said
-        assert '"workers": 2' in said
-        assert service.process.returncode == 0
+        second = a_service(service.ports, other, text).program
+        second.spawn()
+        assert await second.exit_code() == 3
+        assert second.log.read_text().startswith("bff: can't listen: ")
+        service.program.signal(signal.SIGINT)
+        assert await service.program.exit_code() == 0
+    assert service.program.output.read_text() == ""
+    [started] = service.program.events("started")
+    assert len(service.program.events("stopped")) == 1
+    assert started["listen"] == [f"127.0.0.1:{service.ports.gateway}"]
+    assert started["workers"] == 2
 
 
 async def test_unix_sockets_are_shared_by_workers(own_redis: RedisServer, tmp_path: Path) -> None:
@@ -350,10 +303,13 @@ async def test_unix_sockets_are_shared_by_workers(own_redis: RedisServer, tmp_pa
     public, admin, auth = (tmp_path / f"{name}.sock" for name in ("public", "admin", "auth"))
     with socket.socket(socket.AF_UNIX) as former:
         former.bind(str(public))
-    server = f'workers = 2\nauth_listen = "unix:{auth}"'
+    server = f"""
+workers = 2
+listen = "unix:{public}"
+admin_listen = "unix:{admin}"
+auth_listen = "unix:{auth}"
+"""
     text = gateway_toml(ports, store=own_redis.url, server=server)
-    text = text.replace(f'"127.0.0.1:{ports.gateway}"', f'"unix:{public}"')
-    text = text.replace(f'"127.0.0.1:{ports.admin}"', f'"unix:{admin}"')
     async with served(ports, tmp_path, text) as service:
         for path, url, status in (
             (public, f"http://localhost:{ports.gateway}/api/x", 401),
@@ -365,6 +321,5 @@ async def test_unix_sockets_are_shared_by_workers(own_redis: RedisServer, tmp_pa
                 http.get(url, headers={"X-CSRF": "1", **ASKED}) as answer,
             ):
                 assert answer.status == status
-        service.process.terminate()
-        async with asyncio.timeout(HANG_SECONDS):
-            assert await service.process.wait() == 0
+        service.program.signal(signal.SIGTERM)
+        assert await service.program.exit_code() == 0

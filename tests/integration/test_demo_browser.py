@@ -7,7 +7,7 @@ from aiohttp import web
 
 from tests.parts.browser import Browser, fetch_site
 from tests.parts.browser_cookies import CookieRejected, Jar, parse_set_cookie
-from tests.parts.demo_servers import listen, serving
+from tests.parts.servers import free_port, serving
 
 APP = "http://localhost:8080"
 OP = "http://127.0.0.1:9000"
@@ -148,9 +148,8 @@ def test_fetch_site_is_the_worst_relation_of_the_chain(
 @pytest.fixture
 async def two_sites() -> AsyncIterator[tuple[str, str]]:
     """The origins of an application that sets cookies and of a site that redirects to it."""
-    app_listener, app_address = listen()
-    other_listener, other = listen()
-    app_origin = app_address.replace("127.0.0.1", "localhost")
+    app_port, other_port = free_port(), free_port()
+    app_origin, other = f"http://localhost:{app_port}", f"http://127.0.0.1:{other_port}"
 
     async def start(_request: web.Request) -> web.Response:
         response = web.Response(text='<form id="f" method="post" action="/show"></form>')
@@ -178,7 +177,7 @@ async def two_sites() -> AsyncIterator[tuple[str, str]]:
     app.add_routes([web.get("/show", show), web.post("/show", show)])
     elsewhere = web.Application()
     elsewhere.add_routes([web.get("/back", back), web.get("/form", form)])
-    async with serving(app, app_listener), serving(elsewhere, other_listener):
+    async with serving(app, app_port), serving(elsewhere, other_port):
         yield app_origin, other
 
 

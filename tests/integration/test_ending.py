@@ -22,7 +22,7 @@ from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.tokens.ending_sessions import REVOCATIONS_AT_ONCE, REVOCATIONS_WAITING, SessionEnder
 from tests.parts.record_owner import OWNER
-from tests.parts.stack import free_port, serving
+from tests.parts.servers import free_port, serving
 from tests.polling import HANG_SECONDS, until
 
 MANY = 3 * REVOCATIONS_AT_ONCE

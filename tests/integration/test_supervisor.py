@@ -14,7 +14,8 @@ import pytest
 from bff.app.listening import Addresses
 from bff.app.supervisor import RestartPolicy, Supervisor
 from bff.config import Settings
-from tests.parts.stack import Ports, free_port, gateway_toml, settings_from
+from tests.parts.configuration import Ports, gateway_toml, settings_from
+from tests.parts.servers import free_port
 from tests.polling import HANG_SECONDS, until
 
 QUICK = RestartPolicy(
@@ -44,10 +45,9 @@ ONE_DIES_ONCE = BEGIN + (
 @pytest.fixture
 def settings() -> Settings:
     ports = Ports(free_port(), free_port(), free_port(), free_port())
-    text = gateway_toml(
-        ports, store="redis://127.0.0.1:1", server="workers = 2", oidc='timeout = "100ms"'
-    )
-    return settings_from(text.replace('shutdown_timeout = "2s"', 'shutdown_timeout = "0s"'))
+    server = 'workers = 2\nshutdown_timeout = "0s"'
+    store = "redis://127.0.0.1:1"
+    return settings_from(gateway_toml(ports, store=store, server=server, oidc='timeout = "100ms"'))
 
 
 class Watched:

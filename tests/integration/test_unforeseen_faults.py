@@ -27,7 +27,7 @@ from bff.model import DEFAULT_FRONTEND
 from bff.proxy.context import FrontendContext, ProxyContext
 from tests.integration.other_parts import a_listener, context_of
 from tests.parts.raw_upstream import OK, RawUpstream, Received, raw_upstream
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 from tests.wire.client import End, wired
 from tests.wire.reading import read_answers, statuses
 from tests.wire.users import Users, a_gateway_for_users

@@ -10,13 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bff.app import Gateway
-from spa_demo import SPA_ROOT
 from tests.interop.certified_op import API_AUDIENCE, CLIENT_SECRET, CertifiedOp, running_op
 from tests.interop.recording_api import RecordingApi
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
-from tests.parts.stack import SESSION_SECRET, free_port, running, serving, settings_from
+from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.servers import free_port, serving
+from tests.parts.stack import running_gateway
 
 
 class ShiftedClock:
@@ -43,8 +43,8 @@ class Client:
     jwt_tokens: bool = True
 
     def toml(self, issuer: str) -> str:
+        """The lines of `[oidc]`."""
         return f"""
-[oidc]
 issuer = "{issuer}"
 client_id = "{self.client_id}"
 client_secret = "{CLIENT_SECRET}"
@@ -124,35 +124,13 @@ async def running_installation(
         api = RecordingApi(op)
         async with serving(api.application(), api_port):
             for port in ports:
-                toml = f"""
-{_server_toml(origin, port)}
-{(client or Client()).toml(op.issuer)}
-[session]
-store = "{store}"
-secrets = ["{SESSION_SECRET}"]
-
-[user]
-claims = ["name", "email"]
-
-[spa]
-root = "{SPA_ROOT}"
-
-[[routes]]
-path = "/api/"
-upstream = "http://127.0.0.1:{api_port}/"
-"""
-                gateway = Gateway(settings_from(toml), clock)
-                await gateways.enter_async_context(running(gateway))
+                toml = gateway_toml(
+                    Ports(port, free_port(), op_port, api_port),
+                    server=f'public_url = "{origin}"',
+                    oidc=(client or Client()).toml(op.issuer),
+                    store=store,
+                )
+                await gateways.enter_async_context(running_gateway(toml, clock))
             addresses = tuple(f"http://127.0.0.1:{port}" for port in ports)
             yield Installation(op, api, clock, origin, addresses, gateways)
             await gateways.aclose()
-
-
-def _server_toml(origin: str, port: int) -> str:
-    return f"""
-[server]
-public_url = "{origin}"
-listen = "127.0.0.1:{port}"
-admin_listen = "127.0.0.1:{free_port()}"
-shutdown_timeout = "2s"
-"""

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from bff.app import Gateway
-from spa_demo import SPA_ROOT
 from tests.interop.ops.provider import ACCESS_TOKEN_SECONDS, CLIENT_SECRET, Provider
 from tests.interop.ops.relay import Grant, Relay, relaying
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
-from tests.parts.stack import SESSION_SECRET, Server, free_port, running, serving, settings_from
+from tests.parts.configuration import Ports
+from tests.parts.configuration import gateway_toml as usual_toml
+from tests.parts.servers import Server, free_port, serving
+from tests.parts.stack import running_gateway
 from tests.polling import until
 
 # Only a hang takes so long.
@@ -250,37 +251,19 @@ async def running_story(op: Provider) -> AsyncIterator[Story]:
     async with (
         relaying(op.place.public_port, op.place.direct) as (relay, front),
         serving(application, port),
-        running(Gateway(settings_from(gateway_toml(op, port)))),
+        running_gateway(gateway_toml(op, port)),
         Browser() as browser,
     ):
         yield Story(op, relay, front, api, browser, op.place.gateway)
 
 
 def gateway_toml(op: Provider, api_port: int) -> str:
-    return f"""
-[server]
-public_url = "{op.place.gateway}"
-listen = "127.0.0.1:{op.place.gateway.rpartition(":")[2]}"
-admin_listen = "127.0.0.1:{free_port()}"
-shutdown_timeout = "2s"
-
-[oidc]
+    port = int(op.place.gateway.rpartition(":")[2])
+    oidc = f"""
 issuer = "{op.issuer}"
 client_id = "{op.client_id}"
 client_secret = "{CLIENT_SECRET}"
 scope = "{op.scope}"
 {op.further_toml}
-
-[session]
-secrets = ["{SESSION_SECRET}"]
-
-[user]
-claims = ["name", "email"]
-
-[spa]
-root = "{SPA_ROOT}"
-
-[[routes]]
-path = "/api/"
-upstream = "http://127.0.0.1:{api_port}/"
 """
+    return usual_toml(Ports(port, free_port(), op=op.place.public_port, api=api_port), oidc=oidc)

@@ -14,7 +14,7 @@ from tests.interop.conftest import Told
 from tests.interop.ops import certified, keycloak, toolkit, zitadel
 from tests.interop.ops.provider import Place, Provider
 from tests.interop.story import STEPS, running_story
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 
 OPS = {
     "oidc-provider": certified.running,

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 from tests.polling import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,8 @@ from bff.clock import Clock
 from spa_demo.op import OpSettings
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
-from tests.parts.demo_servers import SETTINGS, SPA, RunningOp, listen, running_op, serving
+from tests.parts.demo_servers import SETTINGS, SPA, RunningOp, running_op
+from tests.parts.servers import free_port, serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +129,19 @@ async def running_rp(
 
     `backchannel_logout_uri` replaces the RP's own endpoint.
     """
-    listener, address = listen()
-    origin = address.replace("127.0.0.1", "localhost")
+    port = free_port()
+    origin = f"http://localhost:{port}"
     client = replace(
         SPA,
         redirect_uris=(f"{origin}/callback",),
         post_logout_redirect_uris=(f"{origin}/",),
-        backchannel_logout_uri=backchannel_logout_uri or f"{address}/backchannel-logout",
+        backchannel_logout_uri=backchannel_logout_uri
+        or f"http://127.0.0.1:{port}/backchannel-logout",
     )
     clients = (client, *settings.clients[1:])
     tokens: list[str] = []
     async with (
-        serving(_rp_app(tokens), listener),
+        serving(_rp_app(tokens), port),
         running_op(replace(settings, clients=clients), clock) as op,
         aiohttp.ClientSession() as http,
     ):

@@ -23,9 +23,9 @@ def module(name: str, *arguments: str) -> list[str]:
 
 
 class Program:
-    """What it writes is added to `log`. `is_ready` asks whether it serves. Of this process's
-    environment it has `KEPT` only, beside what is given. `with_children`: it leads a process group,
-    and all of that ends with it."""
+    """What it writes is added to `log`; `output` is where it prints to, if that is another file.
+    `is_ready` asks whether it serves. Of this process's environment it has `KEPT` only, beside what
+    is given. `with_children`: it leads a process group, and all of that ends with it."""
 
     def __init__(
         self,
@@ -34,12 +34,16 @@ class Program:
         is_ready: Callable[[], Awaitable[bool]],
         environment: Mapping[str, str] | None = None,
         *,
+        cwd: Path = ROOT,
+        output: Path | None = None,
         with_children: bool = False,
     ) -> None:
         self.log = log
+        self.output = output or log
+        self._cwd = cwd
         self._with_children = with_children
         self._command = command
-        self._is_ready = is_ready
+        self.is_ready = is_ready
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         self._environment = {**kept, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,7 +57,7 @@ class Program:
         process = self.spawn()
 
         async def ended_or_ready() -> bool:
-            return process.poll() is not None or await self._is_ready()
+            return process.poll() is not None or await self.is_ready()
 
         try:
             await until(ended_or_ready, every=0.05)
@@ -65,13 +69,13 @@ class Program:
 
     def spawn(self) -> "subprocess.Popen[bytes]":
         """Start it, whether or when it serves."""
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 self._command,
-                cwd=ROOT,
+                cwd=self._cwd,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=log,
                 start_new_session=self._with_children,
             )
@@ -101,12 +105,12 @@ class Program:
         self._process = None
         return ports
 
-    def end(self) -> None:
-        """Kill it, if it runs."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+    async def end(self) -> None:
+        """Kill it, if it runs; meanwhile its peers in this process learn that it is gone."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            await until(lambda: process.poll() is not None)
 
     async def exit_code(self) -> int:
         """Once it has ended by itself or by a signal."""

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 
 Responder = Callable[["Received", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -18,7 +18,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 from tests.polling import HANG_SECONDS
 
 

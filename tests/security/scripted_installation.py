@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from bff.app import Gateway
 from bff.clock import ManualClock
+from tests.parts.configuration import Ports, gateway_toml
 from tests.parts.raw_upstream import RawUpstream, raw_upstream
 from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
-from tests.parts.stack import Ports, free_port, gateway_toml, running, settings_from
+from tests.parts.servers import free_port
+from tests.parts.stack import running_gateway
 from tests.security.kept_connection import KeptConnection, Reply, kept_connection
 
 HOST = "app.example"
@@ -125,8 +126,8 @@ async def scripted_installation(
             "BFF_OIDC__CLIENT_ID": CLIENT_ID,
             "BFF_OIDC__CLIENT_SECRET": CLIENT_SECRET,
         }
-        settings = settings_from(gateway_toml(ports, oidc=oidc, extra=limits), environ)
-        await stack.enter_async_context(running(Gateway(settings, clock)))
+        toml = gateway_toml(ports, oidc=oidc, extra=limits)
+        await stack.enter_async_context(running_gateway(toml, clock, environ))
         public = await stack.enter_async_context(kept_connection(ports.gateway))
         admin = await stack.enter_async_context(kept_connection(ports.admin))
         yield ScriptedInstallation(op, clock, upstream, Visitor(public, op), ports.gateway, admin)

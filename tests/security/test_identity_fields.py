@@ -12,7 +12,7 @@ import pytest
 from tests.flows.apis import an_api
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 
 Start = Callable[[str, list[tuple[str, str]]], object]
 FORGED = "forged-identity"

@@ -139,16 +139,15 @@ async def test_a_message_of_two_lengths_or_hosts_is_refused() -> None:
 @pytest.mark.rule("SM-09")
 @pytest.mark.rule("CVE-2024-52304")
 @pytest.mark.parametrize("without_extensions", ["1", ""])
-async def test_both_parsers_refuse_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_extensions: str
-) -> None:
+async def test_both_parsers_refuse_it(tmp_path: Path, without_extensions: str) -> None:
     """The server has one parser in C and one in Python; the environment chooses."""
-    monkeypatch.setenv("AIOHTTP_NO_EXTENSIONS", without_extensions)
+    environment = {"AIOHTTP_NO_EXTENSIONS": without_extensions}
     async with raw_upstream() as upstream:
         ports = some_ports(upstream.port)
         host = f"localhost:{ports.gateway}"
         public = '[[routes]]\npath = "/api/"\nupstream = "http://127.0.0.1:%d/"\ntoken = "none"\n'
-        async with a_served_gateway(ports, tmp_path, routes=public % upstream.port):
+        routes = public % upstream.port
+        async with a_served_gateway(ports, tmp_path, environment=environment, routes=routes):
             last = f"Host: {host}\r\nConnection: close\r\n\r\n".encode()
             smuggled = b"GET /api/smuggled HTTP/1.1\r\n" + last
             found = {}

@@ -9,7 +9,7 @@ import pytest
 
 from bff.cli.sessions import _rows, table
 from bff.oidc.logout_token import LOGOUT_EVENT
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 from tests.security.kept_connection import kept_connection
 from tests.security.scripted_installation import code_of, location_of
 from tests.security.three_frontends import (

@@ -11,9 +11,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from bff.app import Gateway
 from bff.clock import ManualClock
+from tests.parts.configuration import Ports
 from tests.parts.raw_upstream import RawUpstream, raw_upstream
 from tests.parts.scripted_op import ScriptedOp, signing_key
-from tests.parts.stack import Ports, free_port, running, settings_from
+from tests.parts.servers import free_port
+from tests.parts.stack import running_gateway
 from tests.security.kept_connection import KeptConnection, Reply, kept_connection
 from tests.security.scripted_installation import location_of
 from tests.security.two_providers import two_providers_toml
@@ -176,8 +178,8 @@ async def three_frontends(*, server: str = "", session: str = "") -> AsyncIterat
             stack.push_async_callback(ops[name].close)
         upstream = await stack.enter_async_context(raw_upstream())
         ports = Ports(free_port(), free_port(), 0, upstream.port)
-        settings = settings_from(three_frontends_toml(ports, ops, server=server, session=session))
-        gateway = await stack.enter_async_context(running(Gateway(settings, clock)))
+        toml = three_frontends_toml(ports, ops, server=server, session=session)
+        gateway = await stack.enter_async_context(running_gateway(toml, clock))
         admin = await stack.enter_async_context(kept_connection(ports.admin))
         visitors = {}
         for name in NAMES:

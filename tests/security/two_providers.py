@@ -6,11 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from bff.app import Gateway
 from bff.clock import ManualClock
+from tests.parts.configuration import Ports, gateway_toml
 from tests.parts.raw_upstream import RawUpstream, raw_upstream
 from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp, signing_key
-from tests.parts.stack import Ports, free_port, gateway_toml, running, settings_from
+from tests.parts.servers import free_port
+from tests.parts.stack import running_gateway
 from tests.security.kept_connection import KeptConnection, Reply, kept_connection
 from tests.security.scripted_installation import LIMITS, ORIGIN, Visitor, location_of
 
@@ -96,8 +97,8 @@ async def two_providers(*, extra: str = "") -> AsyncIterator[TwoProviders]:
         upstream = await stack.enter_async_context(raw_upstream())
         ports = Ports(free_port(), free_port(), 0, upstream.port)
         environ = {"BFF_SERVER__PUBLIC_URL": ORIGIN}
-        settings = settings_from(two_providers_toml(ports, ops, extra=extra), environ)
-        await stack.enter_async_context(running(Gateway(settings, clock)))
+        toml = two_providers_toml(ports, ops, extra=extra)
+        await stack.enter_async_context(running_gateway(toml, clock, environ))
         public = await stack.enter_async_context(kept_connection(ports.gateway))
         admin = await stack.enter_async_context(kept_connection(ports.admin))
         visitor = Visitor(public, ops["corp"])

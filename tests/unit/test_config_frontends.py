@@ -9,7 +9,7 @@ import pytest
 from bff.config import ConfigError, load
 from bff.config.frontends import Frontend, frontends_of
 from bff.config.settings import Settings
-from tests.parts.stack import settings_from
+from tests.parts.configuration import settings_from
 
 TOP = """\
 [server]

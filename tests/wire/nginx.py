@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 from tests.polling import HANG_SECONDS
 
 NGINX = os.environ.get("NGINX") or shutil.which("nginx") or "/usr/sbin/nginx"

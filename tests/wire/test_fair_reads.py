@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from bff.app import Gateway
-from tests.parts.stack import Ports, free_port, gateway_toml, running, settings_from
+from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.servers import free_port
+from tests.parts.stack import running_gateway
 from tests.wire.loops import ON_UVLOOP
 
 pytestmark = ON_UVLOOP
@@ -58,9 +59,8 @@ async def a_place() -> AsyncIterator[Place]:
     route = (
         f'[[routes]]\npath = "/api/"\nupstream = "http://127.0.0.1:{ports.api}/"\ntoken = "none"'
     )
-    settings = settings_from(gateway_toml(ports, routes=route))
     with socket.create_server(("127.0.0.1", ports.api)) as api:
-        async with running(Gateway(settings)):
+        async with running_gateway(gateway_toml(ports, routes=route)):
             yield Place(ports.gateway, api)
 
 

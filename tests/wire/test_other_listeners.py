@@ -13,7 +13,7 @@ import pytest
 from tests.abuse.crowd import crowd
 from tests.abuse.measures import Process
 from tests.flows.apis import an_api
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 from tests.polling import until
 from tests.wire.client import End, wired
 from tests.wire.loops import ON_UVLOOP

@@ -11,8 +11,8 @@ import pytest
 
 from bff.proxy.upstream.connection import UpstreamConnection
 from bff.proxy.upstream.pool import UpstreamPool
+from tests.parts.configuration import Ports, gateway_toml, settings_from
 from tests.parts.raw_upstream import OK, Received, read_body
-from tests.parts.stack import Ports, gateway_toml, settings_from
 from tests.polling import until
 from tests.wire.client import everything
 from tests.wire.fronts import Front, the_gateway

@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from tests.parts.raw_upstream import OK, RawUpstream, Received, raw_upstream
-from tests.parts.stack import free_port, serving
+from tests.parts.servers import free_port, serving
 from tests.polling import HANG_SECONDS, until
 from tests.wire import frames
 from tests.wire.client import End, Wire, everything, wired

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 
 from bff.app import Gateway
 from bff.model import Tokens
-from tests.parts.stack import Ports, free_port, gateway_toml, running, settings_from
+from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.servers import free_port
+from tests.parts.stack import running_gateway
 
 TOKEN_SECONDS = 86_400.0
 
@@ -59,6 +61,5 @@ methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 {route}
 """
     toml = gateway_toml(ports, routes=routes, server=server, store=store)
-    gateway = Gateway(settings_from(toml))
-    async with running(gateway):
+    async with running_gateway(toml) as gateway:
         yield Users(gateway, ports)

@@ -17,7 +17,7 @@ from tests.e2e.engines.webdriver import Browser
 from tests.e2e.installation import Installation, Ports, running_installation
 from tests.parts.caddy_server import CaddyServer, running_caddy
 from tests.parts.redis_server import RedisServer
-from tests.parts.stack import free_port, serving
+from tests.parts.servers import free_port, serving
 
 PAGES = Path(__file__).parent / "pages"
 

@@ -22,7 +22,7 @@ from tests.e2e.chromium import CHROMIUM, FLAGS, trusting
 from tests.e2e.engines.marionette import Marionette
 from tests.e2e.engines.webdriver import END_SESSION, Browser, HttpTransport
 from tests.parts.program import Program, accepts
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 
 LAUNCH_SECONDS = 30
 TIMEOUTS = {"timeouts": {"script": 60_000}}

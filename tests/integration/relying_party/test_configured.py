@@ -11,8 +11,8 @@ from bff.clock import ManualClock
 from bff.errors import IdTokenInvalid
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import begin
+from tests.parts.configuration import Ports, gateway_toml, settings_from
 from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
-from tests.parts.stack import Ports, gateway_toml, settings_from
 
 OTHER = "https://api.example.test"
 

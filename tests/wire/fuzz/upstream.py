@@ -11,7 +11,7 @@ from typing import cast
 
 import h11
 
-from tests.parts.stack import free_port
+from tests.parts.servers import free_port
 from tests.wire.reading import MOST_HEAD_BYTES, Request
 
 SCRIPTED = b"/v1/first"
