@@ -5,9 +5,11 @@ are cut. What may be logged is decided where it is logged; as a last line of def
 looks like a token or sits under a secret's name is replaced here.
 """
 
+import atexit
 import contextlib
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import MutableMapping
@@ -51,6 +53,8 @@ def configure(*, level: str, log_format: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[Bridge()], force=True)
+    atexit.unregister(_drop_unwritten)
+    atexit.register(_drop_unwritten)
 
 
 class _Lossy:
@@ -68,6 +72,14 @@ class _Lossy:
     def flush(self) -> None:
         with contextlib.suppress(OSError):
             self._stream.flush()
+
+
+def _drop_unwritten() -> None:
+    """Python ends a process whose standard error can't be flushed with exit code 120."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def one_line(entry: object, **options: object) -> str:
