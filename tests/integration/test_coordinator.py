@@ -477,6 +477,21 @@ async def test_a_session_without_a_refresh_token_ends_with_its_access_token(
         assert revoked_at(op) == []
 
 
+async def test_a_caller_that_hangs_up_takes_no_refresh_from_the_others(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    async with a_process(MemoryStore(clock), op, clock) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        first = await refreshing(process, session, op)
+        second = asyncio.create_task(process.coordinator.refreshed(session))
+        await asyncio.sleep(0)
+        first.cancel()
+        op.deliver.set()
+        assert (await second).tokens.access_token == "at.a.1"
+        assert op.count("token") == 1
+
+
 async def test_a_caller_waits_for_a_while_and_the_refresh_goes_on(
     op: RotatingOp, clock: ManualClock
 ) -> None:
@@ -839,6 +854,10 @@ async def test_what_a_refreshed_id_token_says_is_taken_over(
         assert (refreshed.acr, refreshed.auth_time) == ("2", auth_time)
         assert refreshed.claims == {"name": "Alice"}
         assert await stored(process, session) == refreshed
+        op.token_changes = {}
+        clock.advance(61)
+        again = await process.coordinator.refreshed(refreshed)
+        assert again.claims == {"name": "Alice"}, "a refresh may bring fewer"
 
 
 async def test_a_refresh_is_counted_and_timed(op: RotatingOp, clock: ManualClock) -> None:
