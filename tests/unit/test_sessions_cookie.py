@@ -263,3 +263,33 @@ def test_a_header_cannot_be_split(name: str, value: str) -> None:
     """Nothing that could end the value gets into the header (RFC 9110 section 5.5)."""
     with pytest.raises(ValueError, match="characters"):
         set_cookie_header(name, value, secure=True, same_site="lax")
+
+
+@pytest.mark.rule("FE-02")
+@pytest.mark.parametrize(("made_at", "shown_at"), [("default", "shop"), ("shop", "crm")])
+def test_what_one_frontend_has_signed_is_nothing_to_another(made_at: str, shown_at: str) -> None:
+    """Before any session is looked for; what was signed before there were frontends is that of
+    `default`."""
+    made, shown = (SessionCookie(HOST, [NEW], frontend=name) for name in (made_at, shown_at))
+    value = made.issue().value
+    assert made.key_of(value) is not None
+    assert shown.key_of(value) is None
+    assert (cookie.key_of(value) is not None) == (made_at == "default")
+    binder = Binder([NEW], made_at).issue().value
+    assert Binder([NEW], shown_at).key_of(binder) is None
+    sid = LogoutSid([NEW], made_at).sid_for("session")
+    assert LogoutSid([NEW], made_at).matches("session", sid)
+    assert not LogoutSid([NEW], shown_at).matches("session", sid)
+
+
+@pytest.mark.rule("FE-07")
+def test_a_cookie_below_a_path_is_set_and_deleted_there() -> None:
+    """`__Host-` is for whole hosts (RFC 6265bis section 4.1.3.2)."""
+    for header in (
+        set_cookie_header("__Secure-bff", "v", secure=True, same_site="strict", path="/shop"),
+        delete_cookie_header("__Secure-bff", secure=True, same_site="strict", path="/shop"),
+    ):
+        assert "; Path=/shop; " in header
+    for name, path in (("__Host-bff", "/shop"), ("bff", "shop"), ("bff", "/a;b")):
+        with pytest.raises(ValueError, match="path"):
+            set_cookie_header(name, "v", secure=True, same_site="strict", path=path)
