@@ -11,7 +11,18 @@ from bff.errors import BadRequest, BffError
 
 CHECK_SECONDS = 3.0
 
+LOOK_EVERY_SECONDS = 0.2
+
 Check = Callable[[], Awaitable[object]]
+
+
+class NotReady(Exception):
+    """What a gateway depends on does not answer as needed. `missing` are the checks that failed,
+    each with the code of its error."""
+
+    def __init__(self, missing: Mapping[str, str]) -> None:
+        super().__init__(", ".join(f"{name} {verdict}" for name, verdict in missing.items()))
+        self.missing = missing
 
 
 class Health:
@@ -24,6 +35,19 @@ class Health:
         self._deciding = frozenset(checks)
         self._checks = {**checks, **(only_shown or {})}
         self._is_stopping = False
+
+    async def until_ready(self, seconds: float) -> None:
+        """Raises: NotReady, when it is not within that time."""
+        missing = {"": ""}
+        try:
+            async with asyncio.timeout(seconds):
+                while missing:
+                    results = await asyncio.gather(*map(self._run, self._checks.values()))
+                    verdicts = zip(self._checks, results, strict=True)
+                    missing = {name: verdict for name, verdict in verdicts if verdict != "ok"}
+                    await asyncio.sleep(LOOK_EVERY_SECONDS if missing else 0)
+        except TimeoutError:
+            raise NotReady(missing) from None
 
     def stopping(self) -> None:
         """From now on the gateway is not ready: load balancers look elsewhere."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -24,6 +25,7 @@ from bff.observability.metrics import Metrics
 
 SHUTDOWN_SECONDS = 3.0  # of the listeners for administrators and for proxies that ask
 FINISHING_SECONDS = 3.0
+READY_SECONDS = 30.0  # for one that is to take over; then the process before it goes on
 
 
 class Gateway:
@@ -63,9 +65,9 @@ class Gateway:
             ),
         )
         self._auth = _forward_auth(self._core, self._served)
-        self._server: asyncio.Server | None = None
-        self._runners: list[web.BaseRunner] = []
-        self._limited: list[LimitedServer] = []
+        self._servers: list[asyncio.Server] = []
+        self._others: list[_Served] = []
+        self._is_handed_over = False
         self.addresses = Addresses()
 
     async def start(self) -> None:
@@ -73,11 +75,14 @@ class Gateway:
 
         Raises:
             OSError: an address can't be listened on.
+            NotReady: it is to take over from another process, which does better.
         """
         await self._core.open()
+        if self._setup.succeeds:
+            await self._health.until_ready(READY_SECONDS)
         self._public.start()
-        self._server = await self._setup.public.serve(self._public.listener)
-        public = tuple(show_address(sock.getsockname()) for sock in self._server.sockets)
+        self._servers = await self._setup.public.serve(self._public.listener)
+        public = _shown(self._servers)
         limits = wiring.admin_limits(self.settings)
         admin = LimitedServer(self._admin, limits, for_proxies=False)
         probes = LimitedServer(OperatorEndpoints.probes(self._health), limits, for_proxies=False)
@@ -94,19 +99,30 @@ class Gateway:
         Everything is served on, new connections included, until `stop`."""
         self._health.stopping()
         self._public.listener.drain()
-        for server in self._limited:
-            server.is_draining = True
+        for one in self._others:
+            one.server.is_draining = True
+
+    async def hand_over(self) -> None:
+        """Another process accepts connections from now on. Those that were made here are served,
+        each with one more answer; event streams end, for their browsers to come back there."""
+        self._is_handed_over = True
+        self.drain()
+        await self._stop_accepting(self._servers, self._setup.public)
+        for one in self._others:
+            await self._stop_accepting(one.servers, one.listening)
+        self._public.events.stop()
 
     async def stop(self) -> None:
         """Stop accepting, let requests, refreshes and revocations finish (bounded), close all."""
         self.drain()
-        if self._server is not None:
-            if not self._setup.public.is_inherited:
-                self._setup.public.remove_name()
-            await stop_accepting(self._server)
+        if not self._is_handed_over:
+            self._setup.public.remove_name()
+            await self._stop_accepting(self._servers, self._setup.public)
         await self._public.stop(self.settings.server.shutdown_timeout)
-        for runner in self._runners:
-            await runner.cleanup()
+        for one in self._others:
+            for server in one.servers:
+                server.close()
+            await one.runner.cleanup()
         # A refresh under way is the OP's to answer: what it rotates must not get lost.
         await self._core.close(self.settings.op_timeout + FINISHING_SECONDS)
 
@@ -115,15 +131,35 @@ class Gateway:
         with contextlib.suppress(BffError):
             await self._core.relying_parties.check()
 
+    async def _stop_accepting(
+        self, servers: Sequence[asyncio.Server], listening: Listening
+    ) -> None:
+        others_listen = bool(listening.inherited) and self._is_handed_over
+        await stop_accepting(servers, outlives=listening.outlives or others_listen)
+
     async def _listen(self, server: LimitedServer, listening: Listening | None) -> tuple[str, ...]:
         if listening is None:
             return ()
         runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
-        self._runners.append(runner)
-        self._limited.append(server)
+        served = _Served(server, runner, listening, [])
+        self._others.append(served)
         await runner.setup()
-        await listening.site(runner).start()
-        return tuple(show_address(found) for found in runner.addresses)
+        served.servers.extend(await listening.serve(server))
+        return _shown(served.servers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A listener that aiohttp serves."""
+
+    server: LimitedServer
+    runner: web.BaseRunner
+    listening: Listening
+    servers: list[asyncio.Server]
+
+
+def _shown(servers: Sequence[asyncio.Server]) -> tuple[str, ...]:
+    return tuple(show_address(s.getsockname()) for server in servers for s in server.sockets)
 
 
 def _forward_auth(core: Core, served: Sequence[ServedFrontend]) -> ForwardAuth:

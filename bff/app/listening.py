@@ -1,4 +1,5 @@
-"""The addresses a gateway serves: alone, or as one of several processes.
+"""The addresses a gateway serves: alone, or as one of several processes. `held_addresses` holds
+them for a whole service.
 
 Several processes listen on a TCP address with a socket each (SO_REUSEPORT): the kernel spreads
 connections evenly, and a process that dies loses its own queue only. Measured with four
@@ -11,11 +12,9 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-from aiohttp import web
 
 from bff.config.sections.server import ServerSettings
 
@@ -36,49 +35,48 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """One address to serve. `shared`: other processes listen there as well. `inherited` is the
-    number of a file descriptor that is bound already."""
+    """One address to serve. `shared`: other processes listen there as well, each with a socket of
+    its own. `inherited` are the numbers of file descriptors that listen already. `outlives`: others
+    go on listening with those when this process stops. `owns_name`: a Unix socket's name goes with
+    the process that serves it."""
 
     address: str
     shared: bool = False
-    inherited: int | None = None
+    inherited: tuple[int, ...] = ()
+    outlives: bool = False
+    owns_name: bool = True
 
-    @property
-    def is_inherited(self) -> bool:
-        """Whether a supervisor holds it."""
-        return self.inherited is not None
-
-    def site(self, runner: web.BaseRunner) -> web.BaseSite:
-        """What makes an aiohttp `runner` serve it. Raises: OSError when a Unix socket can't be
-        bound."""
-        if self.inherited is not None:
-            return web.SockSite(runner, socket.socket(fileno=self.inherited))
-        if self.address.startswith(UNIX):
-            return web.SockSite(runner, _bound_unix(self.address.removeprefix(UNIX)))
-        host, port = host_and_port(self.address)
-        return web.TCPSite(runner, host, port, reuse_port=self.shared or None)
-
-    async def serve(self, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+    async def serve(self, factory: Callable[[], asyncio.Protocol]) -> list[asyncio.Server]:
         """Accept connections, each with a protocol of its own.
 
         Raises:
             OSError: the address can't be listened on.
         """
         loop = asyncio.get_running_loop()
-        if self.inherited is not None:
-            sock = socket.socket(fileno=self.inherited)
-            return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+        if self.inherited:
+            socks = [socket.socket(fileno=os.dup(number)) for number in self.inherited]
+            return [await self._serve_socket(factory, sock) for sock in socks]
         if self.address.startswith(UNIX):
             sock = _bound_unix(self.address.removeprefix(UNIX))
-            return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+            return [await self._serve_socket(factory, sock)]
         host, port = host_and_port(self.address)
-        return await loop.create_server(
-            factory, host, port, backlog=BACKLOG, reuse_port=self.shared or None
-        )
+        return [
+            await loop.create_server(
+                factory, host, port, backlog=BACKLOG, reuse_port=self.shared or None
+            )
+        ]
+
+    async def _serve_socket(
+        self, factory: Callable[[], asyncio.Protocol], sock: socket.socket
+    ) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        if sock.family == socket.AF_UNIX:
+            return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+        return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
 
     def remove_name(self) -> None:
         """From now on no connection can be made to a Unix socket; those in its queue stay."""
-        if self.address.startswith(UNIX):
+        if self.address.startswith(UNIX) and self.owns_name:
             Path(self.address.removeprefix(UNIX)).unlink(missing_ok=True)
 
 
@@ -96,33 +94,38 @@ def show_address(address: object) -> str:
     return f"{UNIX}{address}"
 
 
-@contextlib.contextmanager
-def reserved(address: str) -> Iterator[Listening]:
-    """Hold an address for the processes that will serve it together.
+def bound(address: str, *, listens: bool) -> tuple[list[socket.socket], str]:
+    """Sockets of an address that no other program uses, and the address with the port they have.
+    Those of a TCP address can be shared with other processes of this user, unless they listen.
 
     Raises:
         OSError: another program listens there, or it is not this machine's.
     """
-    with contextlib.ExitStack() as stack:
-        if address.startswith(UNIX):
-            sock = stack.enter_context(_bound_unix(address.removeprefix(UNIX)))
-            yield Listening(address, inherited=sock.fileno())
-            return
-        host, port = host_and_port(address)
+    if address.startswith(UNIX):
+        return [_bound_unix(address.removeprefix(UNIX))], address
+    host, port = host_and_port(address)
+    with contextlib.ExitStack() as undo:
+        found = []
         for family, kind, *_, name in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            sock = stack.enter_context(socket.socket(family, kind))
-            port = _hold(sock, str(name[0]), port)  # where it was 0, it now is one for all
-        yield Listening(f"{address.rpartition(':')[0]}:{port}", shared=True)
+            sock = undo.enter_context(socket.socket(family, kind))
+            found.append(sock)
+            port = _bind(sock, str(name[0]), port, listens=listens)
+        undo.pop_all()
+    return found, f"{address.rpartition(':')[0]}:{port}"
 
 
-def _hold(sock: socket.socket, host: str, port: int) -> int:
-    """Bind without listening, so that other processes of this user can too. Returns the port."""
+def _bind(sock: socket.socket, host: str, port: int, *, listens: bool) -> int:
+    """Returns the port, which is one for all families where it was 0."""
+    _prepare(sock)
+    if listens:
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+        return int(sock.getsockname()[1])
     with socket.socket(sock.family, sock.type) as alone:
         # First without SO_REUSEPORT, with which two gateways could use one port by mistake.
         _prepare(alone)
         alone.bind((host, port))
         free: int = alone.getsockname()[1]
-    _prepare(sock)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sock.bind((host, free))
     return free
@@ -161,7 +164,8 @@ def _require_unused(path: str) -> None:
 @dataclass(frozen=True, slots=True)
 class ProcessSetup:
     """`health` and `auth` are None when they are not served. `metrics_directory` is None for a
-    process that is alone; `replaces`: a worker that died."""
+    process that is alone; `replaces`: a worker that died. `succeeds`: another process serves these
+    addresses until this one is ready."""
 
     public: Listening
     admin: Listening
@@ -169,6 +173,7 @@ class ProcessSetup:
     auth: Listening | None = None
     metrics_directory: Path | None = None
     replaces: bool = False
+    succeeds: bool = False
 
     @classmethod
     def alone(cls, server: ServerSettings) -> "ProcessSetup":
@@ -193,5 +198,4 @@ class ProcessSetup:
     def inherited(self) -> tuple[int, ...]:
         """The file descriptors that a process with this setup needs."""
         listeners = (self.public, self.admin, self.health, self.auth)
-        found = (one.inherited for one in listeners if one is not None)
-        return tuple(number for number in found if number is not None)
+        return tuple(number for one in listeners if one for number in one.inherited)

@@ -19,7 +19,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
@@ -27,21 +27,49 @@ log = structlog.get_logger("bff.app")
 
 # HUP is a terminal that was closed, QUIT its Ctrl-\\, and how some orchestrators stop a container.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-IGNORED_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
+RESTART_SIGNAL = signal.SIGUSR2
+IGNORED_SIGNALS = (signal.SIGUSR1,)
+
+# What remains to be done by a process that another has taken over from: connections end with their
+# next answer, and those on which nothing is asked for so long are closed.
+HANDED_OVER_SECONDS = 5.0
+
+Handler = Callable[[int], object]
 
 
 class StopRequest:
     """`stop` is set by the first signal or call, `hurry` by the second: from then on the process
-    does not wait for `server.shutdown_delay` to pass."""
+    does not wait for `server.shutdown_delay` to pass. `restart` is set by `RESTART_SIGNAL`."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
+        self.restart = asyncio.Event()
+        self._pass_on: Handler | None = None
 
     def __call__(self) -> None:
         if self.stop.is_set():
             self.hurry.set()
         self.stop.set()
+
+    def pass_on(self, handler: Handler) -> None:
+        """From now on signals are for the process that has taken over, even after the end of
+        `by_signals`. One that stops it ends what is left to be done here as well."""
+        self._pass_on = handler
+
+    def _heard(self, number: signal.Signals) -> None:
+        if self._pass_on is not None:
+            self._pass_on(number)
+        if number is not RESTART_SIGNAL:
+            self()
+            if self._pass_on is not None:
+                self.hurry.set()
+        elif self._pass_on is None:
+            self.restart.set()
+
+    def _passed_on(self, number: int, _frame: object) -> None:
+        if self._pass_on is not None:
+            self._pass_on(number)
 
     async def wait_at_most(self, seconds: float) -> None:
         """Until `hurry` is set."""
@@ -55,8 +83,9 @@ class StopRequest:
         as `nohup` has it with HUP, stays so."""
         loop = asyncio.get_running_loop()
         heard = [one for one in STOP_SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+        heard.append(RESTART_SIGNAL)
         for number in heard:
-            loop.add_signal_handler(number, self)
+            loop.add_signal_handler(number, self._heard, number)
         for number in IGNORED_SIGNALS:
             loop.add_signal_handler(number, _ignore, number)
         try:
@@ -64,6 +93,38 @@ class StopRequest:
         finally:
             for number in (*heard, *IGNORED_SIGNALS):
                 loop.remove_signal_handler(number)
+            for number in heard if self._pass_on is not None else ():
+                signal.signal(number, self._passed_on)
+
+
+@contextlib.contextmanager
+def stopped_by(lifeline: socket.socket | None, request: StopRequest) -> Iterator[None]:
+    """Stop when the other end of `lifeline` is closed."""
+    if lifeline is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def lost() -> None:
+        loop.remove_reader(lifeline)
+        request()
+
+    loop.add_reader(lifeline, lost)
+    try:
+        yield
+    finally:
+        loop.remove_reader(lifeline)
+
+
+async def first_of(*events: asyncio.Event) -> asyncio.Event:
+    """The first of the events that is set."""
+    tasks = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+    return next(event for event in events if event.is_set())
 
 
 def _ignore(number: signal.Signals) -> None:
@@ -85,12 +146,17 @@ EMPTY_SECONDS = 0.02  # handshakes end within it, so a queue that was empty for 
 MOST_SECONDS = 2.0  # for a queue to become empty
 
 
-async def stop_accepting(server: asyncio.Server) -> None:
-    """Close the server's sockets, without losing a connection that was made before.
+async def stop_accepting(servers: Sequence[asyncio.Server], *, outlives: bool = False) -> None:
+    """Close the servers' sockets, without losing a connection that was made before.
 
+    `outlives`: other processes listen with the same sockets, and take what is in their queues.
     The name of a Unix socket is removed by its owner: `Listening.remove_name`.
     """
-    listening = [_duplicate(sock.fileno()) for sock in server.sockets]
+    if outlives:
+        for server in servers:
+            server.close()
+        return
+    listening = [_duplicate(sock.fileno()) for server in servers for sock in server.sockets]
     try:
         for sock in listening:
             _keep_new_ones_out(sock)
@@ -100,7 +166,8 @@ async def stop_accepting(server: asyncio.Server) -> None:
                 while any(map(_has_queued, listening)):  # noqa: ASYNC110 - the kernel's queue
                     await asyncio.sleep(EMPTY_SECONDS)
     finally:
-        server.close()
+        for server in servers:
+            server.close()
         for sock in listening:
             sock.close()
 

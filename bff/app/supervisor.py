@@ -7,15 +7,18 @@ import asyncio
 import contextlib
 import dataclasses
 import signal
-from collections.abc import Callable, Collection, Iterator, Sequence
+import socket
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import structlog
 
-from bff.app.listening import Addresses, Listening, ProcessSetup, reserved
-from bff.app.stopping import StopRequest
+from bff.app.held_addresses import HeldAddresses
+from bff.app.listening import Addresses, ProcessSetup
+from bff.app.stopping import HANDED_OVER_SECONDS, RESTART_SIGNAL, StopRequest, stopped_by
+from bff.app.succession import Succession
 from bff.app.worker_process import WORKER_COMMAND, Assignment, WorkerProcess
 from bff.config.settings import Settings
 from bff.observability.metrics import forget_worker
@@ -67,12 +70,18 @@ class Supervisor:
         self,
         settings: Settings,
         announce: Announce,
+        held: HeldAddresses,
         *,
+        succession: Succession | None = None,
+        succeeds: bool = False,
         command: Sequence[str] = WORKER_COMMAND,
         restarts: RestartPolicy | None = None,
     ) -> None:
         self._settings = settings
         self._announce = announce
+        self._held = held
+        self._succession = succession
+        self._succeeds = succeeds
         self._command = command
         self._restarts = restarts or RestartPolicy()
         self._slots = [_Slot(number) for number in range(1, settings.server.workers + 1)]
@@ -80,27 +89,28 @@ class Supervisor:
         self._request = StopRequest()
         self._stopping = self._request.stop
 
-    async def run(self) -> bool:
-        """Until a signal; False when workers could not be kept alive, or would not stop.
-
-        Raises:
-            OSError: an address can't be listened on.
-        """
-        server = self._settings.server
+    async def run(self, lifeline: socket.socket | None = None) -> bool:
+        """Until a signal, or until another process has taken over; False when workers could not be
+        kept alive, or would not stop. The end of `lifeline` stops it as well."""
         with (
             self._request.by_signals(),
+            stopped_by(lifeline, self._request),
             TemporaryDirectory(prefix="bff-metrics-") as directory,
-            reserved(server.listen) as public,
-            reserved(server.admin_listen) as admin,
-            _reserved_if_any(server.health_listen) as health,
-            _reserved_if_any(server.auth_listen) as auth,
         ):
-            setup = ProcessSetup(public, admin, health, auth, Path(directory))
+            setup = self._held.setup(Path(directory), succeeds=self._succeeds)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._keep(slot, setup)) for slot in self._slots]
-                await self._stopping.wait()
-                in_time = await self._stop(tasks, public)
-        return in_time and not self._have_all_failed()
+                is_handed_over = await self._until_over()
+                in_time = await self._stop(tasks, is_handed_over=is_handed_over)
+        return in_time and not self._has_given_up()
+
+    async def _until_over(self) -> bool:
+        if self._succession is None:
+            await self._stopping.wait()
+            return False
+        is_handed_over = await self._succession.until_over(self._request)
+        self._stopping.set()
+        return is_handed_over
 
     async def _keep(self, slot: _Slot, setup: ProcessSetup) -> None:
         """Keep a worker in one slot until the supervisor stops."""
@@ -112,7 +122,7 @@ class Supervisor:
                 return
             quick = loop.time() - began_at < self._restarts.stable_seconds
             slot.quick_deaths = slot.quick_deaths + 1 if quick else 1
-            if self._have_all_failed():
+            if self._has_given_up():
                 log.critical("workers_keep_dying")
                 self._stopping.set()
             with contextlib.suppress(TimeoutError):
@@ -149,15 +159,22 @@ class Supervisor:
             self._announce(setup.addresses)
         self._not_serving_yet.discard(slot.number)
 
-    def _have_all_failed(self) -> bool:
+    def _has_given_up(self) -> bool:
+        """Before another process lets go, one worker that dies is enough: that process goes on."""
+        if self._succeeds and self._not_serving_yet:
+            return any(slot.quick_deaths for slot in self._slots)
         return all(slot.quick_deaths >= self._restarts.quick_deaths for slot in self._slots)
 
-    async def _stop(self, tasks: Collection[asyncio.Task[None]], public: Listening) -> bool:
+    async def _stop(self, tasks: Collection[asyncio.Task[None]], *, is_handed_over: bool) -> bool:
         """Let every worker finish; those that take too long are killed, and that is not well."""
-        self._signal(signal.SIGTERM)
-        if not self._have_all_failed():
-            await self._request.wait_at_most(self._settings.server.shutdown_delay)
-        public.remove_name()
+        delay = self._settings.server.shutdown_delay
+        if is_handed_over:
+            delay = max(delay, HANDED_OVER_SECONDS)
+        self._signal(RESTART_SIGNAL if is_handed_over else signal.SIGTERM)
+        if not self._has_given_up():
+            await self._request.wait_at_most(delay)
+        if not is_handed_over:
+            self._held.remove_public_name()
         if self._request.hurry.is_set():
             self._signal(signal.SIGTERM)
         limit = self._settings.server.shutdown_timeout + self._settings.op_timeout
@@ -172,12 +189,3 @@ class Supervisor:
         for slot in self._slots:
             if slot.worker is not None:
                 slot.worker.signal(number)
-
-
-@contextlib.contextmanager
-def _reserved_if_any(address: str | None) -> Iterator[Listening | None]:
-    if address is None:
-        yield None
-        return
-    with reserved(address) as listening:
-        yield listening

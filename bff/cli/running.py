@@ -10,58 +10,64 @@ import contextlib
 import gc
 import resource
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from bff.app import Gateway
-from bff.app.stopping import StopRequest
+from bff.app.stopping import HANDED_OVER_SECONDS, StopRequest, first_of, stopped_by
 
+NOT_READY = 1
 ADDRESS_UNAVAILABLE = 3
 GC_THRESHOLDS = (20_000, 10, 10)  # objects, then collections of the younger generation
 
 
+UntilOver = Callable[[StopRequest], Awaitable[bool]]
+
+
+async def until_stopped(request: StopRequest) -> bool:
+    """For a process that nothing can take over from."""
+    await request.stop.wait()
+    return False
+
+
+async def until_succeeded(request: StopRequest) -> bool:
+    """For a worker: the signal says that another process serves already."""
+    return await first_of(request.stop, request.restart) is request.restart
+
+
 async def run_until_stopped(
-    gateway: Gateway, on_serving: Callable[[], object], *, lifeline: socket.socket | None = None
+    gateway: Gateway,
+    on_serving: Callable[[], object],
+    *,
+    lifeline: socket.socket | None = None,
+    until_over: UntilOver = until_stopped,
 ) -> None:
     """Start, say so, and stop gracefully on a signal, or when the other end of `lifeline` is
-    closed.
+    closed. `until_over` waits for either, or for another process that has taken over.
 
     Raises:
         OSError: an address can't be listened on.
+        NotReady: it is to take over, and what it depends on does not answer.
     """
     request = StopRequest()
-    with request.by_signals(), _stopped_by(lifeline, request):
+    with request.by_signals(), stopped_by(lifeline, request):
         try:
             await gateway.start()
             allow_open_files()
             _tune_garbage_collection()
             on_serving()
             warming_up = asyncio.create_task(gateway.warm_up())
-            await request.stop.wait()
+            delay = gateway.settings.server.shutdown_delay
+            is_handed_over = await until_over(request)
             warming_up.cancel()
+            if is_handed_over:
+                await gateway.hand_over()
+                delay = max(delay, HANDED_OVER_SECONDS)
             gateway.drain()
-            await request.wait_at_most(gateway.settings.server.shutdown_delay)
+            await request.wait_at_most(delay)
         finally:
             await gateway.stop()
-
-
-@contextlib.contextmanager
-def _stopped_by(lifeline: socket.socket | None, request: StopRequest) -> Iterator[None]:
-    if lifeline is None:
-        yield
-        return
-    loop = asyncio.get_running_loop()
-
-    def lost() -> None:
-        loop.remove_reader(lifeline)
-        request()
-
-    loop.add_reader(lifeline, lost)
-    try:
-        yield
-    finally:
-        loop.remove_reader(lifeline)
 
 
 def _tune_garbage_collection() -> None:

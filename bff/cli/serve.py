@@ -5,6 +5,7 @@ person at a terminal, or with logs in text, a banner on standard output.
 """
 
 import asyncio
+import os
 import sys
 import time
 
@@ -13,12 +14,16 @@ import structlog
 import uvloop
 
 from bff import __version__
+from bff.admin.health import NotReady
 from bff.app import Gateway
+from bff.app.held_addresses import HeldAddresses, held_addresses, passed_by_systemd
 from bff.app.listening import Addresses
+from bff.app.succession import Predecessor, Succession
 from bff.app.supervisor import Supervisor
 from bff.cli.options import config_option
 from bff.cli.running import (
     ADDRESS_UNAVAILABLE,
+    NOT_READY,
     address_unavailable,
     run_until_stopped,
     warn_of_few_open_files,
@@ -36,27 +41,76 @@ WORKERS_FAILED = 1
 def serve(settings: Settings) -> None:
     """Run the gateway in the foreground.
 
-    Exit code 0: it was told to stop. 1: its workers would not run, or not stop. 2: the
-    configuration is not valid. 3: an address can't be listened on.
+    SIGUSR2 restarts it without a gap: a new process of the same command takes over, and this one
+    lets go when that is ready.
+
+    Exit code 0: it was told to stop. 1: its workers would not run, or not stop, or it did not get
+    ready to take over. 2: the configuration is not valid. 3: an address can't be listened on.
     """
     logs.configure(level=settings.log.level, log_format=settings.log.format)
     announcer = Announcer(settings)
+    succession: Succession | None = None
     try:
-        if settings.server.workers > 1:
-            in_order = asyncio.run(Supervisor(settings, announcer).run())
-            sys.exit(0 if in_order else WORKERS_FAILED)
-        gateway = Gateway(settings)
-
-        def on_serving() -> None:
-            warn_of_few_open_files(settings.server.max_connections)
-            announcer(gateway.addresses)
-
-        uvloop.run(run_until_stopped(gateway, on_serving))
+        predecessor = Predecessor.from_environment(os.environ)
+        passed = passed_by_systemd(settings.server, os.environ)
+        if predecessor is not None:
+            passed = predecessor.passed
+        is_alone = settings.server.workers == 1
+        with held_addresses(settings.server, passed, listen=is_alone) as held:
+            succession = Succession(held, predecessor, _why_no_restart(settings))
+            _run(settings, announcer, held, succession, predecessor)
+    except NotReady as error:
+        click.echo(f"bff: not ready to take over: {error}", err=True)
+        sys.exit(NOT_READY)
     except OSError as error:
         click.echo(address_unavailable(error), err=True)
         sys.exit(ADDRESS_UNAVAILABLE)
     finally:
         announcer.stopped()
+    succession.accompany()
+
+
+def _run(
+    settings: Settings,
+    announcer: "Announcer",
+    held: HeldAddresses,
+    succession: Succession,
+    predecessor: Predecessor | None,
+) -> None:
+    """In this process, or in several workers."""
+    lifeline = predecessor.lifeline if predecessor is not None else None
+
+    def on_serving(addresses: Addresses) -> None:
+        announcer(addresses)
+        if predecessor is not None:
+            predecessor.ready()
+
+    succeeds = predecessor is not None
+    if settings.server.workers > 1:
+        supervisor = Supervisor(
+            settings, on_serving, held, succession=succession, succeeds=succeeds
+        )
+        if not asyncio.run(supervisor.run(lifeline)) and not succession.is_done:
+            sys.exit(WORKERS_FAILED)
+        return
+    gateway = Gateway(settings, setup=held.setup(None, succeeds=succeeds))
+
+    def on_alone_serving() -> None:
+        warn_of_few_open_files(settings.server.max_connections)
+        on_serving(gateway.addresses)
+
+    uvloop.run(
+        run_until_stopped(
+            gateway, on_alone_serving, lifeline=lifeline, until_over=succession.until_over
+        )
+    )
+
+
+def _why_no_restart(settings: Settings) -> str:
+    """Why another process could not take over."""
+    if settings.session.is_in_memory:
+        return "sessions are in memory and would be lost: it needs a Redis store"
+    return ""
 
 
 log = structlog.get_logger("bff.cli")

@@ -10,12 +10,15 @@ import click
 import structlog
 import uvloop
 
+from bff.admin.health import NotReady
 from bff.app import Gateway
 from bff.app.worker_process import READY, Assignment
 from bff.cli.running import (
     ADDRESS_UNAVAILABLE,
+    NOT_READY,
     address_unavailable,
     run_until_stopped,
+    until_succeeded,
     warn_of_few_open_files,
 )
 from bff.observability import logs
@@ -38,7 +41,12 @@ def main() -> None:
         control.send(READY)
 
     try:
-        uvloop.run(run_until_stopped(gateway, on_serving, lifeline=control))
+        uvloop.run(
+            run_until_stopped(gateway, on_serving, lifeline=control, until_over=until_succeeded)
+        )
+    except NotReady as error:
+        click.echo(f"bff: not ready to take over: {error}", err=True)
+        sys.exit(NOT_READY)
     except OSError as error:
         click.echo(address_unavailable(error), err=True)
         sys.exit(ADDRESS_UNAVAILABLE)

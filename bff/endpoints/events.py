@@ -7,6 +7,7 @@ is not activity, but the tokens of a session with a stream are kept fresh.
 import asyncio
 import contextlib
 import json
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -22,7 +23,8 @@ from bff.sessions.sessions import Sessions
 from bff.tokens.coordinator import RefreshCoordinator
 from bff.tokens.policy import RefreshPolicy
 
-RECONNECT_MILLISECONDS = 3000
+# Browsers of a process that stops come back one after the other, not all at once.
+RECONNECT_MILLISECONDS = range(1000, 5000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class Events:
                 del self._open[key]
 
     async def _run(self, stream: Stream, session: Session) -> None:
-        await stream.write(f"retry: {RECONNECT_MILLISECONDS}\n\n")
+        await stream.write(f"retry: {random.choice(RECONNECT_MILLISECONDS)}\n\n")  # noqa: S311
         await stream.send("session", self._about(session))
         warned = False
         while True:

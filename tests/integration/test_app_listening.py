@@ -2,13 +2,26 @@
 
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from bff.app.listening import Listening, host_and_port, reserved, show_address
+from bff.app.held_addresses import HeldAddress
+from bff.app.listening import UNIX, Listening, bound, host_and_port, show_address
+
+
+@contextlib.contextmanager
+def reserved(address: str) -> Iterator[Listening]:
+    """Held for several processes."""
+    listens = address.startswith(UNIX)
+    sockets, actual = bound(address, listens=listens)
+    held = HeldAddress("public", actual, tuple(sockets), listens)
+    try:
+        yield held.listening(is_alone=False)
+    finally:
+        held.close()
 
 
 @contextlib.asynccontextmanager
@@ -16,13 +29,12 @@ async def serving(listening: Listening) -> AsyncIterator[list[str]]:
     async def handle(_request: web.BaseRequest) -> web.Response:
         return web.Response()
 
-    runner = web.ServerRunner(web.Server(handle, access_log=None))
-    await runner.setup()
+    servers = await listening.serve(web.Server(handle, access_log=None))
     try:
-        await listening.site(runner).start()
-        yield [show_address(found) for found in runner.addresses]
+        yield [show_address(s.getsockname()) for server in servers for s in server.sockets]
     finally:
-        await runner.cleanup()
+        for server in servers:
+            server.close()
 
 
 def connects(address: str) -> bool:
@@ -76,7 +88,7 @@ async def test_a_name_with_several_addresses_gets_one_port() -> None:
 
 async def test_a_unix_socket_is_bound_once_and_inherited(tmp_path: Path) -> None:
     with reserved(f"unix:{tmp_path}/s") as held:
-        assert held.inherited is not None
+        assert held.inherited
         with pytest.raises(OSError, match="in use"), reserved(held.address):
             pass
         with pytest.raises(OSError, match="in use"):
@@ -92,7 +104,7 @@ async def test_a_unix_socket_left_behind_is_taken_over(tmp_path: Path, how: str)
         former.bind(str(path))
     if how == "reserved":
         with reserved(f"unix:{path}") as held:
-            assert held.inherited is not None
+            assert held.inherited
     else:
         async with serving(Listening(f"unix:{path}")) as addresses:
             assert addresses == [f"unix:{path}"]

@@ -6,11 +6,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bff.app.held_addresses import held_addresses
 from bff.app.listening import Addresses
 from bff.app.supervisor import RestartPolicy, Supervisor
 from bff.config import Settings
@@ -50,20 +52,31 @@ def settings() -> Settings:
     return settings_from(gateway_toml(ports, store=store, server=server, oidc='timeout = "100ms"'))
 
 
+async def run(
+    settings: Settings,
+    command: Sequence[str],
+    restarts: RestartPolicy = QUICK,
+    announce: Callable[[Addresses], None] = lambda _: None,
+) -> bool:
+    """A supervisor that holds the addresses of the configuration."""
+    with held_addresses(settings.server, listen=False) as held:
+        return await Supervisor(settings, announce, held, command=command, restarts=restarts).run()
+
+
 class Watched:
     """A supervisor whose workers run `program`."""
 
     def __init__(
         self, settings: Settings, program: str, directory: Path, restarts: RestartPolicy = QUICK
     ) -> None:
+        self._settings = settings
+        self._command = (sys.executable, "-c", program, str(directory / "started"))
         self._started = directory / "started"
+        self._restarts = restarts
         self.announced: list[Addresses] = []
-        self.supervisor = Supervisor(
-            settings,
-            self.announced.append,
-            command=(sys.executable, "-c", program, str(self._started)),
-            restarts=restarts,
-        )
+
+    async def run(self) -> bool:
+        return await run(self._settings, self._command, self._restarts, self.announced.append)
 
     def alive(self) -> bool:
         return any(Path(f"/proc/{start[2]}").exists() for start in self.starts())
@@ -79,7 +92,7 @@ async def test_it_says_once_that_all_serve_and_stops_them_all(
     settings: Settings, tmp_path: Path
 ) -> None:
     watched = Watched(settings, SERVES, tmp_path)
-    running = asyncio.create_task(watched.supervisor.run())
+    running = asyncio.create_task(watched.run())
     await until(lambda: bool(watched.announced))
     assert sorted(start[:2] for start in watched.starts()) == [["1", "False"], ["2", "False"]]
     os.kill(os.getpid(), signal.SIGTERM)
@@ -93,7 +106,7 @@ async def test_one_that_dies_is_replaced_and_known_to_be_so(
     settings: Settings, tmp_path: Path
 ) -> None:
     watched = Watched(settings, ONE_DIES_ONCE, tmp_path)
-    running = asyncio.create_task(watched.supervisor.run())
+    running = asyncio.create_task(watched.run())
     await until(lambda: bool(watched.announced))
     starts = sorted(start[:2] for start in watched.starts())
     assert starts == [["1", "False"], ["2", "False"], ["2", "True"]]
@@ -105,7 +118,7 @@ async def test_it_gives_up_when_all_of_them_keep_dying(settings: Settings, tmp_p
     """Instead of burning the processor for ever; a service manager sees that it failed."""
     watched = Watched(settings, DIES, tmp_path)
     async with asyncio.timeout(HANG_SECONDS):
-        assert await watched.supervisor.run() is False
+        assert await watched.run() is False
     assert watched.announced == []
     numbers = [start[0] for start in watched.starts()]
     assert min(numbers.count("1"), numbers.count("2")) >= QUICK.quick_deaths
@@ -117,7 +130,7 @@ async def test_one_that_does_not_stop_is_killed_and_that_is_told(
 ) -> None:
     restarts = replace(QUICK, stop_margin_seconds=0.5)
     watched = Watched(settings, IGNORES_STOP, tmp_path, restarts)
-    running = asyncio.create_task(watched.supervisor.run())
+    running = asyncio.create_task(watched.run())
     await until(lambda: bool(watched.announced))
     began = time.monotonic()
     os.kill(os.getpid(), signal.SIGTERM)
@@ -128,24 +141,16 @@ async def test_one_that_does_not_stop_is_killed_and_that_is_told(
 
 
 async def test_programs_that_can_not_be_started_are_deaths_as_well(settings: Settings) -> None:
-    supervisor = Supervisor(
-        settings, lambda *_: None, command=("/nonexistent/program",), restarts=QUICK
-    )
     async with asyncio.timeout(HANG_SECONDS):
-        assert await supervisor.run() is False
+        assert await run(settings, ("/nonexistent/program",)) is False
 
 
 async def test_a_stop_during_a_pause_does_not_wait_for_its_end(
     settings: Settings, tmp_path: Path
 ) -> None:
     restarts = RestartPolicy(quick_deaths=100, first_pause_seconds=300, longest_pause_seconds=300)
-    supervisor = Supervisor(
-        settings,
-        lambda *_: None,
-        command=(sys.executable, "-c", DIES, str(tmp_path / "started")),
-        restarts=restarts,
-    )
-    running = asyncio.create_task(supervisor.run())
+    command = (sys.executable, "-c", DIES, str(tmp_path / "started"))
+    running = asyncio.create_task(run(settings, command, restarts))
     started = tmp_path / "started"
     await until(lambda: started.exists() and len(started.read_text().splitlines()) == 4)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -159,7 +164,7 @@ async def test_an_address_in_use_is_told_before_anything_starts(
     watched = Watched(settings, SERVES, tmp_path)
     host, _, port = settings.server.listen.rpartition(":")
     with socket.create_server((host, int(port))), pytest.raises(OSError, match="in use"):
-        await watched.supervisor.run()
+        await watched.run()
     assert watched.starts() == []
 
 

@@ -44,7 +44,7 @@ class GatewayProgram(Program):
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """What it has logged so far, or the events of one name."""
         whole, _, _ = self.log.read_text().rpartition("\n")
-        lines = [json.loads(line) for line in whole.splitlines()]
+        lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in lines if name in (None, line["event"])]
 
     async def admin(self, path: str) -> tuple[int, Any]:

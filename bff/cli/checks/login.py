@@ -97,13 +97,16 @@ class LoginCheck:
 
     @contextlib.asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:
-        runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=1.0)
+        server = web.Server(self._answer, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        servers: list[asyncio.Server] = []
         await runner.setup()
         try:
-            listening = Listening(self._settings.server.listen)
-            await listening.site(runner).start()
+            servers = await Listening(self._settings.server.listen).serve(server)
             yield
         finally:
+            for one in servers:
+                one.close()
             await runner.cleanup()
 
     async def _not_listening(self, error: OSError) -> Verdict:

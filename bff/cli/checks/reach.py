@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bff.app.listening import UNIX, reserved
+from bff.app.listening import UNIX, bound
 from bff.cli.admin_client import AdminFailed, ask_admin
 from bff.cli.checks.verdict import Verdict, bad, good, warning
 from bff.config.frontends import frontends_of
@@ -102,8 +102,8 @@ def _not_free(settings: Settings) -> Iterator[tuple[str, str, OSError]]:
             if address.startswith(UNIX):
                 _require_place(Path(address.removeprefix(UNIX)))
             else:
-                with reserved(address):
-                    pass
+                for sock in bound(address, listens=False)[0]:
+                    sock.close()
         except OSError as error:
             yield f"server.{key}", address, error
 

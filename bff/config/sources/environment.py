@@ -16,7 +16,9 @@ from bff.config.sections import Section, is_table, section_of, without_none
 from bff.config.settings import Settings, inner
 
 PREFIX = "BFF_"
-RESERVED = frozenset({"BFF_CONFIG", "BFF_INITIAL_ACCESS_TOKEN"})  # read by the command line
+PREDECESSOR_VARIABLE = "BFF_PREDECESSOR"  # set by a running gateway for the one that replaces it
+# Read by the command line.
+RESERVED = frozenset({"BFF_CONFIG", "BFF_INITIAL_ACCESS_TOKEN", PREDECESSOR_VARIABLE})
 
 # What Kubernetes sets in every pod for Services called "bff" or "bff-...".
 _SERVICE_LINK = re.compile(

@@ -1,0 +1,228 @@
+"""A restart without a gap: a new process of the same command takes over the sockets of the one that
+runs, and is ready before that one lets go. Where it does not get ready, the old one goes on.
+
+The process that was started first stays as the parent of all that come after it, so that its
+process id, which a service manager knows, remains good: it passes signals on, and ends with the
+last of them. Descendants whose own parent has ended become its children (prctl(2),
+PR_SET_CHILD_SUBREAPER).
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from bff.app.held_addresses import HeldAddress, HeldAddresses
+from bff.app.stopping import StopRequest, first_of
+from bff.config.sources.environment import PREDECESSOR_VARIABLE
+from bff.observability.reasons import reason_of
+
+log = structlog.get_logger("bff.app")
+
+READY = b"r"
+VERSION = 1  # of the message to a successor, which may be of another version of the program
+READY_SECONDS = 120.0  # for a new process to be ready: it may meet a machine that is busy
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+
+WHY_NOT = {
+    1: "it did not get ready",
+    2: "its configuration is not valid",
+    3: "it can't listen on an address",
+}
+
+
+class Predecessor:
+    """The process that ran before, as its successor sees it. `lifeline` is closed by the end of
+    the very first one."""
+
+    def __init__(
+        self, control: socket.socket, passed: list[HeldAddress], lifeline: socket.socket
+    ) -> None:
+        self._control = control
+        self.passed = passed
+        self.lifeline = lifeline
+
+    @classmethod
+    def from_environment(cls, environment: MutableMapping[str, str]) -> "Predecessor | None":
+        """None for a process that was started by anything else. The variable is taken out."""
+        number = environment.pop(PREDECESSOR_VARIABLE, "")
+        if not number.isdecimal():
+            return None
+        control = socket.socket(fileno=int(number))
+        with control.makefile("rb") as lines:
+            message: dict[str, Any] = json.loads(lines.readline())
+        if message["version"] != VERSION:
+            raise OSError(f"the running process speaks version {message['version']} of a restart")
+        control.set_inheritable(False)
+        passed = [HeldAddress.from_json(one) for one in message["held"]]
+        lifeline = socket.socket(fileno=message["lifeline"])
+        for sock in (lifeline, *(sock for held in passed for sock in held.sockets)):
+            sock.set_inheritable(False)
+        return cls(control, passed, lifeline)
+
+    def ready(self) -> None:
+        """Everything is served here: it may let go. One that has ended meanwhile need not know."""
+        with contextlib.suppress(OSError):
+            self._control.send(READY)
+            self._control.close()
+
+
+class Succession:
+    """Whether, and by what, this process is succeeded. `held` are the addresses that it passes on.
+
+    `why_not` says why there can be no successor, if there can't.
+    """
+
+    def __init__(self, held: HeldAddresses, predecessor: Predecessor | None, why_not: str) -> None:
+        self._held = held
+        self._predecessor = predecessor
+        self._why_not = why_not
+        self._root_end: socket.socket | None = None
+        self._passed_end: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether another process serves now."""
+        return self._process is not None
+
+    async def until_over(self, request: StopRequest) -> bool:
+        """Wait for the end of this process's turn: True when another one has taken over, False
+        when it is to stop."""
+        while True:
+            if await first_of(request.stop, request.restart) is request.stop:
+                return False
+            if await self._attempt(request):
+                request.pass_on(self.pass_on)
+                return True
+            request.restart.clear()  # what was asked for meanwhile was this very attempt
+
+    def pass_on(self, number: int, _frame: object = None) -> None:
+        """Send a signal to what has come after this process."""
+        for pid in _children() or ([self._process.pid] if self._process is not None else []):
+            with contextlib.suppress(OSError):
+                os.kill(pid, number)
+
+    def accompany(self) -> None:
+        """As the first of all, stay until the last of those that came after has ended, and end as
+        it did. Any other ends at once."""
+        if self._process is None or self._predecessor is not None:
+            return
+        code = 0
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                _, status = os.wait()
+                code = os.waitstatus_to_exitcode(status)
+        sys.exit(code if code >= 0 else 128 - code)
+
+    async def _attempt(self, request: StopRequest) -> bool:
+        if self._why_not:
+            log.error("restart_refused", reason=self._why_not)
+            return False
+        try:
+            process, control = self._start()
+        except OSError as error:
+            log.error("restart_failed", reason=reason_of(error))
+            return False
+        log.info("restart_begun", pid=process.pid)
+        waiting = asyncio.create_task(_says_ready(control))
+        stopping = asyncio.create_task(request.stop.wait())
+        try:
+            await asyncio.wait(
+                {waiting, stopping}, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if waiting.done() and waiting.result():
+                self._process = process
+                log.info("restarted", pid=process.pid)
+                return True
+            if not waiting.done():  # else it is ending by itself, with an exit code that says why
+                process.terminate()
+            code = await asyncio.to_thread(_end_of, process)
+            if not request.stop.is_set():
+                log.error("restart_failed", reason=_why(code), exit_code=code, pid=process.pid)
+            return False
+        finally:
+            for task in (waiting, stopping):
+                task.cancel()
+            control.close()
+
+    def _start(self) -> tuple["subprocess.Popen[bytes]", socket.socket]:
+        """The same command once more: it reads its configuration, and its own code, anew."""
+        _become_subreaper()
+        ours, theirs = socket.socketpair()
+        lifeline = self._lifeline()
+        message = {
+            "version": VERSION,
+            "held": self._held.as_json(),
+            "lifeline": lifeline.fileno(),
+        }
+        with theirs:
+            try:
+                process = subprocess.Popen(  # noqa: S603 - our own command
+                    sys.orig_argv,
+                    pass_fds=[theirs.fileno(), lifeline.fileno(), *self._held.descriptors],
+                    env={**os.environ, PREDECESSOR_VARIABLE: str(theirs.fileno())},
+                    process_group=0,  # Ctrl-C goes to the first process alone, which passes it on
+                )
+            except OSError:
+                ours.close()
+                raise
+        ours.sendall(json.dumps(message).encode() + b"\n")
+        ours.setblocking(False)
+        return process, ours
+
+    def _lifeline(self) -> socket.socket:
+        """What the successor gets; its other end stays with the very first process."""
+        if self._predecessor is not None:
+            return self._predecessor.lifeline
+        if self._passed_end is None:
+            self._root_end, self._passed_end = socket.socketpair()
+        return self._passed_end
+
+
+async def _says_ready(control: socket.socket) -> bool:
+    try:
+        return await asyncio.get_running_loop().sock_recv(control, 1) == READY
+    except OSError:
+        return False
+
+
+def _end_of(process: "subprocess.Popen[bytes]") -> int:
+    try:
+        return process.wait(READY_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def _why(code: int) -> str:
+    if code < 0:
+        return f"it was ended by {signal.Signals(-code).name}"
+    return WHY_NOT.get(code, f"it ended with exit code {code}")
+
+
+def _become_subreaper() -> None:
+    if sys.platform != "linux":
+        raise OSError("this system can't keep the process id of a service over a restart")
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _children() -> list[int]:
+    """The processes whose parent this one is now."""
+    found: list[int] = []
+    for path in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, path.read_text().split())
+    return found

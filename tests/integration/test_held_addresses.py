@@ -1,0 +1,124 @@
+"""Sockets that a service is handed: by systemd, or by the process before it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.servers import free_port
+
+# As systemd starts a service: the sockets are descriptors 3 and up, and LISTEN_PID is its own.
+STARTED_BY_SYSTEMD = """
+import json, os, sys
+sockets = json.loads(sys.argv[1])
+for place, number in enumerate(sockets, 100):
+    os.dup2(number, place)
+for place in range(len(sockets)):
+    os.dup2(100 + place, 3 + place)
+os.environ["LISTEN_PID"] = sys.argv[2] if len(sys.argv) > 2 else str(os.getpid())
+from pathlib import Path
+from bff.app.held_addresses import held_addresses, passed_by_systemd
+from bff.config import load
+server = load(Path("bff.toml"), {}).server
+try:
+    passed = passed_by_systemd(server, os.environ)
+except OSError as error:
+    sys.exit(str(error))
+assert not [name for name in os.environ if name.startswith("LISTEN_")]
+with held_addresses(server, passed, listen=True) as held:
+    setup = held.setup(None, succeeds=False)
+    print(json.dumps({name: [one.address, list(one.inherited), one.outlives, one.owns_name]
+        for name in ("public", "admin") for one in [getattr(setup, name)]}))
+    setup.public.remove_name()
+    held.remove_public_name()
+"""
+
+
+def start(
+    directory: Path, sockets: list[socket.socket], *arguments: str, names: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    numbers = [sock.fileno() for sock in sockets]
+    for number in numbers:
+        os.set_inheritable(number, True)
+    environment = {**os.environ, "LISTEN_FDS": str(len(sockets)), "LISTEN_FDNAMES": names}
+    return subprocess.run(
+        [sys.executable, "-c", STARTED_BY_SYSTEMD, json.dumps(numbers), *arguments],
+        cwd=directory,
+        env=environment,
+        pass_fds=numbers,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def ports(tmp_path: Path) -> Ports:
+    found = Ports(free_port(), free_port(), free_port(), free_port())
+    (tmp_path / "bff.toml").write_text(gateway_toml(found))
+    return found
+
+
+def test_a_socket_of_systemd_is_for_the_listener_of_its_address(
+    ports: Ports, tmp_path: Path
+) -> None:
+    """It outlives the process, whose stop must leave what waits in its queue to the next one."""
+    with socket.create_server(("127.0.0.1", ports.gateway)) as public:
+        done = start(tmp_path, [public], names="bff.socket")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["public"] == [f"127.0.0.1:{ports.gateway}", [3], True, False]
+    address, (number,), outlives, _ = found["admin"]
+    assert (address, number > 3, outlives) == (f"127.0.0.1:{ports.admin}", True, False)
+
+
+def test_a_socket_of_another_address_is_for_the_listener_of_its_name(
+    ports: Ports, tmp_path: Path
+) -> None:
+    """`FileDescriptorName=` of the unit."""
+    with (
+        socket.create_server(("127.0.0.1", free_port())) as admin,
+        socket.create_server(("127.0.0.1", free_port())) as public,
+    ):
+        done = start(tmp_path, [admin, public], names="admin:public")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["public"][1], found["admin"][1]) == ([4], [3])
+
+
+def test_a_socket_that_is_for_no_listener_stops_the_start(ports: Ports, tmp_path: Path) -> None:
+    """Connections would wait in it for ever."""
+    with socket.create_server(("127.0.0.1", free_port())) as other:
+        done = start(tmp_path, [other], names="bff.socket")
+        place = f"127.0.0.1:{other.getsockname()[1]}"
+    assert done.returncode == 1
+    assert f"systemd passes a socket for {place}, which no listener is for" in done.stderr
+
+
+def test_sockets_for_another_process_are_left_alone(ports: Ports, tmp_path: Path) -> None:
+    """LISTEN_PID of sd_listen_fds(3): a wrapper's may still be in the environment."""
+    with socket.create_server(("127.0.0.1", free_port())) as other:
+        done = start(tmp_path, [other], "1", names="bff.socket")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["public"][2] is False
+
+
+def test_the_name_of_a_unix_socket_is_systemds(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    found = Ports(free_port(), free_port(), free_port(), free_port())
+    text = gateway_toml(found).replace(
+        f'\nlisten = "127.0.0.1:{found.gateway}"', f'\nlisten = "unix:{path}"'
+    )
+    (tmp_path / "bff.toml").write_text(text)
+    with socket.socket(socket.AF_UNIX) as public:
+        public.bind(str(path))
+        public.listen()
+        done = start(tmp_path, [public], names="bff.socket")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["public"] == [f"unix:{path}", [3], True, False]
+    assert path.exists()
