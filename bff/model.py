@@ -78,8 +78,9 @@ class LoginTransaction:
     """What `/bff/login` must remember until the callback: single use, bound to one browser.
 
     `binder_hash` is the SHA-256 (hex) of the binder cookie's value. `previous_session` is the key
-    of the session the browser had when it started, to be ended by the callback. `provider` is that
-    of the request; as with a session, the seal tells it.
+    of the session the browser had when it started, to be ended by the callback. `organization` is
+    the one that the user is to log in for. `provider` is that of the request; as with a session,
+    the seal tells it.
     """
 
     issuer: str
@@ -92,4 +93,5 @@ class LoginTransaction:
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
     previous_session: str | None = None
+    organization: str | None = None
     provider: str = DEFAULT_PROVIDER

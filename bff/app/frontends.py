@@ -10,7 +10,7 @@ from bff.app.core import Core
 from bff.config.frontends import Frontend
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.callback import Callback
-from bff.endpoints.login import Login, Resume
+from bff.endpoints.login import Login, Providers, Resume
 from bff.endpoints.logout import Logout
 from bff.endpoints.op_logout import BackchannelLogout, FrontchannelLogout
 from bff.endpoints.pages import Pages
@@ -73,7 +73,7 @@ class ServedFrontend:
         own = wiring.own_responses(settings)
         return_rules = ReturnRules(settings.server.public_url, frontend.prefix, frontend.base_path)
         refusals = Refusals(
-            Pages(return_rules).error,
+            Pages(return_rules, wiring.login_params(settings)).error,
             own,
             core.metrics,
             login_url=f"{frontend.prefix}/login",
@@ -142,6 +142,9 @@ class ServedFrontend:
             "resume": Resume(login, self.return_rules),
             "callback": callback,
             "provider-callback": callback,
+            "providers": Providers(
+                core.relying_parties, login_path=f"{self.frontend.settings.server.prefix}/login"
+            ),
         }
 
     def _session_endpoints(self) -> dict[str, Endpoint]:

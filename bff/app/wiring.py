@@ -127,6 +127,12 @@ def frontchannel_ops(settings: Settings) -> list[FrontchannelOp]:
     ]
 
 
+def login_params(settings: Settings) -> list[str]:
+    """Those of the OPs' own that a login may pass on, at any provider."""
+    named = (name for one in settings.providers.values() for name in one.login_params)
+    return list(dict.fromkeys(named))
+
+
 def public_rules(frontend: Frontend) -> FrontendRules:
     """Of a frontend at the public listener."""
     settings = frontend.settings

@@ -191,6 +191,10 @@ def on_settings(settings: Settings) -> Iterator[Verdict]:
         yield warning(
             "session", "the store is reached without TLS; records are sealed all the same"
         )
+    for name, provider in settings.providers.items():
+        if provider.allow_http_hosts:
+            hosts = ", ".join(provider.allow_http_hosts)
+            yield warning("OP", f"{name}: {hosts} may be reached without TLS (allow_http_hosts)")
     if not any(one.settings.routes for one in frontends_of(settings)):
         yield warning("routes", "there are none: nothing is forwarded")
     if settings.spa.dev_server is not None and not server.is_loopback:

@@ -140,6 +140,10 @@ class Announcer:
             **_providers(settings),
             store=_store_kind(settings),
         )
+        for name, provider in settings.providers.items():
+            if provider.allow_http_hosts:
+                hosts = list(provider.allow_http_hosts)
+                log.warning("plain_http_allowed", provider=name, hosts=hosts)
         for fault in guessable_secrets(settings):  # refused unless `public_url` is loopback
             log.warning("guessable_secret", setting=dotted(fault.path), detail=fault.message)
         if settings.log.format == "text" or sys.stdout.isatty():

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from bff.config.problems import Fault, KeyPath
 from bff.config.rulebook import (
@@ -15,9 +17,12 @@ from bff.config.rulebook import (
     rule,
 )
 from bff.config.settings import Settings
+from bff.config.values.files import require_certificate
 from bff.config.values.paths import is_within
 from bff.config.values.secrets import is_placeholder, require_strong, require_unguessed
 from bff.gate.routes import CsrfMode, TokenKind
+from bff.oidc.authorization import require_login_parameter
+from bff.oidc.settings import require_audience_pattern, require_endpoint, require_issuer
 
 SECRET_RULES: list[Rule] = []  # see `guessable_secrets`
 _CLIENT_ONLY = 'is for token = "client" only'
@@ -151,9 +156,9 @@ def session_secrets_are_not_guessable(settings: Settings) -> Iterator[Fault]:
         )
 
 
-def _refused(path: KeyPath, require: Callable[[str], None], secret: str) -> Iterator[Fault]:
+def _refused(path: KeyPath, require: Callable[[Any], object], value: Any) -> Iterator[Fault]:
     try:
-        require(secret)
+        require(value)
     except ValueError as error:
         yield Fault(path, str(error))
 
@@ -179,6 +184,68 @@ def providers_are_distinct(_: Settings, providers: Providers) -> Iterator[Fault]
         if client in seen:
             yield Fault((*path, "client_id"), "another provider is this client of this issuer")
         seen.add(client)
+
+
+@provider_rule("issuer", "allow_http_hosts")
+def issuer_has_tls(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        require = partial(require_issuer, http_hosts=provider.allow_http_hosts)
+        yield from _refused((*path, "issuer"), require, provider.issuer)
+
+
+@provider_rule("discovery_url", "allow_http_hosts")
+def discovery_has_tls(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        require = partial(require_endpoint, http_hosts=provider.allow_http_hosts)
+        yield from _refused((*path, "discovery_url"), require, provider.discovery_url)
+
+
+@provider_rule("endpoints", "allow_http_hosts")
+def endpoints_have_tls(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        require = partial(require_endpoint, http_hosts=provider.allow_http_hosts)
+        for name, url in provider.endpoints.items():
+            yield from _refused((*path, "endpoints", name), require, url)
+
+
+@provider_rule("login_params", "organization")
+def logins_pass_on_what_is_free(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        for index, name in enumerate(provider.login_params):
+            yield from _refused((*path, "login_params", index), require_login_parameter, name)
+            if name == provider.organization.get("parameter"):
+                yield Fault(
+                    (*path, "login_params", index),
+                    "is organization.parameter, which only `org` may set: its claim is checked",
+                )
+
+
+@provider_rule("audience_pattern")
+def audiences_are_not_all(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        yield from _refused(
+            (*path, "audience_pattern"), require_audience_pattern, provider.audience_pattern
+        )
+
+
+@provider_rule("client_cert_file", "client_key_file")
+def certificate_has_its_key(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        yield from _refused(
+            (*path, "client_cert_file"),
+            partial(require_certificate, key_file=provider.client_key_file),
+            provider.client_cert_file,
+        )
+
+
+@provider_rule("email_domains")
+def domains_are_distinct(_: Settings, providers: Providers) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for path, provider in providers.items():
+        for index, domain in enumerate(provider.email_domains):
+            if domain in seen:
+                yield Fault((*path, "email_domains", index), "another provider has this domain")
+            seen.add(domain)
 
 
 @provider_rule("post_logout_path", beside=("server.prefix",))

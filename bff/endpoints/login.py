@@ -3,6 +3,8 @@
 OIDC Core section 3.1.2.1; the parameters a browser may set are the ones listed here and no others.
 """
 
+from dataclasses import replace
+
 from aiohttp import web
 
 from bff.clock import Clock
@@ -10,15 +12,18 @@ from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.parameters import (
     acr_values_of,
     idp_of,
+    issuer_of,
     login_hint_of,
     max_age_of,
+    organization_of,
     parse_parameters,
+    passed_on_value,
     prompt_of,
     read_form,
     ui_locales_of,
 )
 from bff.endpoints.return_url import ReturnRules
-from bff.errors import UnknownProvider
+from bff.errors import BadRequest, UnknownProvider
 from bff.gate.outcome import Local
 from bff.gate.paths import MAX_TARGET_BYTES
 from bff.limits.limiter import Limiter, client_of
@@ -26,6 +31,7 @@ from bff.model import LoginTransaction
 from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
+from bff.oidc.settings import RelyingPartySettings
 from bff.sessions.cookie import Binder, NewId
 from bff.sessions.single_use import LoginTransactions
 
@@ -39,6 +45,20 @@ def login_request_of(parameters: dict[str, str]) -> LoginRequest:
         max_age=max_age_of(parameters),
         ui_locales=ui_locales_of(parameters),
     )
+
+
+def passed_on_of(
+    parameters: dict[str, str], settings: RelyingPartySettings, organization: str | None
+) -> dict[str, str]:
+    """Parameters of the OP's own: those that the configuration allows, and the organization's."""
+    passed_on = {
+        name: passed_on_value(parameters, name)
+        for name in settings.login_params
+        if name in parameters
+    }
+    if settings.organization is not None and organization is not None:
+        passed_on[settings.organization.parameter] = organization
+    return passed_on
 
 
 class Login:
@@ -67,8 +87,7 @@ class Login:
             parameters = await read_form(request, max_bytes=MAX_TARGET_BYTES)
         else:
             parameters = parse_parameters(local.target.query or b"")
-        wanted = login_request_of(parameters)
-        return await self.start(local, parameters, wanted)
+        return await self.start(local, parameters, login_request_of(parameters))
 
     async def start(
         self, local: Local, parameters: dict[str, str], wanted: LoginRequest
@@ -83,7 +102,11 @@ class Login:
         """
         relying_party = self._chosen(parameters, local)
         await self._limiter.take(client_of(local.identity.client_address))
-        outgoing = await relying_party.authorization_request(wanted)
+        organization = organization_of(parameters)
+        if organization is not None and relying_party.settings.organization is None:
+            raise BadRequest("org, at a provider without organizations")
+        passed_on = passed_on_of(parameters, relying_party.settings, organization)
+        outgoing = await relying_party.authorization_request(replace(wanted, passed_on=passed_on))
         binder = self._binder_of(local) or self._binder.issue()
         transaction = LoginTransaction(
             issuer=relying_party.issuer,
@@ -96,6 +119,7 @@ class Login:
             acr_values=wanted.acr_values,
             max_age=wanted.max_age,
             previous_session=local.session_key,
+            organization=organization,
             provider=relying_party.name,
         )
         await self._transactions.put(outgoing.state, transaction)
@@ -106,22 +130,45 @@ class Login:
         return response
 
     def _chosen(self, parameters: dict[str, str], local: Local) -> RelyingParty:
-        """The provider that `idp` names; without it that of the browser's session, which a step-up
-        or a silent login is about, or else the default."""
-        name = idp_of(parameters)
-        if name is None and local.session is not None:
-            name = local.session.provider
-        if name is None:
-            return self._relying_parties.default
-        if name not in self._relying_parties:
+        """The provider that `idp` names, or `iss` (OIDC Core section 4), or the domain of
+        `login_hint`; without them that of the browser's session, which a step-up or a silent login
+        is about, or else the default."""
+        parties = self._relying_parties
+        name, issuer = idp_of(parameters), issuer_of(parameters)
+        if name is not None:
+            found = parties.get(name)
+        elif issuer is not None:
+            found = next((party for party in parties if party.issuer == issuer), None)
+        else:
+            return parties.of_domain(login_hint_of(parameters) or "") or (
+                parties[local.session.provider] if local.session is not None else parties.default
+            )
+        if found is None:
             raise UnknownProvider
-        return self._relying_parties[name]
+        return found
 
     def _binder_of(self, local: Local) -> NewId | None:
         # One binder for all tabs: the browser's own, if we signed it.
         value = self._cookies.binder_of(local.fields)
         key = self._binder.key_of(value) if value is not None else None
         return NewId(value, key) if value is not None and key is not None else None
+
+
+class Providers:
+    """`GET /bff/providers`: what a page may offer to log in with."""
+
+    def __init__(self, relying_parties: RelyingParties, *, login_path: str) -> None:
+        self._document = [
+            {
+                "name": party.name,
+                "label": party.settings.label,
+                "login_url": f"{login_path}?idp={party.name}",
+            }
+            for party in relying_parties
+        ]
+
+    async def __call__(self, _request: web.BaseRequest, _local: Local) -> web.StreamResponse:
+        return web.json_response(self._document)
 
 
 class Resume:

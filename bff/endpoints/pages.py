@@ -6,13 +6,18 @@ then, and escaped. No script, no external resource.
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from string import Template
 from urllib.parse import urlencode
 
 from bff.endpoints.login import login_request_of
-from bff.endpoints.parameters import idp_of, parse_parameters
+from bff.endpoints.parameters import (
+    idp_of,
+    issuer_of,
+    organization_of,
+    parse_parameters,
+)
 from bff.endpoints.return_url import ReturnRules
 from bff.errors import (
     BadRequest,
@@ -39,7 +44,16 @@ _CSP = f"{CONTENT_SECURITY_POLICY}; style-src 'sha256-{_STYLE_HASH}'"
 # login services stand behind it, which nothing here can list.
 _FORM_CSP = _CSP.replace(" form-action 'none';", "")
 # What a button at the end of a login's page says once more, beside the return URL.
-_LOGIN_PARAMETERS = ("idp", "prompt", "login_hint", "acr_values", "max_age", "ui_locales")
+_LOGIN_PARAMETERS = (
+    "idp",
+    "iss",
+    "org",
+    "prompt",
+    "login_hint",
+    "acr_values",
+    "max_age",
+    "ui_locales",
+)
 
 _PAGE = Template(
     """<!doctype html>
@@ -64,9 +78,11 @@ $action
 
 
 class Pages:
-    """Builds the pages. Paths are those of this gateway, never of a request."""
+    """Builds the pages. Paths are those of this gateway, never of a request. `login_params` are
+    those of the OPs' own that a login may pass on."""
 
-    def __init__(self, return_rules: ReturnRules) -> None:
+    def __init__(self, return_rules: ReturnRules, login_params: Iterable[str] = ()) -> None:
+        self._login_parameters = (*_LOGIN_PARAMETERS, *login_params)
         self._return_rules = return_rules
         self._prefix = return_rules.own_prefix
 
@@ -114,8 +130,10 @@ class Pages:
                 return _form(f"{self._prefix}/logout", sid, "Log out")
             if error.endpoint in ("login", "resume"):
                 login_request_of(parameters)
-                idp_of(parameters)
-                again = {name: parameters[name] for name in _LOGIN_PARAMETERS if name in parameters}
+                idp_of(parameters), issuer_of(parameters), organization_of(parameters)
+                again = {
+                    name: parameters[name] for name in self._login_parameters if name in parameters
+                }
                 again["returnUrl"] = self._return_rules.offered_in(parameters)
                 return _form(f"{self._prefix}/login", again, "Log in")
         except BadRequest:

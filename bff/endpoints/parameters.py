@@ -82,6 +82,21 @@ def idp_of(parameters: dict[str, str]) -> str | None:
     return _matching(parameters, "idp", _IDP)
 
 
+def issuer_of(parameters: dict[str, str]) -> str | None:
+    """The issuer that a third party names (OIDC Core section 4)."""
+    return _matching(parameters, "iss", _HINT)
+
+
+def organization_of(parameters: dict[str, str]) -> str | None:
+    """The organization that the user is to log in for."""
+    return _matching(parameters, "org", _HINT)
+
+
+def passed_on_value(parameters: dict[str, str], name: str) -> str:
+    """That of a parameter of the OP's own, which is there."""
+    return _matching(parameters, name, _HINT) or ""
+
+
 def _matching(parameters: dict[str, str], name: str, shape: re.Pattern[str]) -> str | None:
     value = parameters.get(name)
     if value is not None and not shape.match(value):

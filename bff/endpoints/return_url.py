@@ -77,4 +77,5 @@ class ReturnRules:
 
     def offered_in(self, parameters: Mapping[str, str]) -> str:
         """The return URL among a login's parameters, made safe."""
-        return self.safe(parameters.get("returnUrl") or parameters.get("return_to"))
+        names = ("returnUrl", "return_to", "target_link_uri")  # the last: OIDC Core section 4
+        return self.safe(next((parameters[name] for name in names if name in parameters), None))

@@ -47,6 +47,7 @@ from bff.errors.logins import (
     LoginError,
     LoginExpired,
     LoginRefused,
+    OrganizationMismatch,
     StepUpNotMet,
     UnknownProvider,
 )
@@ -118,6 +119,7 @@ __all__ = [
     "OpError",
     "OpMetadataRefused",
     "OpUnavailable",
+    "OrganizationMismatch",
     "OriginUnknown",
     "ProxyNotTrusted",
     "RateLimited",

@@ -88,6 +88,12 @@ class IdTokenInvalid(LoginError):
         self.tokens = tokens
 
 
+class OrganizationMismatch(LoginError):
+    status = 403
+    code = "organization_mismatch"
+    title = "The login was not for the organization that was asked for."
+
+
 class StepUpNotMet(LoginError):
     status = 403
     code = "step_up_not_met"

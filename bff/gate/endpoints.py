@@ -47,6 +47,7 @@ RULES = (
     EndpointRule("login", {"GET": Guard.NAVIGATION, "POST": Guard.FORM}),
     EndpointRule("callback", {"GET": Guard.PROOF}, wants_session=False),
     EndpointRule("resume", {"GET": Guard.NAVIGATION}),
+    EndpointRule("providers", {"GET": Guard.NONE}, wants_session=False),
     EndpointRule("user", {"GET": Guard.CSRF}),
     EndpointRule("logout", {"GET": Guard.PAGE, "POST": Guard.CSRF_OR_FORM}),
     EndpointRule("backchannel-logout", {"POST": Guard.NONE}, wants_session=False),

@@ -5,10 +5,12 @@ Which parameters go out is decided here: the browser fills in `LoginRequest` and
 """
 
 import hashlib
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from bff.errors import OpMetadataRefused
 from bff.oidc.endpoint_url import parameter_names, with_parameters
@@ -43,15 +45,28 @@ RESERVED_PARAMETERS = frozenset(
 )
 
 
+# Those of `/bff/login` that mean something to the gateway.
+OWN_LOGIN_PARAMETERS = frozenset(
+    {
+        *("returnUrl", "return_to", "target_link_uri", "idp", "iss", "org"),
+        *("prompt", "login_hint", "ui_locales", "max_age", "acr_values"),
+    }
+)
+NOTHING: Mapping[str, str] = MappingProxyType({})
+_PARAMETER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
 @dataclass(frozen=True, slots=True)
 class LoginRequest:
-    """What the application may ask for at one login. `max_age` is in seconds."""
+    """What the application may ask for at one login. `max_age` is in seconds; `passed_on` are
+    parameters of the OP's own, which the configuration allows."""
 
     prompt: str | None = None
     login_hint: str | None = field(default=None, repr=False)
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
     ui_locales: str | None = None
+    passed_on: Mapping[str, str] = field(default_factory=lambda: NOTHING, repr=False)
 
     def parameters(self) -> dict[str, str]:
         named = {
@@ -61,7 +76,7 @@ class LoginRequest:
             "max_age": None if self.max_age is None else str(self.max_age),
             "ui_locales": self.ui_locales,
         }
-        return {name: value for name, value in named.items() if value}
+        return {**self.passed_on, **{name: value for name, value in named.items() if value}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +105,14 @@ def require_unreserved(parameters: Mapping[str, str]) -> None:
     reserved = sorted(filter(is_reserved, parameters))
     if reserved:
         raise ValueError(f"must not hold {', '.join(reserved)}, set by the gateway")
+
+
+def require_login_parameter(name: str) -> None:
+    """Raises: ValueError when a name that a login may pass on means something else already."""
+    if not _PARAMETER.fullmatch(name):
+        raise ValueError("must be of letters, digits, - and _")
+    if is_reserved(name) or name in OWN_LOGIN_PARAMETERS:
+        raise ValueError("is set or read by the gateway itself")
 
 
 def authorization_request(

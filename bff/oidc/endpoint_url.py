@@ -7,7 +7,7 @@ section 2.6).
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import Enum, auto
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
@@ -30,8 +30,9 @@ def plain_http_policy(issuer: str, *, allow_insecure_http: bool) -> PlainHttp:
     return PlainHttp.LOOPBACK if issuer.startswith("http:") else PlainHttp.NEVER
 
 
-def is_endpoint_url(value: object, plain_http: PlainHttp) -> bool:
-    """Whether `value` is an absolute URL without user, fragment or odd characters, safe to call."""
+def is_endpoint_url(value: object, plain_http: PlainHttp, http_hosts: Collection[str] = ()) -> bool:
+    """Whether `value` is an absolute URL without user, fragment or odd characters, safe to call.
+    `http_hosts` are those of a private network (`host` or `host:port`) where http is tolerated."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_URL_CHARS:
         return False
     if not all("!" <= char <= "~" for char in value) or any(char in '\\"<>' for char in value):
@@ -44,16 +45,21 @@ def is_endpoint_url(value: object, plain_http: PlainHttp) -> bool:
     # RFC 6749 sections 3.1 and 3.2: an endpoint has no fragment.
     if not _HOST.fullmatch(url.hostname or "") or "@" in url.netloc or "#" in value:
         return False
-    return url.scheme == "https" or (url.scheme == "http" and _may_be_plain(url, plain_http))
+    may_be_plain = url.scheme == "http" and _may_be_plain(url, plain_http, http_hosts)
+    return url.scheme == "https" or may_be_plain
 
 
-def require_https(url: SplitResult, plain_http: PlainHttp) -> None:
+def require_https(
+    url: SplitResult, plain_http: PlainHttp, http_hosts: Collection[str] = ()
+) -> None:
     """Raises: ValueError for http where it is not tolerated."""
-    if url.scheme != "https" and not _may_be_plain(url, plain_http):
+    if url.scheme != "https" and not _may_be_plain(url, plain_http, http_hosts):
         raise ValueError("must be https; plain http is for loopback hosts only")
 
 
-def _may_be_plain(url: SplitResult, plain_http: PlainHttp) -> bool:
+def _may_be_plain(url: SplitResult, plain_http: PlainHttp, http_hosts: Collection[str]) -> bool:
+    if url.netloc.lower() in http_hosts:
+        return True
     if plain_http is PlainHttp.LOOPBACK:
         return is_loopback(url.hostname or "")
     return plain_http is PlainHttp.ANYWHERE

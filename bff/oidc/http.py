@@ -1,6 +1,6 @@
 """The one way to the OP: an HTTP client that bounds everything and believes nothing.
 
-It never follows a redirect, keeps no cookie, reads no proxy from the environment, verifies TLS,
+It never follows a redirect, keeps no cookie, uses no proxy unless told to, verifies TLS,
 limits time and size (also after decompression), and lets no foreign exception out. An answer that
 says "not now" (5xx, 429) or no answer at all is `OpUnavailable`; everything else is for the pure
 function of the protocol step to judge.
@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -46,15 +47,37 @@ class OpAnswer:
     location: str | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How the OP is reached. `proxy`: the URL of one for all requests, or `environment`. The client
+    certificate is shown to an OP or a proxy that asks for one."""
+
+    proxy: str | None = field(default=None, repr=False)
+    cert_file: str | None = None
+    key_file: str | None = None
+
+
+ENVIRONMENT = "environment"
+DIRECT = Network()
+
+
 class OpHttp:
     """The client session towards one OP. `ca_file`, when given, replaces the system's CAs."""
 
     def __init__(
-        self, clock: Clock, *, timeout_seconds: float, ca_file: str | None, table: str
+        self,
+        clock: Clock,
+        *,
+        timeout_seconds: float,
+        ca_file: str | None,
+        table: str,
+        network: Network = DIRECT,
     ) -> None:
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._ca_file = ca_file
+        self._network = network
+        self._proxies: Mapping[str, str] = {}
         self._ca_setting = f"{table}.ca_file"
         self._session: aiohttp.ClientSession | None = None
 
@@ -65,6 +88,10 @@ class OpHttp:
             OSError: the CA file cannot be read or holds no certificate.
         """
         tls = ssl.create_default_context(cafile=self._ca_file)
+        if self._network.cert_file is not None:
+            tls.load_cert_chain(self._network.cert_file, self._network.key_file)
+        if self._network.proxy == ENVIRONMENT:
+            self._proxies = getproxies_environment()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=tls, keepalive_timeout=KEEPALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -151,6 +178,7 @@ class OpHttp:
                 headers=headers,
                 data=body,
                 allow_redirects=False,
+                proxy=self._proxy_for(url),
                 timeout=aiohttp.ClientTimeout(total=seconds, connect=connect),
             ) as response:
                 self._require_available(name, response)
@@ -168,6 +196,15 @@ class OpHttp:
             raise OpUnavailable(
                 f"{name}: {reason_of(error, ca_setting=self._ca_setting)}"
             ) from None
+
+    def _proxy_for(self, url: str) -> str | None:
+        """`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` count only where the configuration says so."""
+        if self._network.proxy != ENVIRONMENT:
+            return self._network.proxy
+        parts = urlsplit(url)
+        if proxy_bypass(parts.netloc, self._proxies):
+            return None
+        return self._proxies.get(parts.scheme)
 
     def _require_available(self, name: str, response: aiohttp.ClientResponse) -> None:
         if response.status >= 500 or response.status == 429:

@@ -7,6 +7,7 @@ refresh: shape, cheap checks, signature, claims, in that order.
 """
 
 import hashlib
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,18 @@ class IdTokenRules:
     trusted_audiences: frozenset[str] = frozenset()
     leeway_seconds: float = 30.0
     table: str = "oidc"
+    audience_pattern: str | None = None
+
+    def untrusted(self, audiences: frozenset[str]) -> frozenset[str]:
+        """Those that may not stand beside us in `aud`."""
+        others = audiences - {self.client_id} - self.trusted_audiences
+        return frozenset(one for one in others if not self._fits(one))
+
+    def _fits(self, audience: str) -> bool:
+        if self.audience_pattern is None:
+            return False
+        parts = map(re.escape, self.audience_pattern.split("*"))
+        return re.fullmatch(".*".join(parts), audience, re.DOTALL) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +160,8 @@ def _require_addressed_to_us(claims: Mapping[str, object], rules: IdTokenRules) 
     _require("aud", rules.client_id in audiences, lacks(claims.get("aud"), rules.client_id))  # (3)
     _require(
         "aud_untrusted",
-        others <= rules.trusted_audiences,
-        f"{quoted(others - rules.trusted_audiences)} is not in {rules.table}.trusted_audiences",
+        not rules.untrusted(audiences),
+        f"{quoted(rules.untrusted(audiences))} is not in {rules.table}.trusted_audiences",
     )  # (3)
     _require("azp", azp is not None or not others, "is missing beside several audiences")  # (4)
     _require("azp", azp is None or azp == rules.client_id, differs(azp, rules.client_id))  # (5)

@@ -87,7 +87,6 @@ def verify_logout_claims(
         LogoutTokenInvalid: `check` names the first check that failed.
     """
     audiences = audiences_of(claims)
-    others = audiences - {rules.common.client_id}
     common = rules.common
     _require_issuer(claims, common)  # (4)
     _require(
@@ -95,8 +94,8 @@ def verify_logout_claims(
     )  # (4)
     _require(
         "aud_untrusted",
-        others <= common.trusted_audiences,
-        f"{quoted(others - common.trusted_audiences)} is not in {common.table}.trusted_audiences",
+        not common.untrusted(audiences),
+        f"{quoted(common.untrusted(audiences))} is not in {common.table}.trusted_audiences",
     )  # (4)
     expires_at = _require_current(claims, rules, now)  # (4)
     sub, sid = (_identifier(claims, name) for name in ("sub", "sid"))

@@ -1,12 +1,13 @@
 """Provider metadata (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2): what of it we
 use, the pure judgement whether it may be used, and how it is fetched.
 
-Endpoints come from here and from nowhere else. What the OP says it supports never widens what the
-configuration allows: signing algorithms are not even read.
+Endpoints come from here, or by hand from the configuration. What the OP says it supports never
+widens what the configuration allows: signing algorithms are not even read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from bff.clock import Clock
 from bff.errors import OpAnswerMalformed, OpMetadataRefused
@@ -16,6 +17,18 @@ from bff.oidc.http import OpHttp
 from bff.oidc.op_text import differs, quoted
 
 WELL_KNOWN = "/.well-known/openid-configuration"
+NOTHING_BY_HAND: Mapping[str, str] = MappingProxyType({})
+# What the configuration calls an endpoint, and its name in the document.
+ENDPOINTS: Mapping[str, str] = MappingProxyType(
+    {
+        "authorization": "authorization_endpoint",
+        "token": "token_endpoint",
+        "jwks": "jwks_uri",
+        "userinfo": "userinfo_endpoint",
+        "revocation": "revocation_endpoint",
+        "end_session": "end_session_endpoint",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +59,13 @@ def process_metadata(
     *,
     issuer: str,
     allow_insecure_http: bool = False,
+    http_hosts: Collection[str] = (),
+    by_hand: Mapping[str, str] = NOTHING_BY_HAND,
     table: str = "oidc",
 ) -> ProviderMetadata:
     """Judge the answer to a discovery request for `issuer`, which `table` of the configuration
-    names.
+    names. Endpoints that are configured `by_hand`, under their names in the document, take the
+    place of those in it.
 
     Raises:
         OpAnswerMalformed: not a 200 with a JSON object (a redirect included).
@@ -67,14 +83,22 @@ def process_metadata(
     # does not.
     _require_listed(document, "code_challenge_methods_supported", "S256")
     plain_http = plain_http_policy(issuer, allow_insecure_http=allow_insecure_http)
+
+    def endpoint(name: str) -> str:
+        return by_hand.get(name) or _endpoint(document, name, plain_http, http_hosts)
+
+    def optional(name: str) -> str | None:
+        is_listed = name in by_hand or document.get(name) is not None
+        return endpoint(name) if is_listed else None
+
     return ProviderMetadata(
         issuer=issuer,
-        authorization_endpoint=_endpoint(document, "authorization_endpoint", plain_http),
-        token_endpoint=_endpoint(document, "token_endpoint", plain_http),
-        jwks_uri=_endpoint(document, "jwks_uri", plain_http),
-        userinfo_endpoint=_optional_endpoint(document, "userinfo_endpoint", plain_http),
-        revocation_endpoint=_optional_endpoint(document, "revocation_endpoint", plain_http),
-        end_session_endpoint=_optional_endpoint(document, "end_session_endpoint", plain_http),
+        authorization_endpoint=endpoint("authorization_endpoint"),
+        token_endpoint=endpoint("token_endpoint"),
+        jwks_uri=endpoint("jwks_uri"),
+        userinfo_endpoint=optional("userinfo_endpoint"),
+        revocation_endpoint=optional("revocation_endpoint"),
+        end_session_endpoint=optional("end_session_endpoint"),
         token_auth_methods=_names(document, "token_endpoint_auth_methods_supported"),
         sends_response_issuer=document.get("authorization_response_iss_parameter_supported")
         is True,
@@ -82,17 +106,13 @@ def process_metadata(
     )
 
 
-def _endpoint(document: Mapping[str, object], name: str, plain_http: PlainHttp) -> str:
+def _endpoint(
+    document: Mapping[str, object], name: str, plain_http: PlainHttp, http_hosts: Collection[str]
+) -> str:
     value = document.get(name)
-    if not isinstance(value, str) or not is_endpoint_url(value, plain_http):
+    if not isinstance(value, str) or not is_endpoint_url(value, plain_http, http_hosts):
         raise OpMetadataRefused(f"{name} is missing, not a URL, or not https: {quoted(value)}")
     return value
-
-
-def _optional_endpoint(
-    document: Mapping[str, object], name: str, plain_http: PlainHttp
-) -> str | None:
-    return None if document.get(name) is None else _endpoint(document, name, plain_http)
 
 
 def _names(document: Mapping[str, object], name: str) -> tuple[str, ...] | None:
@@ -117,7 +137,8 @@ def _require_listed(document: Mapping[str, object], name: str, needed: str) -> N
 
 
 class Discovery:
-    """Provider metadata of one issuer: fetched from its own .well-known address, kept an hour.
+    """Provider metadata of one issuer: fetched from its own .well-known address, or from the one
+    that is configured, and kept an hour. The document has to name the issuer all the same.
 
     Redirects are not followed (RFC 8414 section 6.2: the address is what proves the issuer).
     """
@@ -128,12 +149,18 @@ class Discovery:
         clock: Clock,
         issuer: str,
         *,
+        url: str | None = None,
         allow_insecure_http: bool,
+        http_hosts: Collection[str] = (),
+        by_hand: Mapping[str, str] = NOTHING_BY_HAND,
         table: str,
     ) -> None:
         self._http = http
         self._issuer = issuer
+        self._url = url or discovery_url(issuer)
         self._allow_insecure_http = allow_insecure_http
+        self._http_hosts = http_hosts
+        self._by_hand = by_hand
         self._table = table
         self._cached = Cached("metadata", self._fetch, clock)
 
@@ -145,11 +172,13 @@ class Discovery:
         await self._cached.close()
 
     async def _fetch(self) -> ProviderMetadata:
-        answer = await self._http.get("discovery", discovery_url(self._issuer))
+        answer = await self._http.get("discovery", self._url)
         return process_metadata(
             answer.status,
             answer.document,
             issuer=self._issuer,
             allow_insecure_http=self._allow_insecure_http,
+            http_hosts=self._http_hosts,
+            by_hand=self._by_hand,
             table=self._table,
         )

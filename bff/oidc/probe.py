@@ -52,7 +52,9 @@ class Probe:
         Raises:
             OpError: it can't be had.
         """
-        answer = await self._http.get("discovery", discovery_url(self._settings.issuer))
+        answer = await self._http.get(
+            "discovery", self._settings.discovery_url or discovery_url(self._settings.issuer)
+        )
         return answer.document if isinstance(answer.document, dict) else {}
 
     async def client(self) -> OpError | None:

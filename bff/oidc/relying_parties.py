@@ -24,6 +24,9 @@ class RelyingParties:
         """The one of that name. Raises: KeyError."""
         return self._by_name[name]
 
+    def get(self, name: str) -> RelyingParty | None:
+        return self._by_name.get(name)
+
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
 
@@ -32,6 +35,12 @@ class RelyingParties:
 
     def __len__(self) -> int:
         return len(self._by_name)
+
+    def of_domain(self, address: str) -> RelyingParty | None:
+        """The one for users with such an e-mail address."""
+        domain = address.rpartition("@")[2].lower() if "@" in address else ""
+        fitting = (party for party in self if domain in party.settings.email_domains)
+        return next(fitting, None)
 
     async def start(self) -> None:
         """As `RelyingParty.start`."""

@@ -12,7 +12,13 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from bff.clock import Clock
-from bff.errors import GrantRejected, IdTokenInvalid, IssuerMismatch, OpError
+from bff.errors import (
+    GrantRejected,
+    IdTokenInvalid,
+    IssuerMismatch,
+    OpError,
+    OrganizationMismatch,
+)
 from bff.model import LoginTransaction, Session, Tokens
 from bff.oidc.authorization import AuthorizationRequest, LoginRequest, authorization_request
 from bff.oidc.callback import AuthorizationResponse, require_issuer
@@ -22,7 +28,7 @@ from bff.oidc.http import OpHttp
 from bff.oidc.id_token import IdTokenRules, IdTokenVerifier
 from bff.oidc.key_source import KeySource
 from bff.oidc.logout_token import LogoutNotice, LogoutTokenRules, LogoutTokenVerifier
-from bff.oidc.metadata import Discovery, ProviderMetadata
+from bff.oidc.metadata import ENDPOINTS, Discovery, ProviderMetadata
 from bff.oidc.probe import Probe
 from bff.oidc.revocation import Revocation
 from bff.oidc.settings import RelyingPartySettings
@@ -72,13 +78,17 @@ class RelyingParty:
             timeout_seconds=settings.timeout_seconds,
             ca_file=settings.ca_file,
             table=settings.table,
+            network=settings.network,
         )
         self._auth = client_auth(settings.client_auth, settings.client_id, settings.client_secret)
         self._discovery = Discovery(
             self._http,
             clock,
             settings.issuer,
+            url=settings.discovery_url,
             allow_insecure_http=settings.allow_insecure_http,
+            http_hosts=settings.http_hosts,
+            by_hand={ENDPOINTS[name]: url for name, url in settings.endpoints.items()},
             table=settings.table,
         )
         self._keys = KeySource(self._http, self._discovery, clock)
@@ -99,6 +109,7 @@ class RelyingParty:
             trusted_audiences=frozenset(settings.trusted_audiences),
             leeway_seconds=settings.leeway_seconds,
             table=settings.table,
+            audience_pattern=settings.audience_pattern,
         )
         self._id_tokens = IdTokenVerifier(self._keys, rules, clock)
         self._userinfo = UserInfo(self._http, self._discovery, self._keys, rules)
@@ -164,6 +175,7 @@ class RelyingParty:
 
         Raises:
             IssuerMismatch: the transaction was begun with another OP; nothing has been sent.
+            OrganizationMismatch: the user logged in for another organization than was asked.
             CodeRejected, IdTokenInvalid, StepUpNotMet, OpError.
         """
         begun_at = (transaction.provider, transaction.issuer)
@@ -180,6 +192,7 @@ class RelyingParty:
             scope=self.settings.scope,
         )
         user = await self._id_tokens.login(tokens, transaction)
+        self._require_organization(user.claims, transaction)
         if tokens.refresh_token is None:
             self._tell_of_no_refresh_token()
         claims = user.claims
@@ -195,6 +208,18 @@ class RelyingParty:
             claims,
             tokens,
         )
+
+    def _require_organization(
+        self, claims: Mapping[str, object], transaction: LoginTransaction
+    ) -> None:
+        wanted, organization = transaction.organization, self.settings.organization
+        if wanted is None:
+            return
+        said = claims.get(organization.claim) if organization is not None else None
+        # One, or several that the user belongs to: a list, or an object by their names.
+        is_among = isinstance(said, list | dict) and wanted in said
+        if said != wanted and not is_among:
+            raise OrganizationMismatch("the claim is missing or names another")
 
     async def refresh(self, session: Session) -> Refreshed:
         """Spend the session's refresh token, once. UserInfo is not asked again.

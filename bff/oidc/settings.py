@@ -6,7 +6,7 @@ begins with the setting's name.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -17,8 +17,9 @@ from bff.model import DEFAULT_PROVIDER
 from bff.oidc import authorization, end_session
 from bff.oidc.client_auth import CLIENT_SECRET_BASIC, ClientAuthMethod, require_client_auth
 from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, require_https
+from bff.oidc.http import DIRECT, Network
 from bff.oidc.jwks import SigningAlg, require_signing_algs
-from bff.oidc.metadata import WELL_KNOWN
+from bff.oidc.metadata import ENDPOINTS, WELL_KNOWN
 
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 MAX_LEEWAY_SECONDS = 60.0
@@ -37,17 +38,56 @@ def require_provider_name(name: str) -> str:
     return name
 
 
-def require_issuer(issuer: str, *, allow_insecure_http: bool = False) -> str:
+def require_issuer(
+    issuer: str, *, allow_insecure_http: bool = False, http_hosts: Collection[str] = ()
+) -> str:
     """An issuer identifier, kept byte for byte, since it is compared as a string (OpenID Connect
     Discovery 1.0 sections 2 and 3: https, neither query nor fragment)."""
     if urlsplit(issuer).path.endswith(WELL_KNOWN):
         raise ValueError(f"must be the part before {WELL_KNOWN}")
     plain_http = PlainHttp.ANYWHERE if allow_insecure_http else PlainHttp.LOOPBACK
     if is_endpoint_url(issuer, PlainHttp.ANYWHERE):
-        require_https(urlsplit(issuer), plain_http)
-    if not is_endpoint_url(issuer, plain_http) or "?" in issuer:
+        require_https(urlsplit(issuer), plain_http, http_hosts)
+    if not is_endpoint_url(issuer, plain_http, http_hosts) or "?" in issuer:
         raise ValueError("must be an https URL without user, query or fragment")
     return issuer
+
+
+def require_endpoint(url: str | None, *, http_hosts: Collection[str] = ()) -> str | None:
+    """A URL that the operator names: https, or http for loopback and the hosts that are named."""
+    if url is not None and not is_endpoint_url(url, PlainHttp.LOOPBACK, http_hosts):
+        raise ValueError(
+            "must be an https URL without user or fragment; plain http is for loopback hosts and "
+            "those of allow_http_hosts"
+        )
+    return url
+
+
+def require_endpoints(
+    endpoints: Mapping[str, str], *, http_hosts: Collection[str] = ()
+) -> Mapping[str, str]:
+    """Endpoints by hand."""
+    for name, url in endpoints.items():
+        require_endpoint_name(name)
+        try:
+            require_endpoint(url, http_hosts=http_hosts)
+        except ValueError as wrong:
+            raise ValueError(f"({name}) {wrong}") from None
+    return endpoints
+
+
+def require_endpoint_name(name: str) -> str:
+    """One of `metadata.ENDPOINTS`."""
+    if name not in ENDPOINTS:
+        raise ValueError(f"must be one of {', '.join(ENDPOINTS)}")
+    return name
+
+
+def require_audience_pattern(pattern: str | None) -> str | None:
+    """`*` stands for any characters; some of the rest must be given, or any audience would do."""
+    if pattern is not None and not pattern.replace("*", ""):
+        raise ValueError("must hold more than *, or any audience would do")
+    return pattern
 
 
 def require_openid(scope: str) -> str:
@@ -65,6 +105,14 @@ def require_leeway(seconds: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Organization:
+    """How a login for one organization is asked for, and which claim of the ID token proves it."""
+
+    parameter: str
+    claim: str
+
+
+@dataclass(frozen=True, slots=True)
 class RelyingPartySettings:
     """One OP, and one client registered there. `name` is what the configuration calls it,
     and `table` where it stands there, for advice to the operator.
@@ -72,7 +120,11 @@ class RelyingPartySettings:
     `authorization_params` are defaults for the authorization request (an `audience`, a `prompt`);
     `end_session_params` go to the end-session endpoint. `trusted_audiences` may stand beside us in
     `aud`. `allow_logout_tokens_without_exp` accepts what an older OP sends. Plain http is for
-    loopback; `allow_insecure_http` lifts that for a closed network.
+    loopback; `allow_insecure_http` lifts that for a closed network, `http_hosts` for hosts of one.
+
+    `discovery_url` is where the metadata lies, if not below the issuer; `endpoints` are those by
+    hand, under the names of `metadata.ENDPOINTS`. A login may pass on the parameters
+    `login_params`, and the organization it is for.
 
     The answer to a refresh is waited for longer than any other: it may hold the only copy of a
     rotated token, and an OP that hung for a while will have spent the old one.
@@ -105,13 +157,30 @@ class RelyingPartySettings:
     revocation_timeout_seconds: float = 3.0
     ca_file: str | None = None
     allow_insecure_http: bool = False
+    discovery_url: str | None = None
+    endpoints: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
+    http_hosts: tuple[str, ...] = ()
+    network: Network = DIRECT
+    login_params: tuple[str, ...] = ()
+    audience_pattern: str | None = None
+    organization: Organization | None = None
+    label: str = ""
+    email_domains: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.client_id or not self.client_secret:
             raise ValueError("client_id and client_secret must not be empty")
         rules: dict[str, Callable[[Any], object]] = {
             "name": require_provider_name,
-            "issuer": partial(require_issuer, allow_insecure_http=self.allow_insecure_http),
+            "issuer": partial(
+                require_issuer,
+                allow_insecure_http=self.allow_insecure_http,
+                http_hosts=self.http_hosts,
+            ),
+            "discovery_url": partial(require_endpoint, http_hosts=self.http_hosts),
+            "endpoints": partial(require_endpoints, http_hosts=self.http_hosts),
+            "login_params": lambda names: [*map(authorization.require_login_parameter, names)],
+            "audience_pattern": require_audience_pattern,
             "client_auth": require_client_auth,
             "scope": require_openid,
             "id_token_algs": require_signing_algs,

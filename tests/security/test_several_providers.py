@@ -88,6 +88,54 @@ async def test_an_unknown_name_is_refused(there: TwoProviders, name: str) -> Non
     assert code_of(reply) in ("unknown_provider", "bad_request")
 
 
+# --- choosing who logs in
+
+
+async def test_a_page_is_told_what_it_may_offer(there: TwoProviders) -> None:
+    reply = await there.visitor.get("/bff/providers")
+    assert json.loads(reply.body) == [
+        {"name": "corp", "label": "corp", "login_url": "/bff/login?idp=corp"},
+        {"name": "evil", "label": "evil", "login_url": "/bff/login?idp=evil"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hint", "provider"),
+    [("a@evil.example", "evil"), ("a@EVIL.example", "evil"), ("a@corp.example", "corp")],
+)
+async def test_the_domain_of_a_hint_decides(there: TwoProviders, hint: str, provider: str) -> None:
+    """Unless a name is given as well; any other hint is for the default."""
+    where, sent = sent_to_op(await there.visitor.get(f"/bff/login?login_hint={hint}"))
+    assert (where, sent["login_hint"]) == (there.ops[provider].issuer, hint)
+    where, _ = sent_to_op(await there.visitor.get(f"/bff/login?idp=corp&login_hint={hint}"))
+    assert where == there.ops["corp"].issuer
+    where, _ = sent_to_op(await there.visitor.get(f"/bff/login?login_hint={hint}.other"))
+    assert where == there.ops["corp"].issuer
+
+
+@pytest.mark.rule("AZ-20")
+async def test_a_third_party_may_begin_a_login_that_the_user_goes_on_with(
+    there: TwoProviders,
+) -> None:
+    """OIDC Core section 4. From another site nothing happens before a button is pressed, and the
+    way back is never to another site."""
+    issuer = there.ops["evil"].issuer
+    query = f"iss={issuer}&login_hint=a&target_link_uri=https://app.example/deep"
+    cross = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
+    asked = await there.visitor.get(f"/bff/login?{query}", *cross, "Accept: text/html")
+    assert asked.status == 403
+    assert f'name="iss" value="{issuer}"'.encode() in asked.body
+    assert b'name="returnUrl" value="/deep"' in asked.body
+    where, sent = sent_to_op(await there.visitor.get(f"/bff/login?{query}"))
+    assert (where, sent["login_hint"]) == (issuer, "a")
+    reply = await there.come_back("evil", sent["state"], code="a-code")
+    assert code_of(reply) in ("", "id_token_invalid")  # the nonce is another login's
+    state = await there.start("evil", query="&target_link_uri=https://evil.example/")
+    assert location_of(await there.come_back("evil", state)) == "/"
+    unknown = await there.visitor.get("/bff/login?iss=https://none.example")
+    assert code_of(unknown) == "unknown_provider"
+
+
 # --- mix-up
 
 

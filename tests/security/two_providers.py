@@ -73,6 +73,7 @@ issuer = "{op.issuer}"
 client_id = "{CLIENT_ID}"
 client_secret = "{CLIENT_SECRET}"
 timeout = "1s"
+email_domains = ["{name}.example"]
 {extra}"""
         for name, op in ops.items()
     )

@@ -3,8 +3,9 @@ confidential client."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictBool, WithJsonSchema
 
 from bff.config.sections import Section, default_of
 from bff.config.sections.server import ServerSettings
@@ -12,14 +13,17 @@ from bff.config.values.files import CaFile, FilePath
 from bff.config.values.paths import OwnPath
 from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.secrets import GivenSecret
-from bff.config.values.texts import SOME, NonEmpty, Scope
-from bff.config.values.urls import Issuer
+from bff.config.values.texts import SOME, NonEmpty, Scope, require_text
+from bff.config.values.urls import HostName, Issuer
 from bff.oidc import authorization, end_session
 from bff.oidc.client_auth import ClientAuthMethod, require_client_auth
+from bff.oidc.http import ENVIRONMENT, Network
 from bff.oidc.jwks import SigningAlg
 from bff.oidc.settings import (
     MAX_LEEWAY_SECONDS,
+    Organization,
     RelyingPartySettings,
+    require_endpoint_name,
     require_openid,
     require_provider_name,
 )
@@ -49,6 +53,37 @@ def _default(name: str) -> Any:
     return default_of(RelyingPartySettings, name)
 
 
+PROXY_SCHEMA = WithJsonSchema({"type": "string", "x-kind": "secret URL"})
+
+
+def require_proxy(value: SecretStr) -> SecretStr:
+    """An http or https URL, which may hold a password; or `environment`."""
+    text = value.get_secret_value()
+    parts = urlsplit(text)
+    if text != ENVIRONMENT and not (
+        parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/")
+    ):
+        raise ValueError(
+            'must be the URL of a proxy, such as "http://proxy:3128", or "environment"'
+        )
+    return value
+
+
+def require_label(value: str) -> str:
+    """One line; none is allowed."""
+    return require_text(value) if value else value
+
+
+def require_organization(value: dict[str, str]) -> dict[str, str]:
+    """How a login for one organization is asked for, and how it is proven."""
+    if value and value.keys() != {"parameter", "claim"}:
+        raise ValueError("must have parameter and claim, and no more")
+    if value and authorization.is_reserved(value["parameter"]):
+        raise ValueError("has a parameter that is set by the gateway")
+    return value
+
+
+EndpointName = Annotated[str, AfterValidator(require_endpoint_name)]
 ProviderName = Annotated[str, AfterValidator(require_provider_name)]
 
 
@@ -74,6 +109,71 @@ class ProviderSettings(Section):
     client_auth: Annotated[ClientAuthMethod, BeforeValidator(refuse_public_client)] = Field(
         default=_default("client_auth"),
         description="How the gateway authenticates at the OP's token and revocation endpoints.",
+    )
+    label: Annotated[str, AfterValidator(require_label)] = Field(
+        default="",
+        description="What a chooser calls this provider; by default its name. GET /bff/providers "
+        "lists them.",
+        examples=["Acme staff"],
+    )
+    email_domains: tuple[HostName, ...] = Field(
+        default=(),
+        description="Domains of e-mail addresses whose users log in here: a login with such a "
+        "login_hint, and without idp, is for this provider.",
+        examples=[["acme.example"]],
+    )
+    discovery_url: str | None = Field(
+        default=None,
+        description="Where the OP's metadata is fetched, where that is not below the issuer: a "
+        "container's name, an address inside a cluster. The document must name the issuer all the "
+        "same, and tokens are checked against the issuer alone.",
+        examples=["http://keycloak:8080/realms/acme/.well-known/openid-configuration"],
+    )
+    endpoints: dict[EndpointName, str] = Field(
+        default={},
+        description="Endpoints by hand, in the place of those in the metadata: authorization, "
+        "token, jwks, userinfo, revocation, end_session.",
+        examples=[{"revocation": "https://id.example.com/revoke"}],
+    )
+    allow_http_hosts: tuple[HostName, ...] = Field(
+        default=(),
+        description="A relaxation: hosts of a private network that may be reached without TLS, "
+        "each as it stands in the URL (`keycloak:8080`). Who can read or change what passes there "
+        "can log in as anyone: each start warns of it.",
+        examples=[["keycloak:8080"]],
+    )
+    proxy: Annotated[SecretStr, AfterValidator(require_proxy), PROXY_SCHEMA] | None = Field(
+        default=None,
+        description="The URL of an HTTP proxy through which the OP is reached; or `environment`, "
+        "for HTTPS_PROXY, HTTP_PROXY and NO_PROXY. They count for nothing else.",
+        examples=["http://proxy.corp.example:3128"],
+    )
+    client_cert_file: FilePath | None = Field(
+        default=None,
+        description="PEM file of a certificate that the gateway shows to an OP or a proxy that "
+        "asks for one.",
+        examples=["/run/secrets/client.pem"],
+    )
+    client_key_file: FilePath | None = Field(
+        default=None, description="PEM file of its private key, without a passphrase."
+    )
+    login_params: tuple[NonEmpty, ...] = Field(
+        default=(),
+        description="Names of the OP's own parameters that a login may pass on "
+        "(`/bff/login?kc_idp_hint=x`). Those that the gateway sets or reads itself are refused.",
+        examples=[["kc_idp_hint"]],
+    )
+    organization: Annotated[dict[str, NonEmpty], AfterValidator(require_organization)] = Field(
+        default={},
+        description="For an OP with organizations: `/bff/login?org=x` is passed on by `parameter`, "
+        "and the login fails unless `claim` of the ID token names x.",
+        examples=[{"parameter": "organization", "claim": "org_id"}],
+    )
+    audience_pattern: NonEmpty | None = Field(
+        default=None,
+        description="As trusted_audiences, for audiences that have a part in common: `*` stands "
+        "for any characters.",
+        examples=["*@acme"],
     )
     scope: Annotated[Scope, AfterValidator(require_openid)] = Field(
         default="openid profile email",
@@ -190,4 +290,20 @@ class ProviderSettings(Section):
             leeway_seconds=self.leeway,
             timeout_seconds=self.timeout,
             ca_file=str(self.ca_file) if self.ca_file else None,
+            label=self.label or name,
+            email_domains=self.email_domains,
+            discovery_url=self.discovery_url,
+            endpoints=self.endpoints,
+            http_hosts=self.allow_http_hosts,
+            network=self._network(),
+            login_params=self.login_params,
+            organization=Organization(**self.organization) if self.organization else None,
+            audience_pattern=self.audience_pattern,
+        )
+
+    def _network(self) -> Network:
+        return Network(
+            proxy=self.proxy.get_secret_value() if self.proxy is not None else None,
+            cert_file=str(self.client_cert_file) if self.client_cert_file else None,
+            key_file=str(self.client_key_file) if self.client_key_file else None,
         )

@@ -38,6 +38,27 @@ def require_certificates(path: Path) -> Path:
     return path
 
 
+def require_certificate(path: Path | None, *, key_file: Path | None) -> None:
+    """A PEM file with a certificate, and the one with its key. Both or none.
+
+    Raises:
+        ValueError: they can't be used together.
+    """
+    if path is None and key_file is None:
+        return
+    if path is None or key_file is None:
+        raise ValueError("and client_key_file go together")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_cert_chain(path, key_file, password="")
+    except ssl.SSLError:
+        raise ValueError(
+            "is no certificate in PEM form that client_key_file is the key of"
+        ) from None
+    except OSError as error:
+        raise ValueError(f"or its key cannot be read: {error.strerror}") from None
+
+
 def require_site(path: Path) -> Path:
     """A directory with a built single-page app in it."""
     if not path.is_dir():

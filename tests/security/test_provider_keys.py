@@ -1,0 +1,225 @@
+"""What a provider's keys change: where the OP is reached, and what a login may carry to it. Who the
+OP is, and what is proven by its tokens, stays the same."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bff.app import Gateway
+from bff.clock import ManualClock
+from bff.config import ConfigError
+from tests.parts.certificates import self_signed
+from tests.parts.raw_upstream import raw_upstream
+from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
+from tests.parts.stack import Ports, free_port, gateway_toml, running, settings_from
+from tests.security.kept_connection import kept_connection
+from tests.security.scripted_installation import LIMITS, ORIGIN, Visitor, code_of, location_of
+from tests.security.two_providers import sent_to_op
+
+ELSEWHERE = "https://id.example.com"
+
+
+def provider_toml(ports: Ports, keys: str) -> str:
+    table = f'[oidc]\nclient_id = "{CLIENT_ID}"\nclient_secret = "{CLIENT_SECRET}"\n{keys}\n'
+    before, _, rest = gateway_toml(ports, extra=LIMITS).partition("[oidc]")
+    return f"{before}{table}[session]{rest.partition('[session]')[2]}"
+
+
+@asynccontextmanager
+async def visiting(op: ScriptedOp, clock: ManualClock, keys: str) -> AsyncIterator[Visitor]:
+    """A browser at a gateway whose [oidc] has these keys."""
+    async with raw_upstream() as upstream:
+        ports = Ports(free_port(), free_port(), 0, upstream.port)
+        environ = {"BFF_SERVER__PUBLIC_URL": ORIGIN}
+        gateway = Gateway(settings_from(provider_toml(ports, keys), environ), clock)
+        async with running(gateway), kept_connection(ports.gateway) as connection:
+            yield Visitor(connection, op)
+
+
+def refused(keys: str) -> list[str]:
+    """The keys with a problem."""
+    with pytest.raises(ConfigError) as caught:
+        settings_from(provider_toml(Ports(1, 2, 0, 3), keys), {"BFF_SERVER__PUBLIC_URL": ORIGIN})
+    return [problem.key for problem in caught.value.problems]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def op(clock: ManualClock) -> AsyncIterator[ScriptedOp]:
+    provider = await ScriptedOp(clock).start()
+    yield provider
+    await provider.close()
+
+
+@pytest.mark.rule("AZ-17")
+async def test_metadata_may_lie_elsewhere_and_names_the_issuer_all_the_same(
+    op: ScriptedOp, clock: ManualClock
+) -> None:
+    """As in a compose network: fetched inside of it, while tokens carry the public issuer."""
+    op.metadata_changes = {"issuer": ELSEWHERE}
+    op.id_token_changes = {"iss": ELSEWHERE}
+    host = op.issuer.removeprefix("http://")
+    keys = f"""issuer = "{ELSEWHERE}"
+discovery_url = "{op.issuer}/.well-known/openid-configuration"
+allow_http_hosts = ["{host}"]"""
+    async with visiting(op, clock, keys) as visitor:
+        assert (await visitor.log_in()).status == 302
+        op.id_token_changes = {"iss": op.issuer}
+        assert code_of(await visitor.log_in()) == "id_token_invalid"
+    op.metadata_changes = {"issuer": op.issuer}
+    async with visiting(op, clock, keys) as visitor:
+        assert code_of(await visitor.get("/bff/login")) == "op_metadata_refused"
+
+
+@pytest.mark.rule("AZ-17")
+async def test_http_is_for_the_hosts_that_are_named(op: ScriptedOp, clock: ManualClock) -> None:
+    """An https issuer whose metadata leads to http is refused without them."""
+    op.metadata_changes = {"issuer": ELSEWHERE}
+    keys = f"""issuer = "{ELSEWHERE}"
+discovery_url = "{op.issuer}/.well-known/openid-configuration\""""
+    async with visiting(op, clock, keys) as visitor:
+        assert code_of(await visitor.get("/bff/login")) == "op_metadata_refused"
+    assert refused('issuer = "http://keycloak:8080/realms/a"') == ["oidc.issuer"]
+    named = 'issuer = "http://keycloak:8080"\nallow_http_hosts = ["keycloak:80"]'
+    assert refused(named) == ["oidc.issuer"]
+    url = 'discovery_url = "http://keycloak:8080/d"'
+    assert refused(f'issuer = "{ELSEWHERE}"\n{url}') == ["oidc.discovery_url"]
+    by_hand = 'endpoints = { token = "http://keycloak:8080/t" }'
+    assert refused(f'issuer = "{ELSEWHERE}"\n{by_hand}') == ["oidc.endpoints.token"]
+    unknown = 'endpoints = { tokens = "https://id.example.com/t" }'
+    assert refused(f'issuer = "{ELSEWHERE}"\n{unknown}') == ["oidc.endpoints.tokens"]
+
+
+async def test_an_endpoint_by_hand_takes_the_place_of_the_one_in_the_metadata(
+    op: ScriptedOp, clock: ManualClock
+) -> None:
+    op.metadata_changes = {"authorization_endpoint": None, "token_endpoint": "http://a.invalid/"}
+    keys = f"""issuer = "{op.issuer}"
+endpoints = {{ authorization = "{op.issuer}/go", token = "{op.issuer}/token" }}"""
+    async with visiting(op, clock, keys) as visitor:
+        reply = await visitor.get("/bff/login")
+        assert location_of(reply).startswith(f"{op.issuer}/go?")
+        assert (await visitor.log_in()).status == 302
+
+
+@pytest.mark.parametrize("from_environment", [False, True])
+async def test_the_op_is_reached_by_a_proxy(
+    op: ScriptedOp,
+    clock: ManualClock,
+    from_environment: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The name of the OP means nothing here; and without the key the variables mean nothing."""
+    issuer = "http://op.invalid"
+    names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+    paths = ("authorize", "token", "jwks")
+    op.metadata_changes = {"issuer": issuer}
+    op.metadata_changes |= {n: f"{issuer}/{p}" for n, p in zip(names, paths, strict=True)}
+    op.id_token_changes = {"iss": issuer}
+    keys = f'issuer = "{issuer}"\nallow_http_hosts = ["op.invalid"]\n'
+    if from_environment:
+        monkeypatch.setenv("http_proxy", op.issuer)
+    proxy = "environment" if from_environment else op.issuer
+    async with visiting(op, clock, f'{keys}proxy = "{proxy}"') as visitor:
+        assert (await visitor.log_in()).status == 302
+    asked = op.count("discovery")
+    async with visiting(op, clock, keys) as visitor:
+        assert code_of(await visitor.get("/bff/login")) == "op_unavailable"
+    assert op.count("discovery") == asked
+    for wrong in ("proxy:3128", "ftp://proxy", "", "http://proxy/path"):
+        assert refused(f'issuer = "{ELSEWHERE}"\nproxy = "{wrong}"') == ["oidc.proxy"]
+
+
+async def test_a_client_certificate_is_shown(clock: ManualClock, tmp_path: Path) -> None:
+    """To an OP that asks for one; without it there is no connection."""
+    server, key = self_signed(tmp_path, "localhost")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(server))
+    tls.load_cert_chain(server, key)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    op = await ScriptedOp(clock).start(tls, "localhost")
+    keys = f'issuer = "{op.issuer}"\nca_file = "{server}"\n'
+    certificate = f'client_cert_file = "{server}"\nclient_key_file = "{key}"'
+    try:
+        async with visiting(op, clock, keys + certificate) as visitor:
+            assert (await visitor.log_in()).status == 302
+        async with visiting(op, clock, keys) as visitor:
+            assert code_of(await visitor.get("/bff/login")) == "op_unavailable"
+    finally:
+        await op.close()
+    alone = f'issuer = "{ELSEWHERE}"\nclient_cert_file = "{server}"'
+    assert refused(alone) == ["oidc.client_cert_file"]
+
+
+# --- what a login carries
+
+
+async def test_a_login_passes_on_the_parameters_that_are_allowed(
+    op: ScriptedOp, clock: ManualClock
+) -> None:
+    """By name; every other one is ignored, as always."""
+    keys = f'issuer = "{op.issuer}"\nlogin_params = ["kc_idp_hint"]'
+    async with visiting(op, clock, keys) as visitor:
+        _, sent = sent_to_op(await visitor.get("/bff/login?kc_idp_hint=a%20b&screen_hint=x"))
+        assert sent["kc_idp_hint"] == "a b"
+        assert "screen_hint" not in sent
+        assert (await visitor.get("/bff/login?kc_idp_hint=a%0ab")).status == 400
+
+
+@pytest.mark.parametrize(
+    "name", ["state", "redirect_uri", "CODE_CHALLENGE", "returnUrl", "idp", "org", "a b"]
+)
+def test_a_login_passes_on_no_parameter_of_the_protocol(name: str) -> None:
+    """Nor one that the gateway reads itself, nor that of the organization."""
+    assert refused(f'issuer = "{ELSEWHERE}"\nlogin_params = ["x", "{name}"]') == [
+        "oidc.login_params[1]"
+    ]
+    organization = f'organization = {{ parameter = "o", claim = "c" }}\nissuer = "{ELSEWHERE}"'
+    assert refused(f'{organization}\nlogin_params = ["o"]') == ["oidc.login_params[0]"]
+
+
+@pytest.mark.rule("AZ-19")
+@pytest.mark.parametrize(
+    ("claim", "is_right"),
+    [
+        ("acme", True),
+        (["other", "acme"], True),
+        ({"acme": {}}, True),
+        ("other", False),
+        ("ACME", False),
+        ("acme2", False),
+        ([], False),
+        (True, False),
+        (None, False),
+    ],
+)
+async def test_a_login_for_an_organization_is_proven_by_the_claim(
+    op: ScriptedOp, clock: ManualClock, claim: object, is_right: bool
+) -> None:
+    """The parameter is a wish that a user can change on the way; the ID token is the proof."""
+    keys = f"""issuer = "{op.issuer}"
+organization = {{ parameter = "organization", claim = "org_id" }}"""
+    async with visiting(op, clock, keys) as visitor:
+        op.id_token_changes = {"org_id": claim}
+        reply = await visitor.come_back(await visitor.start("org=acme"))
+        assert code_of(reply) == ("" if is_right else "organization_mismatch")
+        assert (reply.status == 302) == is_right
+        _, sent = sent_to_op(await visitor.get("/bff/login?org=acme"))
+        assert sent["organization"] == "acme"
+        _, sent = sent_to_op(await visitor.get("/bff/login?organization=acme"))
+        assert "organization" not in sent
+
+
+async def test_an_audience_may_fit_a_pattern(op: ScriptedOp, clock: ManualClock) -> None:
+    keys = f'issuer = "{op.issuer}"\naudience_pattern = "*@acme"'
+    async with visiting(op, clock, keys) as visitor:
+        for audience, is_trusted in (("1@acme", True), ("1@acme2", False), ("acme", False)):
+            op.id_token_changes = {"aud": [CLIENT_ID, audience], "azp": CLIENT_ID}
+            assert ((await visitor.log_in()).status == 302) == is_trusted
+    assert refused(f'issuer = "{ELSEWHERE}"\naudience_pattern = "**"') == ["oidc.audience_pattern"]
