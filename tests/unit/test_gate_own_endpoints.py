@@ -153,6 +153,7 @@ def test_each_endpoint_has_its_methods_its_guard_and_its_place() -> None:
         "login": ({"GET": "NAVIGATION", "POST": "FORM"}, True, "/bff/login"),
         "callback": ({"GET": "PROOF"}, False, "/bff/callback"),
         "resume": ({"GET": "NAVIGATION"}, True, "/bff/resume"),
+        "providers": ({"GET": "NONE"}, False, "/bff/providers"),
         "user": ({"GET": "CSRF"}, True, "/bff/user"),
         "logout": ({"GET": "PAGE", "POST": "CSRF_OR_FORM"}, True, "/bff/logout"),
         "backchannel-logout": ({"POST": "NONE"}, False, "/bff/backchannel-logout"),
