@@ -127,7 +127,7 @@ class ProviderSettings(Section):
         description="Where the OP's metadata is fetched, where that is not below the issuer: a "
         "container's name, an address inside a cluster. The document must name the issuer all the "
         "same, and tokens are checked against the issuer alone.",
-        examples=["http://keycloak:8080/realms/acme/.well-known/openid-configuration"],
+        examples=["https://idp.cluster.internal/realms/acme/.well-known/openid-configuration"],
     )
     endpoints: dict[EndpointName, str] = Field(
         default={},
