@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bff.app import Gateway
 from bff.clock import ManualClock
 from bff.config import ConfigError
 from tests.parts.certificates import self_signed
+from tests.parts.configuration import Ports, gateway_toml, settings_from
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
-from tests.parts.stack import Ports, free_port, gateway_toml, running, settings_from
+from tests.parts.servers import free_port
+from tests.parts.stack import running_gateway
 from tests.security.kept_connection import kept_connection
 from tests.security.scripted_installation import LIMITS, ORIGIN, Visitor, code_of, location_of
 from tests.security.two_providers import sent_to_op
@@ -34,8 +35,11 @@ async def visiting(op: ScriptedOp, clock: ManualClock, keys: str) -> AsyncIterat
     async with raw_upstream() as upstream:
         ports = Ports(free_port(), free_port(), 0, upstream.port)
         environ = {"BFF_SERVER__PUBLIC_URL": ORIGIN}
-        gateway = Gateway(settings_from(provider_toml(ports, keys), environ), clock)
-        async with running(gateway), kept_connection(ports.gateway) as connection:
+        toml = provider_toml(ports, keys)
+        async with (
+            running_gateway(toml, clock, environ),
+            kept_connection(ports.gateway) as connection,
+        ):
             yield Visitor(connection, op)
 
 
