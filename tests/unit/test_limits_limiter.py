@@ -243,7 +243,6 @@ async def test_calls_are_shared_in_the_background_whatever_the_store_answers(
     told as one."""
     with written_log() as log:
         limit = CallLimit(Rate(10, 100.0), store, clock, metrics)
-        await limit.close()
         store.faults["fill"] = [StoreUnavailable("away"), ZeroDivisionError()]
         limit("s")
         limit.start()
