@@ -1,5 +1,6 @@
 """A gateway process as far as refreshes go: its sessions, its relying party, its coordinator."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,6 +43,14 @@ class Process:
         return await self.sessions.create(
             key, issuer=op.issuer, sub=op.sub, sid=f"sid-{name}", tokens=op.grant(name)
         )
+
+    async def refreshing(self, session: Session, op: RotatingOp) -> asyncio.Task[Session]:
+        """A refresh that has reached the OP, where it has rotated; the answer is held back."""
+        before = op.count("token")
+        op.deliver.clear()
+        task = asyncio.create_task(self.coordinator.refreshed(session))
+        await until(lambda: op.count("token") == before + 1)
+        return task
 
 
 @asynccontextmanager
