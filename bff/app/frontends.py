@@ -143,7 +143,7 @@ class ServedFrontend:
             "callback": callback,
             "provider-callback": callback,
             "providers": Providers(
-                core.relying_parties, login_path=f"{self.frontend.settings.server.prefix}/login"
+                self.relying_parties, login_path=f"{self.frontend.prefix}/login"
             ),
         }
 

@@ -126,8 +126,10 @@ class Pages:
         try:
             parameters = parse_parameters(error.query)
             if error.endpoint == "logout":
-                sid = {"sid": parameters.get("sid", "")}
-                return _form(f"{self._prefix}/logout", sid, "Log out")
+                idp = idp_of(parameters)
+                named = {"idp": idp} if idp is not None else {}
+                again = {"sid": parameters.get("sid", ""), **named}
+                return _form(f"{self._prefix}/logout", again, "Log out")
             if error.endpoint in ("login", "resume"):
                 login_request_of(parameters)
                 idp_of(parameters), issuer_of(parameters), organization_of(parameters)

@@ -199,6 +199,19 @@ async def test_each_has_its_own_claims_lifetimes_and_providers(there: ThreeFront
     assert (reply.status, code_of(reply)) == (400, "unknown_provider")
 
 
+async def test_a_chooser_offers_what_the_application_has(there: ThreeFrontends) -> None:
+    """Its own providers and no others, each by an address that it answers."""
+    for name, providers in (("shop", ["corp", "evil"]), ("crm", ["corp"]), ("wiki", ["corp"])):
+        visitor = there.visitors[name]
+        offered = json.loads((await visitor.get(f"{visitor.base}/bff/providers")).body)
+        assert [one["name"] for one in offered] == providers
+        for one in offered:
+            reply = await visitor.get(one["login_url"])
+            sent = parse_qs(urlsplit(location_of(reply)).query)
+            redirect_uri = f"https://{HOSTS[name]}{visitor.base}/bff/callback/{one['name']}"
+            assert sent["redirect_uri"] == [redirect_uri]
+
+
 @pytest.mark.rule("FE-02")
 async def test_a_proxy_that_asks_gets_the_token_of_the_application_it_asks_about() -> None:
     """Forward authentication: which one that is says the host that the proxy names."""

@@ -109,6 +109,7 @@ SAID = {
         ("login", LOGIN, SAID),
         ("resume", b"returnUrl=https://evil.example/", {"returnUrl": "/"}),
         ("logout", b"sid=s%22&other=1", {"sid": 's"'}),
+        ("logout", b"sid=s&idp=corp", {"sid": "s", "idp": "corp"}),
         ("logout", b"", {"sid": ""}),
     ],
 )
@@ -131,6 +132,7 @@ def test_a_button_says_once_more_what_was_asked_for(
         ("login", b"max_age=5&max_age=6"),
         ("resume", b"login_hint=%00"),
         ("logout", b"sid=1&sid=2"),
+        ("logout", b"sid=1&idp=%00"),
         ("callback", b"state=s&code=c"),
     ],
 )
