@@ -2,15 +2,15 @@
 front."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from bff.errors import BadRequest, BffError
 
+OK = "ok"
 CHECK_SECONDS = 3.0
-
 LOOK_EVERY_SECONDS = 0.2
 
 Check = Callable[[], Awaitable[object]]
@@ -32,20 +32,19 @@ class Health:
     def __init__(
         self, checks: Mapping[str, Check], *, only_shown: Mapping[str, Check] | None = None
     ) -> None:
-        self._deciding = frozenset(checks)
+        self._deciding = tuple(checks)
         self._checks = {**checks, **(only_shown or {})}
         self._is_stopping = False
 
     async def until_ready(self, seconds: float) -> None:
-        """Raises: NotReady, when it is not within that time."""
-        missing = {"": ""}
+        """Raises: NotReady, when one that decides does not say ok within that time."""
+        missing = dict.fromkeys(self._deciding, "timeout")
         try:
             async with asyncio.timeout(seconds):
-                while missing:
-                    results = await asyncio.gather(*map(self._run, self._checks.values()))
-                    verdicts = zip(self._checks, results, strict=True)
-                    missing = {name: verdict for name, verdict in verdicts if verdict != "ok"}
-                    await asyncio.sleep(LOOK_EVERY_SECONDS if missing else 0)
+                while missing := _failed(  # noqa: ASYNC110 - what other machines answer
+                    await self._verdicts(self._deciding)
+                ):
+                    await asyncio.sleep(LOOK_EVERY_SECONDS)
         except TimeoutError:
             raise NotReady(missing) from None
 
@@ -63,14 +62,10 @@ class Health:
         Raises:
             BadRequest: there is no such check, or another parameter.
         """
-        names = self._wanted(request.query_string)
-        results = await asyncio.gather(*(self._run(self._checks[name]) for name in names))
-        verdicts = dict(zip(names, results, strict=True))
+        verdicts = await self._verdicts(self._wanted(request.query_string))
+        ready = not self._is_stopping and _failed(verdicts).keys().isdisjoint(self._deciding)
         if self._is_stopping:
             verdicts["stopping"] = "yes"
-        ready = not self._is_stopping and all(
-            verdicts[name] == "ok" for name in self._deciding & verdicts.keys()
-        )
         return web.json_response(
             {"status": "ready" if ready else "not_ready", "checks": verdicts},
             status=200 if ready else 503,
@@ -83,6 +78,10 @@ class Health:
             raise BadRequest("an unknown check or parameter")
         return [name for name in self._checks if name not in excluded]
 
+    async def _verdicts(self, names: Sequence[str]) -> dict[str, str]:
+        results = await asyncio.gather(*(self._run(self._checks[name]) for name in names))
+        return dict(zip(names, results, strict=True))
+
     async def _run(self, check: Check) -> str:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
@@ -91,4 +90,8 @@ class Health:
             return error.code
         except TimeoutError:
             return "timeout"
-        return "ok"
+        return OK
+
+
+def _failed(verdicts: Mapping[str, str]) -> dict[str, str]:
+    return {name: verdict for name, verdict in verdicts.items() if verdict != OK}

@@ -1,0 +1,41 @@
+"""When a process that is to take over counts as ready."""
+
+import itertools
+
+import pytest
+
+from bff.admin.health import Health, NotReady
+from bff.errors import OpUnavailable, StoreUnavailable
+
+LONG = 60.0  # a look that finds all well takes no time
+
+
+async def works() -> None:
+    return None
+
+
+async def is_down() -> None:
+    raise OpUnavailable("not there")
+
+
+async def test_what_is_only_shown_holds_up_no_process() -> None:
+    """As at `/readyz`: of several OPs, one that is down keeps no others out."""
+    await Health({"store": works, "op": works}, only_shown={"op:x": is_down}).until_ready(LONG)
+
+
+async def test_it_is_looked_again_until_all_is_well() -> None:
+    looks = itertools.count(1)
+
+    async def works_in_the_end() -> None:
+        if next(looks) < 3:
+            raise StoreUnavailable("not yet")
+
+    await Health({"store": works_in_the_end, "op": works}).until_ready(LONG)
+    assert next(looks) == 4
+
+
+async def test_what_is_missing_is_named() -> None:
+    with pytest.raises(NotReady) as caught:
+        await Health({"store": works, "op": is_down}).until_ready(0.5)
+    assert "op" in caught.value.missing
+    assert "op " in str(caught.value)
