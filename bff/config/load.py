@@ -25,7 +25,13 @@ from bff.config.rules import broken_rules
 from bff.config.sections import Section, annotated, is_table, partial, section_of
 from bff.config.settings import Settings, keys_at
 from bff.config.sources.environment import read_environment, variable_of
-from bff.config.sources.layers import Origins, overlay, read_secret_files, replace_keys
+from bff.config.sources.layers import (
+    Origins,
+    fill_in_presets,
+    overlay,
+    read_secret_files,
+    replace_keys,
+)
 from bff.config.sources.toml_lines import key_lines
 from bff.config.values.files import read_text
 from bff.model import DEFAULT_PROVIDER
@@ -65,6 +71,7 @@ def load(
     tables, misplaced = overlay(file.tables, environment.values)
     replace_keys(tables, instead)
     unreadable, unread = read_secret_files(tables, directory)
+    fill_in_presets(tables)
     result = validate(tables, directory)
 
     faults = (*misplaced, *unreadable)

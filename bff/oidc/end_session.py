@@ -11,6 +11,9 @@ from bff.oidc.endpoint_url import parameter_names, with_parameters
 # OP then knows us by `client_id`.
 MAX_HINT_CHARS = 6 * 1024
 
+# Stands for post_logout_redirect_uri in the value of a further parameter: it differs by frontend.
+RETURN_ADDRESS = "{post_logout_redirect_uri}"
+
 RESERVED_PARAMETERS = frozenset(
     {"id_token_hint", "client_id", "post_logout_redirect_uri", "state", "logout_hint"}
 )
@@ -37,12 +40,14 @@ def end_session_url(
     id_token_hint: str | None,
     static: Mapping[str, str],
 ) -> str:
-    """The end-session endpoint with our parameters after its own.
+    """The end-session endpoint with our parameters after its own. `RETURN_ADDRESS` in a value of
+    `static` becomes the address that the OP returns to.
 
     Raises:
         OpMetadataRefused: the endpoint's own query already holds one of our parameters.
     """
-    parameters = dict(static)
+    address = post_logout_redirect_uri or ""
+    parameters = {name: value.replace(RETURN_ADDRESS, address) for name, value in static.items()}
     if id_token_hint is not None and len(id_token_hint) <= MAX_HINT_CHARS:
         parameters["id_token_hint"] = id_token_hint
     parameters["client_id"] = client_id

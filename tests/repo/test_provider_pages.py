@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from bff.config import Settings
+from bff.config.reference import toml_value
+from bff.oidc.presets import PRESETS
 from tests.interop.ops.certified import OidcProvider
 from tests.interop.ops.keycloak import Keycloak
 from tests.interop.ops.provider import Provider
@@ -41,6 +43,20 @@ def settings_of(page: str, directory: Path) -> Settings:
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_the_configuration_on_each_page_loads(page: str, tmp_path: Path) -> None:
     assert settings_of(page, tmp_path).providers["default"].issuer.startswith("https://")
+
+
+def test_each_preset_has_its_page(tmp_path: Path) -> None:
+    """Which is what a reader copies, and the index says what the preset sets."""
+    used = {settings_of(page, tmp_path).providers["default"].preset for page in PAGES}
+    assert used - {None} == set(PRESETS)
+    section = INDEX.partition("## Presets")[2].partition("\n## ")[0]
+    told = "".join(line for line in section.splitlines() if line.startswith("|"))
+    for name, values in PRESETS.items():
+        assert f"`{name}`" in section
+        for key, value in values.items():
+            if key != "allow_frontchannel_logout_without_iss":
+                shown = toml_value(value)
+                assert f"`{key} = {shown}`" in told, (name, key)
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))

@@ -47,6 +47,12 @@ def test_the_request_of_rp_initiated_logout() -> None:
     assert sent(build(static={"returnTo": "x"})) == {**FULL, "returnTo": "x"}
 
 
+def test_a_further_parameter_may_be_the_address_to_return_to() -> None:
+    """Of each frontend its own: an OP with a name of its own for it (Cognito)."""
+    own = {"logout_uri": "{post_logout_redirect_uri}"}
+    assert sent(build(static=own)) == {**FULL, "logout_uri": FULL["post_logout_redirect_uri"]}
+
+
 @pytest.mark.rule("LO-02")
 @pytest.mark.parametrize("hint", [None, "x" * (MAX_HINT_CHARS + 1)])
 def test_without_a_usable_hint_the_client_id_says_who_we_are(hint: str | None) -> None:

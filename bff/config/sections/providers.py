@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictBool, WithJsonSchema
 
+from bff.config.problems import suggestion
 from bff.config.sections import Section, default_of
 from bff.config.sections.server import ServerSettings
 from bff.config.values.files import CaFile, FilePath
@@ -19,6 +20,7 @@ from bff.oidc import authorization, end_session
 from bff.oidc.client_auth import ClientAuthMethod, require_client_auth
 from bff.oidc.http import ENVIRONMENT, Network
 from bff.oidc.jwks import SigningAlg
+from bff.oidc.presets import PRESETS
 from bff.oidc.settings import (
     MAX_LEEWAY_SECONDS,
     Organization,
@@ -83,13 +85,27 @@ def require_organization(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def require_preset(name: str) -> str:
+    """The name of an OP whose needs are known."""
+    if name not in PRESETS:
+        raise ValueError(f"must be one of {', '.join(PRESETS)}{suggestion(name, PRESETS)}")
+    return name
+
+
+PRESET_SCHEMA = WithJsonSchema({"type": "string", "enum": [*PRESETS]})
 EndpointName = Annotated[str, AfterValidator(require_endpoint_name)]
 ProviderName = Annotated[str, AfterValidator(require_provider_name)]
 
 
 class ProviderSettings(Section):
-    """One OP, and one client registered there."""
+    """One OP, and one client registered there. `preset` has had its effect before validation."""
 
+    preset: Annotated[str, AfterValidator(require_preset), PRESET_SCHEMA] | None = Field(
+        default=None,
+        description="The kind of OP: defaults for other keys of this table, as the OP's page in "
+        "docs/providers says. A key that is given wins, as a whole.",
+        examples=["keycloak"],
+    )
     issuer: Issuer = Field(
         description="The OP's issuer identifier, exactly as its discovery document spells it.",
         examples=["https://idp.example.com/realms/acme"],
@@ -212,8 +228,9 @@ class ProviderSettings(Section):
     end_session_params: dict[LogoutParameter, str] = Field(
         default={},
         description="Further parameters of RP-initiated logout, for an OP that has its own. Those "
-        "that the gateway sets itself are refused.",
-        examples=[{"logout_uri": "https://app.example.com/"}],
+        "that the gateway sets itself are refused. `{post_logout_redirect_uri}` in a value stands "
+        "for that address.",
+        examples=[{"logout_uri": "{post_logout_redirect_uri}"}],
     )
     post_logout_path: OwnPath = Field(
         default="/",

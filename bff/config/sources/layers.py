@@ -1,5 +1,5 @@
 """How the sources are laid over each other: the environment over the file, the content of `*_file`
-keys in the place of the key itself; and where each key was given.
+keys in the place of the key itself, presets under everything; and where each key was given.
 """
 
 import copy
@@ -12,8 +12,10 @@ from typing import Any, get_origin
 
 from bff.config.problems import Fault, KeyPath, Problem, dotted
 from bff.config.sections import Section, is_table, section_of
+from bff.config.sections.providers import ProviderSettings
 from bff.config.settings import Settings, inner, keys_at
 from bff.config.values.files import in_directory, read_text
+from bff.oidc.presets import preset_defaults
 
 SUFFIX = "_file"
 
@@ -90,6 +92,18 @@ def replace_keys(tables: dict[str, Any], instead: Mapping[KeyPath, object | None
         table = tables.get(str(path[0]))
         if value is None and isinstance(table, dict):
             table.pop(str(path[-1]), None)
+
+
+def fill_in_presets(tables: dict[str, Any]) -> dict[KeyPath, str]:
+    """Put the values of each provider's preset where the sources say nothing. Returns the preset's
+    name for each key that it set."""
+    filled: dict[KeyPath, str] = {}
+    for path, model, table in list(_tables(Settings, (), tables)):
+        if model is ProviderSettings:
+            for key, value in preset_defaults(table).items():
+                table[key] = value
+                filled[*path, key] = table["preset"]
+    return filled
 
 
 def _outer_first(path: KeyPath) -> tuple[int, list[str]]:
