@@ -1,7 +1,6 @@
 """One gateway process: everything it runs, built once, started and stopped in order."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,6 @@ from bff.app.stopping import stop_accepting
 from bff.clock import Clock, SystemClock
 from bff.config.settings import Settings
 from bff.endpoints.forward_auth import ForwardAuth
-from bff.errors import BffError
 from bff.observability.metrics import Metrics
 
 SHUTDOWN_SECONDS = 3.0  # of the listeners for administrators and for proxies that ask
@@ -127,9 +125,8 @@ class Gateway:
         await self._core.close(self.settings.op_timeout + FINISHING_SECONDS)
 
     async def warm_up(self) -> None:
-        """Fetch the OP's metadata and keys ahead of the first login; a failure only delays it."""
-        with contextlib.suppress(BffError):
-            await self._core.relying_parties.check()
+        """Fetch the OPs' metadata and keys ahead of the first login; a failure only delays it."""
+        await self._core.relying_parties.warm_up()
 
     async def _stop_accepting(
         self, servers: Sequence[asyncio.Server], listening: Listening

@@ -52,15 +52,21 @@ class RelyingParties:
             await party.close()
 
     async def check(self) -> None:
-        """At least one of them allows a login: an OP that is down must not keep the users of the
-        others out. All are asked. Raises: OpError, that of the default."""
-        results = await asyncio.gather(*(party.check() for party in self), return_exceptions=True)
-        for result in results:
-            if result is not None and not isinstance(result, OpError):
-                raise result
-        if all(result is not None for result in results):
-            [first, *_] = results
-            raise first or OpError("no provider")
+        """The first that allows a login is enough: an OP that is down, or does not answer, must not
+        keep the users of the others out. Raises: OpError, that of the default."""
+        checks = [asyncio.create_task(_trouble_of(party)) for party in self]
+        try:
+            for checked in asyncio.as_completed(checks):
+                if await checked is None:
+                    return
+        finally:
+            for check in checks:
+                check.cancel()
+        raise checks[0].result() or OpError("no provider")
+
+    async def warm_up(self) -> None:
+        """Have each fetch what a login needs; trouble only delays the first login."""
+        await asyncio.gather(*map(_trouble_of, self))
 
     async def logout_token(self, logout_token: str) -> tuple[LogoutNotice, ...]:
         """What a logout token says, to each relying party that it is for: several where we have
@@ -85,3 +91,12 @@ class RelyingParties:
         if not notices:
             raise [*refusals, refusal][0]
         return tuple(notices)
+
+
+async def _trouble_of(party: RelyingParty) -> OpError | None:
+    """Why it allows no login now, if it does not."""
+    try:
+        await party.check()
+    except OpError as error:
+        return error
+    return None

@@ -1,0 +1,60 @@
+"""The clients of several OPs together: whether one of them allows a login."""
+
+import asyncio
+
+import pytest
+
+from bff.clock import ManualClock
+from bff.errors import OpUnavailable
+from bff.oidc.relying_parties import RelyingParties
+from bff.oidc.relying_party import RelyingParty
+from tests.integration.relying_party.steps import MakeRp, settings_for
+from tests.parts.scripted_op import Answer, ScriptedOp
+from tests.polling import until
+
+ONLY_A_HANG = 60.0
+
+
+def gone(clock: ManualClock) -> RelyingParty:
+    """A client of an OP that is not there."""
+    return RelyingParty(settings_for("http://127.0.0.1:1", name="gone"), clock)
+
+
+async def test_one_op_that_does_not_answer_is_not_waited_for(
+    op: ScriptedOp, make_rp: MakeRp, clock: ManualClock
+) -> None:
+    """`/readyz` and a new process ask whether one works, also while another takes its time."""
+    silent = await ScriptedOp(clock).start()
+    silent.answers["discovery"] = Answer(hang=True)
+    settings = settings_for(silent.issuer, name="silent", timeout_seconds=600.0)
+    parties = RelyingParties([RelyingParty(settings, clock), make_rp()])
+    await parties.start()
+    try:
+        async with asyncio.timeout(ONLY_A_HANG):
+            await parties.check()
+        await until(lambda: silent.count("discovery") == 1)
+    finally:
+        await parties.close()
+        await silent.close()
+
+
+async def test_without_one_that_works_it_is_the_trouble_of_the_default(
+    op: ScriptedOp, make_rp: MakeRp, clock: ManualClock
+) -> None:
+    op.answers["discovery"] = Answer(status=503)
+    parties = RelyingParties([make_rp(), gone(clock)])
+    await parties.start()
+    with pytest.raises(OpUnavailable, match="503"):
+        await parties.check()
+    await parties.close()
+
+
+async def test_all_are_asked_ahead_of_the_first_login(
+    op: ScriptedOp, make_rp: MakeRp, clock: ManualClock
+) -> None:
+    """Whatever is wrong with one of them."""
+    parties = RelyingParties([make_rp(), gone(clock), make_rp(name="other")])
+    await parties.start()
+    await parties.warm_up()
+    assert (op.count("discovery"), op.count("jwks")) == (2, 2)
+    await parties.close()
