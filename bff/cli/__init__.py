@@ -13,6 +13,7 @@ from bff import __version__
 MODULES = {
     "serve": "bff.cli.serve",
     "check": "bff.cli.check",
+    "config": "bff.cli.config",
     "register": "bff.cli.register",
     "sessions": "bff.cli.sessions",
     "keygen": "bff.cli.generate",

@@ -9,8 +9,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
-from bff.config import ConfigError, Settings, load
-from bff.config.load import NOTHING
+from bff.config import ConfigError, Settings
+from bff.config.load import NOTHING, Loaded, load_with_origins
 from bff.config.problems import KeyPath
 
 CONFIG_UNUSABLE = 2
@@ -49,8 +49,13 @@ def settings_or_exit(
     file: Path | None, instead: Mapping[KeyPath, object | None] = NOTHING
 ) -> Settings:
     """The settings; or every problem on standard error, and the end with exit code 2."""
+    return loaded_or_exit(file, instead).settings
+
+
+def loaded_or_exit(file: Path | None, instead: Mapping[KeyPath, object | None] = NOTHING) -> Loaded:
+    """As `settings_or_exit`, with what the settings were made of."""
     try:
-        return load(file, os.environ, instead=instead)
+        return load_with_origins(file, os.environ, instead=instead)
     except ConfigError as error:
         for problem in error.problems:
             click.echo(problem, err=True)

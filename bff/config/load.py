@@ -49,6 +49,17 @@ class _File:
 NOTHING: Mapping[KeyPath, object | None] = MappingProxyType({})
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and what they were made of. `tables` hold what the sources say, secrets read from
+    their files, and what presets add; relative files start at `directory`."""
+
+    settings: Settings
+    tables: Mapping[str, Any] = field(repr=False)
+    origins: Origins
+    directory: Path | None
+
+
 def load(
     path: Path | None,
     environ: Mapping[str, str],
@@ -62,6 +73,16 @@ def load(
     Raises:
         ConfigError: with every problem that could be found.
     """
+    return load_with_origins(path, environ, instead=instead).settings
+
+
+def load_with_origins(
+    path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    instead: Mapping[KeyPath, object | None] = NOTHING,
+) -> Loaded:
+    """As `load`."""
     file = _File() if path is None else _read_file(path)
     environment = read_environment(environ)
     if file.problem is not None:
@@ -71,7 +92,7 @@ def load(
     tables, misplaced = overlay(file.tables, environment.values)
     replace_keys(tables, instead)
     unreadable, unread = read_secret_files(tables, directory)
-    fill_in_presets(tables)
+    presets = fill_in_presets(tables)
     result = validate(tables, directory)
 
     faults = (*misplaced, *unreadable)
@@ -79,11 +100,11 @@ def load(
         # A key whose text could not be read is not missing as well.
         spoiled = unread | (environment.names.keys() - environment.values.keys())
         faults += tuple(fault for fault in result if fault.path not in spoiled)
-    origins = Origins("" if path is None else str(path), file.lines, environment.names)
+    origins = Origins("" if path is None else str(path), file.lines, environment.names, presets)
     problems = [*map(origins.locate, dict.fromkeys(faults)), *environment.problems]
     if problems or not isinstance(result, Settings):
         raise ConfigError(sorted(problems, key=_reading_order))
-    return result
+    return Loaded(result, tables, origins, directory)
 
 
 def _read_file(path: Path) -> _File:

@@ -3,6 +3,7 @@ whole file, and `docs/configuration.md`.
 """
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -64,11 +65,16 @@ def example_file() -> str:
 def toml_value(value: object) -> str:
     """A value as TOML writes it."""
     if isinstance(value, Mapping):
-        pairs = ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items())
+        pairs = ", ".join(f"{_toml_key(key)} = {toml_value(item)}" for key, item in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
     if isinstance(value, list):
         return f"[{', '.join(toml_value(item) for item in value)}]"
-    return json.dumps(value)  # strings, numbers and booleans are the same in both
+    # Strings, numbers and booleans are the same in both, but for DEL and surrogates.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
 
 
 def shown_value(schema: Mapping[str, Any]) -> object:

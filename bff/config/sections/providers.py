@@ -103,7 +103,8 @@ class ProviderSettings(Section):
     preset: Annotated[str, AfterValidator(require_preset), PRESET_SCHEMA] | None = Field(
         default=None,
         description="The kind of OP: defaults for other keys of this table, as the OP's page in "
-        "docs/providers says. A key that is given wins, as a whole.",
+        "docs/providers says. A key that is given wins, as a whole. `bff config show` prints what "
+        "holds.",
         examples=["keycloak"],
     )
     issuer: Issuer = Field(

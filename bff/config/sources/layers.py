@@ -144,11 +144,13 @@ def _drop_counterparts(tables: dict[str, Any], values: Mapping[KeyPath, object])
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """`lines` are those of the file, `variables` the names by key; the file may be absent."""
+    """`lines` are those of the file, `variables` and `presets` the names by key; the file may be
+    absent."""
 
     file: str
     lines: Mapping[KeyPath, int]
     variables: Mapping[KeyPath, str]
+    presets: Mapping[KeyPath, str]
 
     def locate(self, fault: Fault) -> Problem:
         """The problem at the nearest place that is known: the key, its table, the file."""
