@@ -3,7 +3,7 @@ opened and closed in order.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -51,7 +51,7 @@ class Core:
     bound_streams: BoundStreams
     refresh_policy: RefreshPolicy
     coordinator: RefreshCoordinator
-    client_tokens: ClientTokens
+    client_tokens: Mapping[str, ClientTokens]
     limits: Limits
 
     @classmethod
@@ -86,7 +86,7 @@ class Core:
             coordinator=RefreshCoordinator(
                 relying_parties, sessions, ender, clock, policy, claims, metrics, limits.refreshes
             ),
-            client_tokens=ClientTokens(relying_parties.default, clock),
+            client_tokens={one.name: ClientTokens(one, clock) for one in relying_parties},
             limits=limits,
         )
 

@@ -143,6 +143,7 @@ def public_rules(frontend: Frontend) -> FrontendRules:
         rules.append(PROVIDER_CALLBACK_RULE)
     return FrontendRules(
         name=frontend.name,
+        provider=next(iter(settings.providers)),
         hosts=settings.server.hosts,
         base_path=frontend.base_path.encode(),
         session_cookie=frontend.session_cookie.encode(),

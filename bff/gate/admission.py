@@ -1,6 +1,6 @@
 """The one shell around the gate: waits for what a decision needs, then asks again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -18,7 +18,7 @@ log = structlog.get_logger("bff.gate")
 
 
 class Admission:
-    """Shared by everything that lets requests pass.
+    """Shared by everything that lets requests pass. `client_tokens` are by provider.
 
     `over_limit` is asked once for each call of a session: None lets it pass, else it is how many
     seconds to wait. It must do no I/O.
@@ -29,7 +29,7 @@ class Admission:
         gate: Gate,
         sessions: Sessions,
         coordinator: RefreshCoordinator,
-        client_tokens: ClientTokens,
+        client_tokens: Mapping[str, ClientTokens],
         over_limit: Callable[[str], float | None] | None = None,
     ) -> None:
         self._gate = gate
@@ -96,7 +96,7 @@ class Admission:
         if wait.needs is Needs.SESSION:
             return Known(session=await self._sessions.load(wait.key))
         if wait.needs is Needs.CLIENT_TOKEN:
-            token = await self._client_tokens.get(wait.scope)
+            token = await self._client_tokens[wait.provider].get(wait.scope)
             return Known(session=wait.session, client_token=token)
         if wait.session is None:
             raise AssertionError("a token is only refreshed for a session")

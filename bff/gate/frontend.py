@@ -28,7 +28,7 @@ from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wai
 from bff.gate.paths import Target
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind
 from bff.gate.spellings import require_within
-from bff.model import DEFAULT_FRONTEND, Session, Tokens
+from bff.model import DEFAULT_FRONTEND, DEFAULT_PROVIDER, Session, Tokens
 from bff.tokens.policy import RefreshPolicy
 
 
@@ -47,7 +47,8 @@ class ReadRequest:
 @dataclass(frozen=True, slots=True)
 class FrontendRules:
     """`hosts` are the Host values served, lower case. `base_path` is what all its paths begin with,
-    such as `/shop`; empty for an application that has its hosts to itself."""
+    such as `/shop`; empty for an application that has its hosts to itself. `provider` is where the
+    gateway's own tokens for its APIs come from."""
 
     hosts: frozenset[bytes]
     session_cookie: bytes
@@ -56,6 +57,7 @@ class FrontendRules:
     spa: EndpointRule | None = None
     name: str = DEFAULT_FRONTEND
     base_path: bytes = b""
+    provider: str = DEFAULT_PROVIDER
 
 
 class Frontend:
@@ -205,6 +207,7 @@ class Frontend:
             request.identity,
             key=session.key if session is not None else "",
             session=session,
+            provider=self.rules.provider,
             scope=route.scope,
             may_clear_cookie=self._may_clear_cookie(request.fields),
         )

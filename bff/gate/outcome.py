@@ -76,12 +76,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Find what is needed and ask again. `may_clear_cookie`: should the session turn out dead."""
+    """Find what is needed and ask again. `may_clear_cookie`: should the session turn out dead.
+    A client token is the one of `provider` for `scope`."""
 
     needs: Needs
     identity: RequestIdentity
     key: str = ""
     session: Session | None = None
+    provider: str = ""
     scope: str = ""
     may_clear_cookie: bool = False
 

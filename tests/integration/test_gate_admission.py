@@ -93,7 +93,8 @@ async def place() -> AsyncIterator[Place]:
             clock=clock,
         )
         limits: dict[str, float] = {}
-        gate, tokens = Gate([frontend], TrustedProxies([])), ClientTokens(relying_party, clock)
+        gate = Gate([frontend], TrustedProxies([]))
+        tokens = {relying_party.name: ClientTokens(relying_party, clock)}
         sessions, coordinator = process.sessions, process.coordinator
         admission = Admission(gate, sessions, coordinator, tokens, limits.get)
         unlimited = Admission(gate, sessions, coordinator, tokens)

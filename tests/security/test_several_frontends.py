@@ -212,6 +212,34 @@ async def test_a_chooser_offers_what_the_application_has(there: ThreeFrontends) 
             assert sent["redirect_uri"] == [redirect_uri]
 
 
+CLIENT_ROUTE = """
+[[frontends]]
+name = "{name}"
+public_url = "https://{name}.example"
+providers = {providers}
+[[frontends.routes]]
+path = "/bot/"
+upstream = "http://127.0.0.1:{{api}}/"
+token = "client"
+anonymous = true
+"""
+
+
+async def test_a_token_of_the_gateways_own_is_from_a_provider_of_the_application() -> None:
+    """Its default. Another provider's token would tell an API what is meant for another one."""
+    others = CLIENT_ROUTE.format(name="desk", providers='["evil", "corp"]')
+    others += CLIENT_ROUTE.format(name="bot", providers='["corp"]')
+    async with three_frontends(others=others) as there:
+        for name, op in there.ops.items():
+            op.token_changes = {"access_token": f"own-of-{name}", "id_token": None}
+        crm = there.visitors["crm"]
+        for host, provider in (("desk", "evil"), ("bot", "corp"), ("desk", "evil")):
+            assert (await crm.ask("GET", "/bot/x", host=f"{host}.example")).status == 200
+            sent = there.upstream.received[-1].values(b"authorization")
+            assert sent == [f"Bearer own-of-{provider}".encode()]
+        assert [op.count("token") for op in there.ops.values()] == [1, 1]
+
+
 @pytest.mark.rule("FE-02")
 async def test_a_proxy_that_asks_gets_the_token_of_the_application_it_asks_about() -> None:
     """Forward authentication: which one that is says the host that the proxy names."""

@@ -158,17 +158,24 @@ class ThreeFrontends:
 
 
 def three_frontends_toml(
-    ports: Ports, ops: dict[str, ScriptedOp], *, server: str = "", session: str = ""
+    ports: Ports,
+    ops: dict[str, ScriptedOp],
+    *,
+    server: str = "",
+    session: str = "",
+    others: str = "",
 ) -> str:
-    """`server` and `session` are further keys of these tables."""
+    """`server` and `session` are further keys of these tables, `others` are further frontends."""
     toml = two_providers_toml(ports, ops).replace("[session]\n", f"[session]\n{session}\n")
     toml = toml.replace("[server]\n", f"[server]\n{server}\n")
     toml = "\n".join(line for line in toml.split("\n") if not line.startswith("public_url"))
-    return toml + FRONTENDS.replace("{api}", str(ports.api))
+    return toml + (FRONTENDS + others).replace("{api}", str(ports.api))
 
 
 @asynccontextmanager
-async def three_frontends(*, server: str = "", session: str = "") -> AsyncIterator[ThreeFrontends]:
+async def three_frontends(
+    *, server: str = "", session: str = "", others: str = ""
+) -> AsyncIterator[ThreeFrontends]:
     clock = ManualClock()
     async with AsyncExitStack() as stack:
         ops = {}
@@ -178,7 +185,7 @@ async def three_frontends(*, server: str = "", session: str = "") -> AsyncIterat
             stack.push_async_callback(ops[name].close)
         upstream = await stack.enter_async_context(raw_upstream())
         ports = Ports(free_port(), free_port(), 0, upstream.port)
-        toml = three_frontends_toml(ports, ops, server=server, session=session)
+        toml = three_frontends_toml(ports, ops, server=server, session=session, others=others)
         gateway = await stack.enter_async_context(running_gateway(toml, clock))
         admin = await stack.enter_async_context(kept_connection(ports.admin))
         visitors = {}
