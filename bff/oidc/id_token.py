@@ -58,8 +58,12 @@ class IdTokenRules:
     def _fits(self, audience: str) -> bool:
         if self.audience_pattern is None:
             return False
-        parts = map(re.escape, self.audience_pattern.split("*"))
-        return re.fullmatch(".*".join(parts), audience, re.DOTALL) is not None
+        first, *others = map(re.escape, self.audience_pattern.split("*"))
+        # What stands between two stars is looked for once: with many of them, trying every place
+        # again would take hours.
+        between = "".join(f"(?>.*?{part})" for part in others[:-1])
+        last = f".*{others[-1]}" if others else ""
+        return re.fullmatch(first + between + last, audience, re.DOTALL) is not None
 
 
 @dataclass(frozen=True, slots=True)

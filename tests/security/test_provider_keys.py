@@ -10,6 +10,7 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.config import ConfigError
+from bff.oidc.id_token import IdTokenRules
 from tests.parts.certificates import self_signed
 from tests.parts.configuration import Ports, gateway_toml, settings_from
 from tests.parts.raw_upstream import raw_upstream
@@ -218,6 +219,25 @@ organization = {{ parameter = "organization", claim = "org_id" }}"""
         assert sent["organization"] == "acme"
         _, sent = sent_to_op(await visitor.get("/bff/login?organization=acme"))
         assert "organization" not in sent
+
+
+@pytest.mark.parametrize(
+    ("pattern", "audience", "fits"),
+    [
+        ("app.example", "app.example", True),
+        ("app.example", "app-example", False),
+        ("app*", "app", True),
+        ("*app", "the app", True),
+        ("*app", "app2", False),
+        ("a*b*c", "a-b-b-c", True),
+        ("a*b*c", "a-c-b", False),
+        ("a*a", "a", False),
+        ("*a*a*a*a*a*a*a*a*b", "a" * 5000, False),  # in no time
+    ],
+)
+def test_a_pattern_is_for_whole_audiences(pattern: str, audience: str, fits: bool) -> None:
+    rules = IdTokenRules("https://id.example", "spa", frozenset(), audience_pattern=pattern)
+    assert (rules.untrusted(frozenset({"spa", audience})) == frozenset()) == fits
 
 
 async def test_an_audience_may_fit_a_pattern(op: ScriptedOp, clock: ManualClock) -> None:
