@@ -132,7 +132,17 @@ async def test_the_version(tmp_path: Path) -> None:
 async def test_every_command_has_a_line_of_help(tmp_path: Path) -> None:
     """What someone new types first."""
     shown = (await bff("--help", cwd=tmp_path)).out
-    for command in ("serve", "check", "register", "sessions", "demo", "keygen", "schema", "client"):
+    for command in (
+        "serve",
+        "check",
+        "config",
+        "register",
+        "sessions",
+        "demo",
+        "keygen",
+        "schema",
+        "client",
+    ):
         assert any(
             line.split()[:1] == [command] and line.split()[1:] for line in shown.splitlines()
         )
