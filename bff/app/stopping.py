@@ -169,6 +169,7 @@ async def stop_accepting(servers: Sequence[asyncio.Server], *, outlives: bool = 
         for server in servers:
             server.close()
         for sock in listening:
+            _end_for_all_descriptors(sock)
             sock.close()
 
 
@@ -184,6 +185,14 @@ def _keep_new_ones_out(sock: socket.socket) -> None:
         code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*one) for one in _PROGRAM))
         program = struct.pack("HP", len(_PROGRAM), ctypes.addressof(code))
         sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+def _end_for_all_descriptors(sock: socket.socket) -> None:
+    """The process may hold another descriptor, for a process that would have taken over; clients
+    would wait for an answer of it. To a Unix socket the name has led, which is gone."""
+    if sock.family != socket.AF_UNIX:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 def _has_queued(sock: socket.socket) -> bool:

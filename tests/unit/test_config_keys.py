@@ -332,6 +332,7 @@ def test_what_a_file_leaves_out_is_as_the_domain_has_it(tmp_path: Path) -> None:
         redirect_uri="https://app.example.com/bff/callback",
         post_logout_redirect_uri="https://app.example.com/",
         scope="openid profile email",
+        label="default",
     )
     assert settings.session.policy() == SessionPolicy(
         idle_seconds=settings.session.idle_timeout,
