@@ -27,7 +27,9 @@ class PlainHttp(Enum):
 def plain_http_policy(issuer: str, *, allow_insecure_http: bool) -> PlainHttp:
     if allow_insecure_http:
         return PlainHttp.ANYWHERE
-    return PlainHttp.LOOPBACK if issuer.startswith("http:") else PlainHttp.NEVER
+    url = urlsplit(issuer)
+    is_here = url.scheme == "http" and is_loopback(url.hostname or "")
+    return PlainHttp.LOOPBACK if is_here else PlainHttp.NEVER
 
 
 def is_endpoint_url(value: object, plain_http: PlainHttp, http_hosts: Collection[str] = ()) -> bool:

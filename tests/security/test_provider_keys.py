@@ -3,14 +3,16 @@ OP is, and what is proven by its tokens, stays the same."""
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from bff.clock import ManualClock
 from bff.config import ConfigError
+from bff.errors import OpMetadataRefused
 from bff.oidc.id_token import IdTokenRules
+from bff.oidc.metadata import process_metadata
 from tests.parts.certificates import self_signed
 from tests.parts.configuration import Ports, gateway_toml, settings_from
 from tests.parts.raw_upstream import raw_upstream
@@ -102,6 +104,25 @@ discovery_url = "{op.issuer}/.well-known/openid-configuration\""""
     assert refused(f'issuer = "{ELSEWHERE}"\n{unknown}') == ["oidc.endpoints.tokens"]
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "is_taken"),
+    [
+        ("http://keycloak:8080/t", True),
+        ("http://127.0.0.1:9090/sessions", False),
+        ("http://localhost/t", False),
+    ],
+)
+def test_an_op_of_a_private_network_leads_to_nothing_on_this_machine(
+    endpoint: str, is_taken: bool
+) -> None:
+    """Its http is for the hosts that are named; loopback is for an issuer that is there."""
+    issuer = "http://keycloak:8080"
+    document = dict.fromkeys(("authorization_endpoint", "jwks_uri"), f"{issuer}/x")
+    document |= {"issuer": issuer, "token_endpoint": endpoint}
+    with nullcontext() if is_taken else pytest.raises(OpMetadataRefused):
+        process_metadata(200, document, issuer=issuer, http_hosts=("keycloak:8080",))
+
+
 async def test_an_endpoint_by_hand_takes_the_place_of_the_one_in_the_metadata(
     op: ScriptedOp, clock: ManualClock
 ) -> None:
@@ -123,10 +144,8 @@ async def test_the_op_is_reached_by_a_proxy(
 ) -> None:
     """The name of the OP means nothing here; and without the key the variables mean nothing."""
     issuer = "http://op.invalid"
-    names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-    paths = ("authorize", "token", "jwks")
-    op.metadata_changes = {"issuer": issuer}
-    op.metadata_changes |= {n: f"{issuer}/{p}" for n, p in zip(names, paths, strict=True)}
+    at_op = {name: url for name, url in op.metadata().items() if str(url).startswith(op.issuer)}
+    op.metadata_changes = {name: str(url).replace(op.issuer, issuer) for name, url in at_op.items()}
     op.id_token_changes = {"iss": issuer}
     keys = f'issuer = "{issuer}"\nallow_http_hosts = ["op.invalid"]\n'
     if from_environment:
