@@ -91,13 +91,10 @@ class StopRequest:
         try:
             yield
         finally:
-            # Without a handler for a moment, a signal would end the process.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, heard)
             for number in (*heard, *IGNORED_SIGNALS):
                 loop.remove_signal_handler(number)
             for number in heard if self._pass_on is not None else ():
                 signal.signal(number, self._passed_on)
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -115,15 +115,9 @@ class Succession:
 
     def accompany(self) -> None:
         """As the first of all, stay until the last of those that came after has ended, and end as
-        it did. Any other ends at once: a signal that an interpreter gets while it tidies up reaches
-        no handler, and so no successor."""
-        if self._process is None:
+        it did. Any other ends at once."""
+        if self._process is None or self._predecessor is not None:
             return
-        if self._predecessor is not None:
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError):
-                    stream.flush()
-            os._exit(0)
         code = 0
         with contextlib.suppress(ChildProcessError):
             while True:
