@@ -21,7 +21,11 @@ from bff.gate.spellings import readings
 ROUND = 4500
 TRUSTED = [ipaddress.ip_network("10.0.0.0/8")]
 # Keyed by the names of our own cookies, and by types of the settings.
-WITHOUT_BOUND = {"bff.gate.cookies._contents", "bff.config.load._adapter"}
+WITHOUT_BOUND = {
+    "bff.gate.cookies._contents",
+    "bff.config.effective._kinds",
+    "bff.config.load._adapter",
+}
 
 
 @pytest.fixture
