@@ -181,7 +181,7 @@ def on_settings(settings: Settings) -> Iterator[Verdict]:
         yield warning(
             "server",
             "trusted_proxies does not name what serves https in front: by its one address "
-            "everybody shares the limits of [limits]",
+            "all users share the limits of [limits]",
         )
     if server.admin_listen.startswith(("0.0.0.0:", "[::]:")):
         yield warning("server", "admin_listen is open to every network: it has no authentication")

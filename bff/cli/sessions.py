@@ -59,8 +59,8 @@ def list_sessions(
     as_json: bool,
     **selectors: str | None,
 ) -> None:
-    """Show sessions: who, since when, from what program. All of them, a page at a time, unless a
-    user or a session is named."""
+    """Show sessions: of which user, since when, from what program. All of them, a page at a time,
+    unless a user or a session is named."""
     if any(value is not None for value in selectors.values()):
         if after is not None:
             raise click.UsageError("--after goes with the list of all.")
@@ -87,7 +87,7 @@ def list_sessions(
 @by_sid
 @by_id
 @of_issuer
-@click.option("--all", "all_sessions", is_flag=True, help="The sessions of everybody.")
+@click.option("--all", "all_sessions", is_flag=True, help="The sessions of all users.")
 @as_json
 def revoke(
     settings: Settings, /, *, all_sessions: bool, as_json: bool, **selectors: str | None

@@ -82,7 +82,7 @@ def auth_listener_has_a_proxy(settings: Settings) -> Iterator[Fault]:
         return
     yield Fault(
         ("server", "trusted_proxies"),
-        "must name the proxy that asks at server.auth_listen: nobody else gets an answer there",
+        "must name the proxy that asks at server.auth_listen: nothing else gets an answer there",
     )
 
 

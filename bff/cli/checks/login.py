@@ -35,7 +35,7 @@ _HEADERS = {
 }
 
 _NO_LOGOUT = warning(
-    "logout", "the OP has no end_session_endpoint: a user who logs out here stays logged in there"
+    "logout", "the OP has no end_session_endpoint: a user that logs out here stays logged in there"
 )
 _DONE = "Done. See the terminal for the verdicts."
 

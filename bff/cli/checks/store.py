@@ -59,7 +59,7 @@ def on_facts(facts: Mapping[str, object]) -> Iterator[Verdict]:
         )
     if str(facts.get("aof_enabled", "1")) == "0":
         yield warning(
-            "store", "appendonly is off: a restart of Redis may log everybody out; set it to yes"
+            "store", "appendonly is off: a restart of Redis may log all users out; set it to yes"
         )
 
 

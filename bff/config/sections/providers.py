@@ -155,8 +155,8 @@ class ProviderSettings(Section):
     allow_http_hosts: tuple[HostName, ...] = Field(
         default=(),
         description="A relaxation: hosts of a private network that may be reached without TLS, "
-        "each as it stands in the URL (`keycloak:8080`). Who can read or change what passes there "
-        "can log in as anyone: each start warns of it.",
+        "each as it stands in the URL (`keycloak:8080`). A program that can read or change what "
+        "passes there can log in as any user: each start warns of it.",
         examples=[["keycloak:8080"]],
     )
     proxy: Annotated[SecretStr, AfterValidator(require_proxy), PROXY_SCHEMA] | None = Field(

@@ -57,7 +57,7 @@ class ServerSettings(Section):
     trusted_proxies: tuple[ProxyNetwork, ...] = Field(
         default=(),
         description="Networks of the proxies in front whose `X-Forwarded-*` headers count. A peer "
-        "on a Unix socket is always trusted: the socket's permissions decide who may connect.",
+        "on a Unix socket is always trusted: its permissions say which programs may connect.",
         examples=[["127.0.0.1/32"]],
     )
     additional_hosts: tuple[HostName, ...] = Field(
