@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import sys
+import tomllib
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,11 @@ from bff.cli.registration.files import (
     record_text,
 )
 from bff.cli.registration.wanted import Wanted, keys_text
+from bff.config.problems import KeyPath
 from bff.config.settings import Settings
 from bff.config.values.files import read_text
 from bff.config.values.secrets import new_secret, require_unguessed
+from bff.model import DEFAULT_PROVIDER
 from bff.oidc.registered_client import Difference, RegisteredClient, Weight, differences
 from bff.oidc.registration import Permission, Registrar, RegistrationFailed
 
@@ -41,7 +44,8 @@ TOKEN_VARIABLE = "BFF_INITIAL_ACCESS_TOKEN"  # noqa: S105 - a name
 
 @click.command()
 @config_file_option
-@click.option("--issuer", help="The OP; by default oidc.issuer of the configuration.")
+@click.option("--provider", help="The NAME of [providers.NAME], if it is not [oidc].")
+@click.option("--issuer", help="The OP; by default the issuer in the configuration.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -70,6 +74,7 @@ TOKEN_VARIABLE = "BFF_INITIAL_ACCESS_TOKEN"  # noqa: S105 - a name
 )
 def register(
     file: Path | None,
+    provider: str | None,
     issuer: str | None,
     folder: Path | None,
     name: str | None,
@@ -103,12 +108,16 @@ def register(
             "a new registration."
         )
     file = existing_file(file)
+    if provider is None and file is not None and _has_named_providers(file):
+        raise click.UsageError("The configuration has [providers]: name one with --provider.")
     files = RegistrationFiles(folder or (file.parent if file is not None else Path()))
     try:
         record = files.load() if read or update or delete else None
-        settings = _settings(file, record.issuer if record is not None else issuer)
+        settings = _settings(file, provider, record.issuer if record is not None else issuer)
         permission = _permission(initial_access_token_file, software_statement_file)
-        wanted = Wanted.by(settings, name, accepts_changes=accept_changes)
+        wanted = Wanted.by(
+            settings, provider or DEFAULT_PROVIDER, name, accepts_changes=accept_changes
+        )
         if dry_run:
             click.echo(json.dumps(wanted.shown(permission), indent=2))
             return
@@ -130,16 +139,24 @@ def _run(work: Coroutine[Any, Any, bool]) -> None:
         sys.exit(NOT_DONE)
 
 
-def _settings(file: Path | None, issuer: str | None) -> Settings:
+def _settings(file: Path | None, provider: str | None, issuer: str | None) -> Settings:
     """With a client that is made up where there is none yet, or none any more."""
-    instead: dict[tuple[str | int, ...], object | None] = {
-        ("oidc", "client_id"): "not-registered-yet",
-        ("oidc", "client_secret"): new_secret(),
-        ("oidc", "client_secret_file"): None,
+    table: KeyPath = ("oidc",) if provider is None else ("providers", provider)
+    instead: dict[KeyPath, object | None] = {
+        (*table, "client_id"): "not-registered-yet",
+        (*table, "client_secret"): new_secret(),
+        (*table, "client_secret_file"): None,
     }
     if issuer is not None:
-        instead["oidc", "issuer"] = issuer
+        instead[*table, "issuer"] = issuer
     return settings_or_exit(file, instead)
+
+
+def _has_named_providers(file: Path) -> bool:
+    try:
+        return "providers" in tomllib.loads(read_text(file))
+    except ValueError:  # the configuration is judged later
+        return False
 
 
 def _permission(token_file: Path | None, statement_file: Path | None) -> Permission:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from bff.oidc.client_auth import CLIENT_SECRET_BASIC, METHODS
-from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url
 from bff.oidc.jwks import KEY_OF_ALG
 from bff.oidc.op_text import quoted
 
@@ -47,7 +46,7 @@ class RegisteredClient:
 
 
 def process_registration(
-    document: object, plain_http: PlainHttp, known: Management | None = None
+    document: object, is_usable_url: Callable[[str], bool], known: Management | None = None
 ) -> RegisteredClient:
     """Judge the body of an answer. `known`: how the client has been managed up to now, where the
     answer has nothing new.
@@ -67,19 +66,21 @@ def process_registration(
         client_id=client_id,
         client_secret=_text(document, "client_secret"),
         secret_expires_at=expires_at,
-        management=_management(document, plain_http, known),
+        management=_management(document, is_usable_url, known),
         metadata={name: value for name, value in document.items() if name not in _SECRETS},
     )
 
 
 def _management(
-    document: Mapping[str, object], plain_http: PlainHttp, known: Management | None
+    document: Mapping[str, object],
+    is_usable_url: Callable[[str], bool],
+    known: Management | None,
 ) -> Management | None:
     uri = _text(document, "registration_client_uri") or (known.uri if known else None)
     token = _text(document, "registration_access_token") or (known.token if known else None)
     if uri is None or token is None:
         return None
-    if not is_endpoint_url(uri, plain_http):
+    if not is_usable_url(uri):
         raise UnusableAnswer(f"registration_client_uri is no https URL: {quoted(uri)}")
     return Management(uri, token)
 

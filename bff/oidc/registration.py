@@ -6,7 +6,7 @@ whether the client that it made is the one that was asked for. Tokens and secret
 and in no text of an error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from bff.clock import Clock
 from bff.errors import OpError
 from bff.oidc.endpoint_url import is_endpoint_url, plain_http_policy
 from bff.oidc.http import OpAnswer, OpHttp
-from bff.oidc.metadata import discovery_url, process_metadata
+from bff.oidc.metadata import ENDPOINTS, discovery_url, process_metadata
 from bff.oidc.op_text import error_code, quoted
 from bff.oidc.registered_client import (
     Management,
@@ -57,17 +57,19 @@ def client_metadata(
     settings: RelyingPartySettings,
     logout: LogoutUris,
     *,
+    redirect_uris: Sequence[str],
+    post_logout_redirect_uris: Sequence[str],
     name: str,
     uri: str,
     for_itself: bool = False,
 ) -> dict[str, object]:
-    """What the client is to be (RFC 7591 section 2). `for_itself`: it also asks for tokens of its
-    own, by client credentials."""
+    """What the client is to be (RFC 7591 section 2), at all addresses to which the OP sends
+    browsers. `for_itself`: it also asks for tokens of its own, by client credentials."""
     grant_types = ["authorization_code", "refresh_token"]
     metadata: dict[str, object] = {
         "client_name": name,
         "client_uri": uri,
-        "redirect_uris": [settings.redirect_uri],
+        "redirect_uris": list(redirect_uris),
         "response_types": ["code"],
         "grant_types": [*grant_types, "client_credentials"] if for_itself else grant_types,
         "token_endpoint_auth_method": settings.client_auth,
@@ -75,9 +77,8 @@ def client_metadata(
         "id_token_signed_response_alg": settings.id_token_algs[0],
         "backchannel_logout_uri": logout.back_channel,
         "backchannel_logout_session_required": settings.backchannel_logout_session_required,
+        "post_logout_redirect_uris": list(post_logout_redirect_uris),
     }
-    if settings.post_logout_redirect_uri is not None:
-        metadata["post_logout_redirect_uris"] = [settings.post_logout_redirect_uri]
     if logout.front_channel is not None:
         metadata["frontchannel_logout_uri"] = logout.front_channel
         metadata["frontchannel_logout_session_required"] = True
@@ -97,6 +98,7 @@ class Registrar:
             timeout_seconds=settings.timeout_seconds,
             ca_file=settings.ca_file,
             table=settings.table,
+            network=settings.network,
         )
 
     async def __aenter__(self) -> Self:
@@ -154,14 +156,17 @@ class Registrar:
 
     async def _endpoint(self) -> str:
         """Where clients are registered, by the OP's verified metadata."""
-        issuer = self._settings.issuer
+        settings = self._settings
         try:
-            answer = await self._http.get("discovery", discovery_url(issuer))
+            url = settings.discovery_url or discovery_url(settings.issuer)
+            answer = await self._http.get("discovery", url)
             process_metadata(
                 answer.status,
                 answer.document,
-                issuer=issuer,
-                allow_insecure_http=self._settings.allow_insecure_http,
+                issuer=settings.issuer,
+                allow_insecure_http=settings.allow_insecure_http,
+                http_hosts=settings.http_hosts,
+                by_hand={ENDPOINTS[name]: url for name, url in settings.endpoints.items()},
             )
         except OpError as error:
             raise RegistrationFailed(f"the OP's metadata can't be had: {error}") from None
@@ -172,7 +177,7 @@ class Registrar:
                 "the OP registers no clients by itself: its metadata has no registration_endpoint. "
                 "Register the client there by hand; --dry-run shows with which values"
             )
-        if not isinstance(endpoint, str) or not is_endpoint_url(endpoint, self._plain_http):
+        if not isinstance(endpoint, str) or not self._is_usable(endpoint):
             raise RegistrationFailed(
                 f"the OP's registration_endpoint is no https URL: {quoted(endpoint)}"
             )
@@ -181,7 +186,7 @@ class Registrar:
     async def _manage(
         self, method: str, management: Management, document: Metadata | None
     ) -> OpAnswer:
-        if not is_endpoint_url(management.uri, self._plain_http):
+        if not self._is_usable(management.uri):
             raise RegistrationFailed("registration_client_uri is no https URL")
         headers = {"Authorization": f"Bearer {management.token}"}
         try:
@@ -196,11 +201,14 @@ class Registrar:
             raise RegistrationFailed(_why_not_managed(answer, secrets))
         return answer
 
+    def _is_usable(self, url: str) -> bool:
+        return is_endpoint_url(url, self._plain_http, self._settings.http_hosts)
+
     def _judged(
         self, answer: OpAnswer, known: Management | None, *, is_made: bool
     ) -> RegisteredClient:
         try:
-            return process_registration(answer.document, self._plain_http, known)
+            return process_registration(answer.document, self._is_usable, known)
         except UnusableAnswer as error:
             rest = "; look there for the client, and delete it before you try again"
             raise RegistrationFailed(f"{error}{rest if is_made else ''}", is_made=is_made) from None

@@ -16,7 +16,7 @@ from spa_demo.op.state import OpState
 from tests.flows.registering import FILES, INITIAL, Place
 from tests.flows.test_cli import FAILED, UNUSABLE, VALID, bff
 from tests.parts.browser import Browser
-from tests.parts.configuration import Ports
+from tests.parts.configuration import SESSION_SECRET, Ports
 from tests.parts.demo_servers import SETTINGS, running_api, running_op
 from tests.parts.servers import free_port
 from tests.parts.stack import running_gateway
@@ -113,6 +113,73 @@ client_secret_file = "client_secret"
         for name in ("redirect_uris", "scope", "client_name", "post_logout_redirect_uris"):
             assert registration.metadata[name] == shown[name]
         assert 'client_auth = "client_secret_post"' in place.text("oidc.toml")
+
+
+SEVERAL_APPLICATIONS = """
+[server]
+listen = "127.0.0.1:8080"
+
+[session]
+store = "memory://"
+secrets = ["{secret}"]
+
+[providers.corp]
+issuer = "{issuer}"
+frontchannel_logout = true
+
+[providers.other]
+issuer = "https://other.example.com"
+client_id = "spa"
+client_secret = "a-secret-of-the-other-op"
+
+[[frontends]]
+name = "shop"
+public_url = "https://shop.example.com"
+providers = ["corp"]
+
+[[frontends]]
+name = "crm"
+public_url = "https://crm.example.com/wiki"
+providers = ["other", "corp"]
+
+[[frontends]]
+name = "desk"
+public_url = "https://desk.example.com"
+providers = ["other"]
+"""
+
+
+async def test_the_client_is_that_of_every_application_that_uses_the_provider(
+    place: AtDemoOp,
+) -> None:
+    """An update would take the addresses of the others away, and with them their logins."""
+    text = SEVERAL_APPLICATIONS.format(secret=SESSION_SECRET, issuer=place.issuer)
+    (place.folder / "bff.toml").write_text(text)
+    unnamed = await place.register("--dry-run")
+    assert (unnamed.code, "name one with --provider" in unnamed.err) == (UNUSABLE, True)
+    shown = json.loads((await place.register("--dry-run", "--provider", "corp")).out)
+    assert shown["redirect_uris"] == [
+        "https://shop.example.com/bff/callback/corp",
+        "https://crm.example.com/wiki/bff/callback/corp",
+    ]
+    assert shown["post_logout_redirect_uris"] == [
+        "https://shop.example.com/",
+        "https://crm.example.com/wiki/",
+    ]
+    assert shown["client_uri"] == "https://shop.example.com"
+    assert shown["frontchannel_logout_uri"] == "https://shop.example.com/bff/frontchannel-logout"
+    result = await place.register("--provider", "corp")
+    assert result.code == VALID, result.out
+    assert "[providers.corp]" in place.text("oidc.toml")
+
+
+async def test_the_op_is_reached_as_the_gateway_reaches_it(place: AtDemoOp) -> None:
+    """The initial access token must not go past the proxy that the configuration names."""
+    config = place.folder / "bff.toml"
+    config.write_text(f'{config.read_text()}\n[oidc]\nproxy = "http://127.0.0.1:1"\n')
+    result = await place.register()
+    assert (result.code, "can't be had" in result.out) == (FAILED, True)
+    assert not place.state.counters.registrations
 
 
 async def test_an_earlier_registration_is_not_written_over(place: AtDemoOp) -> None:

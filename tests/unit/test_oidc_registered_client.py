@@ -3,7 +3,7 @@ member with what was asked for (RFC 7591 section 3.2.1)."""
 
 import pytest
 
-from bff.oidc.endpoint_url import PlainHttp
+from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url
 from bff.oidc.registered_client import (
     Management,
     UnusableAnswer,
@@ -15,10 +15,14 @@ from bff.oidc.registered_client import (
 KNOWN = Management("https://op.example.com/register/a", "the-old-token")
 
 
+def is_https_url(url: str) -> bool:
+    return is_endpoint_url(url, PlainHttp.NEVER)
+
+
 def test_no_secret_is_in_a_repr() -> None:
     document = {"client_id": "a", "client_secret": "s-3-c-r-e-t"}
     document |= {"registration_access_token": "t-0-k-e-n", "registration_client_uri": KNOWN.uri}
-    client = process_registration(document, PlainHttp.NEVER)
+    client = process_registration(document, is_https_url)
     assert "s-3-c-r-e-t" not in repr(client)
     assert "t-0-k-e-n" not in repr(client)
     assert (client.client_secret, client.management) == (
@@ -29,19 +33,19 @@ def test_no_secret_is_in_a_repr() -> None:
 
 def test_what_an_answer_leaves_out_stays_as_it_was() -> None:
     """RFC 7592 section 3: a new token or address only where there is one."""
-    assert process_registration({"client_id": "a"}, PlainHttp.NEVER, KNOWN).management == KNOWN
+    assert process_registration({"client_id": "a"}, is_https_url, KNOWN).management == KNOWN
     moved = {"client_id": "a", "registration_client_uri": "https://op.example.com/b"}
-    assert process_registration(moved, PlainHttp.NEVER, KNOWN).management == Management(
+    assert process_registration(moved, is_https_url, KNOWN).management == Management(
         "https://op.example.com/b", "the-old-token"
     )
-    assert process_registration(moved, PlainHttp.NEVER).management is None
+    assert process_registration(moved, is_https_url).management is None
 
 
 @pytest.mark.parametrize("expires_at", [True, "0", 1.5, None])
 def test_a_time_is_a_number(expires_at: object) -> None:
     with pytest.raises(UnusableAnswer, match="client_secret_expires_at"):
         process_registration(
-            {"client_id": "a", "client_secret_expires_at": expires_at}, PlainHttp.NEVER
+            {"client_id": "a", "client_secret_expires_at": expires_at}, is_https_url
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bff.clock import SystemClock
+from bff.config.frontends import Frontend, frontends_of
 from bff.config.settings import Settings
 from bff.gate.routes import TokenKind
 from bff.oidc.registered_client import Difference, RegisteredClient, Weight
@@ -24,18 +25,27 @@ class Wanted:
     accepts_changes: bool
 
     @classmethod
-    def by(cls, settings: Settings, name: str | None, *, accepts_changes: bool) -> "Wanted":
-        server = settings.server
-        [oidc] = settings.providers.values()  # that of [oidc]
-        [relying_party] = settings.relying_parties()
-        base = f"{server.public_url}{server.prefix}"
-        front_channel = f"{base}/frontchannel-logout" if oidc.frontchannel_logout else None
+    def by(
+        cls, settings: Settings, provider: str, name: str | None, *, accepts_changes: bool
+    ) -> "Wanted":
+        """By every application that logs users in at the provider. A logout that the OP tells of
+        at one of them ends the sessions of all."""
+        [relying_party] = [one for one in settings.relying_parties() if one.name == provider]
+        known = [one for one in frontends_of(settings) if provider in one.settings.providers]
+        first = known[0]
+        base = f"{first.settings.server.public_url}{first.prefix}"
+        is_front_channel = settings.providers[provider].frontchannel_logout
+        front_channel = f"{base}/frontchannel-logout" if is_front_channel else None
         metadata = client_metadata(
             relying_party,
             LogoutUris(f"{base}/backchannel-logout", front_channel),
-            name=name or server.authority,
-            uri=server.public_url,
-            for_itself=any(route.token is TokenKind.CLIENT for route in settings.routes),
+            redirect_uris=[one.redirect_uri_of(provider) for one in known],
+            post_logout_redirect_uris=[
+                one.settings.server.public_url + one.post_logout_path_of(provider) for one in known
+            ],
+            name=name or first.settings.server.authority,
+            uri=first.url,
+            for_itself=any(_asks_for_itself(one, provider) for one in known),
         )
         return cls(relying_party, metadata, accepts_changes)
 
@@ -55,7 +65,7 @@ class Wanted:
 
 
 def keys_text(wanted: Wanted, client: RegisteredClient, secret: Path, config: Path | None) -> str:
-    """The keys of [oidc] that belong to the client, as the OP has registered it."""
+    """The keys of the provider that belong to the client, as the OP has registered it."""
     settings, registered = wanted.settings, client.metadata
     directory = config.parent if config is not None else Path()
     inside = secret.resolve().is_relative_to(directory.resolve())
@@ -73,8 +83,15 @@ def keys_text(wanted: Wanted, client: RegisteredClient, secret: Path, config: Pa
     }
     # A JSON string or array of these is one of TOML as well.
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in keys.items()]
-    head = "# Written by `bff register`. Put these keys into [oidc] of the configuration."
-    return "\n".join([head, "[oidc]", *lines, ""])
+    table = settings.table
+    head = f"# Written by `bff register`. Put these keys into [{table}] of the configuration."
+    return "\n".join([head, f"[{table}]", *lines, ""])
+
+
+def _asks_for_itself(frontend: Frontend, provider: str) -> bool:
+    """Client tokens are those of an application's first provider."""
+    is_first = next(iter(frontend.settings.providers)) == provider
+    return is_first and any(r.token is TokenKind.CLIENT for r in frontend.settings.routes)
 
 
 def _usable_scope(asked: str, registered: object) -> str:

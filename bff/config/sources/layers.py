@@ -89,9 +89,12 @@ def replace_keys(tables: dict[str, Any], instead: Mapping[KeyPath, object | None
     """Put the values in the place of those that are there; None takes a key out."""
     for path, value in instead.items():
         _put(tables, path, value)
-        table = tables.get(str(path[0]))
-        if value is None and isinstance(table, dict):
-            table.pop(str(path[-1]), None)
+        if value is None:
+            table: object = tables
+            for part in path[:-1]:
+                table = table.get(str(part)) if isinstance(table, dict) else None
+            if isinstance(table, dict):
+                table.pop(str(path[-1]), None)
 
 
 def fill_in_presets(tables: dict[str, Any]) -> dict[KeyPath, str]:
