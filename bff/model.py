@@ -42,7 +42,8 @@ class Session:
     record tells by its seal which client it was made for.
     `client` and `address` are the browser's User-Agent and IP address at the login; `address` is
     empty unless it is configured to be kept. `frontend` is the application it was made for. It is
-    not part of the sealed record either, which tells by its seal.
+    not part of the sealed record either, which tells by its seal. `organization` is the one that
+    the login was asked for and has been proven to be for.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Session:
     auth_time: int | None = None
     client: str = ""
     address: str = ""
+    organization: str | None = None
     provider: str = DEFAULT_PROVIDER
     frontend: str = DEFAULT_FRONTEND
 

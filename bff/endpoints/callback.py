@@ -282,6 +282,7 @@ class Callback:
             auth_time=identity.auth_time,
             client=device.client,
             address=device.address,
+            organization=identity.organization,
             provider=identity.provider,
             frontend=self._frontend,
         )

@@ -43,7 +43,8 @@ log = structlog.get_logger("bff.oidc")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A finished login. `claims` are those of the ID token, with those of UserInfo it lacks."""
+    """A finished login. `claims` are those of the ID token, with those of UserInfo it lacks.
+    `organization` is the one that was asked for, if any was."""
 
     provider: str
     issuer: str
@@ -53,6 +54,7 @@ class Identity:
     auth_time: int | None
     claims: Mapping[str, object] = field(repr=False)
     tokens: Tokens
+    organization: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,9 @@ class RelyingParty:
             scope=self.settings.scope,
         )
         user = await self._id_tokens.login(tokens, transaction)
-        self._require_organization(user.claims, transaction)
+        wanted = transaction.organization
+        if wanted is not None and not self._is_for(wanted, user.claims):
+            raise OrganizationMismatch("the claim is missing or names another")
         if tokens.refresh_token is None:
             self._tell_of_no_refresh_token()
         claims = user.claims
@@ -207,19 +211,24 @@ class RelyingParty:
             user.auth_time,
             claims,
             tokens,
+            wanted,
         )
 
-    def _require_organization(
-        self, claims: Mapping[str, object], transaction: LoginTransaction
-    ) -> None:
-        wanted, organization = transaction.organization, self.settings.organization
-        if wanted is None:
-            return
+    def _is_for(self, wanted: str, claims: Mapping[str, object]) -> bool:
+        """Whether the claims of an ID token name the organization."""
+        organization = self.settings.organization
         said = claims.get(organization.claim) if organization is not None else None
         # One, or several that the user belongs to: a list, or an object by their names.
         is_among = isinstance(said, list | dict) and wanted in said
-        if said != wanted and not is_among:
-            raise OrganizationMismatch("the claim is missing or names another")
+        return said == wanted or is_among
+
+    def _contradicts(self, session: Session, claims: Mapping[str, object]) -> bool:
+        """Whether a refreshed ID token, which may leave the claim out, names another organization
+        than the login was for."""
+        wanted, organization = session.organization, self.settings.organization
+        if wanted is None or organization is None or organization.claim not in claims:
+            return False
+        return not self._is_for(wanted, claims)
 
     async def refresh(self, session: Session) -> Refreshed:
         """Spend the session's refresh token, once. UserInfo is not asked again.
@@ -248,6 +257,8 @@ class RelyingParty:
             raise IdTokenInvalid(invalid.check, invalid.detail, tokens=tokens) from None
         if user is None:
             return unchanged
+        if self._contradicts(session, user.claims):
+            raise IdTokenInvalid("organization", "another than at the login", tokens=tokens)
         # OIDC Core section 12.2: auth_time stays that of the login, whatever the OP writes.
         auth_time = user.auth_time if session.auth_time is None else session.auth_time
         return Refreshed(tokens, user.claims, user.acr or session.acr, auth_time)

@@ -206,6 +206,7 @@ class Sessions:
         auth_time: int | None = None,
         client: str = "",
         address: str = "",
+        organization: str | None = None,
         provider: str = DEFAULT_PROVIDER,
         frontend: str = DEFAULT_FRONTEND,
     ) -> Session:
@@ -232,6 +233,7 @@ class Sessions:
             auth_time=auth_time,
             client=client,
             address=address,
+            organization=organization,
             provider=provider,
             frontend=frontend,
         )

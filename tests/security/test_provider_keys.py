@@ -240,6 +240,32 @@ organization = {{ parameter = "organization", claim = "org_id" }}"""
         assert "organization" not in sent
 
 
+@pytest.mark.rule("AZ-19")
+@pytest.mark.parametrize(
+    ("query", "claim", "status"),
+    [
+        ("org=acme", "other", 401),
+        ("org=acme", [], 401),
+        ("org=acme", ["other", "acme"], 200),
+        ("org=acme", None, 200),
+        ("", "other", 200),
+    ],
+)
+async def test_a_refresh_cannot_lead_to_another_organization(
+    op: ScriptedOp, clock: ManualClock, query: str, claim: object, status: int
+) -> None:
+    """A refreshed ID token may leave the claim out (OIDC Core section 12.2), but not contradict."""
+    keys = f"""issuer = "{op.issuer}"
+organization = {{ parameter = "organization", claim = "org_id" }}"""
+    async with visiting(op, clock, keys) as visitor:
+        op.id_token_changes = {"org_id": "acme"}
+        op.token_changes = {"expires_in": 60}
+        assert (await visitor.come_back(await visitor.start(query))).status == 302
+        op.id_token_changes = {"org_id": claim}
+        clock.advance(61)
+        assert (await visitor.get("/api/x")).status == status
+
+
 @pytest.mark.parametrize(
     ("pattern", "audience", "fits"),
     [
