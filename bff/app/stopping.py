@@ -93,8 +93,8 @@ class StopRequest:
         finally:
             for number in (*heard, *IGNORED_SIGNALS):
                 loop.remove_signal_handler(number)
-            for number in heard if self._pass_on is not None else ():
-                signal.signal(number, self._passed_on)
+                if self._pass_on is not None and number in heard:
+                    signal.signal(number, self._passed_on)
 
 
 @contextlib.contextmanager

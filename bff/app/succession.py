@@ -4,7 +4,8 @@ runs, and is ready before that one lets go. Where it does not get ready, the old
 The process that was started first stays as the parent of all that come after it, so that its
 process id, which a service manager knows, remains good: it passes signals on, and ends with the
 last of them. Descendants whose own parent has ended become its children (prctl(2),
-PR_SET_CHILD_SUBREAPER).
+PR_SET_CHILD_SUBREAPER). Each process that takes over tells it its own id, so that a signal goes to
+the one that serves and not by way of one that is just ending.
 """
 
 import asyncio
@@ -23,13 +24,14 @@ from typing import Any
 import structlog
 
 from bff.app.held_addresses import HeldAddress, HeldAddresses
-from bff.app.stopping import StopRequest, first_of
+from bff.app.stopping import RESTART_SIGNAL, StopRequest, first_of
 from bff.config.sources.environment import PREDECESSOR_VARIABLE
 from bff.observability.reasons import reason_of
 
 log = structlog.get_logger("bff.app")
 
 READY = b"r"
+PID_BYTES = 4
 VERSION = 1  # of the message to a successor, which may be of another version of the program
 READY_SECONDS = 120.0  # for a new process to be ready: it may meet a machine that is busy
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -71,8 +73,10 @@ class Predecessor:
         return cls(control, passed, lifeline)
 
     def ready(self) -> None:
-        """Everything is served here: it may let go. One that has ended meanwhile need not know."""
+        """Everything is served here: it may let go, and signals are for this process from now on.
+        One that has ended meanwhile need not know."""
         with contextlib.suppress(OSError):
+            self.lifeline.send(os.getpid().to_bytes(PID_BYTES))
             self._control.send(READY)
             self._control.close()
 
@@ -90,6 +94,7 @@ class Succession:
         self._root_end: socket.socket | None = None
         self._passed_end: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._serving: int | None = None
 
     @property
     def is_done(self) -> bool:
@@ -108,10 +113,23 @@ class Succession:
             request.restart.clear()  # what was asked for meanwhile was this very attempt
 
     def pass_on(self, number: int, _frame: object = None) -> None:
-        """Send a signal to what has come after this process."""
-        for pid in _children() or ([self._process.pid] if self._process is not None else []):
+        """As the first of all, send a signal to the process that serves; one that stops it, to
+        those as well that are ending. Any other process leaves that to the first."""
+        if self._predecessor is not None:
+            return
+        serving = self._serving_pid()
+        receivers = set() if serving is None else {serving}
+        if number != RESTART_SIGNAL:
+            receivers.update(_children())
+        for pid in receivers:
             with contextlib.suppress(OSError):
                 os.kill(pid, number)
+
+    def _serving_pid(self) -> int | None:
+        if self._root_end is not None:
+            with contextlib.suppress(OSError):
+                self._serving = int.from_bytes(self._root_end.recv(1 << 16)[-PID_BYTES:])
+        return self._serving
 
     def accompany(self) -> None:
         """As the first of all, stay until the last of those that came after has ended, and end as
@@ -187,6 +205,7 @@ class Succession:
             return self._predecessor.lifeline
         if self._passed_end is None:
             self._root_end, self._passed_end = socket.socketpair()
+            self._root_end.setblocking(False)
         return self._passed_end
 
 
