@@ -251,7 +251,7 @@ def _why_not_managed(answer: OpAnswer, secrets: tuple[str | None, ...]) -> str:
             f"the OP does not know this registration any more{said}: the client has been deleted "
             "there, or the registration access token is an old one"
         )
-    if answer.status in (403, 405, 501):
+    if answer.status in (403, 405):
         return f"the OP does not let the client do this itself{said}. Do it there by hand"
     if answer.status == 400:
         return f"the OP does not accept what the client is to be{said}. It stays as it was"

@@ -346,6 +346,7 @@ async def test_an_update_that_the_op_changed_fails_and_keeps_the_new_token(
         (404, "does not know this registration any more"),
         (403, "does not let the client do this itself"),
         (405, "does not let the client do this itself"),
+        (400, "does not accept what the client is to be"),
         (302, "which is not followed"),
         (500, "status 500"),
     ],

@@ -103,6 +103,20 @@ def test_private_members_published_by_mistake_are_not_held() -> None:
     assert key.material.is_private is False
 
 
+def test_a_key_set_may_be_so_large() -> None:
+    """And no larger: the next test has one more."""
+    assert len(process_jwks(200, {"keys": [EC.jwk()] * MAX_KEYS}).keys) == MAX_KEYS
+
+
+@pytest.mark.parametrize(("bits", "usable"), [(32, True), (33, False)])
+def test_an_rsa_exponent_may_be_so_long(bits: int, *, usable: bool) -> None:
+    """A longer one would make each signature that is verified costly."""
+    exponent = b64url((1 << (bits - 1) | 1).to_bytes((bits + 7) // 8))
+    jwks = {"keys": [RSA.jwk(e=exponent, kid="this"), RSA_2.jwk(kid="another")]}
+    found = [key.kid for key in process_jwks(200, jwks).candidates("RS256", None)]
+    assert found == (["this", "another"] if usable else ["another"])
+
+
 @pytest.mark.rule("ID-16")
 @pytest.mark.parametrize(
     ("status", "document"),

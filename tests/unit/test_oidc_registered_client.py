@@ -5,6 +5,7 @@ import pytest
 
 from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url
 from bff.oidc.registered_client import (
+    LONGEST_CHARS,
     Management,
     UnusableAnswer,
     Weight,
@@ -49,6 +50,35 @@ def test_a_time_is_a_number(expires_at: object) -> None:
         )
 
 
+MEMBERS = (
+    "client_id",
+    "client_secret",
+    "registration_client_uri",
+    "registration_access_token",
+)
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+@pytest.mark.parametrize("value", [7, ["a"], "a b", "a\n", "\xe4", "x" * (LONGEST_CHARS + 1)])
+def test_a_text_that_no_header_would_keep_is_unusable(member: str, value: object) -> None:
+    """RFC 6749 appendices A.1 and A.2."""
+    with pytest.raises(UnusableAnswer, match=f"no usable {member}"):
+        process_registration({"client_id": "a", member: value}, is_https_url)
+
+
+def test_a_text_may_be_so_long() -> None:
+    longest = "x" * LONGEST_CHARS
+    client = process_registration({"client_id": longest, "client_secret": longest}, is_https_url)
+    assert client.client_id == client.client_secret == longest
+
+
+@pytest.mark.parametrize("secret", [None, ""])
+def test_an_empty_text_is_none(secret: object) -> None:
+    """Some OPs write it so for a client without a secret."""
+    client = process_registration({"client_id": "a", "client_secret": secret}, is_https_url)
+    assert client.client_secret is None
+
+
 @pytest.mark.parametrize(
     ("member", "asked", "found", "weight"),
     [
@@ -64,6 +94,7 @@ def test_a_time_is_a_number(expires_at: object) -> None:
         ("grant_types", ["authorization_code"], ["authorization_code"], None),
         ("grant_types", ["authorization_code"], ["authorization_code", "implicit"], Weight.CHANGED),
         ("grant_types", ["authorization_code"], ["implicit"], Weight.UNUSABLE),
+        ("grant_types", ["authorization_code"], None, Weight.IGNORED),
         ("response_types", ["code"], ["code", "id_token"], None),
         ("response_types", ["code"], None, None),
         ("response_types", ["code"], ["id_token"], Weight.UNUSABLE),
@@ -72,15 +103,18 @@ def test_a_time_is_a_number(expires_at: object) -> None:
         ("scope", "openid email", "email", Weight.UNUSABLE),
         ("scope", "openid email", None, Weight.IGNORED),
         ("id_token_signed_response_alg", "RS256", None, None),
+        ("id_token_signed_response_alg", "RS256", "RS256", None),
         ("id_token_signed_response_alg", "RS256", "ES256", Weight.CHANGED),
         ("id_token_signed_response_alg", "RS256", "none", Weight.UNUSABLE),
         ("post_logout_redirect_uris", ["https://a/"], ["https://b/"], Weight.CHANGED),
         ("backchannel_logout_uri", "https://a/", None, Weight.IGNORED),
         ("backchannel_logout_uri", "https://a/", "https://b/", Weight.CHANGED),
+        ("backchannel_logout_uri", "https://a/", "a:/htps", Weight.CHANGED),
         ("frontchannel_logout_uri", "https://a/", "https://a/", None),
         ("backchannel_logout_session_required", True, False, Weight.CHANGED),
         ("backchannel_logout_session_required", True, None, None),
         ("backchannel_logout_session_required", False, True, None),
+        ("backchannel_logout_session_required", False, False, None),
         ("client_name", "a", "b", None),
     ],
 )

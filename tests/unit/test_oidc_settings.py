@@ -2,7 +2,12 @@
 
 import pytest
 
-from bff.oidc.settings import RelyingPartySettings, require_issuer
+from bff.oidc.settings import (
+    MAX_NAME_CHARS,
+    RelyingPartySettings,
+    require_issuer,
+    require_provider_name,
+)
 
 
 def make(**changes: object) -> RelyingPartySettings:
@@ -79,3 +84,21 @@ def test_a_relaxation_and_what_asks_more_of_an_op_are_off_by_default() -> None:
     assert not settings.allow_logout_tokens_without_exp
     assert not settings.allow_insecure_http
     assert settings.send_id_token_hint
+    assert settings.revoke_on_logout
+
+
+@pytest.mark.parametrize("name", ["a", "op2", "two-words", "two_words_3", "x" * MAX_NAME_CHARS])
+def test_the_name_of_a_provider_can_stand_in_a_url_and_in_a_variable(name: str) -> None:
+    assert require_provider_name(name) == name
+    assert make(name=name).name == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "A", "2op", "a b", "a.b", "a/b", "a-", "_a", "a--b", "\xe4", "x" * (MAX_NAME_CHARS + 1)],
+)
+def test_another_name_of_a_provider_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="must be lower-case letters and digits"):
+        require_provider_name(name)
+    with pytest.raises(ValueError, match="name must be lower-case"):
+        make(name=name)
