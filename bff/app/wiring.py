@@ -100,9 +100,11 @@ def relying_parties_at(frontend: Frontend, shared: RelyingParties) -> RelyingPar
     """The clients that a frontend's users log in by, as far as they are its own: the rest is
     `shared`, which is opened and closed."""
     parties = []
-    for name in frontend.settings.providers:
+    for name, provider in frontend.settings.providers.items():
         returning = frontend.settings.server.public_url + frontend.post_logout_path_of(name)
-        parties.append(shared[name].at(frontend.redirect_uri_of(name), returning))
+        parties.append(
+            shared[name].at(frontend.redirect_uri_of(name), returning, provider.email_domains)
+        )
     return RelyingParties(parties)
 
 

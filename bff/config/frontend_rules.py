@@ -47,6 +47,13 @@ def _unknown_providers(settings: Settings) -> Iterator[Fault]:
             if name not in settings.providers:
                 close = suggestion(name, settings.providers)
                 yield Fault(_at(index, "providers", place), f"is no provider{close}")
+        there = own.providers or tuple(settings.providers)
+        for domain, name in own.email_domains.items():
+            if name not in there:
+                yield Fault(
+                    _at(index, "email_domains", domain),
+                    f"must be a provider of this frontend{suggestion(name, there)}",
+                )
 
 
 def _unused_providers(known: Iterable[Frontend], settings: Settings) -> Iterator[Fault]:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from bff.config.sections import Section, SectionT
 from bff.config.sections.frontends import FrontendSettings, parse_app_url
+from bff.config.sections.providers import ProviderSettings
 from bff.config.sections.session import SessionSettings
 from bff.config.settings import Settings
 from bff.model import DEFAULT_FRONTEND
@@ -79,9 +80,19 @@ def _resolved(top: Settings, own: FrontendSettings) -> Frontend:
     changes |= {
         name: getattr(own, name) for name in ("routes", "spa") if name in own.model_fields_set
     }
-    if own.providers:
-        changes["providers"] = {name: top.providers[name] for name in own.providers}
+    changes["providers"] = _providers(top.providers, own)
     return Frontend(own.name, top.model_copy(update=changes), own.base_path)
+
+
+def _providers(
+    top: Mapping[str, ProviderSettings], own: FrontendSettings
+) -> dict[str, ProviderSettings]:
+    providers = {name: top[name] for name in own.providers or top}
+    if "email_domains" in own.model_fields_set:
+        for name, provider in providers.items():
+            domains = tuple(one for one, at in own.email_domains.items() if at == name)
+            providers[name] = provider.model_copy(update={"email_domains": domains})
+    return providers
 
 
 def _session(top: SessionSettings, own: FrontendSettings) -> SessionSettings:

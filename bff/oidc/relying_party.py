@@ -123,14 +123,18 @@ class RelyingParty:
         self._logout_tokens = LogoutTokenVerifier(self._keys, logout_rules, clock)
         self._has_told_of_no_refresh_token = False
 
-    def at(self, redirect_uri: str, post_logout_redirect_uri: str) -> "RelyingParty":
-        """The same client for another application, to which the OP sends browsers back: all but
-        these two addresses is shared. Only one of them is started and closed."""
+    def at(
+        self, redirect_uri: str, post_logout_redirect_uri: str, email_domains: tuple[str, ...]
+    ) -> "RelyingParty":
+        """The same client for another application, to which the OP sends browsers back, and where
+        users of these domains log in by it: all else is shared. Only one of them is started and
+        closed."""
         other = copy(self)
         other.settings = replace(
             self.settings,
             redirect_uri=redirect_uri,
             post_logout_redirect_uri=post_logout_redirect_uri,
+            email_domains=email_domains,
         )
         return other
 

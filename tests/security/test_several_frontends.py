@@ -199,6 +199,25 @@ async def test_each_has_its_own_claims_lifetimes_and_providers(there: ThreeFront
     assert (reply.status, code_of(reply)) == (400, "unknown_provider")
 
 
+@pytest.mark.parametrize(
+    ("frontend", "hint", "provider"),
+    [
+        ("shop", "a@shop.example", "evil"),
+        ("shop", "a@SHOP.example", "evil"),
+        ("shop", "a@staff.example", "corp"),
+        ("shop", "a@evil.example", "corp"),
+        ("crm", "a@corp.example", "corp"),
+        ("crm", "a@shop.example", "corp"),
+    ],
+)
+async def test_each_has_its_own_domains_of_users(
+    there: ThreeFrontends, frontend: str, hint: str, provider: str
+) -> None:
+    """In the place of those that the providers name. One without any has theirs."""
+    reply = await there.visitors[frontend].get(f"/bff/login?login_hint={hint}")
+    assert location_of(reply).startswith(there.ops[provider].issuer)
+
+
 async def test_a_chooser_offers_what_the_application_has(there: ThreeFrontends) -> None:
     """Its own providers and no others, each by an address that it answers."""
     for name, providers in (("shop", ["corp", "evil"]), ("crm", ["corp"]), ("wiki", ["corp"])):

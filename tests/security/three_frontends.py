@@ -33,6 +33,7 @@ hosts = ["www.shop.example"]
 session = { idle_timeout = "10m", max_per_user = 2 }
 user = { claims = ["email"] }
 csrf = { header_name = "X-Shop" }
+email_domains = { "shop.example" = "evil", "staff.example" = "corp" }
 
 [[frontends]]
 name = "crm"

@@ -201,6 +201,22 @@ LINE = TOP.count("\n") + SHOP.count("\n") + 1  # of the second [[frontends]]
             'is no provider, did you mean "other"?',
         ),
         (
+            ("b", "https://b.example.com", 'email_domains = { "a.example" = "othr" }'),
+            "email_domains.a.example",
+            3,
+            'must be a provider of this frontend, did you mean "other"?',
+        ),
+        (
+            (
+                "b",
+                "https://b.example.com",
+                'providers = ["corp"]\nemail_domains = { "a.example" = "other" }',
+            ),
+            "email_domains.a.example",
+            4,
+            "must be a provider of this frontend",
+        ),
+        (
             ("b", "https://b.example.com", 'session = { store = "memory://" }'),
             "session.store",
             3,

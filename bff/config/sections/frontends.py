@@ -105,6 +105,12 @@ class FrontendSettings(Section):
         "its default. All of them unless given.",
         examples=[["corp", "google"]],
     )
+    email_domains: dict[HostName, NonEmpty] = Field(
+        default={},
+        description="Which of its providers a login is for whose login_hint is an e-mail address "
+        "of such a domain, in the place of what the providers' own email_domains say.",
+        examples=[{"acme.example": "corp"}],
+    )
     session: OwnSessionSettings = Field(
         default=OwnSessionSettings(),
         description="Keys of [session] in the place of the top level's: all but those of the store "
