@@ -1,5 +1,7 @@
-"""The table of the story: which OP came through which step."""
+"""Keycloak, which is started once for all tests; and the table of the story: which OP came through
+which step."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,9 +9,12 @@ import pytest
 
 pytest.register_assert_rewrite("tests.interop.story")
 
+from tests.interop.ops import keycloak  # noqa: E402
+from tests.interop.ops.provider import Place, a_place  # noqa: E402
 from tests.interop.story import STEPS  # noqa: E402  its asserts are to be explained
 
 Table = dict[str, dict[str, str]]
+StartedKeycloak = tuple[Place, "subprocess.Popen[bytes]"]
 TABLE = pytest.StashKey[Table]()
 
 
@@ -26,6 +31,19 @@ class Told:
         self._row[name] = "FAILED"
         yield words
         self._row[name] = words[0] if words else "ok"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def early_keycloak(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartedKeycloak | None]:
+    """Keycloak starts while the other OPs are at work, if it is wanted at all."""
+    if not any("keycloak" in item.name for item in request.session.items):
+        yield None
+        return
+    place = a_place(tmp_path_factory.mktemp("keycloak"))
+    with keycloak.starting(place) as process:
+        yield place, process
 
 
 @pytest.fixture

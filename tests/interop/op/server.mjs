@@ -4,6 +4,7 @@
 // ISSUER    the address it is known by, http://127.0.0.1:PORT unless given
 // CLIENT_SECRET  that of all clients; one with awkward characters unless given
 // GATEWAY   origin of the gateway, for its redirect URIs
+// REDIRECT_URIS, RETURNS  further redirect URIs, and addresses after a logout, with spaces between
 // AT_TTL    lifetime of access tokens, in seconds
 // RT_TTL    lifetime of refresh tokens, in seconds
 // ROTATE    1: every refresh gives a new refresh token, and a spent one revokes its grant; 0: never
@@ -27,12 +28,13 @@ const keys = [
   key('es256', 'ES256', 'ec', { namedCurve: 'P-256' }),
 ];
 
+const words = (text = '') => text.split(' ').filter(Boolean);
 const secret = process.env.CLIENT_SECRET ?? 'interop-secret-0123456789+/=% interop';
 const gateway = (client_id, more) => ({
   client_id,
   client_secret: secret,
-  redirect_uris: [`${GATEWAY}/bff/callback`],
-  post_logout_redirect_uris: [`${GATEWAY}/`],
+  redirect_uris: [`${GATEWAY}/bff/callback`, ...words(process.env.REDIRECT_URIS)],
+  post_logout_redirect_uris: [`${GATEWAY}/`, ...words(process.env.RETURNS)],
   backchannel_logout_uri: `${GATEWAY}/bff/backchannel-logout`,
   backchannel_logout_session_required: true,
   response_types: ['code'],

@@ -24,7 +24,6 @@ from tests.interop.ops.provider import (
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
 
-REALM = "interop"
 ADMIN_PASSWORD = "admin-of-interop"
 # `kc.sh` starts it as a child that may outlive it; so it is started as `kc.sh` does.
 JAVA = (
@@ -41,11 +40,15 @@ START = "start --optimized --cache=local --http-enabled=true --http-host=127.0.0
 
 
 class Keycloak(Provider):
-    issuer_path: ClassVar = f"/realms/{REALM}"
     client_id: ClassVar = "spa"
     api_client_id: ClassVar = "api"  # Keycloak tells about a token only those it is meant for
     user: ClassVar = {"name": "Alice Example", "email": "alice@example.test"}
     tells_of_logouts: ClassVar = True
+
+    def __init__(self, place: Place, http: aiohttp.ClientSession, realm: str) -> None:
+        self.realm = realm
+        self.issuer_path = f"/realms/{realm}"
+        super().__init__(place, http)
 
     async def log_in(self, browser: Browser, page: Page) -> Page:
         values = {"username": "alice", "password": "wonderland"}
@@ -53,13 +56,13 @@ class Keycloak(Provider):
 
     async def sign_out(self, browser: Browser) -> None:
         """As an administrator does in the console."""
-        async with self._admin("GET", f"/{REALM}/users?username=alice") as answer:
+        async with self._admin("GET", f"/{self.realm}/users?username=alice") as answer:
             (user,) = await answer.json()
-        async with self._admin("POST", f"/{REALM}/users/{user['id']}/logout"):
+        async with self._admin("POST", f"/{self.realm}/users/{user['id']}/logout"):
             pass
 
     async def make_realm(self) -> None:
-        async with self._admin("POST", "", json=realm(self.place.gateway)):
+        async with self._admin("POST", "", json=realm(self.realm, self.place)):
             pass
 
     @asynccontextmanager
@@ -82,10 +85,10 @@ class Keycloak(Provider):
             yield answer
 
 
-def realm(gateway: str) -> dict[str, Any]:
+def realm(name: str, place: Place) -> dict[str, Any]:
     """What docs/providers/keycloak.md tells to set, and access tokens that expire soon."""
     return {
-        "realm": REALM,
+        "realm": name,
         "enabled": True,
         "accessTokenLifespan": ACCESS_TOKEN_SECONDS,
         "revokeRefreshToken": True,
@@ -94,15 +97,15 @@ def realm(gateway: str) -> dict[str, Any]:
             {
                 "clientId": Keycloak.client_id,
                 "secret": CLIENT_SECRET,
-                "redirectUris": [f"{gateway}/bff/callback"],
+                "redirectUris": place.redirect_uris,
                 "standardFlowEnabled": True,
                 "directAccessGrantsEnabled": False,
                 "frontchannelLogout": False,
                 "attributes": {
-                    "backchannel.logout.url": f"{gateway}/bff/backchannel-logout",
+                    "backchannel.logout.url": f"{place.gateway}/bff/backchannel-logout",
                     "backchannel.logout.session.required": "true",
                     "pkce.code.challenge.method": "S256",
-                    "post.logout.redirect.uris": f"{gateway}/",
+                    "post.logout.redirect.uris": "##".join(place.returns),
                 },
                 "protocolMappers": [
                     {
@@ -163,10 +166,13 @@ def starting(place: Place) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @asynccontextmanager
-async def running(place: Place, process: "subprocess.Popen[bytes]") -> AsyncIterator[Keycloak]:
+async def running(
+    place: Place, process: "subprocess.Popen[bytes]", realm: str = "interop"
+) -> AsyncIterator[Keycloak]:
+    """With a realm of that name, which is made."""
     async with a_client() as http:
         ready = f"{place.direct}/realms/master"
         await until_it_answers(process, ready, place.folder, http)
-        op = Keycloak(place, http)
+        op = Keycloak(place, http, realm)
         await op.make_realm()
         yield op

@@ -13,6 +13,7 @@ import aiohttp
 
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
+from tests.parts.servers import free_port
 from tests.polling import until
 
 CLIENT_SECRET = "interop-secret-0123456789"
@@ -23,12 +24,16 @@ START_SECONDS = 240.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an OP listens (`port`), where it is known (`public_port`), and its client's origin."""
+    """Where an OP listens (`port`), where it is known (`public_port`), and its client's origin.
+    `further_redirect_uris` and `further_returns` are addresses of applications beside that: where
+    it sends browsers after a login, and after a logout."""
 
     port: int
     public_port: int
     gateway: str
     folder: Path
+    further_redirect_uris: tuple[str, ...] = ()
+    further_returns: tuple[str, ...] = ()
 
     @property
     def direct(self) -> str:
@@ -38,6 +43,14 @@ class Place:
     def public(self) -> str:
         return f"http://127.0.0.1:{self.public_port}"
 
+    @property
+    def redirect_uris(self) -> list[str]:
+        return [f"{self.gateway}/bff/callback", *self.further_redirect_uris]
+
+    @property
+    def returns(self) -> list[str]:
+        return [f"{self.gateway}/", *self.further_returns]
+
     def environment(self, issuer: str) -> dict[str, str]:
         """What the OPs of our own making read."""
         return {
@@ -45,9 +58,16 @@ class Place:
             "PORT": f"{self.port}",
             "ISSUER": issuer,
             "GATEWAY": self.gateway,
+            "REDIRECT_URIS": " ".join(self.further_redirect_uris),
+            "RETURNS": " ".join(self.further_returns),
             "CLIENT_SECRET": CLIENT_SECRET,
             "AT_TTL": f"{ACCESS_TOKEN_SECONDS}",
         }
+
+
+def a_place(folder: Path) -> Place:
+    """The gateway is localhost and the OP 127.0.0.1, so that a browser sees two sites."""
+    return Place(free_port(), free_port(), f"http://localhost:{free_port()}", folder)
 
 
 class Provider:
@@ -58,7 +78,7 @@ class Provider:
     those endpoints that its metadata does not list.
     """
 
-    issuer_path: ClassVar[str] = ""
+    issuer_path: str = ""
     client_id: ClassVar[str]
     api_client_id: ClassVar[str] = ""
     scope: ClassVar[str] = "openid profile email"
@@ -96,9 +116,11 @@ class Provider:
             return found
 
     async def is_active(self, token: str) -> bool:
-        """RFC 7662."""
+        """RFC 7662. A token of another OP is of a kind that some don't know."""
         client_id = self.api_client_id or self.client_id
         status, answer = await self._post("introspection_endpoint", client_id, token=token)
+        if status == 400 and answer.get("error") == "unsupported_token_type":
+            return False
         assert status == 200, answer
         return bool(answer["active"])
 

@@ -11,7 +11,7 @@ from tests.parts.browser_pages import Page
 
 
 class DjangoOAuthToolkit(Provider):
-    issuer_path: ClassVar = "/o"
+    issuer_path = "/o"
     client_id: ClassVar = "spa"
     user: ClassVar = {"name": "Alice Example", "email": "alice@example.test"}
     paths: ClassVar = {
