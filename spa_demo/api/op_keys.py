@@ -71,8 +71,10 @@ class OpKeys:
         self._keys = {str(key.kid): key for key in keys if _is_for_signatures(key)}
 
     async def _fetch_jwks(self) -> Any:
-        metadata = await self._fetch(f"{self._settings.issuer}/.well-known/openid-configuration")
-        if metadata["issuer"] != self._settings.issuer:  # OIDC Discovery section 4.3
+        issuer = self._settings.issuer
+        usual = f"{issuer}/.well-known/openid-configuration"
+        metadata = await self._fetch(self._settings.discovery_url or usual)
+        if metadata["issuer"] != issuer:  # OIDC Discovery section 4.3
             raise ValueError("issuer")
         return await self._fetch(metadata["jwks_uri"])
 

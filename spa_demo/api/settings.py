@@ -7,13 +7,16 @@ MAX_LEEWAY_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """`leeway_seconds` forgives clock skew when a token's `exp` is judged, 30 s at most.
+    """`discovery_url` is where the OP's metadata is fetched, if that is not below the issuer.
+
+    `leeway_seconds` forgives clock skew when a token's `exp` is judged, 30 s at most.
 
     `jwks_cooldown_seconds`: keys are asked for again after an unknown `kid`, but no more often.
     """
 
     issuer: str
     audience: str = "urn:demo:api"
+    discovery_url: str = ""
     leeway_seconds: int = 10
     jwks_cooldown_seconds: float = 10.0
     max_body_bytes: int = 64 * 1024

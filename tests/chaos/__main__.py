@@ -41,6 +41,8 @@ def main(
     if users is not None:
         scale = dataclasses.replace(scale, users=users)
     chosen = [s for s in SCENARIOS if not only or any(part in s.name for part in only)]
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
     rows = asyncio.run(run_all(chosen, scale, keep))
     click.echo(table(rows))
     if write:

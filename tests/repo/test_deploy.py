@@ -3,6 +3,7 @@ claim. No Docker runs here, so both are judged by what they say; the configurati
 """
 
 import ipaddress
+import json
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import yaml
 
 from bff.config import Settings, load
+from spa_demo import SPA_ROOT
 from tests.parts.deployment import DEPLOY, ROOT, make_secrets, secret_settings
 
 OUR_SERVICES = ("bff-1", "bff-2", "op", "api")
@@ -304,3 +306,42 @@ def test_caddy_turns_away_before_a_gateway_stops(
 def test_caddy_closes_its_connections_first(settings: Settings) -> None:
     """A POST on a connection that the gateway is closing would be lost."""
     assert caddy_seconds("keepalive") < settings.server.keepalive_timeout
+
+
+# --- the one with Keycloak -----------------------------------------------------------------------
+
+WITH_KEYCLOAK = DEPLOY / "keycloak"
+
+
+def test_keycloak_gateway_and_api_agree_on_their_addresses(secrets: Path) -> None:
+    """Browsers know Keycloak by its published port, the others by its name in the network."""
+    services = yaml.safe_load((WITH_KEYCLOAK / "docker-compose.yml").read_text())["services"]
+    (realm,) = [json.loads(path.read_text()) for path in WITH_KEYCLOAK.glob("*.json")]
+    environ = {
+        name: path
+        for name, path in secret_settings(secrets).items()
+        if name in ("BFF_OIDC__CLIENT_SECRET_FILE", "BFF_SESSION__SECRETS_FILE")
+    }
+    settings = load(WITH_KEYCLOAK / "bff.toml", {**environ, "BFF_SPA__ROOT": str(SPA_ROOT)})
+    server, op = settings.server, settings.providers["default"]
+    (client,) = realm["clients"]
+
+    published = {port for service in services.values() for port in service.get("ports", ())}
+    assert published == {"127.0.0.1:8080:8080", "127.0.0.1:8081:8080"}
+    assert server.public_url == "http://localhost:8080"
+    assert op.issuer == f"http://localhost:8081/realms/{realm['realm']}"
+    assert "--hostname=http://localhost:8081" in services["keycloak"]["command"]
+    assert f"--issuer={op.issuer}" in services["api"]["command"]
+    assert f"--discovery-url={op.discovery_url}" in services["api"]["command"]
+    assert str(op.discovery_url).startswith("http://keycloak:8080/")
+    assert op.allow_http_hosts == ("keycloak:8080",)
+    assert client["clientId"] == op.client_id
+    assert client["redirectUris"] == [f"{server.public_url}/bff/callback"]
+    assert client["attributes"]["post.logout.redirect.uris"] == f"{server.public_url}/"
+    told_at = client["attributes"]["backchannel.logout.url"]
+    assert told_at == f"http://{server.additional_hosts[0]}/bff/backchannel-logout"
+    assert server.additional_hosts == ("bff:8080",)
+    known = {scope["name"] for scope in realm["clientScopes"]} | {"openid"}
+    assert known >= {*op.scope.split()}
+    for mount in (mount for one in services.values() for mount in one.get("volumes", ())):
+        assert (WITH_KEYCLOAK / mount.partition(":")[0]).exists(), mount

@@ -4,7 +4,7 @@ realm with the gateway's client is made by its admin API.
 
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,7 +36,10 @@ JAVA = (
     " --add-opens=java.base/java.security=ALL-UNNAMED"
     " --add-opens=java.base/java.lang=ALL-UNNAMED"
 )
-START = "start --optimized --cache=local --http-enabled=true --http-host=127.0.0.1"
+START = (
+    "start --optimized --cache=local --http-enabled=true --http-host=127.0.0.1"
+    " --hostname-backchannel-dynamic=true"
+)
 
 
 class Keycloak(Provider):
@@ -61,8 +64,9 @@ class Keycloak(Provider):
         async with self._admin("POST", f"/{self.realm}/users/{user['id']}/logout"):
             pass
 
-    async def make_realm(self) -> None:
-        async with self._admin("POST", "", json=realm(self.realm, self.place)):
+    async def make_realm(self, given: Mapping[str, Any] | None = None) -> None:
+        """As it is given; the usual one unless it is."""
+        async with self._admin("POST", "", json=given or realm(self.realm, self.place)):
             pass
 
     @asynccontextmanager
@@ -167,12 +171,15 @@ def starting(place: Place) -> Iterator["subprocess.Popen[bytes]"]:
 
 @asynccontextmanager
 async def running(
-    place: Place, process: "subprocess.Popen[bytes]", realm: str = "interop"
+    place: Place,
+    process: "subprocess.Popen[bytes]",
+    name: str = "interop",
+    given: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Keycloak]:
-    """With a realm of that name, which is made."""
+    """With a realm of that name, which is made, as it is given."""
     async with a_client() as http:
         ready = f"{place.direct}/realms/master"
         await until_it_answers(process, ready, place.folder, http)
-        op = Keycloak(place, http, realm)
-        await op.make_realm()
+        op = Keycloak(place, http, name)
+        await op.make_realm(given)
         yield op
