@@ -117,6 +117,7 @@ class Callback:
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         client = client_of(local.identity.client_address)
         await self._failures.require_room(client)
+        transaction: LoginTransaction | None = None
         try:
             response = process_callback((local.target.query or b"").decode("ascii"))
             transaction = await self._transaction(response, local)
@@ -126,6 +127,8 @@ class Callback:
             log.warning("login_failed", code=error.code, request_id=local.identity.request_id)
             if error.status < 500:  # what a browser can bring about, and no trouble of the OP's
                 await self._failures.count(client)
+            if transaction is not None and transaction.prompt == "none":
+                return _back_with(error.code, transaction)
             raise
 
     async def _transaction(self, response: AuthorizationResponse, local: Local) -> LoginTransaction:
@@ -197,8 +200,7 @@ class Callback:
         if said is None or said not in SILENT_REFUSALS:
             said = error.code
             self._metrics.login(said, self._frontend)
-        location = with_error(transaction.return_url, said)
-        return web.Response(status=302, headers={"Location": location})
+        return _back_with(said, transaction)
 
     async def _establish(
         self,
@@ -286,6 +288,12 @@ class Callback:
             provider=identity.provider,
             frontend=self._frontend,
         )
+
+
+def _back_with(code: str, transaction: LoginTransaction) -> web.StreamResponse:
+    """To the application, which has asked for a silent login, and is told why there is none."""
+    location = with_error(transaction.return_url, code)
+    return web.Response(status=302, headers={"Location": location})
 
 
 def client_name(user_agent: str) -> str:

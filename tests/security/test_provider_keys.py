@@ -266,6 +266,37 @@ organization = {{ parameter = "organization", claim = "org_id" }}"""
         assert (await visitor.get("/api/x")).status == status
 
 
+@pytest.mark.rule("AZ-19")
+@pytest.mark.parametrize(
+    ("answer", "claim", "told"),
+    [
+        ({}, "other", ""),
+        ({}, "acme", "organization_mismatch"),
+        ({"error": "interaction_required"}, "other", "interaction_required"),
+    ],
+)
+async def test_a_browser_changes_to_another_organization_where_it_is(
+    op: ScriptedOp, clock: ManualClock, answer: dict[str, str], claim: str, told: str
+) -> None:
+    """By a silent login, back to the same page. Where that fails the session is what it was."""
+    keys = f"""issuer = "{op.issuer}"
+organization = {{ parameter = "organization", claim = "org_id" }}"""
+    async with visiting(op, clock, keys) as visitor:
+        op.id_token_changes = {"org_id": "acme"}
+        await visitor.come_back(await visitor.start("org=acme"))
+        before = visitor.cookies["__Host-Http-bff"]
+        state = await visitor.start("org=other&prompt=none&returnUrl=/here")
+        op.id_token_changes = {"org_id": claim}
+        reply = await visitor.come_back(state, **answer)
+        assert reply.status == 302, reply
+        query = f"?bff_error={told}" if told else ""
+        assert location_of(reply) == f"/here{query}"
+        assert (visitor.cookies["__Host-Http-bff"] == before) is bool(told)
+        assert (await visitor.get("/bff/user")).status == 200
+        visitor.cookies["__Host-Http-bff"] = before
+        assert (await visitor.get("/bff/user")).status == (200 if told else 401)
+
+
 @pytest.mark.parametrize(
     ("pattern", "audience", "fits"),
     [
