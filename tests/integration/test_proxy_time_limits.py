@@ -2,13 +2,17 @@
 waited for, and a machine that stands still for a while changes nothing."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
+
 from bff.proxy.downstream.connection import NEW_SECONDS
-from tests.integration.other_parts import a_listener
+from bff.proxy.listener import MOST_REFUSED
+from tests.integration.other_parts import a_listener, context_of
 from tests.parts.raw_upstream import RawUpstream, Received, raw_upstream, read_body
 from tests.polling import until
 from tests.wire.client import End, Wire, wired
@@ -273,3 +277,32 @@ async def test_a_connection_without_a_request_has_a_moment_when_the_gateway_stop
                     await newest.until_end()
         await stopping
         assert (answers_of(old), answers_of(new), answers_of(newest)) == ([], [200], [])
+
+
+# --- more connections than are told that there are too many
+
+
+@on_a_movable_loop
+async def test_only_so_many_connections_are_told_that_there_are_too_many() -> None:
+    """An answer takes as long as a browser cares to read it: further ones are cut off."""
+    loop = asyncio.get_running_loop()
+    async with a_place() as place, AsyncExitStack() as stack:
+        limits = replace(context_of(place.users.gateway).limits, max_connections=1)
+        one = await stack.enter_async_context(a_listener(place.users.gateway, limits=limits))
+        first = await stack.enter_async_context(wired(one.port))
+        await until(lambda: len(one.connections) == 1)
+
+        async def told() -> bytes:
+            """What a further browser reads that does not hang up."""
+            browser = stack.enter_context(socket.socket())
+            browser.setblocking(False)
+            await loop.sock_connect(browser, ("127.0.0.1", one.port))
+            return await loop.sock_recv(browser, 65_536)
+
+        for _ in range(MOST_REFUSED):
+            assert b"too_many_connections" in await told()
+        with pytest.raises(ConnectionResetError):
+            await told()
+        assert not is_ended(first)
+        await later(NEARLY)  # of those that were told, none is left
+        assert b"too_many_connections" in await told()

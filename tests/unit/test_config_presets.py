@@ -28,6 +28,23 @@ def test_a_preset_is_the_same_as_its_values_given(tmp_path: Path, preset: str) -
 
 
 @pytest.mark.parametrize(
+    ("preset", "key"),
+    [
+        ("okta", "frontchannel_logout"),
+        ("zitadel", "userinfo"),
+        ("authelia", "userinfo"),
+        ("hydra", "allow_logout_tokens_without_exp"),
+    ],
+)
+def test_what_an_op_lacks_is_switched_on_by_its_preset(
+    tmp_path: Path, preset: str, key: str
+) -> None:
+    """As its page in docs/providers says."""
+    assert getattr(provider(tmp_path, preset), key) is True
+    assert getattr(loaded(tmp_path).providers["default"], key) is False
+
+
+@pytest.mark.parametrize(
     ("preset", "key"), [(name, key) for name in PRESETS for key in PRESETS[name]]
 )
 def test_a_value_that_is_given_wins(tmp_path: Path, preset: str, key: str) -> None:
