@@ -81,8 +81,8 @@ class LoginTransaction:
 
     `binder_hash` is the SHA-256 (hex) of the binder cookie's value. `previous_session` is the key
     of the session the browser had when it started, to be ended by the callback. `organization` is
-    the one that the user is to log in for. `provider` is that of the request; as with a session,
-    the seal tells it.
+    the one that the user is to log in for, `passed_on` what else the browser asked of this very OP.
+    `provider` is that of the request; as with a session, the seal tells it.
     """
 
     issuer: str
@@ -96,4 +96,5 @@ class LoginTransaction:
     max_age: int | None = None
     previous_session: str | None = None
     organization: str | None = None
+    passed_on: Mapping[str, str] = field(default_factory=dict, repr=False)
     provider: str = DEFAULT_PROVIDER

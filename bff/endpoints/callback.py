@@ -17,6 +17,7 @@ import structlog
 from aiohttp import web
 
 from bff.endpoints.browser_cookies import BrowserCookies
+from bff.endpoints.login import parameters_again
 from bff.endpoints.return_url import with_error
 from bff.errors import (
     BffError,
@@ -135,7 +136,7 @@ class Callback:
         came_to = self._provider_of(local.target.path)
         transaction = await self._transactions.take(response.state)
         if transaction is None:
-            raise LoginExpired(provider=self._named(came_to))
+            raise LoginExpired(again=self._named(came_to))
         binder = self._binder.key_of(self._cookies.binder_of(local.fields) or "")
         if binder is None or not compare_digest(binder, transaction.binder_hash):
             raise BrowserMismatch
@@ -164,8 +165,7 @@ class Callback:
             if transaction.prompt == "none":
                 return self._silently_refused(response, transaction, error)
             if isinstance(error, LoginExpired):
-                error.return_url = transaction.return_url
-                error.provider = self._named(transaction.provider)
+                error.again = parameters_again(transaction) | self._named(transaction.provider)
             raise
         device = Device(
             client=client_name(request.headers.get("User-Agent", "")),
@@ -186,10 +186,10 @@ class Callback:
         answer.headers.add("Set-Cookie", self._cookies.set_session(cookie))
         return answer
 
-    def _named(self, provider: str) -> str:
-        """Where there is a choice, so that the login can be begun again at the same provider."""
+    def _named(self, provider: str) -> dict[str, str]:
+        """Where there is a choice, the parameter for a login at the same provider."""
         parties = self._relying_parties
-        return provider if len(parties) > 1 and provider in parties else ""
+        return {"idp": provider} if len(parties) > 1 and provider in parties else {}
 
     def _silently_refused(
         self, response: AuthorizationResponse, transaction: LoginTransaction, error: BffError

@@ -47,18 +47,33 @@ def login_request_of(parameters: dict[str, str]) -> LoginRequest:
     )
 
 
-def passed_on_of(
-    parameters: dict[str, str], settings: RelyingPartySettings, organization: str | None
-) -> dict[str, str]:
-    """Parameters of the OP's own: those that the configuration allows, and the organization's."""
-    passed_on = {
+def require_well_formed(parameters: dict[str, str]) -> None:
+    """What a login reads of them it can read. Raises: BadRequest."""
+    login_request_of(parameters)
+    for read in (idp_of, issuer_of, organization_of):
+        read(parameters)
+
+
+def passed_on_of(parameters: dict[str, str], settings: RelyingPartySettings) -> dict[str, str]:
+    """Parameters of the OP's own that the configuration allows. Raises: BadRequest."""
+    return {
         name: passed_on_value(parameters, name)
         for name in settings.login_params
         if name in parameters
     }
-    if settings.organization is not None and organization is not None:
-        passed_on[settings.organization.parameter] = organization
-    return passed_on
+
+
+def parameters_again(transaction: LoginTransaction) -> dict[str, str]:
+    """With which a browser begins the same login once more. Its provider is named beside it."""
+    parameters = {
+        "returnUrl": transaction.return_url,
+        "org": transaction.organization or "",
+        "prompt": transaction.prompt or "",
+        "acr_values": " ".join(transaction.acr_values),
+        "max_age": "" if transaction.max_age is None else f"{transaction.max_age}",
+        **transaction.passed_on,
+    }
+    return {name: value for name, value in parameters.items() if value}
 
 
 class Login:
@@ -102,11 +117,15 @@ class Login:
         """
         relying_party = self._chosen(parameters, local)
         await self._limiter.take(client_of(local.identity.client_address))
-        organization = organization_of(parameters)
-        if organization is not None and relying_party.settings.organization is None:
-            raise BadRequest("org, at a provider without organizations")
-        passed_on = passed_on_of(parameters, relying_party.settings, organization)
-        outgoing = await relying_party.authorization_request(replace(wanted, passed_on=passed_on))
+        passed_on = passed_on_of(parameters, relying_party.settings)
+        organization, of_op = organization_of(parameters), {}
+        if organization is not None:
+            if relying_party.settings.organization is None:
+                raise BadRequest("org, at a provider without organizations")
+            of_op = {relying_party.settings.organization.parameter: organization}
+        outgoing = await relying_party.authorization_request(
+            replace(wanted, passed_on=passed_on | of_op)
+        )
         binder = self._binder_of(local) or self._binder.issue()
         transaction = LoginTransaction(
             issuer=relying_party.issuer,
@@ -120,6 +139,7 @@ class Login:
             max_age=wanted.max_age,
             previous_session=local.session_key,
             organization=organization,
+            passed_on=passed_on,
             provider=relying_party.name,
         )
         await self._transactions.put(outgoing.state, transaction)
@@ -183,4 +203,4 @@ class Resume:
         if local.session is not None:
             return_url = self._return_rules.offered_in(parameters)
             return web.Response(status=302, headers={"Location": return_url})
-        return await self._login.start(local, parameters, LoginRequest())
+        return await self._login.start(local, parameters, login_request_of(parameters))

@@ -11,13 +11,8 @@ from html import escape
 from string import Template
 from urllib.parse import urlencode
 
-from bff.endpoints.login import login_request_of
-from bff.endpoints.parameters import (
-    idp_of,
-    issuer_of,
-    organization_of,
-    parse_parameters,
-)
+from bff.endpoints.login import require_well_formed
+from bff.endpoints.parameters import idp_of, parse_parameters
 from bff.endpoints.return_url import ReturnRules
 from bff.errors import (
     BadRequest,
@@ -94,9 +89,8 @@ class Pages:
         """
         refresh, policy = "", _CSP
         if isinstance(error, LoginExpired):
-            idp = {"idp": error.provider} if error.provider else {}
-            returning = urlencode({"returnUrl": error.return_url, **idp})
-            resume = f"{self._prefix}/resume?{returning}"
+            again = {"returnUrl": self._return_rules.home, **error.again}
+            resume = f"{self._prefix}/resume?{urlencode(again)}"
             action = _link(resume, "Continue")
             refresh = f'<meta http-equiv="refresh" content="0;url={escape(resume)}">\n'
         elif isinstance(error, NavigationRequired):
@@ -131,8 +125,7 @@ class Pages:
                 again = {"sid": parameters.get("sid", ""), **named}
                 return _form(f"{self._prefix}/logout", again, "Log out")
             if error.endpoint in ("login", "resume"):
-                login_request_of(parameters)
-                idp_of(parameters), issuer_of(parameters), organization_of(parameters)
+                require_well_formed(parameters)
                 again = {
                     name: parameters[name] for name in self._login_parameters if name in parameters
                 }

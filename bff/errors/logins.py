@@ -1,6 +1,7 @@
 """What can go wrong between `/bff/login` and the new session."""
 
 import logging
+from collections.abc import Mapping
 
 from bff.errors.base import Source
 from bff.errors.requests import DownstreamError
@@ -21,16 +22,14 @@ class CallbackInvalid(LoginError):
 
 
 class LoginExpired(LoginError):
-    """`return_url`: where it would have led, a path of the application, if that is still known.
-    `provider`: the name of the one it was begun at, or empty."""
+    """`again`: the parameters of a login in its place, as far as they are still known."""
 
     code = "login_expired"
     title = "This login is no longer open."
 
-    def __init__(self, log_detail: str = "", *, return_url: str = "/", provider: str = "") -> None:
+    def __init__(self, log_detail: str = "", *, again: Mapping[str, str] | None = None) -> None:
         super().__init__(log_detail)
-        self.return_url = return_url
-        self.provider = provider
+        self.again = again or {}
 
 
 class UnknownProvider(LoginError):

@@ -1,9 +1,11 @@
 """What a provider's keys change: where the OP is reached, and what a login may carry to it. Who the
 OP is, and what is proven by its tokens, stays the same."""
 
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from tests.security.scripted_installation import LIMITS, ORIGIN, Visitor, code_o
 from tests.security.two_providers import sent_to_op
 
 ELSEWHERE = "https://id.example.com"
+NAVIGATION = ("Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
 
 
 def provider_toml(ports: Ports, keys: str) -> str:
@@ -295,6 +298,30 @@ organization = {{ parameter = "organization", claim = "org_id" }}"""
         assert (await visitor.get("/bff/user")).status == 200
         visitor.cookies["__Host-Http-bff"] = before
         assert (await visitor.get("/bff/user")).status == (200 if told else 401)
+
+
+@pytest.mark.rule("AZ-09")
+@pytest.mark.rule("AZ-19")
+async def test_a_login_that_is_begun_again_asks_for_the_same(
+    op: ScriptedOp, clock: ManualClock
+) -> None:
+    """The OP's page was left open for too long; what the app asked for is not forgotten."""
+    keys = f"""issuer = "{op.issuer}"
+login_params = ["kc_idp_hint"]
+organization = {{ parameter = "organization", claim = "org_id" }}"""
+    asked = "org=acme&kc_idp_hint=a%26b&acr_values=gold+silver&max_age=0&prompt=login&returnUrl=/x"
+    async with visiting(op, clock, keys) as visitor:
+        _, sent = sent_to_op(await visitor.get(f"/bff/login?{asked}"))
+        answer = "error=temporarily_unavailable&error_description=authentication_expired"
+        page = await visitor.get(f"/bff/callback?{answer}&state={sent['state']}", *NAVIGATION)
+        assert page.status == 400
+        [link] = re.findall(r'href="([^"]*)"', page.body.decode())
+        _, again = sent_to_op(await visitor.get(unescape(link), *NAVIGATION))
+        own = {"state", "nonce", "code_challenge"}
+        assert {name for name in sent if sent[name] != again.get(name)} == own
+        op.nonce = again["nonce"]
+        op.id_token_changes = {"org_id": "other", "acr": "gold", "auth_time": int(clock.now())}
+        assert code_of(await visitor.come_back(again["state"])) == "organization_mismatch"
 
 
 @pytest.mark.parametrize(

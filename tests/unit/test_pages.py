@@ -56,7 +56,7 @@ HOME = ("/", "Back to the application")
         (OpUnavailable("x"), ("/", "Try again")),
         (TemporaryLoginError(), HOME),
         (
-            LoginExpired(return_url="/a?b=1&c"),
+            LoginExpired(again={"returnUrl": "/a?b=1&c"}),
             ("/own/resume?returnUrl=%2Fa%3Fb%3D1%26c", "Continue"),
         ),
     ],
@@ -73,7 +73,7 @@ def test_each_error_has_one_way_on(error: BffError, link: tuple[str, str]) -> No
 
 
 def test_only_a_login_that_is_no_longer_open_goes_on_by_itself() -> None:
-    page = PAGES.error(LoginExpired(return_url="/a"), "id").body.decode()
+    page = PAGES.error(LoginExpired(again={"returnUrl": "/a"}), "id").body.decode()
     assert '<meta http-equiv="refresh" content="0;url=/own/resume?returnUrl=%2Fa">' in page
     assert "refresh" not in PAGES.error(NotFound(), "id").body.decode()
 
