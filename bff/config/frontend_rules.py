@@ -12,6 +12,9 @@ from bff.config.settings import Settings
 from bff.config.values.paths import is_within
 
 
+COOKIE_NAME = ("session", "cookie_name")
+
+
 def misplaced_keys(raw: Mapping[str, object]) -> Iterator[Fault]:
     """Keys of [server] that each frontend has for itself, where there are any."""
     server = raw.get("server")
@@ -81,7 +84,7 @@ def _own_faults(index: int, frontend: Frontend, own: FrontendSettings) -> Iterat
             "must start with __Secure- where public_url has a path: __Host- is for whole hosts",
         )
     for fault in broken_rules(frontend.settings):
-        if is_below and fault.path == ("session", "cookie_name"):
+        if is_below and frontend.settings.server.is_https and fault.path == COOKIE_NAME:
             continue  # the rule of whole hosts
         if fault.path[0] in own.model_fields_set:
             yield Fault(_at(index, *fault.path), fault.message)

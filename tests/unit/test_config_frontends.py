@@ -183,6 +183,12 @@ LINE = TOP.count("\n") + SHOP.count("\n") + 1  # of the second [[frontends]]
             "must start with __Secure-",
         ),
         (
+            ("b", "http://localhost:8080/b", 'session = { cookie_name = "__Secure-b" }'),
+            "session.cookie_name",
+            3,
+            "need",
+        ),
+        (
             ("b", "https://b.example.com", 'session = { cookie_name = "b" }'),
             "session.cookie_name",
             3,
