@@ -11,7 +11,6 @@ from bff.config.sections.frontends import FrontendSettings
 from bff.config.settings import Settings
 from bff.config.values.paths import is_within
 
-
 COOKIE_NAME = ("session", "cookie_name")
 
 

@@ -8,6 +8,7 @@ import re
 import secrets
 from dataclasses import dataclass
 
+from bff.errors import BadRequest
 from bff.gate import cookies
 from bff.gate.head import Field, ScannedFields
 from bff.gate.peers import TrustedProxies
@@ -62,9 +63,17 @@ class Identities:
         return RequestIdentity(request_id, hops)
 
     def public_authority(self, peer: str | None, fields: ScannedFields) -> bytes | None:
-        """The host a trusted proxy says the browser asked for, lower case, if it says one."""
-        offered = fields.single(b"x-forwarded-host") if self._proxies.trusts(peer) else None
-        return offered.lower() if offered is not None else None
+        """The host a trusted proxy says the browser asked for, lower case, if it says one.
+
+        Raises:
+            BadRequest: it says several, which choose between applications.
+        """
+        offered = fields.values(b"x-forwarded-host")
+        if not offered or not self._proxies.trusts(peer):
+            return None
+        if len(offered) > 1:
+            raise BadRequest("repeated X-Forwarded-Host")
+        return offered[0].strip().lower() or None
 
 
 class Forwarding:

@@ -65,6 +65,28 @@ async def test_an_unknown_host_is_refused_before_anything_is_asked(
 
 
 @pytest.mark.rule("FE-01")
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (("shop.example",), 200),
+        (("crm.example", "shop.example"), 400),
+        (("shop.example", "shop.example"), 400),
+        (("shop.example, crm.example",), 421),
+        (("",), 200),
+    ],
+)
+async def test_a_proxy_says_once_which_host_was_asked_for(
+    said: tuple[str, ...], status: int
+) -> None:
+    async with three_frontends(server='trusted_proxies = ["127.0.0.1/32"]') as there:
+        shop = there.visitors["shop"]
+        await shop.log_in()
+        lines = (f"X-Forwarded-Host: {host}" for host in said)
+        reply = await shop.ask("GET", "/bff/user", *lines)
+        assert reply.status == status
+
+
+@pytest.mark.rule("FE-01")
 async def test_the_longest_path_of_a_host_says_which_application_it_is(
     there: ThreeFrontends,
 ) -> None:
