@@ -213,7 +213,7 @@ def logins_pass_on_what_is_free(_: Settings, providers: Providers) -> Iterator[F
     for path, provider in providers.items():
         for index, name in enumerate(provider.login_params):
             yield from _refused((*path, "login_params", index), require_login_parameter, name)
-            if name == provider.organization.get("parameter"):
+            if name.lower() == provider.organization.get("parameter", "").lower():
                 yield Fault(
                     (*path, "login_params", index),
                     "is organization.parameter, which only `org` may set: its claim is checked",

@@ -45,10 +45,10 @@ RESERVED_PARAMETERS = frozenset(
 )
 
 
-# Those of `/bff/login` that mean something to the gateway.
+# Those of `/bff/login` that mean something to the gateway, in lower case.
 OWN_LOGIN_PARAMETERS = frozenset(
     {
-        *("returnUrl", "return_to", "target_link_uri", "idp", "iss", "org"),
+        *("returnurl", "return_to", "target_link_uri", "idp", "iss", "org"),
         *("prompt", "login_hint", "ui_locales", "max_age", "acr_values"),
     }
 )
@@ -111,7 +111,7 @@ def require_login_parameter(name: str) -> None:
     """Raises: ValueError when a name that a login may pass on means something else already."""
     if not _PARAMETER.fullmatch(name):
         raise ValueError("must be of letters, digits, - and _")
-    if is_reserved(name) or name in OWN_LOGIN_PARAMETERS:
+    if is_reserved(name) or name.lower() in OWN_LOGIN_PARAMETERS:
         raise ValueError("is set or read by the gateway itself")
 
 

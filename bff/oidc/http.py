@@ -91,7 +91,11 @@ class OpHttp:
         if self._network.cert_file is not None:
             tls.load_cert_chain(self._network.cert_file, self._network.key_file)
         if self._network.proxy == ENVIRONMENT:
-            self._proxies = getproxies_environment()
+            # As other programs read them: a proxy without a scheme is asked by plain HTTP.
+            self._proxies = {
+                scheme: url if "://" in url else f"http://{url}"
+                for scheme, url in getproxies_environment().items()
+            }
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=tls, keepalive_timeout=KEEPALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -53,7 +53,18 @@ async def logged() -> list[dict[str, Any]]:
 
 def shape(entries: list[dict[str, Any]]) -> list[tuple[object, ...]]:
     """What must agree: the fields, and those values that no run changes."""
-    fixed = ("event", "level", "code", "status", "source", "reason", "sub", "detail")
+    fixed = (
+        "event",
+        "level",
+        "code",
+        "status",
+        "source",
+        "reason",
+        "sub",
+        "detail",
+        "method",
+        "route",
+    )
     return [(sorted(entry), [entry.get(name) for name in fixed]) for entry in entries]
 
 

@@ -138,11 +138,11 @@ endpoints = {{ authorization = "{op.issuer}/go", token = "{op.issuer}/token" }}"
         assert (await visitor.log_in()).status == 302
 
 
-@pytest.mark.parametrize("from_environment", [False, True])
+@pytest.mark.parametrize("from_environment", ["", "http://", "without a scheme"])
 async def test_the_op_is_reached_by_a_proxy(
     op: ScriptedOp,
     clock: ManualClock,
-    from_environment: bool,
+    from_environment: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The name of the OP means nothing here; and without the key the variables mean nothing."""
@@ -152,7 +152,8 @@ async def test_the_op_is_reached_by_a_proxy(
     op.id_token_changes = {"iss": issuer}
     keys = f'issuer = "{issuer}"\nallow_http_hosts = ["op.invalid"]\n'
     if from_environment:
-        monkeypatch.setenv("http_proxy", op.issuer)
+        has_scheme = from_environment == "http://"
+        monkeypatch.setenv("http_proxy", op.issuer.removeprefix("" if has_scheme else "http://"))
     proxy = "environment" if from_environment else op.issuer
     async with visiting(op, clock, f'{keys}proxy = "{proxy}"') as visitor:
         assert (await visitor.log_in()).status == 302
@@ -160,8 +161,40 @@ async def test_the_op_is_reached_by_a_proxy(
     async with visiting(op, clock, keys) as visitor:
         assert code_of(await visitor.get("/bff/login")) == "op_unavailable"
     assert op.count("discovery") == asked
-    for wrong in ("proxy:3128", "ftp://proxy", "", "http://proxy/path"):
-        assert refused(f'issuer = "{ELSEWHERE}"\nproxy = "{wrong}"') == ["oidc.proxy"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "proxy:3128",
+        "ftp://proxy",
+        "",
+        "http://proxy/path",
+        "http://proxy:abc",
+        "http://proxy:99999",
+        "http://proxy:0",
+        "http://pro xy:3128",
+        "http://proxy:3128?a",
+        "http://:3128",
+        "http://user@",
+        "http://us er:secret@proxy:3128",
+        "http://user:se/cret@proxy:3128",
+    ],
+)
+def test_what_is_no_proxy_is_refused_without_telling_its_password(wrong: str) -> None:
+    toml = provider_toml(Ports(1, 2, 0, 3), f'issuer = "{ELSEWHERE}"\nproxy = "{wrong}"')
+    with pytest.raises(ConfigError) as caught:
+        settings_from(toml, {"BFF_SERVER__PUBLIC_URL": ORIGIN})
+    [problem] = caught.value.problems
+    assert problem.key == "oidc.proxy"
+    assert '"http://proxy:3128", or "environment"' in problem.message
+    assert "cret" not in problem.message
+
+
+@pytest.mark.parametrize("proxy", ["https://proxy:3128/", "http://user:a%20b@[::1]:3128"])
+def test_a_proxy_may_want_credentials(proxy: str) -> None:
+    keys = f'issuer = "{ELSEWHERE}"\nproxy = "{proxy}"'
+    settings_from(provider_toml(Ports(1, 2, 0, 3), keys), {"BFF_SERVER__PUBLIC_URL": ORIGIN})
 
 
 async def test_a_client_certificate_is_shown(clock: ManualClock, tmp_path: Path) -> None:
@@ -200,7 +233,7 @@ async def test_a_login_passes_on_the_parameters_that_are_allowed(
 
 
 @pytest.mark.parametrize(
-    "name", ["state", "redirect_uri", "CODE_CHALLENGE", "returnUrl", "idp", "org", "a b"]
+    "name", ["state", "redirect_uri", "CODE_CHALLENGE", "returnUrl", "IDP", "org", "a b"]
 )
 def test_a_login_passes_on_no_parameter_of_the_protocol(name: str) -> None:
     """Nor one that the gateway reads itself, nor that of the organization."""
@@ -208,7 +241,7 @@ def test_a_login_passes_on_no_parameter_of_the_protocol(name: str) -> None:
         "oidc.login_params[1]"
     ]
     organization = f'organization = {{ parameter = "o", claim = "c" }}\nissuer = "{ELSEWHERE}"'
-    assert refused(f'{organization}\nlogin_params = ["o"]') == ["oidc.login_params[0]"]
+    assert refused(f'{organization}\nlogin_params = ["O"]') == ["oidc.login_params[0]"]
 
 
 @pytest.mark.rule("AZ-19")

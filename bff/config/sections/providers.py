@@ -1,9 +1,9 @@
 """[oidc] and [providers.NAME]: an OpenID provider, and how the gateway is registered there as a
 confidential client."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictBool, WithJsonSchema
 
@@ -15,7 +15,7 @@ from bff.config.values.paths import OwnPath
 from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.secrets import GivenSecret
 from bff.config.values.texts import SOME, NonEmpty, Scope, require_text
-from bff.config.values.urls import HostName, Issuer
+from bff.config.values.urls import HostName, Issuer, split_http_url
 from bff.oidc import authorization, end_session
 from bff.oidc.client_auth import ClientAuthMethod, require_client_auth
 from bff.oidc.http import ENVIRONMENT, Network
@@ -55,19 +55,24 @@ def _default(name: str) -> Any:
     return default_of(RelyingPartySettings, name)
 
 
+_CREDENTIALS = re.compile(r"[\x21\x24-\x2e\x30-\x3e\x41-\x5b\x5d-\x7e]*")  # not / ? # @ nor spaces
 PROXY_SCHEMA = WithJsonSchema({"type": "string", "x-kind": "secret URL"})
 
 
 def require_proxy(value: SecretStr) -> SecretStr:
     """An http or https URL, which may hold a password; or `environment`."""
     text = value.get_secret_value()
-    parts = urlsplit(text)
-    if text != ENVIRONMENT and not (
-        parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/")
-    ):
-        raise ValueError(
-            'must be the URL of a proxy, such as "http://proxy:3128", or "environment"'
-        )
+    scheme, _, rest = text.partition("://")
+    credentials, _, address = rest.rpartition("@")
+    if text != ENVIRONMENT:
+        try:
+            if split_http_url(f"{scheme}://{address}").path not in ("", "/"):
+                raise ValueError("must not have a path")
+            if not _CREDENTIALS.fullmatch(credentials):
+                raise ValueError("user name and password must be percent-encoded")
+        except ValueError as error:
+            wanted = 'must be the URL of a proxy, such as "http://proxy:3128", or "environment"'
+            raise ValueError(f"{wanted}: {error}") from None
     return value
 
 
