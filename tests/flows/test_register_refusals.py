@@ -158,6 +158,24 @@ async def test_an_answer_that_does_not_come(place: AtScriptedOp, answer: Answer)
     assert "Look there, and delete it before you try again" in await refused(place)
 
 
+async def test_without_a_token_none_is_sent(place: AtScriptedOp) -> None:
+    """RFC 7591 section 3: an OP may be open to all. Neither is there a statement of a publisher."""
+    place.script(Answer(place.answer(), 201))
+    result = await place.run("--issuer", place.issuer)
+    assert result.code == VALID, result.out
+    sent = place.op.last("other")
+    assert "Authorization" not in sent.headers
+    assert "software_statement" not in json.loads(sent.body)
+    assert sent.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("status", [200, 201])
+async def test_either_status_of_success_is_taken(place: AtScriptedOp, status: int) -> None:
+    """RFC 7591 section 3.2.1 has 201; some OPs answer with 200."""
+    place.script(Answer(place.answer(), status))
+    assert (await place.register()).code == VALID
+
+
 # --- the OP makes another client than was asked for
 
 
@@ -359,6 +377,28 @@ async def test_management_that_is_refused(place: AtScriptedOp, status: int, text
         result = await place.run(option)
         assert (result.code, text in result.out) == (FAILED, True), result.out
     assert place.written() == FILES
+
+
+@pytest.mark.parametrize("status", [200, 204])
+async def test_either_status_of_a_deletion_is_taken(place: AtScriptedOp, status: int) -> None:
+    """RFC 7592 section 2.3 has 204; some OPs answer with 200."""
+    place.script(Answer(place.answer(), 201), Answer(status=status))
+    await place.register()
+    assert (await place.run("--delete")).code == VALID
+    assert place.written() == set()
+
+
+async def test_the_token_for_the_client_is_not_sent_without_tls(place: AtScriptedOp) -> None:
+    """Whatever the record of the registration says."""
+    place.script(Answer(place.answer(), 201))
+    await place.register()
+    record = place.record() | {"registration_client_uri": "http://op.example.com/register/a"}
+    (place.folder / "registration.json").write_text(json.dumps(record))
+    for option in ("--read", "--update", "--delete"):
+        result = await place.run(option)
+        assert result.code == FAILED
+        assert "registration_client_uri is no https URL" in result.out
+    assert place.asked() == [("POST", "/register")]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"issuer": 1}'])

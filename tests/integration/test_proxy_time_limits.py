@@ -3,16 +3,16 @@ waited for, and a machine that stands still for a while changes nothing."""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pytest
 
 from bff.proxy.downstream.connection import NEW_SECONDS
 from bff.proxy.listener import MOST_REFUSED
 from tests.integration.other_parts import a_listener, context_of
+from tests.movable_loop import later, on_a_movable_loop
 from tests.parts.raw_upstream import RawUpstream, Received, raw_upstream, read_body
 from tests.polling import until
 from tests.wire.client import End, Wire, wired
@@ -30,37 +30,6 @@ ROUTE = f"""
 timeout = "{LIMIT_SECONDS:.0f}s"
 keepalive_timeout = "{LIMIT_SECONDS:.0f}s"
 """
-
-
-class MovableLoop(asyncio.SelectorEventLoop):
-    """Its time is ahead of the machine's."""
-
-    ahead_seconds = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.ahead_seconds
-
-
-async def later(seconds: float) -> None:
-    """So much later, when all that is due by then has been done."""
-    loop: Any = asyncio.get_running_loop()
-    loop.ahead_seconds += seconds
-    for _ in range(10):  # turns, in which one thing leads to another
-        await asyncio.sleep(0)
-
-
-def on_a_movable_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """A test that moves the clock."""
-
-    def run() -> None:
-        async def whole() -> None:
-            await test()
-
-        with asyncio.Runner(loop_factory=MovableLoop) as runner:
-            runner.run(whole())
-
-    run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
-    return run
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ def main() -> int:
     if not arguments.survivors:
         trial.load_libraries()
         for package in chosen:
-            _Round(package, arguments.module).run(arguments.minutes * 60 / len(chosen))
+            seconds = arguments.minutes * 60 / len(chosen)
+            _Round(package, arguments.module, arguments.seconds).run(seconds)
     for package in chosen:
         _show(plan.score(package, plan.Results(package)), in_full=arguments.survivors)
     if arguments.write:
@@ -35,8 +36,9 @@ class _Round:
     """Mutants of one package, tried until the time is up: the new ones with the first of the tests
     that guard it, then those that were not noticed, now or before, with all tests."""
 
-    def __init__(self, package: plan.Package, only: str) -> None:
+    def __init__(self, package: plan.Package, only: str, bound: float) -> None:
         known = package.reasons()
+        self._bound = bound
         self._package = package
         self._results = plan.Results(package)
         self._mutants = [
@@ -53,7 +55,7 @@ class _Round:
         first = now + seconds * 2 / 3
         new = [one for one in self._mutants if self._results.outcome(one) is None]
         self._try_with(new, self._package.first, plan.SECONDS_OF_FIRST_TESTS, first)
-        self._try_with(self._mutants, self._package.tests, plan.SECONDS_OF_TESTS, now + seconds)
+        self._try_with(self._mutants, self._package.tests, self._bound, now + seconds)
 
     def _try_with(
         self, mutants: Sequence[Mutant], files: Sequence[str], bound: float, until: float
@@ -65,7 +67,7 @@ class _Round:
         reach = measured(self._package.name, files)
         for test in reach.failing:
             _say(f"  fails without a change: {test}")
-        trials = _Trials(reach, trial.Collected(files), bound)
+        trials = _Trials(reach, trial.Collected(files), bound, self._package.first)
         began = time.monotonic()
         for tried, mutant in enumerate(left):
             if time.monotonic() > until:
@@ -84,11 +86,13 @@ class _Round:
 
 @dataclass(frozen=True, slots=True)
 class _Trials:
-    """With the quickest tests that reach a mutant, for `bound` seconds."""
+    """With the quickest tests that reach a mutant, for `bound` seconds. Those of `first` take only
+    some of the time where there are others: many of them may reach a line that few guard."""
 
     reach: Reach
     collected: trial.Collected
     bound: float
+    first: tuple[str, ...]
 
     def outcome(self, mutant: Mutant) -> str:
         """What becomes of it."""
@@ -132,10 +136,19 @@ class _Trials:
         return outcome or trial.UNKNOWN
 
     def _bounded(self, tests: list[str]) -> list[str]:
-        """The first of them, as many as take so many seconds; and at least one."""
+        """As many of them as take so many seconds; and at least one."""
+        others = [test for test in tests if not test.startswith(self.first)]
+        chosen = self._within(
+            [test for test in tests if test.startswith(self.first)], plan.SECONDS_OF_FIRST_TESTS
+        )
+        for more in (others, [test for test in tests if test not in {*others, *chosen}]):
+            chosen += self._within(more, self.bound - self.reach.seconds(chosen))
+        return chosen or tests[:1]
+
+    def _within(self, tests: list[str], seconds: float) -> list[str]:
+        """The first of them, as many as take so many seconds."""
         sums = itertools.accumulate(self.reach.tests[test] for test in tests)
-        fitting = [test for test, so_far in zip(tests, sums, strict=True) if so_far <= self.bound]
-        return fitting or tests[:1]
+        return [test for test, so_far in zip(tests, sums, strict=True) if so_far <= seconds]
 
 
 LOADING_SECONDS = 5.0  # of all of `bff` and the tests
@@ -175,6 +188,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--package", action="append", choices=sorted(plan.packages()))
     parser.add_argument("--module", default="", help="only this module of the package")
     parser.add_argument("--minutes", type=float, default=30.0, help="for all packages together")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=plan.SECONDS_OF_TESTS,
+        help="of all tests, against one mutant; more where very many tests reach a line",
+    )
     parser.add_argument("--survivors", action="store_true", help="try nothing, list what is left")
     parser.add_argument("--write", action="store_true", help="write docs/security.md")
     return parser.parse_args()

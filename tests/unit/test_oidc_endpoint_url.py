@@ -62,10 +62,30 @@ def test_an_endpoint_is_https_unless_loopback(
 
 @pytest.mark.rule("AZ-17")
 @pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("http://keycloak:8080/token", True),
+        ("http://KeyCloak:8080/token", True),
+        ("http://keycloak:8081/token", False),
+        ("http://keycloak/token", False),
+        ("http://keycloak:8080.example.test/token", False),
+        ("http://user@keycloak:8080/token", False),
+        ("ftp://keycloak:8080/token", False),
+        ("http://127.0.0.1:8080/token", False),
+    ],
+)
+def test_http_is_for_the_very_hosts_that_are_named(url: str, *, allowed: bool) -> None:
+    assert is_endpoint_url(url, PlainHttp.NEVER, {"keycloak:8080"}) is allowed
+
+
+@pytest.mark.rule("AZ-17")
+@pytest.mark.parametrize(
     ("issuer", "relaxed", "policy"),
     [
         ("https://op.example.test", False, PlainHttp.NEVER),
         ("http://127.0.0.1:9000", False, PlainHttp.LOOPBACK),
+        ("https://127.0.0.1:9000", False, PlainHttp.NEVER),
+        ("http://op.example.test", False, PlainHttp.NEVER),
         ("https://op.example.test", True, PlainHttp.ANYWHERE),
     ],
 )

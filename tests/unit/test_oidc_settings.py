@@ -33,6 +33,13 @@ def make(**changes: object) -> RelyingPartySettings:
         {"authorization_params": {"audience": "x", "prompt": "consent"}},
         {"leeway_seconds": 60},
         {"leeway_seconds": 0},
+        {"issuer": "http://keycloak:8080", "http_hosts": ("keycloak:8080",)},
+        {"discovery_url": "http://keycloak:8080/d", "http_hosts": ("keycloak:8080",)},
+        {"endpoints": {"token": "http://keycloak:8080/t"}, "http_hosts": ("keycloak:8080",)},
+        {"discovery_url": "https://op.example.test/d"},
+        {"endpoints": {"jwks": "https://op.example.test/keys"}},
+        {"login_params": ("kc_idp_hint", "a-b")},
+        {"audience_pattern": "*@acme"},
     ],
 )
 def test_sound_settings_are_taken(changes: dict[str, object]) -> None:
@@ -64,6 +71,14 @@ def test_sound_settings_are_taken(changes: dict[str, object]) -> None:
         ({"issuer": "op.test"}, "issuer must be an https URL without user"),
         ({"issuer": "http://op.test"}, "issuer must be https; plain http is for loopback"),
         ({"issuer": "https://op.test/.well-known/openid-configuration"}, "issuer"),
+        ({"issuer": "http://op.test", "http_hosts": ("op.test:8080",)}, "issuer must be https"),
+        ({"discovery_url": "http://op.test/d"}, "discovery_url must be an https URL"),
+        ({"endpoints": {"token": "http://op.test/t"}}, r"endpoints \(token\) must be an https"),
+        ({"endpoints": {"tokens": "https://op.test/t"}}, "endpoints must be one of "),
+        ({"login_params": ("kc idp",)}, "login_params must be of letters"),
+        ({"login_params": ("state",)}, "login_params is set or read by"),
+        ({"login_params": ("returnUrl",)}, "login_params is set or read by"),
+        ({"audience_pattern": "**"}, r"audience_pattern must hold more than \*"),
     ],
 )
 def test_other_settings_are_refused_by_name(changes: dict[str, object], named: str) -> None:

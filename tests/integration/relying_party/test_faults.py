@@ -25,9 +25,10 @@ from bff.errors import (
     OpError,
     OpUnavailable,
 )
-from bff.oidc.http import MAX_BODY_BYTES, OpHttp
+from bff.oidc.http import ENVIRONMENT, MAX_BODY_BYTES, Network, OpHttp
 from bff.oidc.relying_party import Refreshed, RelyingParty
 from tests.integration.relying_party.steps import MakeRp, begin, log_in, settings_for
+from tests.movable_loop import later, on_a_movable_loop
 from tests.parts.scripted_op import Answer, ScriptedOp
 from tests.polling import HANG_SECONDS
 
@@ -182,6 +183,24 @@ async def test_only_a_refresh_is_waited_for_longer(make_rp: MakeRp, op: Scripted
     assert [type(other) for other in others] == [OpUnavailable, OpUnavailable]
 
 
+@on_a_movable_loop
+async def test_no_other_request_is_waited_for_longer() -> None:
+    """Not even for a second, where the timeout is shorter than that."""
+    clock = ManualClock()
+    op = await ScriptedOp(clock).start()
+    op.answers["other"] = Answer(hang=True)
+    http = OpHttp(clock, timeout_seconds=0.2, ca_file=None, table="oidc")
+    await http.start()
+    asked = asyncio.create_task(http.post("post", f"{op.issuer}/x", {}, {}))
+    await later(0)
+    await later(0.5)
+    done, _ = await asyncio.wait([asked], timeout=0.4)
+    await http.close()
+    await op.close()
+    assert done
+    assert isinstance(asked.exception(), OpUnavailable)
+
+
 async def test_what_an_op_asks_for_is_told_from_a_pause_of_ours(
     rp: RelyingParty, op: ScriptedOp
 ) -> None:
@@ -218,6 +237,43 @@ async def test_each_request_says_what_it_takes_and_keeps_the_url_as_it_is(
     assert sent.headers["Accept-Encoding"] == "identity"
     assert sent.headers["Accept"].startswith("application/json")
     assert sent.headers["User-Agent"] == "bff"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "variables", "is_used"),
+    [
+        ("OP", {}, True),
+        (ENVIRONMENT, {"http_proxy": "OP"}, True),
+        (ENVIRONMENT, {"http_proxy": "OP", "no_proxy": "op.invalid"}, False),
+        (ENVIRONMENT, {"https_proxy": "OP"}, False),
+        (None, {"http_proxy": "OP"}, False),
+    ],
+)
+async def test_the_way_to_the_op_is_the_configured_one(
+    op: ScriptedOp,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    proxy: str | None,
+    variables: dict[str, str],
+    *,
+    is_used: bool,
+) -> None:
+    """The name of the OP means nothing here: only a proxy could know it."""
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, op.issuer if value == "OP" else value)
+    network = Network(proxy=op.issuer if proxy == "OP" else proxy)
+    http = OpHttp(clock, timeout_seconds=60, ca_file=None, table="oidc", network=network)
+    await http.start()
+    if is_used:
+        await http.get("get", "http://op.invalid/x")
+    else:
+        with pytest.raises(OpUnavailable):
+            await http.get("get", "http://op.invalid/x")
+    await http.close()
+    assert len(op.received) == is_used
 
 
 async def test_proxies_of_the_environment_are_not_used(

@@ -57,6 +57,7 @@ async def test_a_login_brings_a_verified_identity(rp: RelyingParty, op: Scripted
     assert identity.tokens.access_token == "at-1"
     assert identity.tokens.expires_at == op.clock.now() + 60
     assert identity.tokens.scope == "openid profile"
+    assert op.count("userinfo") == 0, "it is asked where that is configured"
 
 
 @pytest.mark.rule("AZ-02")

@@ -1,14 +1,16 @@
 """The clients of several OPs together: whether one of them allows a login."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from bff.clock import ManualClock
-from bff.errors import OpUnavailable
+from bff.errors import LogoutTokenInvalid, OpUnavailable
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp, settings_for
+from tests.integration.relying_party.test_logout_token import signed
 from tests.parts.scripted_op import Answer, ScriptedOp
 from tests.polling import until
 
@@ -57,4 +59,20 @@ async def test_all_are_asked_ahead_of_the_first_login(
     await parties.start()
     await parties.warm_up()
     assert (op.count("discovery"), op.count("jwks")) == (2, 2)
+    await parties.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"), [({"aud": "another"}, "aud"), ({"iss": "https://x.test"}, "iss")]
+)
+async def test_a_logout_token_for_none_is_refused_for_what_is_wrong_with_it(
+    op: ScriptedOp, make_rp: MakeRp, clock: ManualClock, changes: dict[str, Any], check: str
+) -> None:
+    """The log tells an operator which of the checks of the first one it may be for has failed."""
+    parties = RelyingParties([gone(clock), make_rp(), make_rp(name="other")])
+    await parties.start()
+    with pytest.raises(LogoutTokenInvalid) as caught:
+        await parties.logout_token(signed(op, **changes))
+    assert caught.value.check == check
+    assert len(await parties.logout_token(signed(op))) == 2
     await parties.close()
