@@ -22,11 +22,14 @@ class Cached(Generic[T]):
     """What `fetch` returns, for an hour; an old value serves while a new one is on its way.
 
     After a failure nothing is fetched for five seconds: callers get the old value or, when there
-    has never been one, the same failure again.
+    has never been one, the same failure again. The log names the document and its `provider`.
     """
 
-    def __init__(self, name: str, fetch: Callable[[], Awaitable[T]], clock: Clock) -> None:
+    def __init__(
+        self, name: str, fetch: Callable[[], Awaitable[T]], clock: Clock, *, provider: str
+    ) -> None:
         self._name = name
+        self._provider = provider
         self._fetch = fetch
         self._clock = clock
         self._value: T | None = None
@@ -78,11 +81,15 @@ class Cached(Generic[T]):
         except OpError as failure:
             self._failure = failure
             log.warning(
-                "op_fetch_failed", document=self._name, code=failure.code, detail=failure.log_detail
+                "op_fetch_failed",
+                document=self._name,
+                provider=self._provider,
+                code=failure.code,
+                detail=failure.log_detail,
             )
         except Exception:  # a fetch in the background has no caller to report it
             self._failure = OpAnswerMalformed("an unforeseen fault")
-            log.exception("op_fetch_aborted", document=self._name)
+            log.exception("op_fetch_aborted", document=self._name, provider=self._provider)
         else:
             self._failure = None
             self._due_at = self._clock.now() + KEEP_SECONDS

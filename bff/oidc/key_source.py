@@ -22,7 +22,7 @@ class KeySource:
         self._http = http
         self._discovery = discovery
         self._clock = clock
-        self._cached = Cached("jwks", self._fetch, clock)
+        self._cached = Cached("jwks", self._fetch, clock, provider=discovery.provider)
         self._renewable_at = 0.0
 
     async def keys(self) -> ProviderKeys:

@@ -154,7 +154,9 @@ class Discovery:
         http_hosts: Collection[str] = (),
         by_hand: Mapping[str, str] = NOTHING_BY_HAND,
         table: str,
+        provider: str,
     ) -> None:
+        self.provider = provider
         self._http = http
         self._issuer = issuer
         self._url = url or discovery_url(issuer)
@@ -162,7 +164,7 @@ class Discovery:
         self._http_hosts = http_hosts
         self._by_hand = by_hand
         self._table = table
-        self._cached = Cached("metadata", self._fetch, clock)
+        self._cached = Cached("metadata", self._fetch, clock, provider=provider)
 
     async def metadata(self) -> ProviderMetadata:
         """Raises: OpError when there is none and none can be had."""

@@ -92,6 +92,7 @@ class RelyingParty:
             http_hosts=settings.http_hosts,
             by_hand={ENDPOINTS[name]: url for name, url in settings.endpoints.items()},
             table=settings.table,
+            provider=settings.name,
         )
         self._keys = KeySource(self._http, self._discovery, clock)
         self._token_endpoint = TokenEndpoint(
@@ -121,7 +122,7 @@ class RelyingParty:
             allow_without_exp=settings.allow_logout_tokens_without_exp,
         )
         self._logout_tokens = LogoutTokenVerifier(self._keys, logout_rules, clock)
-        self._has_told_of_no_refresh_token = False
+        self._told: set[str] = set()  # what is logged once, at whichever application
 
     def at(
         self, redirect_uri: str, post_logout_redirect_uri: str, email_domains: tuple[str, ...]
@@ -269,9 +270,9 @@ class RelyingParty:
 
     def _tell_of_no_refresh_token(self) -> None:
         """Once: it is the same with every login, and the operator's to change."""
-        if not self._has_told_of_no_refresh_token:
-            self._has_told_of_no_refresh_token = True
-            log.warning("no_refresh_token", scope=self.settings.scope)
+        if "no_refresh_token" not in self._told:
+            self._told.add("no_refresh_token")
+            log.warning("no_refresh_token", provider=self.name, scope=self.settings.scope)
 
     async def client_credentials(self, scope: str) -> Tokens:
         """Tokens of the gateway's own (RFC 6749 section 4.4). Raises: OpError."""

@@ -40,7 +40,7 @@ ASKED: dict[str, Callable[[Cached[int]], Awaitable[int]]] = {
 async def test_who_gives_up_takes_nothing_from_the_others(name: str) -> None:
     """A logout waits half a second for the metadata, and a browser hangs up when it likes."""
     document = Document()
-    cached = Cached("document", document.fetch, ManualClock())
+    cached = Cached("document", document.fetch, ManualClock(), provider="corp")
     impatient, patient = (asyncio.ensure_future(ASKED[name](cached)) for _ in range(2))
     await asyncio.sleep(0)
     impatient.cancel()
@@ -65,7 +65,7 @@ async def test_an_unforeseen_fault_in_the_background_is_logged() -> None:
             raise faults.pop()
         return fetches
 
-    cached = Cached("document", fetch, clock)
+    cached = Cached("document", fetch, clock, provider="corp")
     assert await cached.get() == 1
     faults.append(ZeroDivisionError())
     clock.advance(KEEP_SECONDS)
@@ -75,6 +75,7 @@ async def test_an_unforeseen_fault_in_the_background_is_logged() -> None:
     assert [(entry["event"], entry["log_level"]) for entry in logs] == [
         ("op_fetch_aborted", "error")
     ]
+    assert (logs[0]["document"], logs[0]["provider"]) == ("document", "corp")
     assert logs[0]["exc_info"]
     assert await cached.get() == 1
     assert fetches == 2
@@ -90,7 +91,7 @@ async def test_an_unforeseen_fault_in_the_first_fetch_is_a_failure_as_any_other(
     async def fetch() -> int:
         raise ZeroDivisionError
 
-    cached = Cached("document", fetch, ManualClock())
+    cached = Cached("document", fetch, ManualClock(), provider="corp")
     with capture_logs() as logs:
         for ask in (cached.get, cached.get, cached.renew):
             with pytest.raises(OpAnswerMalformed):
@@ -120,7 +121,7 @@ async def settled(cached: Cached[int]) -> None:
 async def test_a_value_is_kept_for_an_hour_and_serves_while_the_next_one_comes(
     document: Document, clock: ManualClock
 ) -> None:
-    cached = Cached("document", document.fetch, clock)
+    cached = Cached("document", document.fetch, clock, provider="corp")
     assert await cached.get() == 1
     clock.advance(KEEP_SECONDS - 1)
     assert await cached.get() == 1
@@ -141,7 +142,7 @@ async def test_after_a_failure_nothing_is_fetched_for_a_while(
 ) -> None:
     """Its callers get the same failure again: what the OP asked for is part of it."""
     document.failure = OpUnavailable("why", retry_after=9)
-    cached = Cached("document", document.fetch, clock)
+    cached = Cached("document", document.fetch, clock, provider="corp")
     for _ in range(3):
         with pytest.raises(OpUnavailable) as caught:
             await cached.get()
@@ -156,7 +157,7 @@ async def test_after_a_failure_nothing_is_fetched_for_a_while(
 async def test_an_old_value_outlives_failures_and_is_not_asked_for_in_their_pause(
     document: Document, clock: ManualClock
 ) -> None:
-    cached = Cached("document", document.fetch, clock)
+    cached = Cached("document", document.fetch, clock, provider="corp")
     await cached.get()
     document.failure = OpUnavailable("why")
     clock.advance(KEEP_SECONDS)
