@@ -344,6 +344,17 @@ async def test_an_update_sends_the_whole_client(place: AtScriptedOp) -> None:
     assert place.op.last("other").headers["Authorization"] == "Bearer for-the-client-itself"
 
 
+async def test_a_refused_update_shows_no_secret_that_the_op_repeats(place: AtScriptedOp) -> None:
+    """It was sent one. Whether it is shown is looked at by `Place.run`."""
+    place.script(Answer(place.answer(), 201))
+    await place.register()
+    secret, token = place.text("client_secret").strip(), place.record()["registration_access_token"]
+    said = {"error": "invalid_client_metadata", "error_description": f"not {secret} {token}"}
+    place.script(Answer(status=500), Answer(said, 400))
+    result = await place.run("--update")
+    assert (result.code, "not *** ***" in result.out) == (FAILED, True), result.out
+
+
 async def test_an_update_that_the_op_changed_fails_and_keeps_the_new_token(
     place: AtScriptedOp,
 ) -> None:

@@ -51,6 +51,7 @@ def test_a_further_parameter_may_be_the_address_to_return_to() -> None:
     """Of each frontend its own: an OP with a name of its own for it (Cognito)."""
     own = {"logout_uri": "{post_logout_redirect_uri}"}
     assert sent(build(static=own)) == {**FULL, "logout_uri": FULL["post_logout_redirect_uri"]}
+    assert "logout_uri=" in build(static=own, back=None), "empty where there is none to return to"
 
 
 @pytest.mark.rule("LO-02")

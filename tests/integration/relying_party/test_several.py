@@ -2,11 +2,13 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from bff.clock import ManualClock
 from bff.errors import LogoutTokenInvalid, OpUnavailable
+from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp, settings_for
@@ -76,3 +78,48 @@ async def test_a_logout_token_for_none_is_refused_for_what_is_wrong_with_it(
     assert caught.value.check == check
     assert len(await parties.logout_token(signed(op))) == 2
     await parties.close()
+
+
+async def test_they_are_known_by_name_and_by_the_domains_of_their_users(
+    make_rp: MakeRp, clock: ManualClock
+) -> None:
+    acme = RelyingParty(
+        settings_for("http://127.0.0.1:1", name="acme", email_domains=("acme.example",)), clock
+    )
+    default = make_rp()
+    parties = RelyingParties([default, acme])
+    assert (parties["acme"], parties.get("acme"), parties.get("other")) == (acme, acme, None)
+    assert "acme" in parties
+    assert "other" not in parties
+    assert (len(parties), list(parties), parties.default) == (2, [default, acme], default)
+    for address in ("ann@acme.example", "ann@ACME.example", "a@b@acme.example"):
+        assert parties.of_domain(address) is acme
+    for address in ("ann@x.acme.example", "ann@acme.example.test", "acme.example", "@", ""):
+        assert parties.of_domain(address) is None
+
+
+async def test_a_lone_one_judges_every_logout_token_itself(make_rp: MakeRp) -> None:
+    """Then the check that is told is that of what is wrong, not that no provider is meant."""
+    parties = RelyingParties([make_rp()])
+    await parties.start()
+    with pytest.raises(LogoutTokenInvalid) as caught:
+        await parties.logout_token("no.token")
+    assert caught.value.check == "shape"
+
+
+async def test_each_application_has_addresses_of_its_own_at_the_same_client(
+    make_rp: MakeRp,
+) -> None:
+    rp = make_rp()
+    await rp.start()
+    there, back = "https://b.example.test/bff/callback", "https://b.example.test/bye"
+    other = rp.at(there, back, ("b.example.test",))
+    for one, addresses in (
+        (rp, (rp.settings.redirect_uri, rp.settings.post_logout_redirect_uri)),
+        (other, (there, back)),
+    ):
+        asked = parse_qs(urlsplit((await one.authorization_request(LoginRequest())).url).query)
+        left = parse_qs(urlsplit(await one.end_session_url(None, "s") or "").query)
+        said = (asked["redirect_uri"], left["post_logout_redirect_uri"])
+        assert said == tuple([address] for address in addresses)
+    assert (other.settings.email_domains, rp.settings.email_domains) == (("b.example.test",), ())
