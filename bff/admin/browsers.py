@@ -1,4 +1,4 @@
-"""Keeps browsers out of session administration, which has no authentication of its own. Pure.
+"""Keeps browsers out of administration, which has no authentication of its own. Pure.
 
 A page of any site may send requests to loopback from the browser of a user that opens it, and by
 DNS rebinding read the answers under a name of its own. Programs send neither `Origin` nor
@@ -18,7 +18,7 @@ def require_no_browser(sent: Sequence[str]) -> None:
     """Raises: CsrfRefused when one of the header names `sent` is one that only browsers send."""
     names = {name.lower() for name in sent}
     if "origin" in names or any(name.startswith("sec-fetch-") for name in names):
-        raise CsrfRefused("session administration is not for browsers")
+        raise CsrfRefused("administration is not for browsers")
 
 
 def require_own_host(values: Sequence[str], own_name: str) -> None:

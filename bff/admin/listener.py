@@ -1,6 +1,6 @@
 """The admin listener: `/healthz`, `/readyz` and `/metrics`, with no user data in any of them, and
-`/sessions` for administrators; and the health listener, with the first two. They have no
-authentication; their address decides which programs can reach them.
+`/sessions` and `/reload` for administrators; and the health listener, with the first two. They have
+no authentication; their address decides which programs can reach them.
 """
 
 import secrets
@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from bff.admin.health import Health
+from bff.admin.reloads import AdminReloads
 from bff.admin.sessions import AdminSessions
 from bff.errors import BffError, InternalError, MethodNotAllowed, NotFound
 from bff.gate.problem import OwnResponses, problem_for
@@ -31,8 +32,14 @@ class OperatorEndpoints:
         self._handlers = handlers
 
     @classmethod
-    def admin(cls, health: Health, metrics: Metrics, sessions: AdminSessions) -> Self:
-        """All of them, for `server.admin_listen`."""
+    def admin(
+        cls,
+        health: Health,
+        metrics: Metrics,
+        sessions: AdminSessions,
+        reloads: AdminReloads | None = None,
+    ) -> Self:
+        """All of them, for `server.admin_listen`; without `reloads` for a process that can't."""
 
         async def exposition(_request: web.BaseRequest) -> web.Response:
             return web.Response(
@@ -45,6 +52,7 @@ class OperatorEndpoints:
                 **_probes(health),
                 "/metrics": _reading(exposition),
                 "/sessions": {**_reading(sessions.show), "DELETE": sessions.end},
+                **({"/reload": {"POST": reloads}} if reloads is not None else {}),
             }
         )
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bff.admin.health import Health
 from bff.admin.listener import OperatorEndpoints
+from bff.admin.reloads import AdminReloads, Reload
 from bff.admin.sessions import AdminSessions
 from bff.app import wiring
 from bff.app.core import Core
@@ -29,14 +30,18 @@ READY_SECONDS = 30.0  # for one that is to take over; then the process before it
 class Gateway:
     """Built from settings; `start` listens, `stop` lets running requests finish.
 
-    `setup` is for one of several workers.
+    `setup` is for one of several workers; `reload` has the configuration read anew.
 
     Nothing is fetched at start: an OP or a store that is down makes the gateway not ready, and it
     recovers by itself.
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock | None = None, setup: ProcessSetup | None = None
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        setup: ProcessSetup | None = None,
+        reload: Reload | None = None,
     ) -> None:
         self.settings = settings
         self._setup = setup or ProcessSetup.alone(settings.server)
@@ -52,6 +57,7 @@ class Gateway:
             # Of several, one OP that is down must not keep the users of the others out.
             only_shown={f"op:{one.name}": one.check for one in parties} if len(parties) > 1 else {},
         )
+        of_admin = wiring.admin_session_settings(settings)
         self._admin = OperatorEndpoints.admin(
             self._health,
             metrics,
@@ -59,8 +65,9 @@ class Gateway:
                 self._core.sessions,
                 self._core.store.scan,
                 self._core.ender,
-                wiring.admin_session_settings(settings),
+                of_admin,
             ),
+            AdminReloads(reload, of_admin.own_name) if reload is not None else None,
         )
         self._auth = _forward_auth(self._core, self._served)
         self._servers: list[asyncio.Server] = []

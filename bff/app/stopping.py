@@ -14,6 +14,7 @@ no answer; the client's kernel repeats it after a second, and it is then refused
 import asyncio
 import contextlib
 import ctypes
+import os
 import select
 import signal
 import socket
@@ -25,9 +26,10 @@ import structlog
 
 log = structlog.get_logger("bff.app")
 
-# HUP is a terminal that was closed, QUIT its Ctrl-\\, and how some orchestrators stop a container.
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+# QUIT is a terminal's Ctrl-\\, and how some orchestrators stop a container.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 RESTART_SIGNAL = signal.SIGUSR2
+RELOAD_SIGNAL = signal.SIGHUP  # from a terminal that was closed it stops the process
 IGNORED_SIGNALS = (signal.SIGUSR1,)
 
 # What remains to be done by a process that another has taken over from: connections end with their
@@ -39,13 +41,16 @@ Handler = Callable[[int], object]
 
 class StopRequest:
     """`stop` is set by the first signal or call, `hurry` by the second: from then on the process
-    does not wait for `server.shutdown_delay` to pass. `restart` is set by `RESTART_SIGNAL`."""
+    does not wait for `server.shutdown_delay` to pass. `restart` is set by `RESTART_SIGNAL`, and
+    `reload` by `RELOAD_SIGNAL`, in a process that has one."""
 
-    def __init__(self) -> None:
+    def __init__(self, reload: asyncio.Event | None = None) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
         self.restart = asyncio.Event()
+        self._reload = reload
         self._pass_on: Handler | None = None
+        self._had_terminal = _has_terminal()
 
     def __call__(self) -> None:
         if self.stop.is_set():
@@ -58,18 +63,33 @@ class StopRequest:
         self._pass_on = handler
 
     def _heard(self, number: signal.Signals) -> None:
+        number = self._meant(number)
         if self._pass_on is not None:
             self._pass_on(number)
-        if number is not RESTART_SIGNAL:
+        if number not in (RESTART_SIGNAL, RELOAD_SIGNAL):
             self()
             if self._pass_on is not None:
                 self.hurry.set()
         elif self._pass_on is None:
+            self._note(number)
+
+    def _note(self, number: signal.Signals) -> None:
+        if number is RESTART_SIGNAL:
             self.restart.set()
+        elif self._reload is not None:
+            self._reload.set()
+        else:
+            _ignore(number)
 
     def _passed_on(self, number: int, _frame: object) -> None:
         if self._pass_on is not None:
-            self._pass_on(number)
+            self._pass_on(self._meant(signal.Signals(number)))
+
+    def _meant(self, number: signal.Signals) -> signal.Signals:
+        """The kernel and shells send `RELOAD_SIGNAL` too, once the terminal is gone."""
+        if number is RELOAD_SIGNAL and self._had_terminal and not _has_terminal():
+            return signal.SIGTERM
+        return number
 
     async def wait_at_most(self, seconds: float) -> None:
         """Until `hurry` is set."""
@@ -82,7 +102,8 @@ class StopRequest:
         """Handle signals until the block ends. One that was ignored when the process was started,
         as `nohup` has it with HUP, stays so."""
         loop = asyncio.get_running_loop()
-        heard = [one for one in STOP_SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+        may_be_ignored = (*STOP_SIGNALS, RELOAD_SIGNAL)
+        heard = [one for one in may_be_ignored if signal.getsignal(one) is not signal.SIG_IGN]
         heard.append(RESTART_SIGNAL)
         for number in heard:
             loop.add_signal_handler(number, self._heard, number)
@@ -97,19 +118,42 @@ class StopRequest:
                     signal.signal(number, self._passed_on)
 
 
+def _has_terminal() -> bool:
+    """Whether the process has a controlling terminal (termios(3)) that was not closed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
-def stopped_by(lifeline: socket.socket | None, request: StopRequest) -> Iterator[None]:
-    """Stop when the other end of `lifeline` is closed."""
+def stopped_by(
+    lifeline: socket.socket | None,
+    request: StopRequest,
+    received: Callable[[bytes], object] = bool,
+) -> Iterator[None]:
+    """Stop when the other end of `lifeline` is closed. `received` gets what comes from there."""
     if lifeline is None:
         yield
         return
     loop = asyncio.get_running_loop()
 
-    def lost() -> None:
+    def readable() -> None:
+        data = b""
+        try:
+            data = lifeline.recv(1 << 16, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            pass  # lost as well
+        if data:
+            received(data)
+            return
         loop.remove_reader(lifeline)
         request()
 
-    loop.add_reader(lifeline, lost)
+    loop.add_reader(lifeline, readable)
     try:
         yield
     finally:

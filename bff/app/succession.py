@@ -1,5 +1,6 @@
 """A restart without a gap: a new process of the same command takes over the sockets of the one that
-runs, and is ready before that one lets go. Where it does not get ready, the old one goes on.
+runs, and is ready before that one lets go. Where it does not get ready, the old one goes on. A
+reload is such a restart, after the running process has found the new configuration to be good.
 
 The process that was started first stays as the parent of all that come after it, so that its
 process id, which a service manager knows, remains good: it passes signals on, and ends with the
@@ -17,14 +18,17 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from bff.admin.reloads import ReloadOutcome
 from bff.app.held_addresses import HeldAddress, HeldAddresses
-from bff.app.stopping import RESTART_SIGNAL, StopRequest, first_of
+from bff.app.reloading import Reloads, tell
+from bff.app.stopping import RELOAD_SIGNAL, RESTART_SIGNAL, StopRequest, first_of
 from bff.config.sources.environment import PREDECESSOR_VARIABLE
 from bff.observability.reasons import reason_of
 
@@ -41,6 +45,10 @@ WHY_NOT = {
     2: "its configuration is not valid",
     3: "it can't listen on an address",
 }
+
+
+STOPPED = "the gateway was told to stop"
+UNDER_WAY = "another reload was under way, and is followed by one more"
 
 
 class Predecessor:
@@ -81,15 +89,31 @@ class Predecessor:
             self._control.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What came of a new process: it serves, or there is a reason."""
+
+    pid: int | None = None
+    reason: str = ""
+    exit_code: int | None = None
+
+
 class Succession:
     """Whether, and by what, this process is succeeded. `held` are the addresses that it passes on.
 
     `why_not` says why there can be no successor, if there can't.
     """
 
-    def __init__(self, held: HeldAddresses, predecessor: Predecessor | None, why_not: str) -> None:
+    def __init__(
+        self,
+        held: HeldAddresses,
+        predecessor: Predecessor | None,
+        reloads: Reloads,
+        why_not: str,
+    ) -> None:
         self._held = held
         self._predecessor = predecessor
+        self._reloads = reloads
         self._why_not = why_not
         self._root_end: socket.socket | None = None
         self._passed_end: socket.socket | None = None
@@ -105,12 +129,13 @@ class Succession:
         """Wait for the end of this process's turn: True when another one has taken over, False
         when it is to stop."""
         while True:
-            if await first_of(request.stop, request.restart) is request.stop:
+            event = await first_of(request.stop, request.restart, self._reloads.asked)
+            if event is request.stop:
                 return False
-            if await self._attempt(request):
+            attempt = self._restart if event is request.restart else self._reload
+            if await attempt(request):
                 request.pass_on(self.pass_on)
                 return True
-            request.restart.clear()  # what was asked for meanwhile was this very attempt
 
     def pass_on(self, number: int, _frame: object = None) -> None:
         """As the first of all, send a signal to the process that serves; one that stops it, to
@@ -119,7 +144,7 @@ class Succession:
             return
         serving = self._serving_pid()
         receivers = set() if serving is None else {serving}
-        if number != RESTART_SIGNAL:
+        if number not in (RESTART_SIGNAL, RELOAD_SIGNAL):
             receivers.update(_children())
         for pid in receivers:
             with contextlib.suppress(OSError):
@@ -143,16 +168,48 @@ class Succession:
                 code = os.waitstatus_to_exitcode(status)
         sys.exit(code if code >= 0 else 128 - code)
 
-    async def _attempt(self, request: StopRequest) -> bool:
+    async def _restart(self, request: StopRequest) -> bool:
         if self._why_not:
             log.error("restart_refused", reason=self._why_not)
+            request.restart.clear()
             return False
+        done = await self._attempt(request, lambda pid: log.info("restart_begun", pid=pid))
+        if done.pid is not None:
+            log.info("restarted", pid=done.pid)
+            return True
+        if not request.stop.is_set():
+            log.error("restart_failed", reason=done.reason, exit_code=done.exit_code)
+        request.restart.clear()  # what was asked for meanwhile was this very attempt
+        return False
+
+    async def _reload(self, request: StopRequest) -> bool:
+        waiting = self._reloads.begin()
+        outcome = await self._reloads.judge()
+        if outcome.problems:
+            log.error("reload_refused", problems=list(outcome.problems))
+            tell(waiting, outcome)
+            return False
+        changed = list(outcome.changed)
+        done = await self._attempt(request, lambda pid: log.info("reload_begun", pid=pid))
+        if done.pid is None:
+            if not request.stop.is_set():
+                log.error("reload_failed", reason=done.reason, exit_code=done.exit_code)
+            tell(waiting, ReloadOutcome(problems=(done.reason,)))
+            return False
+        log.info("reloaded", pid=done.pid, changed=changed)
+        tell(waiting, outcome)
+        if self._reloads.asked.is_set():  # the new process may have read what was there before
+            tell(self._reloads.begin(), ReloadOutcome(problems=(UNDER_WAY,)))
+            with contextlib.suppress(OSError):
+                os.kill(done.pid, RELOAD_SIGNAL)
+        return True
+
+    async def _attempt(self, request: StopRequest, begun: Callable[[int], object]) -> _Attempt:
         try:
             process, control = self._start()
         except OSError as error:
-            log.error("restart_failed", reason=reason_of(error))
-            return False
-        log.info("restart_begun", pid=process.pid)
+            return _Attempt(reason=reason_of(error))
+        begun(process.pid)
         waiting = asyncio.create_task(_says_ready(control))
         stopping = asyncio.create_task(request.stop.wait())
         try:
@@ -161,14 +218,12 @@ class Succession:
             )
             if waiting.done() and waiting.result():
                 self._process = process
-                log.info("restarted", pid=process.pid)
-                return True
+                return _Attempt(process.pid)
             if not waiting.done():  # else it is ending by itself, with an exit code that says why
                 process.terminate()
             code = await asyncio.to_thread(_end_of, process)
-            if not request.stop.is_set():
-                log.error("restart_failed", reason=_why(code), exit_code=code, pid=process.pid)
-            return False
+            reason = STOPPED if request.stop.is_set() else _why(code)
+            return _Attempt(reason=reason, exit_code=code)
         finally:
             for task in (waiting, stopping):
                 task.cancel()

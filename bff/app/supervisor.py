@@ -17,6 +17,7 @@ import structlog
 
 from bff.app.held_addresses import HeldAddresses
 from bff.app.listening import Addresses, ProcessSetup
+from bff.app.reloading import Reloads
 from bff.app.stopping import HANDED_OVER_SECONDS, RESTART_SIGNAL, StopRequest, stopped_by
 from bff.app.succession import Succession
 from bff.app.worker_process import WORKER_COMMAND, Assignment, WorkerProcess
@@ -73,6 +74,7 @@ class Supervisor:
         held: HeldAddresses,
         *,
         succession: Succession | None = None,
+        reloads: Reloads | None = None,
         succeeds: bool = False,
         command: Sequence[str] = WORKER_COMMAND,
         restarts: RestartPolicy | None = None,
@@ -81,12 +83,13 @@ class Supervisor:
         self._announce = announce
         self._held = held
         self._succession = succession
+        self._reloads = reloads
         self._succeeds = succeeds
         self._command = command
         self._restarts = restarts or RestartPolicy()
         self._slots = [_Slot(number) for number in range(1, settings.server.workers + 1)]
         self._not_serving_yet = {slot.number for slot in self._slots}
-        self._request = StopRequest()
+        self._request = StopRequest(reloads.asked if reloads is not None else None)
         self._stopping = self._request.stop
 
     async def run(self, lifeline: socket.socket | None = None) -> bool:
@@ -140,14 +143,19 @@ class Supervisor:
             log.error("worker_not_started", worker=slot.number, reason=reason_of(error))
             return
         slot.worker = worker
+        answering: asyncio.Task[None] | None = None
         try:
             if self._stopping.is_set():
                 worker.signal(signal.SIGTERM)
             if await worker.serves():
                 self._note_serving(slot, setup)
+                if self._reloads is not None:
+                    answering = asyncio.create_task(worker.answer_reloads(self._reloads))
             exit_code = await worker.ended()
         finally:
             slot.worker = None
+            if answering is not None:
+                answering.cancel()
             worker.close()
         if setup.metrics_directory is not None:
             forget_worker(setup.metrics_directory, worker.pid)

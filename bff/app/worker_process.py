@@ -1,11 +1,13 @@
 """One worker, seen from its supervisor: a new process with a socket pair between the two.
 
-The assignment goes out on it, a byte comes back when the worker serves, and the end of the
-supervisor closes it, which tells the worker to stop.
+The assignment goes out on it, a byte comes back when the worker serves, and another one for each
+reload that the worker is asked for, which a line answers. The end of the supervisor closes it,
+which tells the worker to stop.
 """
 
 import asyncio
 import contextlib
+import json
 import os
 import pickle
 import signal
@@ -16,12 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import bff
+from bff.admin.reloads import ReloadOutcome
 from bff.app.listening import ProcessSetup
+from bff.app.reloading import Reloads, Waiting, tell
 from bff.config.settings import Settings
 from bff.config.sources.environment import PREFIX
 from bff.observability.metrics import SHARED_DIRECTORY_VARIABLE
 
 READY = b"r"
+RELOAD = b"h"
 START_SECONDS = 60.0
 # -P: what lies in the working directory is not ours to import.
 WORKER_COMMAND = (sys.executable, "-P", "-m", "bff.cli.worker")
@@ -85,6 +90,13 @@ class WorkerProcess:
             pass
         return False
 
+    async def answer_reloads(self, reloads: Reloads) -> None:
+        """Do those that it is asked for, until it ends."""
+        with contextlib.suppress(ConnectionError):
+            while await self._reader.read(1) == RELOAD:
+                outcome = await reloads()
+                self._writer.write(json.dumps(outcome.as_json()).encode() + b"\n")
+
     async def ended(self) -> int:
         """Its exit code, negative for a signal, once there is one."""
         return await self._process.wait()
@@ -95,6 +107,28 @@ class WorkerProcess:
 
     def close(self) -> None:
         self._writer.close()
+
+
+class ReloadsBySupervisor:
+    """As `Reloads`, in a worker. `control` is its end of the socket pair."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._waiting: Waiting = []
+        self._text = b""
+
+    async def __call__(self) -> ReloadOutcome:
+        """Ask for one, and wait for what comes of it."""
+        outcome: asyncio.Future[ReloadOutcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append(outcome)
+        self._control.send(RELOAD)
+        return await outcome
+
+    def received(self, data: bytes) -> None:
+        """Some of what the supervisor has written, which answers in order."""
+        *lines, self._text = (self._text + data).split(b"\n")
+        for line in lines:
+            tell([self._waiting.pop(0)], ReloadOutcome.from_json(json.loads(line)))
 
 
 def _environment(assignment: Assignment) -> dict[str, str]:

@@ -14,6 +14,7 @@ MODULES = {
     "serve": "bff.cli.serve",
     "check": "bff.cli.check",
     "config": "bff.cli.config",
+    "reload": "bff.cli.reload",
     "register": "bff.cli.register",
     "sessions": "bff.cli.sessions",
     "keygen": "bff.cli.generate",

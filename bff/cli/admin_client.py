@@ -3,7 +3,7 @@
 import asyncio
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -19,7 +19,12 @@ ANSWER_SECONDS = 600.0
 
 
 class AdminFailed(Exception):
-    """The question was not answered. The text is for the operator."""
+    """The question was not answered. The text is for the operator. `problems` are those that the
+    gateway has found, if it has said any."""
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 async def ask_admin(
@@ -73,7 +78,8 @@ async def _read(answer: aiohttp.ClientResponse, address: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise AdminFailed(f"what answers at {address} is no admin listener of a gateway")
     if answer.status != 200:
-        raise AdminFailed(str(document.get("title", f"status {answer.status}")))
+        title = str(document.get("title", f"status {answer.status}"))
+        raise AdminFailed(title, [str(one) for one in document.get("problems", ())])
     return document
 
 

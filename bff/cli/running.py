@@ -41,17 +41,20 @@ async def run_until_stopped(
     on_serving: Callable[[], object],
     *,
     lifeline: socket.socket | None = None,
+    received: Callable[[bytes], object] = bool,
     until_over: UntilOver = until_stopped,
+    reload_asked: asyncio.Event | None = None,
 ) -> None:
     """Start, say so, and stop gracefully on a signal, or when the other end of `lifeline` is
-    closed. `until_over` waits for either, or for another process that has taken over.
+    closed. `until_over` waits for either, or for another process that has taken over. `received`
+    gets what comes from `lifeline`, and `reload_asked` is set by the signal for a reload.
 
     Raises:
         OSError: an address can't be listened on.
         NotReady: it is to take over, and what it depends on does not answer.
     """
-    request = StopRequest()
-    with request.by_signals(), stopped_by(lifeline, request):
+    request = StopRequest(reload_asked)
+    with request.by_signals(), stopped_by(lifeline, request, received):
         try:
             await gateway.start()
             allow_open_files()

@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 import time
+from pathlib import Path
 
 import click
 import structlog
@@ -18,9 +19,10 @@ from bff.admin.health import NotReady
 from bff.app import Gateway
 from bff.app.held_addresses import HeldAddresses, held_addresses, passed_by_systemd
 from bff.app.listening import Addresses
+from bff.app.reloading import IN_MEMORY, Reloads
 from bff.app.succession import Predecessor, Succession
 from bff.app.supervisor import Supervisor
-from bff.cli.options import config_option
+from bff.cli.options import config_file_option, existing_file, settings_or_exit
 from bff.cli.running import (
     ADDRESS_UNAVAILABLE,
     NOT_READY,
@@ -28,6 +30,7 @@ from bff.cli.running import (
     run_until_stopped,
     warn_of_few_open_files,
 )
+from bff.config.load import load_with_origins
 from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
 from bff.config.settings import Settings
@@ -37,18 +40,21 @@ WORKERS_FAILED = 1
 
 
 @click.command()
-@config_option
-def serve(settings: Settings) -> None:
+@config_file_option
+def serve(file: Path | None) -> None:
     """Run the gateway in the foreground.
 
     SIGUSR2 restarts it without a gap: a new process of the same command takes over, and this one
-    lets go when that is ready.
+    lets go when that is ready. SIGHUP does so for a new configuration, if that is valid and closes
+    no listener: see `bff reload`.
 
     Exit code 0: it was told to stop. 1: its workers would not run, or not stop, or it did not get
     ready to take over. 2: the configuration is not valid. 3: an address can't be listened on.
     """
+    settings = settings_or_exit(existing_file(file))
     logs.configure(level=settings.log.level, log_format=settings.log.format)
     announcer = Announcer(settings)
+    reloads = Reloads(settings, lambda: load_with_origins(existing_file(file), os.environ))
     succession: Succession | None = None
     try:
         predecessor = Predecessor.from_environment(os.environ)
@@ -57,8 +63,8 @@ def serve(settings: Settings) -> None:
             passed = predecessor.passed
         is_alone = settings.server.workers == 1
         with held_addresses(settings.server, passed, listen=is_alone) as held:
-            succession = Succession(held, predecessor, _why_no_restart(settings))
-            _run(settings, announcer, held, succession, predecessor)
+            succession = Succession(held, predecessor, reloads, _why_no_restart(settings))
+            _run(settings, announcer, held, succession, reloads, predecessor)
     except NotReady as error:
         click.echo(f"bff: not ready to take over: {error}", err=True)
         sys.exit(NOT_READY)
@@ -75,6 +81,7 @@ def _run(
     announcer: "Announcer",
     held: HeldAddresses,
     succession: Succession,
+    reloads: Reloads,
     predecessor: Predecessor | None,
 ) -> None:
     """In this process, or in several workers."""
@@ -88,12 +95,17 @@ def _run(
     succeeds = predecessor is not None
     if settings.server.workers > 1:
         supervisor = Supervisor(
-            settings, on_serving, held, succession=succession, succeeds=succeeds
+            settings,
+            on_serving,
+            held,
+            succession=succession,
+            reloads=reloads,
+            succeeds=succeeds,
         )
         if not asyncio.run(supervisor.run(lifeline)) and not succession.is_done:
             sys.exit(WORKERS_FAILED)
         return
-    gateway = Gateway(settings, setup=held.setup(None, succeeds=succeeds))
+    gateway = Gateway(settings, setup=held.setup(None, succeeds=succeeds), reload=reloads)
 
     def on_alone_serving() -> None:
         warn_of_few_open_files(settings.server.max_connections)
@@ -101,7 +113,11 @@ def _run(
 
     uvloop.run(
         run_until_stopped(
-            gateway, on_alone_serving, lifeline=lifeline, until_over=succession.until_over
+            gateway,
+            on_alone_serving,
+            lifeline=lifeline,
+            until_over=succession.until_over,
+            reload_asked=reloads.asked,
         )
     )
 
@@ -109,7 +125,7 @@ def _run(
 def _why_no_restart(settings: Settings) -> str:
     """Why another process could not take over."""
     if settings.session.is_in_memory:
-        return "sessions are in memory and would be lost: it needs a Redis store"
+        return IN_MEMORY
     return ""
 
 

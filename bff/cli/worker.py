@@ -12,7 +12,7 @@ import uvloop
 
 from bff.admin.health import NotReady
 from bff.app import Gateway
-from bff.app.worker_process import READY, Assignment
+from bff.app.worker_process import READY, Assignment, ReloadsBySupervisor
 from bff.cli.running import (
     ADDRESS_UNAVAILABLE,
     NOT_READY,
@@ -34,7 +34,8 @@ def main() -> None:
     settings = assignment.settings
     logs.configure(level=settings.log.level, log_format=settings.log.format)
     structlog.contextvars.bind_contextvars(worker=assignment.number)
-    gateway = Gateway(settings, setup=assignment.setup)
+    reloads = ReloadsBySupervisor(control)
+    gateway = Gateway(settings, setup=assignment.setup, reload=reloads)
 
     def on_serving() -> None:
         warn_of_few_open_files(settings.server.max_connections)
@@ -42,7 +43,13 @@ def main() -> None:
 
     try:
         uvloop.run(
-            run_until_stopped(gateway, on_serving, lifeline=control, until_over=until_succeeded)
+            run_until_stopped(
+                gateway,
+                on_serving,
+                lifeline=control,
+                received=reloads.received,
+                until_over=until_succeeded,
+            )
         )
     except NotReady as error:
         click.echo(f"bff: not ready to take over: {error}", err=True)

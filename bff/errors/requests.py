@@ -38,6 +38,18 @@ class MethodNotAllowed(DownstreamError):
         self.allowed = allowed
 
 
+class ReloadRefused(DownstreamError):
+    """`problems` are for an administrator; none of them repeats a value."""
+
+    status = 409
+    code = "reload_refused"
+    title = "The configuration was not taken over: the old one goes on."
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__()
+        self.problems = problems
+
+
 class BodyTooLarge(DownstreamError):
     status = 413
     code = "body_too_large"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bff.errors import BffError, MethodNotAllowed, NotAuthenticated
+from bff.errors import BffError, MethodNotAllowed, NotAuthenticated, ReloadRefused
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -65,6 +65,8 @@ def problem_for(error: BffError, *, request_id: str, login_url: str) -> Problem:
     if error.retry_after is not None:
         document["retry_after"] = error.retry_after
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, ReloadRefused):
+        document["problems"] = list(error.problems)
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
     return Problem(error.status, headers, json.dumps(document).encode())

@@ -27,7 +27,7 @@ from tests.parts.stack import running_stack
 from tests.polling import HANG_SECONDS, until
 from tests.wire.client import End, Wire, wired
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 ONCE = b"GET /api/x HTTP/1.1\r\nHost: localhost:%d\r\nX-CSRF: 1\r\n\r\n"
 
 
@@ -113,12 +113,13 @@ async def test_a_stop_does_not_wait_for_ever(tmp_path: Path, patience: str) -> N
                 assert await program.exit_code() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP])
 async def test_signals_that_mean_nothing_here_end_nothing(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     """By default they would kill the process: a log rotation that sends one to every server. With
-    sessions in memory there is no restart without a gap, so that SIGUSR2 does nothing either."""
+    sessions in memory there is no restart without a gap and no reload, so that SIGUSR2 and SIGHUP
+    do nothing either."""
     ports = some_ports(free_port())
     async with a_served_gateway(ports, tmp_path) as program:
         program.signal(number)
