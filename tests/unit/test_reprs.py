@@ -20,6 +20,7 @@ NAMES = re.compile(
 )
 SHOWN = {
     "Answer.clear_cookie": "a switch",
+    "_Attempt.exit_code": "of a process",
     "AnswerHead.has_body": "a switch",
     "AnswerHead.reason": "of the API, for itself",
     "RegisteredClient.secret_expires_at": "a time",
