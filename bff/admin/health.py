@@ -57,7 +57,8 @@ class Health:
         return web.json_response({"status": "ok"})
 
     async def ready(self, request: web.BaseRequest) -> web.Response:
-        """`/readyz`, without the checks that `exclude` names, each in a parameter of its own.
+        """`/readyz`, without the checks that `exclude` names, each in a parameter of its own; `op`
+        is the name of that of each OP as well.
 
         Raises:
             BadRequest: there is no such check, or another parameter.
@@ -76,7 +77,11 @@ class Health:
         excluded = parameters.pop("exclude", [])
         if parameters or not self._checks.keys() >= set(excluded):
             raise BadRequest("an unknown check or parameter")
-        return [name for name in self._checks if name not in excluded]
+        return [
+            name
+            for name in self._checks
+            if name not in excluded and name.partition(":")[0] not in excluded
+        ]
 
     async def _verdicts(self, names: Sequence[str]) -> dict[str, str]:
         results = await asyncio.gather(*(self._run(self._checks[name]) for name in names))

@@ -93,7 +93,7 @@ class OpHttp:
         if self._network.proxy == ENVIRONMENT:
             # As other programs read them: a proxy without a scheme is asked by plain HTTP.
             self._proxies = {
-                scheme: url if "://" in url else f"http://{url}"
+                scheme: url if "://" in url or scheme == "no" else f"http://{url}"
                 for scheme, url in getproxies_environment().items()
             }
         self._session = aiohttp.ClientSession(

@@ -1,8 +1,10 @@
-"""When a process that is to take over counts as ready."""
+"""When a gateway, or a process that is to take over, counts as ready."""
 
 import itertools
+import json
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from bff.admin.health import Health, NotReady
 from bff.errors import OpUnavailable, StoreUnavailable
@@ -39,3 +41,22 @@ async def test_what_is_missing_is_named() -> None:
         await Health({"store": works, "op": is_down}).until_ready(0.5)
     assert "op" in caught.value.missing
     assert "op " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "checks"),
+    [
+        ("", 200, {"store": "ok", "op": "ok", "op:x": "op_unavailable", "op:y": "ok"}),
+        ("?exclude=op:x", 200, {"store": "ok", "op": "ok", "op:y": "ok"}),
+        ("?exclude=op", 200, {"store": "ok"}),
+        ("?exclude=store", 200, {"op": "ok", "op:x": "op_unavailable", "op:y": "ok"}),
+    ],
+)
+async def test_a_load_balancer_may_leave_out_all_ops(
+    query: str, status: int, checks: dict[str, str]
+) -> None:
+    """One that is slow to answer would hold up the probe, and that would take the gateway out."""
+    health = Health({"store": works, "op": works}, only_shown={"op:x": is_down, "op:y": works})
+    answer = await health.ready(make_mocked_request("GET", f"/readyz{query}"))
+    assert answer.status == status
+    assert json.loads(str(answer.text))["checks"] == checks
