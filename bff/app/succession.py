@@ -48,7 +48,7 @@ WHY_NOT = {
 
 
 STOPPED = "the gateway was told to stop"
-UNDER_WAY = "another reload was under way, and is followed by one more"
+UNDER_WAY = "a restart or another reload was under way, and is followed by one more reload"
 
 
 class Predecessor:
@@ -135,7 +135,14 @@ class Succession:
             attempt = self._restart if event is request.restart else self._reload
             if await attempt(request):
                 request.pass_on(self.pass_on)
+                self._pass_on_reload()
                 return True
+
+    def _pass_on_reload(self) -> None:
+        """One that was asked for meanwhile: the new process may have read what was there before."""
+        if self._process is not None and self._reloads.asked.is_set():
+            tell(self._reloads.begin(), ReloadOutcome(problems=(UNDER_WAY,)))
+            self._process.send_signal(RELOAD_SIGNAL)
 
     def pass_on(self, number: int, _frame: object = None) -> None:
         """As the first of all, send a signal to the process that serves; one that stops it, to
@@ -198,10 +205,6 @@ class Succession:
             return False
         log.info("reloaded", pid=done.pid, changed=changed)
         tell(waiting, outcome)
-        if self._reloads.asked.is_set():  # the new process may have read what was there before
-            tell(self._reloads.begin(), ReloadOutcome(problems=(UNDER_WAY,)))
-            with contextlib.suppress(OSError):
-                os.kill(done.pid, RELOAD_SIGNAL)
         return True
 
     async def _attempt(self, request: StopRequest, begun: Callable[[int], object]) -> _Attempt:

@@ -22,7 +22,8 @@ from tests.flows.replicas import Load
 from tests.flows.served import a_served_gateway, some_ports
 from tests.flows.test_restart import STREAMS, EventStreams, running, stopped
 from tests.flows.test_workers import Service, logged_in
-from tests.parts.configuration import SESSION_SECRET
+from tests.parts.configuration import SESSION_SECRET, gateway_toml
+from tests.parts.demo_servers import running_demo_op
 from tests.parts.gateway_program import BFF, serving_gateway
 from tests.parts.redis_server import RedisServer
 from tests.parts.servers import free_port
@@ -221,13 +222,18 @@ async def test_frontends_come_and_go(own_redis: RedisServer, tmp_path: Path) -> 
         assert await stopped(service) == 0
 
 
-async def test_what_is_asked_for_during_a_reload_is_not_lost(
-    own_redis: RedisServer, tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "begun", "reloads"),
+    [(signal.SIGHUP, "reload_begun", 2), (signal.SIGUSR2, "restart_begun", 1)],
+    ids=["reload", "restart"],
+)
+async def test_what_is_asked_for_meanwhile_is_not_lost(
+    own_redis: RedisServer, tmp_path: Path, number: signal.Signals, begun: str, reloads: int
 ) -> None:
     """The file may have changed again since it was read."""
     async with running(own_redis, tmp_path) as service:
-        service.program.signal(signal.SIGHUP)
-        await until(lambda: service.program.events("reload_begun") != [])
+        service.program.signal(number)
+        await until(lambda: service.program.events(begun) != [])
         change(service, CLAIMS, 'anonymous = "null"\n' + CLAIMS)
         service.program.signal(signal.SIGHUP)
 
@@ -235,7 +241,7 @@ async def test_what_is_asked_for_during_a_reload_is_not_lost(
             return (await user(service, {"X-CSRF": "1"}))[0] == 200
 
         await until(is_served)
-        await until(lambda: len(service.program.events("reloaded")) == 2)
+        await until(lambda: len(service.program.events("reloaded")) == reloads)
         assert await stopped(service) == 0
 
 
@@ -296,17 +302,25 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
-async def test_a_terminal_that_is_closed_stops_the_program(tmp_path: Path) -> None:
-    """The kernel sends the same signal then; while the terminal is there it asks for a reload."""
+@pytest.mark.parametrize("reloads", [0, 1])
+async def test_a_terminal_that_is_closed_stops_the_program(
+    own_redis: RedisServer, tmp_path: Path, reloads: int
+) -> None:
+    """The kernel sends the same signal then; while the terminal is there it asks for a reload.
+    After one it is the first process that hears of the terminal, and the last that has to stop."""
     before = (sys.executable, "-c", WITH_TERMINAL)
-    async with serving_gateway(
-        some_ports(free_port()), tmp_path, ready="/healthz", before=before
-    ) as program:
-        program.signal(signal.SIGHUP)
-        await until(lambda: program.events("reload_refused") != [])
+    ports = some_ports(free_port())
+    toml = gateway_toml(ports, store=own_redis.url)
+    async with (
+        running_demo_op(ports.op, f"http://localhost:{ports.gateway}"),
+        serving_gateway(ports, tmp_path, toml, ready="/healthz", before=before) as program,
+    ):
+        for _ in range(reloads):
+            program.signal(signal.SIGHUP)
+            await until(lambda: program.events("reloaded") != [])
         program.signal(signal.SIGUSR1)
         assert await program.exit_code() == 0
-        assert len(program.events("stopped")) == 1
+        assert len(program.events("stopped")) == 1 + reloads
 
 
 async def test_a_worker_is_not_asked_by_signal(own_redis: RedisServer, tmp_path: Path) -> None:
