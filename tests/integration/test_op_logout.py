@@ -4,7 +4,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -29,6 +29,8 @@ from tests.parts.redis_server import RedisServer
 from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
 from tests.polling import HANG_SECONDS, until
 
+OTHER_CLIENT = "other-client"
+
 
 @dataclass
 class Parts:
@@ -40,13 +42,20 @@ class Parts:
     metrics: Metrics
 
     async def create(
-        self, key: str, sid: str | None, sub: str = "alice", scope: str = "openid"
+        self,
+        key: str,
+        sid: str | None,
+        sub: str = "alice",
+        scope: str = "openid",
+        provider: str = "default",
     ) -> None:
         now = self.op.clock.now()
         tokens = Tokens("at", now, now + 60, f"rt of {key}", scope=scope)
-        await self.sessions.create(key, issuer=self.op.issuer, sub=sub, sid=sid, tokens=tokens)
+        await self.sessions.create(
+            key, issuer=self.op.issuer, sub=sub, sid=sid, tokens=tokens, provider=provider
+        )
 
-    async def tell(self, jti: str, **named: str) -> int:
+    async def tell(self, jti: str, **named: object) -> int:
         now = int(self.op.clock.now())
         token = self.op.keys[0].sign(
             {
@@ -77,28 +86,31 @@ class Parts:
 
 @asynccontextmanager
 async def running_parts(store: SessionStore, clock: ManualClock) -> AsyncIterator[Parts]:
+    """With two clients at the OP, of which most tests use one."""
     op = await ScriptedOp(clock).start()
     settings = RelyingPartySettings(
         issuer=op.issuer,
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
         redirect_uri="https://app.example.test/bff/callback",
+        trusted_audiences=(CLIENT_ID, OTHER_CLIENT),
     )
-    relying_party = RelyingParty(settings, clock)
-    sessions = Sessions(store, Keyring(["k" * 32], OWNER), clock, SessionPolicy(1800, 3600))
+    other = replace(settings, name="other", client_id=OTHER_CLIENT, revoke_on_logout=False)
+    relying_parties = RelyingParties([RelyingParty(settings, clock), RelyingParty(other, clock)])
+    owners = (OWNER, replace(OWNER, client_id=OTHER_CLIENT, provider="other"))
+    sessions = Sessions(store, Keyring(["k" * 32], *owners), clock, SessionPolicy(1800, 3600))
     metrics = Metrics()
-    relying_parties = RelyingParties([relying_party])
     ender = SessionEnder(sessions, relying_parties, metrics)
-    seen = ReplayCache(store, [OWNER], clock)
+    seen = ReplayCache(store, owners, clock)
     op_logout = OpLogout(relying_parties, sessions, ender, seen, metrics)
     await sessions.start()
-    await relying_party.start()
+    await relying_parties.start()
     try:
         yield Parts(op, sessions, op_logout, metrics)
     finally:
         await op_logout.close(1)
         await ender.close(1)
-        await relying_party.close()
+        await relying_parties.close()
         await sessions.close()
         await op.close()
 
@@ -189,3 +201,50 @@ async def test_a_logout_goes_on_without_its_caller_and_closing_waits_for_it() ->
         caller.cancel()
         await parts.op_logout.close(HANG_SECONDS)
         assert await parts.alive("one") == set()
+
+
+@pytest.mark.rule("LO-12")
+@pytest.mark.parametrize("named", [{"sid": "s1"}, {"sub": "alice"}, {"sid": "s1", "sub": "alice"}])
+async def test_a_logout_ends_the_sessions_of_the_clients_that_it_is_for(
+    named: dict[str, str],
+) -> None:
+    """Two clients at one OP share its users and their sessions there. A token that has done its
+    work at one of them has not done it at the other."""
+    clock = ManualClock()
+    async with running_parts(MemoryStore(clock), clock) as parts:
+        await parts.create("one", "s1")
+        await parts.create("two", "s1", provider="other")
+        assert await parts.tell("j1", **named) == 1
+        assert await parts.alive("one", "two") == {"two"}
+        assert await parts.tell("j1", aud=[CLIENT_ID, OTHER_CLIENT], **named) == 1
+        assert await parts.alive("one", "two") == set()
+        with pytest.raises(LogoutTokenInvalid) as caught:
+            await parts.tell("j1", aud=[CLIENT_ID, OTHER_CLIENT], **named)
+        assert caught.value.check == "jti_replayed"
+
+
+async def test_a_frame_ends_the_sessions_of_the_clients_that_it_is_for() -> None:
+    clock = ManualClock()
+    async with running_parts(MemoryStore(clock), clock) as parts:
+        for provider in ("default", "other"):
+            await parts.create(f"{provider} one", "s1", provider=provider)
+            await parts.create(f"{provider} two", "s2", provider=provider)
+        assert await parts.op_logout.front_channel(["other"], "s1", "a request") == 1
+        keys = ("default one", "default two", "other one", "other two")
+        assert await parts.alive(*keys) == {"default one", "default two", "other two"}
+        assert await parts.op_logout.front_channel(["default", "other"], "s2", "a request") == 2
+        assert await parts.alive(*keys) == {"default one"}
+
+
+async def test_tokens_are_revoked_at_the_clients_that_want_it() -> None:
+    """`revoke_on_logout` is each provider's own."""
+    clock = ManualClock()
+    async with running_parts(MemoryStore(clock), clock) as parts:
+        await parts.create("kept", "s1", provider="other")
+        await parts.create("revoked", "s1")
+        assert await parts.tell("j1", sid="s1", aud=[OTHER_CLIENT]) == 1
+        assert await parts.tell("j2", sid="s1") == 1
+        await until(lambda: parts.op.count("revocation") >= 1)
+    revoked = [one.form["token"] for one in parts.op.received if one.endpoint == "revocation"]
+    assert "rt of revoked" in revoked
+    assert "rt of kept" not in revoked
