@@ -32,6 +32,16 @@ def test_the_margin_is_bounded_by_a_third_of_the_lifetime(
     assert most * 0.8 - 1e-3 <= margin <= most + 1e-3
 
 
+def test_each_frontend_may_have_a_margin_of_its_own() -> None:
+    policy = RefreshPolicy(60, {"shop": 10})
+    shop, other = (
+        dataclasses.replace(session(600), frontend=name, key="f" * 64) for name in ("shop", "other")
+    )
+    for some, before in ((shop, 10), (other, 60)):
+        assert not policy.is_due(some, NOW + 600 - before)
+        assert policy.is_due(some, NOW + 600 - before * 0.8)
+
+
 def test_sessions_born_together_are_not_due_together() -> None:
     keys = [hashlib.sha256(bytes([n])).hexdigest() for n in range(100)]
     times = [POLICY.due_at(session(600, key=key)) for key in keys]
