@@ -415,6 +415,18 @@ async def test_lines_of_level_debug_hold_no_more_of_an_address_than_the_access_l
         assert all(f" peer={shown} " in text for text in shown_in.values())
 
 
+async def test_a_line_of_level_debug_says_how_far_a_request_has_come() -> None:
+    """Here to the connecting, which fails: no server is there."""
+    async with a_gateway_for_users(1) as users:
+        with capture_logs() as logs:
+            async with wired(users.port) as wire:
+                lines = f"Host: {users.host}\r\n{await users.log_in('alice')}"
+                wire.send(f"GET /api/x HTTP/1.1\r\n{lines}\r\n".encode())
+                await wire.until_received(b"upstream_unreachable")
+    (failed,) = [entry for entry in logs if entry["event"] == "exchange_failed"]
+    assert failed["exchange"].startswith("<Exchange CONNECTING GET ")
+
+
 def test_a_connection_can_be_shown_outside_of_its_event_loop() -> None:
     """By a debugger, for instance."""
 
