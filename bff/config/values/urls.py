@@ -134,7 +134,7 @@ def parse_dev_server(value: object) -> Upstream:
         raise ValueError(
             "must be plain http to this machine or a private network: a name without a dot "
             "(http://vite:5173) or under .internal, .local or .test, or a private address; what "
-            "comes from there runs as the app, and anybody on the way could change it"
+            "comes from there runs as the app, and every machine on the way could change it"
         )
     if parts.path not in {"", "/"}:
         raise ValueError("must not have a path")
