@@ -1,6 +1,9 @@
 """What every test directory shares."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from bff.clock import ManualClock
 
 pytest_plugins = ["tests.rules.plugin", "tests.side_by_side"]
 
@@ -12,3 +15,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("the same everywhere")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Time stands still unless a test moves it."""
+    return ManualClock()

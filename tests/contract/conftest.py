@@ -127,5 +127,11 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
 
 
 @pytest.fixture
+def key() -> str:
+    """Of a record that no other test knows."""
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
 async def store(engine: Engine) -> SessionStore:
     return await engine.open()

@@ -2,16 +2,10 @@
 must not end a session that has got another one meanwhile."""
 
 import time
-import uuid
 
 import pytest
 
 from bff.sessions.store import NewRecord, SessionStore
-
-
-@pytest.fixture
-def key() -> str:
-    return uuid.uuid4().hex
 
 
 async def create(store: SessionStore, key: str) -> None:

@@ -2,18 +2,10 @@
 
 import asyncio
 import time
-import uuid
-
-import pytest
 
 from bff.sessions.store import Lease, SessionStore
 from tests.contract.conftest import Engine, Heard
 from tests.polling import until
-
-
-@pytest.fixture
-def key() -> str:
-    return uuid.uuid4().hex
 
 
 async def acquire(store: SessionStore, key: str, ttl_seconds: float = 30) -> Lease:

@@ -1,18 +1,10 @@
 """What every session store must tell its listeners, in this process and in others."""
 
 import time
-import uuid
-
-import pytest
 
 from bff.sessions.store import NewRecord
 from tests.contract.conftest import Engine, Heard
 from tests.polling import until
-
-
-@pytest.fixture
-def key() -> str:
-    return uuid.uuid4().hex
 
 
 async def test_every_instance_hears_of_every_write(engine: Engine, key: str) -> None:

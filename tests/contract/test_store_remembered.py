@@ -1,18 +1,9 @@
 """What every session store must do with what it is to remember: known at once everywhere, for its
 time only."""
 
-import uuid
-
-import pytest
-
 from bff.sessions.store import SessionStore
 from tests.contract.conftest import Engine
 from tests.polling import until
-
-
-@pytest.fixture
-def key() -> str:
-    return uuid.uuid4().hex
 
 
 async def test_what_was_seen_is_known_and_nothing_else(store: SessionStore, key: str) -> None:

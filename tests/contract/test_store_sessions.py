@@ -13,11 +13,6 @@ from tests.polling import until
 HOUR = 3600.0
 
 
-@pytest.fixture
-def key() -> str:
-    return uuid.uuid4().hex
-
-
 async def create(
     store: SessionStore,
     key: str,

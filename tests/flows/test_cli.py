@@ -5,7 +5,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,13 +102,6 @@ async def small_op(**changes: object) -> AsyncIterator[str]:
     application.router.add_get("/authorize", authorize)
     async with serving(application, port):
         yield issuer
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    server = RedisServer()
-    yield server
-    server.close()
 
 
 def config(directory: Path, issuer: str, store: str = "memory://", **oidc: str) -> Path:
@@ -235,11 +228,11 @@ async def test_schema_prints_the_reference_as_it_is_kept(tmp_path: Path) -> None
 # --- check
 
 
-async def test_check_asks_the_op_and_the_store(tmp_path: Path, redis: RedisServer) -> None:
+async def test_check_asks_the_op_and_the_store(tmp_path: Path, own_redis: RedisServer) -> None:
     """Everything in place: three good marks, exit code 0."""
     async with demo_op() as issuer:
         result = await bff(
-            "check", "--config", str(config(tmp_path, issuer, redis.url)), cwd=tmp_path
+            "check", "--config", str(config(tmp_path, issuer, own_redis.url)), cwd=tmp_path
         )
     assert result.code == VALID, result
     assert result.err == ""

@@ -15,11 +15,6 @@ from tests.polling import until
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def op(clock: ManualClock) -> AsyncIterator[ScriptedOp]:
     provider = ScriptedOp(clock)
 

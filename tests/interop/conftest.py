@@ -12,6 +12,9 @@ pytest.register_assert_rewrite("tests.interop.story")
 from tests.interop.ops import keycloak  # noqa: E402
 from tests.interop.ops.provider import Place, a_place  # noqa: E402
 from tests.interop.story import STEPS  # noqa: E402  its asserts are to be explained
+from tests.parts.redis_server import own_redis  # noqa: E402
+
+__all__ = ["own_redis"]
 
 Table = dict[str, dict[str, str]]
 StartedKeycloak = tuple[Place, "subprocess.Popen[bytes]"]

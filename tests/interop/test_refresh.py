@@ -8,7 +8,6 @@ import logging
 import os
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,13 +28,6 @@ SESSIONS = 20
 TABS = 10
 
 log = logging.getLogger(__name__)  # `--log-cli-level=info` shows what was measured
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    server = RedisServer()
-    yield server
-    server.close()
 
 
 @pytest.mark.rule("TK-06")
@@ -105,10 +97,10 @@ async def test_parallel_calls_around_an_expiry_share_one_refresh_per_session(
 
 
 @pytest.mark.rule("TK-06")
-async def test_replicas_share_one_refresh(tmp_path: Path, redis: RedisServer) -> None:
+async def test_replicas_share_one_refresh(tmp_path: Path, own_redis: RedisServer) -> None:
     """RFC 9700 section 4.14.2: two gateways with one store spend a refresh token once."""
     async with (
-        running_installation(tmp_path, store=redis.url, replicas=2) as site,
+        running_installation(tmp_path, store=own_redis.url, replicas=2) as site,
         Browser() as browser,
         aiohttp.ClientSession(
             headers={"Host": urlsplit(site.origin).netloc, "X-CSRF": "1"}

@@ -5,7 +5,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 
-from bff.clock import Clock
+import pytest
+
+from bff.clock import Clock, ManualClock
 from bff.sessions.memory import MemoryStore
 from bff.sessions.store import Lease, StoredRecord
 
@@ -91,3 +93,8 @@ class ScriptedStore(MemoryStore):
     async def _answer(self, method: str) -> None:
         if method in self.held:
             await self.held[method].wait()
+
+
+@pytest.fixture
+def store(clock: ManualClock) -> ScriptedStore:
+    return ScriptedStore(clock)

@@ -57,11 +57,6 @@ def refused(keys: str) -> list[str]:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def op(clock: ManualClock) -> AsyncIterator[ScriptedOp]:
     provider = await ScriptedOp(clock).start()
     yield provider

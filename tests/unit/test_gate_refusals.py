@@ -20,11 +20,6 @@ def page(error: BffError, request_id: str) -> Problem:
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
-
-
-@pytest.fixture
 def refusals(metrics: Metrics) -> Refusals:
     own = OwnResponses(hsts=True)
     return Refusals(page, own, metrics, login_url="/bff/login", clear_cookie=CLEAR, frontend="shop")

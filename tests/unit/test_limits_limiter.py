@@ -18,21 +18,6 @@ THREE_A_MINUTE = Rate(3, 60.0)
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def store(clock: ManualClock) -> ScriptedStore:
-    return ScriptedStore(clock)
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
-
-
-@pytest.fixture
 def limiter(store: ScriptedStore, clock: ManualClock, metrics: Metrics) -> Limiter:
     return Limiter("login", THREE_A_MINUTE, store, clock, metrics)
 

@@ -100,11 +100,6 @@ async def test_an_unforeseen_fault_in_the_first_fetch_is_a_failure_as_any_other(
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def document() -> Document:
     """One that comes at once."""
     found = Document()

@@ -9,31 +9,9 @@ from bff.clock import ManualClock
 from bff.errors import StoreUnavailable
 from bff.model import Session, Tokens
 from bff.sessions.bound_streams import EXPIRED, BoundStreams
-from bff.sessions.sealing.keyring import Keyring
-from bff.sessions.sessions import SessionPolicy, Sessions
-from tests.parts.record_owner import OWNER
+from bff.sessions.sessions import Sessions
 from tests.parts.scripted_store import ScriptedStore
 from tests.polling import until
-
-SECRET = "a secret of at least 32 bytes, or some more"
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def store(clock: ManualClock) -> ScriptedStore:
-    return ScriptedStore(clock)
-
-
-@pytest.fixture
-async def sessions(store: ScriptedStore, clock: ManualClock) -> AsyncIterator[Sessions]:
-    opened = Sessions(store, Keyring([SECRET], OWNER), clock, SessionPolicy(1800, 3600))
-    await opened.start()
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

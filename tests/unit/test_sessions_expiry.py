@@ -21,11 +21,6 @@ Told = list[tuple[str, str]]
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def sessions(clock: ManualClock) -> AsyncIterator[Sessions]:
     keyring = Keyring(["a secret of at least 32 bytes, or some more"], OWNER)
     opened = Sessions(MemoryStore(clock), keyring, clock, SessionPolicy(IDLE_SECONDS, 36_000))
@@ -92,11 +87,6 @@ class Watch:
         self.expect(last[0], idle=-LATER_SECONDS)
         await until(lambda: last in self.told)
         return [told for told in self.told if not told[0].startswith("look")]
-
-
-@pytest.fixture
-def store(clock: ManualClock) -> ScriptedStore:
-    return ScriptedStore(clock)
 
 
 @pytest.fixture

@@ -17,11 +17,6 @@ NEW = "a new secret of at least 32 bytes, or more"
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def store(clock: ManualClock) -> MemoryStore:
     return MemoryStore(clock)
 

@@ -12,11 +12,6 @@ ISSUER = "https://op.example.test"
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def seen(clock: ManualClock) -> ReplayCache:
     return ReplayCache(MemoryStore(clock), [OWNER], clock)
 

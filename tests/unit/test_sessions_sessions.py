@@ -52,11 +52,6 @@ class SlowStore(MemoryStore):
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def store(clock: ManualClock) -> SlowStore:
     return SlowStore(clock)
 

@@ -16,16 +16,6 @@ IDLE_SECONDS = 1800.0
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def store(clock: ManualClock) -> ScriptedStore:
-    return ScriptedStore(clock)
-
-
-@pytest.fixture
 def gone() -> list[str]:
     return []
 

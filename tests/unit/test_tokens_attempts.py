@@ -17,11 +17,6 @@ SESSION = Session("k", 1, "i", "s", None, 0, 1e9, 1e9, Tokens("at", 0, 60, "rt")
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def refusals(clock: ManualClock) -> Refusals:
     return Refusals(clock)
 
@@ -80,11 +75,6 @@ def test_memory_is_bounded(refusals: Refusals, clock: ManualClock) -> None:
     for number in range(MAX_KEYS):
         refusals.is_final(dataclasses.replace(SESSION, key=str(number)), "no")
     assert not refusals.is_final(SESSION, "no")
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
 
 
 @pytest.fixture

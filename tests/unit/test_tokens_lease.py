@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -15,8 +14,7 @@ from bff.tokens.lease import ChangeWaiters, held
 from tests.parts.record_owner import OWNER
 from tests.parts.scripted_store import ScriptedStore
 from tests.polling import HANG_SECONDS, until
-
-SECRET = "a secret of at least 32 bytes, or some more"
+from tests.unit.conftest import SECRET
 
 
 class Doubts:
@@ -32,20 +30,6 @@ class Doubts:
 @pytest.fixture
 def doubts() -> Doubts:
     return Doubts()
-
-
-@pytest.fixture
-def store() -> ScriptedStore:
-    return ScriptedStore(ManualClock())
-
-
-@pytest.fixture
-async def sessions(store: ScriptedStore) -> AsyncIterator[Sessions]:
-    policy = SessionPolicy(1800, 3600)
-    opened = Sessions(store, Keyring([SECRET], OWNER), ManualClock(), policy)
-    await opened.start()
-    yield opened
-    await opened.close()
 
 
 @pytest.mark.rule("TK-06")

@@ -23,26 +23,7 @@ from bff.tokens.rotations import (
 from tests.parts.record_owner import OWNER
 from tests.parts.scripted_store import ScriptedStore
 from tests.polling import HANG_SECONDS, until
-
-SECRET = "a secret of at least 32 bytes, or some more"
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def store(clock: ManualClock) -> ScriptedStore:
-    return ScriptedStore(clock)
-
-
-@pytest.fixture
-async def sessions(store: ScriptedStore, clock: ManualClock) -> AsyncIterator[Sessions]:
-    opened = Sessions(store, Keyring([SECRET], OWNER), clock, SessionPolicy(3600, 3600))
-    await opened.start()
-    yield opened
-    await opened.close()
+from tests.unit.conftest import SECRET
 
 
 @pytest.fixture

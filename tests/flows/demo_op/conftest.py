@@ -10,11 +10,6 @@ from tests.parts.demo_rp import DemoRp, running_rp
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def rp(clock: ManualClock) -> AsyncIterator[DemoRp]:
     async with running_rp(clock=clock) as running:
         yield running

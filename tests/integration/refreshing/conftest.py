@@ -11,17 +11,9 @@ from tests.integration.refreshing.deployment import Deployment
 from tests.parts.redis_server import RedisServer
 from tests.parts.refreshing import Process, a_process
 from tests.parts.rotating_op import RotatingOp
-from tests.parts.scripted_store import ScriptedStore
+from tests.parts.scripted_store import ScriptedStore, store
 
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def store(clock: ManualClock) -> ScriptedStore:
-    return ScriptedStore(clock)
+__all__ = ["store"]
 
 
 @pytest.fixture

@@ -11,11 +11,6 @@ from tests.parts.scripted_op import ScriptedOp
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def op(clock: ManualClock) -> AsyncIterator[ScriptedOp]:
     provider = await ScriptedOp(clock).start()
     yield provider
