@@ -19,33 +19,16 @@ from tests.parts.certificates import self_signed
 from tests.parts.configuration import Ports, gateway_toml
 from tests.parts.demo_servers import RunningOp, running_demo_op
 from tests.parts.deployment import ROOT
+from tests.parts.nginx_server import running_nginx
 from tests.parts.raw_upstream import RawUpstream, raw_upstream
 from tests.parts.servers import free_port
 from tests.parts.stack import running_gateway
 from tests.polling import HANG_SECONDS
-from tests.wire.nginx import nginx_with
 
 DOCUMENT = ROOT / "docs" / "forward-auth.md"
 PROXIES = ("caddy", "nginx")
 
 CADDY_OPTIONS = "{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n"
-NGINX_AROUND = """
-daemon off;
-master_process off;
-worker_processes 1;
-pid FOLDER/nginx.pid;
-error_log FOLDER/error.log;
-events { worker_connections 256; }
-http {
-    access_log off;
-    client_body_temp_path FOLDER/body;
-    proxy_temp_path FOLDER/proxy;
-    fastcgi_temp_path FOLDER/fastcgi;
-    uwsgi_temp_path FOLDER/uwsgi;
-    scgi_temp_path FOLDER/scgi;
-PRINTED
-}
-"""
 MORE_ROUTES = """
 [[routes]]
 path = "/api/public/"
@@ -174,7 +157,5 @@ def _nginx(folder: Path, port: int, places: dict[str, str]) -> Iterator[ssl.SSLC
         "server_name app.example.com": "server_name localhost",
         **places,
     }
-    config = NGINX_AROUND.replace("FOLDER", str(folder))
-    config = config.replace("PRINTED", moved(printed("nginx"), here))
-    with nginx_with(folder, config, port):
+    with running_nginx(folder, moved(printed("nginx"), here), port):
         yield ssl.create_default_context(cafile=str(certificate))

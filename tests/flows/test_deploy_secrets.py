@@ -4,7 +4,6 @@ import re
 import shutil
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
 from tests.parts.deployment import DEPLOY, ROOT, make_secrets
-from tests.polling import HANG_SECONDS
+from tests.parts.program import serving_meanwhile
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +87,9 @@ def redis_socket(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     text = text.replace("dir /data", f"dir {folder}").replace("port 6379", "port 0")
     config, socket = folder / "redis.conf", str(folder / "redis.sock")
     config.write_text(f"{text}\nunixsocket {socket}\n")
-    process = subprocess.Popen(["redis-server", config], stdout=subprocess.DEVNULL)
-    try:
-        wait_for_redis(process, socket)
+    command = ["redis-server", config]
+    with serving_meanwhile(command, lambda: answers(socket), folder / "redis.log"):
         yield socket
-    finally:
-        process.kill()
-        process.wait()
 
 
 def connect(socket: str, user: str | None = None, password: str | None = None) -> Redis:
@@ -102,20 +97,15 @@ def connect(socket: str, user: str | None = None, password: str | None = None) -
     return Redis(unix_socket_path=socket, username=user, password=password, retry=once)
 
 
-def wait_for_redis(process: "subprocess.Popen[bytes]", socket: str) -> None:
-    deadline = time.monotonic() + HANG_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with connect(socket) as client:
-                client.ping()
-        except AuthenticationError:
-            return  # it answers
-        except RedisError:
-            try:
-                process.wait(timeout=0.02)
-            except subprocess.TimeoutExpired:
-                continue
-    pytest.fail("redis-server did not start with deploy/redis.conf")
+def answers(socket: str) -> bool:
+    try:
+        with connect(socket) as client:
+            client.ping()
+    except AuthenticationError:
+        return True
+    except RedisError:
+        return False
+    return True
 
 
 def as_the_gateway(secrets: Path, socket: str) -> Redis:

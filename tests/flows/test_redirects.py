@@ -13,29 +13,15 @@ from aiohttp import web
 from tests.flows.apis import an_api
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
+from tests.parts.nginx_server import running_nginx
 from tests.parts.servers import free_port, serving
 from tests.parts.stack import Stack, running_stack
-from tests.wire.nginx import nginx_with
 
 NGINX = """
-daemon off;
-master_process off;
-worker_processes 1;
-pid FOLDER/nginx.pid;
-error_log FOLDER/error.log;
-events { worker_connections 64; }
-http {
-    access_log off;
-    client_body_temp_path FOLDER/body;
-    proxy_temp_path FOLDER/proxy;
-    fastcgi_temp_path FOLDER/fastcgi;
-    uwsgi_temp_path FOLDER/uwsgi;
-    scgi_temp_path FOLDER/scgi;
     server {
         listen 127.0.0.1:PORT;
         location / { root FOLDER/site; }
     }
-}
 """
 
 
@@ -70,8 +56,7 @@ def site(tmp_path: Path) -> Path:
 async def test_the_directory_of_an_nginx_is_found_below_the_prefix(site: Path) -> None:
     """It redirects to its own absolute address."""
     port = free_port()
-    config = NGINX.replace("FOLDER", str(site)).replace("PORT", str(port))
-    with nginx_with(site, config, port):
+    with running_nginx(site, NGINX.replace("PORT", str(port)), port):
         async with in_front_of(f"http://127.0.0.1:{port}/v1/") as (stack, browser):
             page = await followed(browser, "/api/docs?x=%2f")
             assert (page.status, "docs" in page.text) == (200, True)

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.asking_proxies import NGINX_AROUND, moved
+from tests.flows.asking_proxies import moved
 from tests.flows.replicas import Load, Site, a_site
 from tests.parts.browser import Browser
 from tests.parts.caddy_server import running_caddy
 from tests.parts.certificates import self_signed
 from tests.parts.deployment import DEPLOY, ROOT
+from tests.parts.nginx_server import running_nginx
 from tests.parts.redis_server import RedisServer
 from tests.parts.servers import free_port
 from tests.polling import HANG_SECONDS, until
-from tests.wire.nginx import nginx_with
 
 pytestmark = pytest.mark.timeout(
     900
@@ -71,8 +71,7 @@ def nginx_in_front(site: Site, folder: Path, printed: str, port: int) -> Iterato
         "10.0.0.11:8080": site.gateways[0],
         "10.0.0.12:8080": site.gateways[1],
     }
-    config = NGINX_AROUND.replace("PRINTED", moved(printed, places))
-    with nginx_with(folder, config.replace("FOLDER", str(folder)), port):
+    with running_nginx(folder, moved(printed, places), port):
         yield ssl.create_default_context(cafile=str(certificate))
 
 

@@ -1,22 +1,19 @@
 """A real Caddy with one of the project's Caddyfiles, on a free loopback port.
 
-Owns starting and stopping: the process is ended by the pid that was started, and nothing is written
-outside the folder it is given (Caddy's own certificate authority lands there too).
+Nothing is written outside the folder it is given; Caddy's own certificate authority is there too.
 """
 
 import os
 import shutil
 import socket
 import ssl
-import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.parts.program import serving_meanwhile
 from tests.parts.servers import free_port
-from tests.polling import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 CADDY = os.environ.get("CADDY") or shutil.which("caddy") or "/usr/bin/caddy"
@@ -76,25 +73,10 @@ def running_caddy(
     }
     folder.mkdir(parents=True, exist_ok=True)
     command = [CADDY, "run", "--adapter", "caddyfile", "--config", str(caddyfile)]
-    with server.log.open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=log, stderr=log)
-    try:
-        _wait_until_serving(process, server)
+    with serving_meanwhile(
+        command, lambda: _serves_https(server), server.log, environment=settings
+    ):
         yield server
-    finally:
-        _stop(process)
-
-
-def _wait_until_serving(process: "subprocess.Popen[bytes]", server: CaddyServer) -> None:
-    deadline = time.monotonic() + HANG_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        if _serves_https(server):
-            return
-        try:
-            process.wait(timeout=0.05)  # a pause that ends at once if Caddy does
-        except subprocess.TimeoutExpired:
-            continue
-    raise RuntimeError(f"caddy does not serve {server.origin}:\n{server.log.read_text()}")
 
 
 def _serves_https(server: CaddyServer) -> bool:
@@ -107,12 +89,3 @@ def _serves_https(server: CaddyServer) -> bool:
             return True
     except OSError:  # ssl.SSLError is one as well
         return False
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(timeout=10)

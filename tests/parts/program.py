@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -20,6 +22,50 @@ KEPT = ("PATH", "CI_RUN_ID")  # by the second .ci/run finds what a cut-off run h
 def module(name: str, *arguments: str) -> list[str]:
     """The command `python -m name arguments`."""
     return [sys.executable, "-m", name, *arguments]
+
+
+@contextlib.contextmanager
+def serving_meanwhile(
+    command: Sequence[object],
+    serves: Callable[[], bool],
+    log: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[None]:
+    """Run a program that serves until the block ends; what it writes goes to `log`. Its environment
+    is this process's own, unless one is given.
+
+    Raises:
+        RuntimeError: it ended, or did not serve in time; with what it wrote.
+    """
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            list(map(str, command)), cwd=ROOT, env=environment, stdout=output, stderr=output
+        )
+    try:
+        deadline = time.monotonic() + HANG_SECONDS
+        while process.poll() is None and not serves():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"not serving:\n{log.read_text()}")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)  # a pause that its end cuts short
+        if process.returncode is not None:
+            raise RuntimeError(f"ended:\n{log.read_text()}")
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def listens(port: int) -> bool:
+    """Whether a port of this machine takes connections."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):
+        return True
+    return False
 
 
 class Program:

@@ -8,16 +8,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.flows.apis import an_api
+from tests.parts.nginx_server import running_nginx
 from tests.parts.raw_upstream import RawUpstream, Received, Responder, raw_upstream, read_body
+from tests.parts.servers import free_port
 from tests.polling import until
 from tests.wire.client import End, everything, wired
-from tests.wire.nginx import running_nginx
 from tests.wire.reading import Answer, read_answers, statuses
 from tests.wire.vectors import Outcome, RequestVector, ResponseVector, as_bytes, violations
 
 OPTIONS = 'max_body = "64KiB"'
 OWN_BODY = b"the second one's own answer"
 OWN = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(OWN_BODY), OWN_BODY)
+NGINX = """
+    client_max_body_size 64k;
+    upstream api { server 127.0.0.1:UPSTREAM; keepalive 8; }
+    server {
+        listen 127.0.0.1:PORT;
+        location / { return 404; }
+        location /api/ {
+            proxy_pass http://api/v1/;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_request_buffering off;
+            proxy_buffering off;
+            proxy_read_timeout 300ms;
+        }
+    }
+"""
 PROBE = "GET /api/probe HTTP/1.1\r\n{ours}Connection: close\r\n\r\n"
 
 
@@ -144,7 +161,9 @@ async def the_gateway(route: str = 'timeout = "1s"', server: str = OPTIONS) -> A
 async def an_nginx(folder: Path) -> AsyncIterator[Front]:
     """With the fields a logged-in user would send to us."""
     async with raw_upstream() as upstream:
-        with running_nginx(folder, upstream.port) as port:
+        port = free_port()
+        http = NGINX.replace("UPSTREAM", str(upstream.port)).replace("PORT", str(port))
+        with running_nginx(folder, http, port):
             session = "Cookie: bff=x\r\nX-CSRF: 1\r\n"
             yield Front(port, f"127.0.0.1:{port}", session, upstream)
         await until(lambda: upstream.closed == upstream.connections)
