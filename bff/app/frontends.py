@@ -71,7 +71,12 @@ class ServedFrontend:
         browser = BrowserState.build(frontend)
         relying_parties = wiring.relying_parties_at(frontend, core.relying_parties)
         own = wiring.own_responses(settings)
-        return_rules = ReturnRules(settings.server.public_url, frontend.prefix, frontend.base_path)
+        return_rules = ReturnRules(
+            settings.server.public_url,
+            frontend.prefix,
+            frontend.base_path,
+            tuple(one.base_path for one in core.frontends if one.is_below(frontend)),
+        )
         refusals = Refusals(
             Pages(return_rules, wiring.login_params(settings)).error,
             own,

@@ -43,6 +43,12 @@ class Frontend:
         """The path to which the provider's OP returns after a logout."""
         return self.base_path + self.settings.providers[provider].post_logout_path
 
+    def is_below(self, other: "Frontend") -> bool:
+        """Whether it has a host of the other's, and a path below the other's."""
+        return bool(
+            self.settings.server.hosts & other.settings.server.hosts
+        ) and self.base_path.startswith(f"{other.base_path}/")
+
     @property
     def session_cookie(self) -> str:
         """The name of the session cookie."""

@@ -3,7 +3,7 @@
 RFC 9700 section 4.11.1: no open redirector.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bff.gate.paths import doubt_of, is_query
@@ -15,12 +15,18 @@ MAX_LENGTH = 2048
 
 
 def safe_return_url(
-    offered: str | None, *, public_origin: str, own_prefix: str, base_path: str = ""
+    offered: str | None,
+    *,
+    public_origin: str,
+    own_prefix: str,
+    base_path: str = "",
+    apps_below: Iterable[str] = (),
 ) -> str:
     """The offered return URL if it is a page's path of this application, else its home page's.
 
     A URL of our own origin counts as its path; a query and a fragment are kept. Our own endpoints
-    are no place to return to, nor is what lies outside the base path by any reading. A path that
+    are no place to return to, nor is what lies outside the base path by any reading, or in one of
+    the `apps_below`: paths below it that are other applications' own. A path that
     starts with `//`, or has a second reading, comes back as an absolute URL of our origin, so that
     it can't be read as another host's.
     """
@@ -39,9 +45,10 @@ def safe_return_url(
         or not is_query(fragment.encode())
     ):
         return home
-    prefix, base = f"{own_prefix}/".encode(), f"{base_path}/".encode()
+    base = f"{base_path}/".encode()
+    not_ours = tuple(f"{path}/".encode() for path in (own_prefix, *apps_below))
     for reading in readings(raw):
-        if (reading + b"/").startswith(prefix) or not (reading + b"/").startswith(base):
+        if (reading + b"/").startswith(not_ours) or not (reading + b"/").startswith(base):
             return home
     return f"{public_origin}{path}" if doubt_of(raw) else path
 
@@ -61,6 +68,7 @@ class ReturnRules:
     public_origin: str
     own_prefix: str
     base_path: str = ""
+    apps_below: tuple[str, ...] = ()
 
     @property
     def home(self) -> str:
@@ -73,6 +81,7 @@ class ReturnRules:
             public_origin=self.public_origin,
             own_prefix=self.own_prefix,
             base_path=self.base_path,
+            apps_below=self.apps_below,
         )
 
     def offered_in(self, parameters: Mapping[str, str]) -> str:

@@ -45,11 +45,13 @@ RESERVED_PARAMETERS = frozenset(
 )
 
 
-# Those of `/bff/login` that mean something to the gateway, in lower case.
+# Those of `/bff/login` that mean something to the gateway, in lower case; and the one by which a
+# browser could ask the OP for more than the application does (OIDC Core section 5.5).
 OWN_LOGIN_PARAMETERS = frozenset(
     {
         *("returnurl", "return_to", "target_link_uri", "idp", "iss", "org"),
         *("prompt", "login_hint", "ui_locales", "max_age", "acr_values"),
+        "claims",
     }
 )
 NOTHING: Mapping[str, str] = MappingProxyType({})

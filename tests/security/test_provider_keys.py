@@ -228,7 +228,7 @@ async def test_a_login_passes_on_the_parameters_that_are_allowed(
 
 
 @pytest.mark.parametrize(
-    "name", ["state", "redirect_uri", "CODE_CHALLENGE", "returnUrl", "IDP", "org", "a b"]
+    "name", ["state", "redirect_uri", "CODE_CHALLENGE", "returnUrl", "IDP", "org", "claims", "a b"]
 )
 def test_a_login_passes_on_no_parameter_of_the_protocol(name: str) -> None:
     """Nor one that the gateway reads itself, nor that of the organization."""

@@ -331,6 +331,25 @@ async def test_one_application_is_another_site_to_the_other(there: ThreeFrontend
 # --- below a path
 
 
+@pytest.mark.rule("AZ-12")
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["/wiki", "/wiki/page", "/wiki/bff/logout?sid=x", "/w%69ki/", "https://crm.example/wiki/"],
+)
+async def test_a_login_does_not_lead_into_the_application_below(
+    there: ThreeFrontends, elsewhere: str
+) -> None:
+    """Its endpoints are no place to return to, and its pages are not those of this one."""
+    crm = there.visitors["crm"]
+    state = await crm.start(query=f"&returnUrl={quote(elsewhere, safe='')}")
+    assert location_of(await crm.come_back(state)) == "/"
+    state = await crm.start(query="&returnUrl=/wikipedia")
+    assert location_of(await crm.come_back(state)) == "/wikipedia"
+    wiki = there.visitors["wiki"]
+    state = await wiki.start(query="&returnUrl=/wiki/page")
+    assert location_of(await wiki.come_back(state)) == "/wiki/page"
+
+
 @pytest.mark.rule("FE-07")
 async def test_an_application_below_a_path_stays_there(there: ThreeFrontends) -> None:
     """Its cookies, its addresses at the OP, and wherever a browser is sent."""
