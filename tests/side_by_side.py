@@ -12,7 +12,10 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 ENGINES = "tests/e2e/engines"
 SHARING = (ENGINES, "tests/e2e", "tests/chaos")
 # In the order in which they begin; all others follow.
-LONGEST = (ENGINES, "tests/chaos", "tests/e2e", "tests/abuse", "tests/flows/test_cli.py")
+LONGEST = (
+    *(ENGINES, "tests/chaos", "tests/e2e", "tests/abuse"),
+    *(f"tests/flows/test_{name}.py" for name in ("reload", "restart", "cli")),
+)
 
 
 def unit_of(nodeid: str) -> str:

@@ -30,6 +30,7 @@ from bff.app.held_addresses import HeldAddress, HeldAddresses
 from bff.app.reloading import Reloads, tell
 from bff.app.stopping import RELOAD_SIGNAL, RESTART_SIGNAL, StopRequest, first_of
 from bff.config.sources.environment import PREDECESSOR_VARIABLE
+from bff.exit_codes import ADDRESS_UNAVAILABLE, CONFIG_UNUSABLE, INCOMPATIBLE, NOT_READY
 from bff.observability.reasons import reason_of
 
 log = structlog.get_logger("bff.app")
@@ -41,10 +42,15 @@ READY_SECONDS = 120.0  # for a new process to be ready: it may meet a machine th
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 WHY_NOT = {
-    1: "it did not get ready",
-    2: "its configuration is not valid",
-    3: "it can't listen on an address",
+    NOT_READY: "it did not get ready",
+    CONFIG_UNUSABLE: "its configuration is not valid",
+    ADDRESS_UNAVAILABLE: "it can't listen on an address",
+    INCOMPATIBLE: "its version can't take over from this one: stop this one and start the other",
 }
+
+
+class Incompatible(Exception):
+    """The running process is of a version that this one can't take over from."""
 
 
 STOPPED = "the gateway was told to stop"
@@ -64,7 +70,11 @@ class Predecessor:
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str]) -> "Predecessor | None":
-        """None for a process that was started by anything else. The variable is taken out."""
+        """None for a process that was started by anything else. The variable is taken out.
+
+        Raises:
+            Incompatible: the running process is of another version.
+        """
         number = environment.pop(PREDECESSOR_VARIABLE, "")
         if not number.isdecimal():
             return None
@@ -72,7 +82,9 @@ class Predecessor:
         with control.makefile("rb") as lines:
             message: dict[str, Any] = json.loads(lines.readline())
         if message["version"] != VERSION:
-            raise OSError(f"the running process speaks version {message['version']} of a restart")
+            raise Incompatible(
+                "this version can't take over from the running one: stop that one, then start this"
+            )
         control.set_inheritable(False)
         passed = [HeldAddress.from_json(one) for one in message["held"]]
         lifeline = socket.socket(fileno=message["lifeline"])
@@ -161,6 +173,8 @@ class Succession:
         if self._root_end is not None:
             with contextlib.suppress(OSError):
                 self._serving = int.from_bytes(self._root_end.recv(1 << 16)[-PID_BYTES:])
+        if self._serving is None and self._process is not None:
+            return self._process.pid  # of a version that tells no id
         return self._serving
 
     def accompany(self) -> None:

@@ -9,12 +9,12 @@ import uvloop
 from aiohttp import web
 
 from bff.app import Gateway
-from bff.cli.options import CONFIG_UNUSABLE
-from bff.cli.running import ADDRESS_UNAVAILABLE, address_unavailable, run_until_stopped
+from bff.cli.running import address_unavailable, run_until_stopped
 from bff.cli.serve import banner
 from bff.config import Settings
 from bff.config.load import validate
 from bff.config.problems import dotted
+from bff.exit_codes import ADDRESS_UNAVAILABLE, CONFIG_UNUSABLE
 from bff.observability import logs
 from spa_demo import SPA_ROOT
 from spa_demo.api.server import build_api

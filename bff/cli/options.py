@@ -12,8 +12,8 @@ import click
 from bff.config import ConfigError, Settings
 from bff.config.load import NOTHING, Loaded, load_with_origins
 from bff.config.problems import KeyPath
+from bff.exit_codes import CONFIG_UNUSABLE
 
-CONFIG_UNUSABLE = 2
 DEFAULT_FILE = Path("bff.toml")
 
 P = ParamSpec("P")

@@ -17,8 +17,6 @@ import structlog
 from bff.app import Gateway
 from bff.app.stopping import HANDED_OVER_SECONDS, StopRequest, first_of, stopped_by
 
-NOT_READY = 1
-ADDRESS_UNAVAILABLE = 3
 GC_THRESHOLDS = (20_000, 10, 10)  # objects, then collections of the younger generation
 
 

@@ -20,20 +20,15 @@ from bff.app import Gateway
 from bff.app.held_addresses import HeldAddresses, held_addresses, passed_by_systemd
 from bff.app.listening import Addresses
 from bff.app.reloading import IN_MEMORY, Reloads
-from bff.app.succession import Predecessor, Succession
+from bff.app.succession import Incompatible, Predecessor, Succession
 from bff.app.supervisor import Supervisor
 from bff.cli.options import config_file_option, existing_file, settings_or_exit
-from bff.cli.running import (
-    ADDRESS_UNAVAILABLE,
-    NOT_READY,
-    address_unavailable,
-    run_until_stopped,
-    warn_of_few_open_files,
-)
+from bff.cli.running import address_unavailable, run_until_stopped, warn_of_few_open_files
 from bff.config.load import load_with_origins
 from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
 from bff.config.settings import Settings
+from bff.exit_codes import ADDRESS_UNAVAILABLE, INCOMPATIBLE, NOT_READY
 from bff.observability import logs
 
 WORKERS_FAILED = 1
@@ -50,6 +45,7 @@ def serve(file: Path | None) -> None:
 
     Exit code 0: it was told to stop. 1: its workers would not run, or not stop, or it did not get
     ready to take over. 2: the configuration is not valid. 3: an address can't be listened on.
+    4: it was to take over from another version, and can't.
     """
     settings = settings_or_exit(existing_file(file))
     logs.configure(level=settings.log.level, log_format=settings.log.format)
@@ -68,6 +64,9 @@ def serve(file: Path | None) -> None:
     except NotReady as error:
         click.echo(f"bff: not ready to take over: {error}", err=True)
         sys.exit(NOT_READY)
+    except Incompatible as error:
+        click.echo(f"bff: {error}", err=True)
+        sys.exit(INCOMPATIBLE)
     except OSError as error:
         click.echo(address_unavailable(error), err=True)
         sys.exit(ADDRESS_UNAVAILABLE)

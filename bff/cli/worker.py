@@ -14,13 +14,12 @@ from bff.admin.health import NotReady
 from bff.app import Gateway
 from bff.app.worker_process import READY, Assignment, ReloadsBySupervisor
 from bff.cli.running import (
-    ADDRESS_UNAVAILABLE,
-    NOT_READY,
     address_unavailable,
     run_until_stopped,
     until_succeeded,
     warn_of_few_open_files,
 )
+from bff.exit_codes import ADDRESS_UNAVAILABLE, NOT_READY
 from bff.observability import logs
 from bff.observability.foreign import keep_crashes_quiet
 

@@ -7,6 +7,7 @@ good over any number of restarts.
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -17,14 +18,17 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from bff.app.succession import WHY_NOT
+from bff.exit_codes import INCOMPATIBLE
 from tests.flows.replicas import Load
 from tests.flows.test_workers import Service, logged_in, served
 from tests.parts.configuration import Ports, gateway_toml
 from tests.parts.demo_servers import running_demo_op
+from tests.parts.program import module
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.redis_server import RedisServer
 from tests.parts.servers import free_port
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 
 pytestmark = pytest.mark.timeout(900)  # up to six processes are started, on a busy machine
 
@@ -285,3 +289,26 @@ async def test_the_name_of_a_unix_socket_survives(
             assert answer.status == 401
         assert await stopped(service) == 0
         assert not path.exists()
+
+
+async def test_a_version_that_cannot_take_over_says_what_to_do(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """As an upgrade over a change of how processes hand over would meet it."""
+    async with running(own_redis, tmp_path) as service:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.sendall(b'{"version": 0, "held": [], "lifeline": 0}\n')
+            program = await asyncio.create_subprocess_exec(
+                *module("bff", "serve", "--config", str(tmp_path / "bff.toml")),
+                env={**os.environ, "BFF_PREDECESSOR": str(theirs.fileno())},
+                pass_fds=[theirs.fileno()],
+                stderr=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+            )
+            async with asyncio.timeout(HANG_SECONDS):
+                _, said = await program.communicate()
+        assert program.returncode == INCOMPATIBLE
+        assert b"stop that one, then start this" in said
+        assert "start the other" in WHY_NOT[INCOMPATIBLE]
+        assert await service.program.admin("/healthz") == (200, {"status": "ok"})
