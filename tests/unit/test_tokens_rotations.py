@@ -27,6 +27,15 @@ from tests.unit.conftest import SECRET
 
 
 @pytest.fixture
+async def sessions(store: ScriptedStore, clock: ManualClock) -> AsyncIterator[Sessions]:
+    """They idle out no sooner than they end anyway."""
+    opened = Sessions(store, Keyring([SECRET], OWNER), clock, SessionPolicy(3600, 3600))
+    await opened.start()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
 async def rotations(sessions: Sessions, clock: ManualClock) -> AsyncIterator[Rotations]:
     opened = Rotations(sessions, clock)
     yield opened
