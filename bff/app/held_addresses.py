@@ -16,7 +16,6 @@ from typing import Any
 from bff.app.listening import UNIX, Listening, ProcessSetup, bound, host_and_port, show_address
 from bff.config.sections.server import ServerSettings
 
-NAMES = ("public", "admin", "health", "auth")
 FIRST_PASSED = 3  # SD_LISTEN_FDS_START
 
 
@@ -119,12 +118,7 @@ def held_addresses(
     Raises:
         OSError: an address can't be listened on.
     """
-    wanted = {
-        "public": server.listen,
-        "admin": server.admin_listen,
-        "health": server.health_listen,
-        "auth": server.auth_listen,
-    }
+    wanted = server.listeners
     with contextlib.ExitStack() as stack:
         held: dict[str, HeldAddress] = {}
         for one in passed:
@@ -134,7 +128,7 @@ def held_addresses(
             else:
                 one.close()
         for name, address in wanted.items():
-            if address is None or name in held:
+            if name in held:
                 continue
             listens = listen or address.startswith(UNIX)
             try:
@@ -181,12 +175,7 @@ def passed_by_systemd(
 
 def _addresses(server: ServerSettings) -> dict[str, list[str]]:
     """How each listener's address may be spelled, first as it is configured."""
-    configured = (server.listen, server.admin_listen, server.health_listen, server.auth_listen)
-    return {
-        name: [address, *_resolved(address)]
-        for name, address in zip(NAMES, configured, strict=True)
-        if address is not None
-    }
+    return {name: [address, *_resolved(address)] for name, address in server.listeners.items()}
 
 
 def _resolved(address: str) -> list[str]:

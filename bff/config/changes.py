@@ -6,9 +6,8 @@ from typing import Any
 from bff.config.load import Loaded
 from bff.config.problems import Fault, KeyPath, Problem, dotted
 from bff.config.sections import Section
+from bff.config.sections.server import LISTENERS
 from bff.config.settings import Settings
-
-LISTENERS = ("listen", "admin_listen", "health_listen", "auth_listen")
 
 _ABSENT = object()
 
@@ -27,7 +26,7 @@ def reload_problems(running: Settings, loaded: Loaded) -> tuple[Problem, ...]:
 
 
 def _reload_faults(running: Settings, new: Settings) -> Iterator[Fault]:
-    for key in LISTENERS:
+    for key in LISTENERS.values():
         served = getattr(running.server, key)
         if served is not None and getattr(new.server, key) != served:
             yield Fault(
