@@ -1,9 +1,15 @@
-"""The values that cross the layers: tokens, sessions, login transactions. Plain frozen data,
-standard library only. Fields that hold a secret are left out of `repr`."""
+"""The values that cross the layers: tokens, sessions, login transactions; and what a session is
+called where people see it. Plain frozen data, standard library only. Fields that hold a secret are
+left out of `repr`."""
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+
+PUBLIC_ID_BYTES = 16
+_PUBLIC_ID_LABEL = b"bff.session-public-id\n"
 
 DEFAULT_FRONTEND = "default"  # the name of the application where no other is configured
 DEFAULT_PROVIDER = "default"  # the name of the provider that is the only one
@@ -98,3 +104,13 @@ class LoginTransaction:
     organization: str | None = None
     passed_on: Mapping[str, str] = field(default_factory=dict, repr=False)
     provider: str = DEFAULT_PROVIDER
+
+
+def public_id(session_key: str) -> str:
+    """What a session is called in lists of devices, in the admin API, in commands and in logs.
+
+    22 base64url characters, always the same for one session. Derived from its key and not to be
+    turned back: it opens nothing, is no cookie and is not where the store keeps the session.
+    """
+    digest = hashlib.sha256(_PUBLIC_ID_LABEL + session_key.encode("ascii")).digest()
+    return base64.urlsafe_b64encode(digest[:PUBLIC_ID_BYTES]).rstrip(b"=").decode("ascii")

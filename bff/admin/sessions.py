@@ -23,8 +23,7 @@ from bff.admin.selection import (
     parse_page,
     parse_selection,
 )
-from bff.model import Session
-from bff.sessions.cookie import public_id
+from bff.model import Session, public_id
 from bff.sessions.sessions import Sessions
 from bff.tokens.ending_sessions import SessionEnder
 

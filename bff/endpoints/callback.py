@@ -28,12 +28,12 @@ from bff.errors import (
 )
 from bff.gate.outcome import Local
 from bff.limits.limiter import Limiter, client_of
-from bff.model import DEFAULT_PROVIDER, LoginTransaction, Session
+from bff.model import DEFAULT_PROVIDER, LoginTransaction, Session, public_id
 from bff.observability.metrics import Metrics
 from bff.oidc.callback import AuthorizationResponse, process_callback, require_code
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import Identity
-from bff.sessions.cookie import Binder, SessionCookie, public_id
+from bff.sessions.cookie import Binder, SessionCookie
 from bff.sessions.sessions import Sessions
 from bff.sessions.single_use import LoginTransactions
 from bff.tasks import SingleFlight

@@ -20,9 +20,9 @@ from bff.errors import LogoutNotConfirmed
 from bff.gate.fetch_metadata import is_begun_here, is_navigation
 from bff.gate.outcome import Local
 from bff.gate.paths import MAX_TARGET_BYTES
-from bff.model import Session
+from bff.model import Session, public_id
 from bff.oidc.relying_parties import RelyingParties
-from bff.sessions.cookie import LogoutSid, public_id
+from bff.sessions.cookie import LogoutSid
 from bff.tokens.ending_sessions import SessionEnder
 
 log = structlog.get_logger("bff.endpoints")

@@ -4,8 +4,7 @@ from aiohttp import web
 
 from bff.errors import NotAuthenticated, NotFound
 from bff.gate.outcome import Local
-from bff.model import Session
-from bff.sessions.cookie import public_id
+from bff.model import Session, public_id
 from bff.sessions.sessions import Sessions
 from bff.tokens.ending_sessions import SessionEnder
 

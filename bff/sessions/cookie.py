@@ -1,4 +1,4 @@
-"""Our cookies, and what a session is called where people see it.
+"""Our cookies.
 
 Owns what a browser holds of us: signed random references, and the attributes they are set with. A
 value never carries anything but randomness and a signature, so a forgery costs no store access, and
@@ -6,7 +6,6 @@ the store never learns a value: it is keyed by the SHA-256 of the id. RFC 6265bi
 4.1.3 (prefixes) and 5; layered-cookies section 4.1.3.
 """
 
-import base64
 import hashlib
 import hmac
 import re
@@ -21,7 +20,6 @@ from bff.bounded_map import BoundedMap
 from bff.model import DEFAULT_FRONTEND
 
 ID_BYTES = 32
-PUBLIC_ID_BYTES = 16
 VERIFIED_ENTRIES = 10_000
 
 SameSite = Literal["strict", "lax", "none"]
@@ -34,7 +32,6 @@ _MAC = re.compile(_B64_32)
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _VALUE = re.compile(r"[A-Za-z0-9_.-]*")
 _PATH = re.compile(r"/[A-Za-z0-9\-._~/]*")
-_PUBLIC_ID_LABEL = b"bff.session-public-id\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +175,3 @@ def _unsigned(signer: Signer, value: str) -> str | None:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def public_id(session_key: str) -> str:
-    """What a session is called in lists of devices, in the admin API, in commands and in logs.
-
-    22 base64url characters, always the same for one session. Derived from its key and not to be
-    turned back: it opens nothing, is no cookie and is not where the store keeps the session.
-    """
-    digest = hashlib.sha256(_PUBLIC_ID_LABEL + session_key.encode("ascii")).digest()
-    return base64.urlsafe_b64encode(digest[:PUBLIC_ID_BYTES]).rstrip(b"=").decode("ascii")

@@ -13,9 +13,8 @@ from bff.bounded_map import BoundedMap
 from bff.clock import Clock
 from bff.errors import ClientRejected, OpError, OpUnavailable, RefreshRefused
 from bff.limits.limiter import Limiter
-from bff.model import DEFAULT_PROVIDER, Session
+from bff.model import DEFAULT_PROVIDER, Session, public_id
 from bff.observability.metrics import Metrics
-from bff.sessions.cookie import public_id
 from bff.tokens.backoff import Attempt, Backoff, Breaker
 
 FINAL_COUNT = 3

@@ -21,10 +21,9 @@ from bff.errors import (
     StoreUnavailable,
 )
 from bff.limits.limiter import Limiter
-from bff.model import Session
+from bff.model import Session, public_id
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
-from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
 from bff.tasks import SingleFlight

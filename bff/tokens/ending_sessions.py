@@ -4,11 +4,10 @@ import asyncio
 
 import structlog
 
-from bff.model import Session, Tokens
+from bff.model import Session, Tokens, public_id
 from bff.observability.logs import frontend_in_logs
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
-from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.tasks import TaskSet
 

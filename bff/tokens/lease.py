@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import structlog
 
 from bff.errors import StoreUnavailable
-from bff.sessions.cookie import public_id
+from bff.model import public_id
 from bff.sessions.store import Lease, LeaseStore
 from bff.tasks import BackgroundTask
 

@@ -20,11 +20,10 @@ from bff.errors import (
     RefreshRefused,
     SessionEnded,
 )
-from bff.model import Session
+from bff.model import Session, public_id
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import Refreshed
-from bff.sessions.cookie import public_id
 from bff.sessions.sessions import Sessions
 from bff.tokens.attempts import Attempts
 from bff.tokens.backoff import Attempt

@@ -21,8 +21,7 @@ import structlog
 from bff.bounded_map import BoundedMap
 from bff.clock import Clock
 from bff.errors import SessionEnded, StoreUnavailable
-from bff.model import Session
-from bff.sessions.cookie import public_id
+from bff.model import Session, public_id
 from bff.sessions.sessions import Sessions
 from bff.tasks import BackgroundTask
 

@@ -8,10 +8,10 @@ import time
 
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision, Forward, Local
+from bff.model import public_id
 from bff.observability.access_log import AccessLog, timestamp
 from bff.observability.logs import frontend_in_logs
 from bff.proxy.exchange.answer import Browser
-from bff.sessions.cookie import public_id
 
 SWITCHING_PROTOCOLS = 101
 FIRST_FINAL_STATUS = 200

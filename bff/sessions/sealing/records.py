@@ -15,8 +15,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import structlog
 
-from bff.model import DEFAULT_FRONTEND, DEFAULT_PROVIDER, LoginTransaction, Session, Tokens
-from bff.sessions.cookie import public_id
+from bff.model import (
+    DEFAULT_FRONTEND,
+    DEFAULT_PROVIDER,
+    LoginTransaction,
+    Session,
+    Tokens,
+    public_id,
+)
 from bff.sessions.sealing.keyring import Keyring, RecordOwner
 from bff.sessions.store import StoredRecord
 

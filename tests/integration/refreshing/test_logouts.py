@@ -4,7 +4,7 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.errors import SessionEnded
-from bff.sessions.cookie import public_id
+from bff.model import public_id
 from bff.sessions.memory import MemoryStore
 from tests.integration.refreshing.deployment import Deployment, revoked_at
 from tests.parts.refreshing import Process, a_process

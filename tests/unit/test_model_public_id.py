@@ -6,7 +6,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.sessions.cookie import SessionCookie, public_id
+from bff.model import public_id
+from bff.sessions.cookie import SessionCookie
 
 KEYS = st.binary(max_size=16).map(lambda seed: hashlib.sha256(seed).hexdigest())
 
