@@ -11,12 +11,13 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from bff.admin.sessions import AdminSessions, AdminSessionSettings
-from bff.clock import SystemClock
+from bff.clock import ManualClock, SystemClock
 from bff.model import Tokens
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
+from bff.sessions.expiry import IDLE
 from bff.sessions.memory import MemoryStore
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
@@ -27,6 +28,12 @@ from tests.polling import HANG_SECONDS, until
 
 MANY = 3 * REVOCATIONS_AT_ONCE
 CLOCK = SystemClock()
+NOWHERE = RelyingPartySettings(
+    issuer="http://127.0.0.1",
+    client_id="spa",
+    client_secret="secret",
+    redirect_uri="http://localhost/bff/callback",
+)
 
 
 class SlowOp:
@@ -73,7 +80,7 @@ class Installation:
 
 @asynccontextmanager
 async def many_sessions(
-    metrics: Metrics, waiting: int = REVOCATIONS_WAITING
+    metrics: Metrics, waiting: int = REVOCATIONS_WAITING, *, revoke: bool = True
 ) -> AsyncIterator[Installation]:
     port = free_port()
     op = SlowOp(f"http://127.0.0.1:{port}")
@@ -83,6 +90,7 @@ async def many_sessions(
         client_secret="secret",
         redirect_uri="http://localhost/bff/callback",
         revocation_timeout_seconds=30,
+        revoke_on_logout=revoke,
     )
     relying_party = RelyingParty(settings, CLOCK)
     policy = SessionPolicy(idle_seconds=600, absolute_seconds=600)
@@ -130,6 +138,33 @@ async def test_what_an_op_can_not_keep_up_with_is_left_to_expire() -> None:
         assert left == MANY - 5
 
 
+async def test_where_logouts_do_not_revoke_no_revocation_fails() -> None:
+    """Busy as the OP may be with those of others: none is left out that was to be made."""
+    metrics = Metrics()
+    async with many_sessions(metrics, waiting=0, revoke=False) as there:
+        assert await there.end_all() == MANY
+        assert metrics.registry.get_sample_value("bff_revocations_failed_total") == 0
+
+
+async def test_a_session_that_ends_by_itself_is_counted_and_logged() -> None:
+    """As any other end; there is no one to revoke its tokens, which end with it."""
+    metrics, clock = Metrics(), ManualClock()
+    policy = SessionPolicy(idle_seconds=600, absolute_seconds=3600)
+    sessions = Sessions(MemoryStore(clock), Keyring(["s" * 32], OWNER), clock, policy)
+    SessionEnder(sessions, RelyingParties([FaultyRelyingParty(NOWHERE, clock)]), metrics)
+    await sessions.start()
+    tokens = Tokens("at", clock.now(), clock.now() + 60, refresh_token="rt")
+    await sessions.create("k" * 64, issuer="i", sub="s", sid=None, tokens=tokens)
+    with capture_logs() as entries:
+        clock.advance(601)
+        labels = {"reason": IDLE}
+        await until(
+            lambda: metrics.registry.get_sample_value("bff_sessions_ended_total", labels) == 1
+        )
+    assert [entry["reason"] for entry in entries if entry["event"] == "session_ended"] == [IDLE]
+    await sessions.close()
+
+
 class FaultyRelyingParty(RelyingParty):
     """One with a fault that no rule foresees."""
 
@@ -140,15 +175,9 @@ class FaultyRelyingParty(RelyingParty):
 async def test_a_fault_of_a_revocation_is_logged_and_counted() -> None:
     """The session is gone, and no caller waits for what follows."""
     metrics = Metrics()
-    settings = RelyingPartySettings(
-        issuer="http://127.0.0.1",
-        client_id="spa",
-        client_secret="secret",
-        redirect_uri="http://localhost/bff/callback",
-    )
     policy = SessionPolicy(idle_seconds=600, absolute_seconds=600)
     sessions = Sessions(MemoryStore(CLOCK), Keyring(["s" * 32], OWNER), CLOCK, policy)
-    ender = SessionEnder(sessions, RelyingParties([FaultyRelyingParty(settings, CLOCK)]), metrics)
+    ender = SessionEnder(sessions, RelyingParties([FaultyRelyingParty(NOWHERE, CLOCK)]), metrics)
     tokens = Tokens("at", CLOCK.now(), CLOCK.now() + 60, refresh_token="rt")
     session = await sessions.create("k", issuer="i", sub="s", sid=None, tokens=tokens)
     with capture_logs() as entries:

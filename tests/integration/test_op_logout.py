@@ -191,6 +191,18 @@ async def test_a_logout_that_is_told_twice_at_once_is_done_once_for_both() -> No
         assert parts.counted(BACK_CHANNEL) == {"ended": 1}
 
 
+async def test_a_session_that_two_logouts_end_at_once_counts_once() -> None:
+    """Both have found it, and one of them has ended it."""
+    clock = ManualClock()
+    async with running_parts(MemoryStore(clock), clock) as parts:
+        await parts.create("one", "s1")
+        frames = (["default"], ["default", "other"])
+        ended = await asyncio.gather(
+            *(parts.op_logout.front_channel(names, "s1", "a request") for names in frames)
+        )
+        assert sorted(ended) == [0, 1]
+
+
 async def test_a_logout_goes_on_without_its_caller_and_closing_waits_for_it() -> None:
     """An OP need not wait for our answer."""
     clock = ManualClock()

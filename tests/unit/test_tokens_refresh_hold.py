@@ -320,6 +320,18 @@ def test_a_command_that_failed_before_the_stream_was_followed() -> None:
     assert scene.hold.remaining_seconds(ANOTHER_KEY) > 0
 
 
+def test_what_is_heard_before_the_stream_is_followed_counts_for_nothing() -> None:
+    """The parts of it may come from different stores."""
+    scene = Scene()
+    scene.hold = RefreshHold(scene.waiters, lambda: scene.now)
+    scene.heartbeat(ONE, 41)
+    scene.hold.session_failed(KEY)
+    scene.heartbeat(ONE, 42)
+    scene.heartbeat(ONE, 43, 42)
+    scene.now += SETTLE_SECONDS
+    assert scene.waits
+
+
 def test_nothing_is_kept_of_what_is_over() -> None:
     """However many sessions meet trouble, and however many processes come and go."""
     scene = Scene()

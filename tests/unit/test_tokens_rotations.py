@@ -358,6 +358,60 @@ async def test_a_refused_write_is_owed_although_the_stream_goes_on(
     assert await stored(sessions) == (2, "rt1")
 
 
+@pytest.mark.rule("TK-07")
+async def test_a_store_that_goes_back_during_a_write_is_written(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """The write has met a newer record, which is gone when it is read: what is there then is the
+    one whose token has been spent."""
+    session, before = await new_session(sessions, clock), await store.load("k")
+    assert before is not None
+    elsewhere = Sessions(store, Keyring([SECRET], OWNER), clock, SessionPolicy(3600, 3600))
+    assert await elsewhere.replace(named(session, "other", clock.now() + 10)) is not None
+    calls, answer = store.calls["replace"], store.hold("replace")
+    task = asyncio.create_task(rotated(rotations, sessions, session, "1", clock.now() + 20))
+    await until(lambda: store.calls["replace"] == calls + 1)
+    store.go_back("k", before)
+    answer.set()
+    assert (await task).tokens.refresh_token == "rt1"
+    assert await stored(sessions) == (2, "rt1")
+
+
+async def test_a_write_that_succeeds_is_not_read_again(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """Each time is a round trip to the store."""
+    session, calls = await new_session(sessions, clock), store.calls["load"]
+    await rotated(rotations, sessions, session, "1", clock.now() + 50)
+    assert store.calls["load"] == calls
+
+
+@pytest.mark.rule("TK-07")
+async def test_a_session_that_has_ended_unheard_keeps_no_round_from_its_end(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """A logout while the stream was away: there is nothing to write again, and it is no fault."""
+    await rotated(rotations, sessions, await new_session(sessions, clock), "1", clock.now() + 50)
+    store.lose("k")
+    with capture_logs() as logs:
+        store.break_stream()
+        assert not store.said_saved[-1]
+        await until(lambda: store.said_saved[-1])
+    assert logs == []
+
+
+async def test_nothing_is_restored_after_the_close(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    await rotated(rotations, sessions, await new_session(sessions, clock), "1", clock.now() + 50)
+    tasks = asyncio.all_tasks()
+    store.hold("load")
+    store.break_stream()
+    assert asyncio.all_tasks() != tasks
+    await rotations.close()
+    assert asyncio.all_tasks() == tasks
+
+
 async def test_while_the_stream_is_lost_nothing_is_restored(
     sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
 ) -> None:

@@ -28,12 +28,15 @@ UNUSABLE: dict[str, dict[str, object]] = {
 async def test_an_answer_that_can_not_be_used_costs_no_rotated_token(
     process: Process, op: RotatingOp, clock: ManualClock, name: str
 ) -> None:
-    """Its refresh token is stored, also when the store has to be waited for, and spent next."""
+    """Its refresh token is stored, also when the store has to be waited for, and spent next; not at
+    once, for the next answer will be no better."""
     session = await process.log_in(op, "a")
     clock.advance(61)
     op.token_changes = UNUSABLE[name]
-    with pytest.raises(OpError):
-        await process.coordinator.refreshed(session)
+    for _ in range(2):
+        with pytest.raises(OpError):
+            await process.coordinator.refreshed(session)
+        assert op.count("token") == 1
     kept = await stored(process, session)
     assert (kept.tokens.access_token, kept.tokens.refresh_token) == ("at.a.0", "rt.a.1")
     op.token_changes = {}
@@ -176,6 +179,16 @@ async def test_who_asks_after_the_refresh_gets_its_answer_and_asks_nobody(
     assert op.count("token") == 1
 
 
+async def test_a_refresh_takes_its_lease_once(
+    process: Process, store: ScriptedStore, op: RotatingOp, clock: ManualClock
+) -> None:
+    """Each time is a round trip to the store."""
+    session = await process.log_in(op, "a")
+    clock.advance(61)
+    await process.coordinator.refreshed(session)
+    assert store.calls["acquire_lease"] == 1
+
+
 async def test_a_refused_token_is_replaced_once(
     process: Process, op: RotatingOp, clock: ManualClock
 ) -> None:
@@ -189,6 +202,46 @@ async def test_a_refused_token_is_replaced_once(
         assert replaced is not None
         assert replaced.tokens.access_token == "at.a.1"
     assert op.count("token") == 1
+
+
+@pytest.mark.parametrize("is_under_way", [True, False])
+async def test_a_refused_token_that_is_new_is_replaced_by_a_refresh_that_is_under_way_only(
+    process: Process, op: RotatingOp, clock: ManualClock, *, is_under_way: bool
+) -> None:
+    """Short as its life may be: it is due, but was obtained only just now."""
+    session = await process.log_in(op, "a")
+    tokens = dataclasses.replace(session.tokens, expires_at=clock.now() + 24)
+    short = await process.sessions.replace(dataclasses.replace(session, tokens=tokens))
+    assert short is not None
+    clock.advance(20)
+    if not is_under_way:
+        assert await process.coordinator.replaced(short) is None
+        assert op.count("token") == 0
+        return
+    running = await process.refreshing(short, op)
+    replacing = asyncio.create_task(process.coordinator.replaced(short))
+    await asyncio.sleep(0)
+    op.deliver.set()
+    assert await replacing == await running
+
+
+async def test_a_session_that_has_ended_has_no_other_token(
+    process: Process, op: RotatingOp
+) -> None:
+    session = await process.log_in(op, "a")
+    await process.ender.end(session, "logout")
+    assert await process.coordinator.replaced(session) is None
+
+
+async def test_a_fault_is_raised_to_the_caller(
+    process: Process, store: ScriptedStore, op: RotatingOp, clock: ManualClock
+) -> None:
+    """Never a session without a good token."""
+    session = await process.log_in(op, "a")
+    clock.advance(61)
+    store.faults["load"] = [ZeroDivisionError()]
+    with pytest.raises(ZeroDivisionError):
+        await process.coordinator.refreshed(session)
 
 
 async def test_a_fault_in_the_background_is_logged(

@@ -119,6 +119,23 @@ async def test_a_refresh_that_waits_is_woken_by_the_end_of_its_session(
 
 
 @pytest.mark.rule("TK-06")
+async def test_who_waits_goes_on_when_the_tokens_are_written(
+    op: RotatingOp, clock: ManualClock
+) -> None:
+    """The lease need not be given back first: its holder may die right after the write."""
+    store = StandingStill(clock)
+    async with a_process(store, op, clock, settings=LONG_LEASE) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        assert await store.acquire_lease(session.key, ttl_seconds=9000) is not None
+        task = asyncio.create_task(process.coordinator.refreshed(session))
+        await until(lambda: store.leases_asked == 2)
+        written = await process.sessions.replace(dataclasses.replace(session, tokens=op.grant("b")))
+        assert await task == written
+        assert op.count("token") == 0
+
+
+@pytest.mark.rule("TK-06")
 async def test_who_comes_late_finds_that_it_is_done(deployment: Deployment) -> None:
     """The lease is free by then, so the record is read again before anything is spent."""
     first, second = await deployment.process(), await deployment.process()

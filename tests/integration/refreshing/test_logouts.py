@@ -3,7 +3,7 @@
 import pytest
 
 from bff.clock import ManualClock
-from bff.errors import SessionEnded
+from bff.errors import OpUnavailable, SessionEnded
 from bff.model import public_id
 from bff.sessions.memory import MemoryStore
 from tests.integration.refreshing.deployment import Deployment, revoked_at
@@ -93,6 +93,22 @@ async def test_late_tokens_are_revoked_unless_a_new_login_may_live_on_them(
     await process.ender.close(20)
     revoked = [it.form["token"] for it in op.received if it.endpoint == "revocation"]
     assert (op.current["a"] in revoked) is is_revoked
+
+
+async def test_the_failures_of_a_session_end_with_it(
+    process: Process, op: RotatingOp, clock: ManualClock
+) -> None:
+    """A request that comes after the logout is told of the end, and not to try again."""
+    session = await process.log_in(op, "a")
+    clock.advance(61)
+    op.refuse = Answer({"error": "server_error"}, status=500)
+    for _ in range(2):
+        with pytest.raises(OpUnavailable):
+            await process.coordinator.refreshed(session)
+    assert op.count("token") == 1
+    await process.ender.end(session, "logout", revoke=False)
+    with pytest.raises(SessionEnded):
+        await process.coordinator.refreshed(session)
 
 
 async def test_a_revocation_that_fails_says_why(op: RotatingOp, clock: ManualClock) -> None:

@@ -12,6 +12,7 @@ from bff.sessions.memory import MemoryStore
 from tests.parts.refreshing import Process, a_process
 from tests.parts.rotating_op import INVALID_GRANT, RotatingOp
 from tests.parts.scripted_op import Answer
+from tests.parts.scripted_store import ScriptedStore
 from tests.polling import until
 
 
@@ -27,6 +28,29 @@ async def test_an_op_that_hung_is_heard_out(op: RotatingOp, clock: ManualClock) 
         op.deliver.set()
         assert (await task).tokens.refresh_token == op.current["a"]
         assert op.reused == []
+
+
+@pytest.mark.rule("TK-09")
+async def test_an_outage_keeps_no_caller_from_a_refresh_that_is_under_way(
+    process: Process, store: ScriptedStore, op: RotatingOp, clock: ManualClock
+) -> None:
+    """The OP has answered it, and fails others while the store takes its time."""
+    session = await process.log_in(op, "a")
+    others = [await process.log_in(op, f"other{number}") for number in range(5)]
+    clock.advance(61)
+    calls, answer = store.calls["replace"], store.hold("replace")
+    first = asyncio.create_task(process.coordinator.refreshed(session))
+    await until(lambda: store.calls["replace"] == calls + 1)
+    op.refuse = Answer({"error": "server_error"}, status=500)
+    for other in others:
+        with pytest.raises(OpUnavailable):
+            await process.coordinator.refreshed(other)
+    asked = op.count("token")
+    second = asyncio.create_task(process.coordinator.refreshed(session))
+    await asyncio.sleep(0)
+    answer.set()
+    assert await second == await first
+    assert op.count("token") == asked
 
 
 OUTAGES: dict[str, Callable[[RotatingOp], None]] = {

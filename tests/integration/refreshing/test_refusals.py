@@ -12,7 +12,7 @@ from tests.integration.refreshing.deployment import Deployment, revoked_at, stor
 from tests.parts.refreshing import Process
 from tests.parts.rotating_op import INVALID_GRANT, RotatingOp
 from tests.parts.scripted_op import Answer
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 
 
 @pytest.mark.rule("TK-08")
@@ -44,6 +44,21 @@ async def test_a_refusal_ends_the_session_everywhere(deployment: Deployment) -> 
     assert await second.sessions.load_fresh(session.key) is None
     assert deployment.op.count("token") == 1
     await until(lambda: second.sessions.end_reason(session.key) == "grant_rejected")
+
+
+@pytest.mark.rule("TK-08")
+async def test_a_grant_that_is_dead_is_not_revoked(
+    process: Process, op: RotatingOp, clock: ManualClock
+) -> None:
+    """At many OPs the user's other sessions live on the same grant as one that has been replaced,
+    and a revocation would end those as well."""
+    session = await process.log_in(op, "a")
+    clock.advance(61)
+    op.refuse = INVALID_GRANT
+    with pytest.raises(SessionEnded):
+        await process.coordinator.refreshed(session)
+    await process.ender.close(HANG_SECONDS)
+    assert revoked_at(op) == []
 
 
 @pytest.mark.rule("TK-11")
