@@ -36,12 +36,13 @@ async def test_a_fetch_logs_out_and_is_told_where_to_go() -> None:
         await until(lambda: stack.op.revocations >= 1)
 
 
-async def test_a_fetch_with_a_form_and_the_header_needs_no_sid() -> None:
+@pytest.mark.parametrize("query", ["", "?sid=wrong&sid=again"])
+async def test_a_fetch_with_a_form_and_the_header_needs_no_sid(query: str) -> None:
     """The header is the proof; only a form of a page, which has none, says the `sid`."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     async with running_stack() as stack, Browser() as browser:
         await log_in(browser, stack)
-        answer = await browser.fetch("POST", "/bff/logout", data="x=1", headers=form)
+        answer = await browser.fetch("POST", f"/bff/logout{query}", data="x=1", headers=form)
         assert answer.status == 200
         assert answer.json()["redirect"].startswith(stack.issuer)
         assert (await browser.fetch("GET", "/bff/user")).status == 401
@@ -60,6 +61,7 @@ async def test_the_logout_url_logs_out_by_navigation_and_ends_at_the_application
     async with running_stack() as stack, Browser() as browser:
         await log_in(browser, stack)
         url = (await browser.fetch("GET", "/bff/user")).json()["bff"]["logout_url"]
+        assert [name for name, _ in parse_qsl(urlsplit(url).query)] == ["sid"]
         end = await browser.click(url)
         assert end.hops[0].status == 303
         sent = dict(parse_qsl(urlsplit(end.hops[0].location or "").query))

@@ -25,6 +25,7 @@ async def an_app(root: Path) -> AsyncIterator[Browser]:
     (dist / "index.html").write_text("<!doctype html><title>app</title>")
     (dist / "assets" / "a b.js").write_text("export {};")
     (dist / ".env").write_text("SECRET=1")
+    (dist / "assets" / ".hidden").write_text("SECRET=2")
     (dist / ".git").mkdir()
     (dist / ".git" / "config").write_text("secret")
     (root / "outside.txt").write_text("outside")

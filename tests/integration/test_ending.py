@@ -17,11 +17,12 @@ from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
-from bff.sessions.expiry import IDLE
+from bff.sessions.expiry import IDLE, LOOK_EVERY_SECONDS
 from bff.sessions.memory import MemoryStore
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.tokens.ending_sessions import REVOCATIONS_AT_ONCE, REVOCATIONS_WAITING, SessionEnder
+from tests.movable_loop import later, on_a_movable_loop
 from tests.parts.record_owner import OWNER
 from tests.parts.servers import free_port, serving
 from tests.polling import HANG_SECONDS, until
@@ -146,6 +147,7 @@ async def test_where_logouts_do_not_revoke_no_revocation_fails() -> None:
         assert metrics.registry.get_sample_value("bff_revocations_failed_total") == 0
 
 
+@on_a_movable_loop
 async def test_a_session_that_ends_by_itself_is_counted_and_logged() -> None:
     """As any other end; there is no one to revoke its tokens, which end with it."""
     metrics, clock = Metrics(), ManualClock()
@@ -156,11 +158,11 @@ async def test_a_session_that_ends_by_itself_is_counted_and_logged() -> None:
     tokens = Tokens("at", clock.now(), clock.now() + 60, refresh_token="rt")
     await sessions.create("k" * 64, issuer="i", sub="s", sid=None, tokens=tokens)
     with capture_logs() as entries:
+        await later(0)
         clock.advance(601)
+        await later(LOOK_EVERY_SECONDS)
         labels = {"reason": IDLE}
-        await until(
-            lambda: metrics.registry.get_sample_value("bff_sessions_ended_total", labels) == 1
-        )
+        assert metrics.registry.get_sample_value("bff_sessions_ended_total", labels) == 1
     assert [entry["reason"] for entry in entries if entry["event"] == "session_ended"] == [IDLE]
     await sessions.close()
 

@@ -34,6 +34,7 @@ from tests.parts.file_names import HASHED, PLAIN
         ("*;q=0", ["br", "gzip"], "identity"),
         ("br;q=0, *;q=0.1", ["br", "gzip"], "gzip"),
         ("gzip;q=0.5, identity", ["gzip"], "identity"),
+        ("gzip;q=0.5, identity;q=0.5", ["gzip"], "gzip"),
         ("gzip, identity;q=0", ["gzip"], "gzip"),
         ("identity;q=0", ["gzip"], "identity"),
         ("not-gzip, brotli", ["br", "gzip"], "identity"),

@@ -154,6 +154,20 @@ async def test_nothing_is_spent_under_a_lease_that_could_not_be_renewed() -> Non
 
 
 @on_a_movable_loop
+async def test_nothing_is_written_again_after_the_close() -> None:
+    async with a_scene() as scene:
+        await scene.process.coordinator.refreshed(scene.one)
+        calls = scene.store.calls["load"]
+        tasks = asyncio.all_tasks()
+        scene.store.hold("load")
+        scene.store.break_stream()
+        await later(0)
+        assert scene.store.calls["load"] == calls + 1
+        await scene.process.coordinator.close(0)
+        assert asyncio.all_tasks() == tasks
+
+
+@on_a_movable_loop
 async def test_a_caller_waits_the_shorter_the_longer_the_refresh_has_taken() -> None:
     settings = CoordinatorSettings(wait_seconds=1000, late_wait_seconds=200, lease_seconds=9000)
     async with a_scene(settings) as scene:
@@ -162,8 +176,8 @@ async def test_a_caller_waits_the_shorter_the_longer_the_refresh_has_taken() -> 
         await later(700)
         second = await scene.refresh(scene.one)
         await later(250)
-        assert not (first.done())
-        assert not (second.done())
+        assert not first.done()
+        assert not second.done()
         third = await scene.refresh(scene.one)
         await later(100)
         for task in (first, second):
