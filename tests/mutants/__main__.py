@@ -22,9 +22,10 @@ def main() -> int:
     chosen = [known[name] for name in arguments.package or known]
     if not arguments.survivors:
         trial.load_libraries()
-        for package in chosen:
-            seconds = arguments.minutes * 60 / len(chosen)
-            _Round(package, arguments.module, arguments.seconds).run(seconds)
+        with trial.own_temporary_files():
+            for package in chosen:
+                seconds = arguments.minutes * 60 / len(chosen)
+                _Round(package, arguments.module, arguments.seconds).run(seconds)
     for package in chosen:
         _show(plan.score(package, plan.Results(package)), in_full=arguments.survivors)
     if arguments.write:

@@ -20,11 +20,12 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -53,6 +54,18 @@ def load_libraries() -> None:
         importlib.import_module(name)
     if any(name == "bff" or name.startswith("bff.") for name in sys.modules):
         raise RuntimeError("bff is loaded already, so a mutant would not be")
+
+
+@contextmanager
+def own_temporary_files() -> Iterator[None]:
+    """Give the tests a folder of this run for their `tmp_path`. In the common one, pytest locks no
+    folder that it is not to retain, and any other run of pytest that ends deletes it."""
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["PYTEST_DEBUG_TEMPROOT"]
 
 
 def path_of(module: str) -> Path:
