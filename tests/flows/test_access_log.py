@@ -15,14 +15,15 @@ from aiohttp import web
 
 from bff.clock import ManualClock
 from tests.flows.logins import log_in
+from tests.flows.test_forwarding import EARLY_HINTS
 from tests.flows.test_unauthorized import Revoking
 from tests.flows.test_websocket import EchoApi
 from tests.parts.browser import Browser
-from tests.parts.raw_upstream import raw_upstream
+from tests.parts.raw_upstream import Received, raw_upstream
 from tests.parts.servers import free_port, serving
 from tests.parts.stack import Stack, running_stack
 from tests.polling import until
-from tests.wire.client import everything
+from tests.wire.client import everything, wired
 
 FIELDS = {
     "time", "method", "route", "status", "code", "ending", "seconds", "upstream_seconds",
@@ -249,6 +250,36 @@ async def test_what_follows_a_handshake_is_counted_for_the_handshake_alone(tmp_p
         ask = f"GET / HTTP/1.1\r\n{host}\r\nGET /nowhere/../x HTTP/1.1\r\n{host}{handshake}"
         await everything(stack.ports.gateway, f"{ask}\r\nhello".encode())
         assert (await lines.of_route("spa", 200))["bytes_in"] == 0
+
+
+async def test_the_status_is_that_of_the_answer_itself(tmp_path: Path) -> None:
+    """Not that of an interim one before it, nor of what looks like one in its body."""
+    may_end = asyncio.Event()
+
+    async def hint_first(
+        _request: Received, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(EARLY_HINTS)
+        await may_end.wait()
+        writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\nHTTP/1.1 404")
+
+    async with raw_upstream() as upstream:
+        upstream.responder = hint_first
+        routes = f'[[routes]]\npath = "/api/"\nupstream = "http://127.0.0.1:{upstream.port}/"\n'
+        async with (
+            logging_stack(tmp_path / "access.log", routes=routes) as (stack, lines),
+            Browser() as browser,
+        ):
+            await log_in(browser, stack)
+            host = f"Host: {stack.public_url.partition('://')[2]}\r\n"
+            cookie = f"Cookie: bff={browser.cookies.get('bff')}\r\nX-CSRF: 1\r\n"
+            async with wired(stack.ports.gateway) as wire:
+                wire.send(f"GET /api/x HTTP/1.1\r\n{host}{cookie}\r\n".encode())
+                await wire.until_received(b"103 Early Hints")
+                may_end.set()
+                await wire.until_received(b"HTTP/1.1 404")
+            line = await lines.wait_for(lambda entry: entry["route"] == "/api/")
+            assert (line["status"], line["ending"]) == (201, "complete")
 
 
 async def test_a_path_is_written_where_it_is_asked_for_and_text_is_one_line(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from bff.errors import CsrfHeaderMissing, CsrfRefused, NavigationRequired, Origi
 from bff.gate.csrf import CsrfGuard
 from bff.gate.endpoints import (
     FRONTCHANNEL_RULE,
+    PROVIDER_CALLBACK_RULE,
     RULES,
     SPA_RULE,
     EndpointRule,
@@ -140,18 +141,19 @@ def test_the_endpoint_learns_whether_a_form_came_without_the_header(
 
 
 def test_each_endpoint_has_its_methods_its_guard_and_its_place() -> None:
-    table = EndpointTable("/bff")
+    table = EndpointTable("/bff", (*RULES, PROVIDER_CALLBACK_RULE))
     found = {
         rule.name: (
             {method: guard.name for method, guard in rule.guards.items()},
             rule.wants_session,
             table.route_of(rule),
         )
-        for rule in (*RULES, FRONTCHANNEL_RULE, SPA_RULE)
+        for rule in (*RULES, PROVIDER_CALLBACK_RULE, FRONTCHANNEL_RULE, SPA_RULE)
     }
     assert found == {
         "login": ({"GET": "NAVIGATION", "POST": "FORM"}, True, "/bff/login"),
         "callback": ({"GET": "PROOF"}, False, "/bff/callback"),
+        "provider-callback": ({"GET": "PROOF"}, False, "/bff/callback/*"),
         "resume": ({"GET": "NAVIGATION"}, True, "/bff/resume"),
         "providers": ({"GET": "NONE"}, False, "/bff/providers"),
         "user": ({"GET": "CSRF"}, True, "/bff/user"),

@@ -227,6 +227,27 @@ async def test_frames_that_come_while_the_handshake_waits_its_turn_are_too_early
         assert len(upstream.received) == 1
 
 
+@pytest.mark.rule("PX-17")
+async def test_frames_that_come_while_the_api_thinks_about_the_handshake_are_too_early() -> None:
+    """They can't be passed on, as the API may yet refuse, and must not be lost without a word."""
+
+    async def think(
+        _request: Received, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.read()
+
+    async with raw_upstream() as upstream, a_gateway_of(upstream) as users:
+        upstream.responder = think
+        user = await users.log_in("alice")
+        async with wired(users.port) as wire:
+            wire.send(handshake("/api/echo", users.host, user))
+            await until(lambda: upstream.received != [])
+            wire.send(frame(TEXT, b"early"))
+            received = await wire.until_end()
+        assert statuses(read_answers(received).messages) == [400]
+        await until(lambda: upstream.closed == 1)
+
+
 # --- how it ends
 
 

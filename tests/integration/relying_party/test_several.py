@@ -17,6 +17,7 @@ from tests.parts.scripted_op import Answer, ScriptedOp
 from tests.polling import until
 
 ONLY_A_HANG = 60.0
+CHECKS = 40
 
 
 def gone(clock: ManualClock) -> RelyingParty:
@@ -37,6 +38,26 @@ async def test_one_op_that_does_not_answer_is_not_waited_for(
         async with asyncio.timeout(ONLY_A_HANG):
             await parties.check()
         await until(lambda: silent.count("discovery") == 1)
+    finally:
+        await parties.close()
+        await silent.close()
+
+
+async def test_a_check_leaves_nothing_behind(
+    op: ScriptedOp, make_rp: MakeRp, clock: ManualClock
+) -> None:
+    """`/readyz` asks every few seconds, for as long as an OP does not answer."""
+    silent = await ScriptedOp(clock).start()
+    silent.answers["discovery"] = Answer(hang=True)
+    settings = settings_for(silent.issuer, name="silent", timeout_seconds=600.0)
+    parties = RelyingParties([RelyingParty(settings, clock), make_rp()])
+    await parties.start()
+    try:
+        await parties.check()
+        before = len(asyncio.all_tasks())
+        for _ in range(CHECKS):
+            await parties.check()
+        await until(lambda: len(asyncio.all_tasks()) < before + CHECKS / 2)
     finally:
         await parties.close()
         await silent.close()
