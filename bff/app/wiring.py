@@ -109,14 +109,15 @@ def relying_parties_at(frontend: Frontend, shared: RelyingParties) -> RelyingPar
 
 
 def browser_cookies(frontend: Frontend) -> BrowserCookies:
-    settings = frontend.settings
+    settings, session = frontend.settings, frontend.settings.session
     return BrowserCookies(
         session_name=frontend.session_cookie,
         binder_name=frontend.binder_cookie,
         secure=settings.server.is_https,
-        same_site=settings.session.same_site,
-        login_seconds=int(settings.session.login_timeout),
+        same_site=session.same_site,
+        login_seconds=int(session.login_timeout),
         path=frontend.base_path or "/",
+        session_seconds=int(session.absolute_timeout) if session.persistent else None,
     )
 
 

@@ -15,7 +15,9 @@ from bff.sessions.cookie import SameSite, delete_cookie_header, set_cookie_heade
 @dataclass(frozen=True, slots=True)
 class BrowserCookies:
     """`same_site` is the session cookie's. The binder is Lax, because the browser comes back from
-    the OP's site. `path` is where both are sent."""
+    the OP's site. `path` is where both are sent. `session_seconds`: how long a browser keeps the
+    session cookie, None until it is closed. It is the longest that a session can live, for its
+    use moves the idle limit without a new cookie."""
 
     session_name: str
     binder_name: str
@@ -23,6 +25,7 @@ class BrowserCookies:
     same_site: SameSite
     login_seconds: int
     path: str = "/"
+    session_seconds: int | None = None
 
     def set_session(self, value: str) -> str:
         return set_cookie_header(
@@ -31,6 +34,7 @@ class BrowserCookies:
             secure=self.secure,
             same_site=self.same_site,
             path=self.path,
+            max_age=self.session_seconds,
         )
 
     def clear_session(self) -> str:

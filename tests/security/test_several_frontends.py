@@ -221,6 +221,15 @@ async def test_each_has_its_own_claims_lifetimes_and_providers(there: ThreeFront
     assert (reply.status, code_of(reply)) == (400, "unknown_provider")
 
 
+@pytest.mark.rule("CK-10")
+async def test_each_says_whether_its_cookie_outlives_the_browser(there: ThreeFrontends) -> None:
+    for name, is_persistent in (("shop", True), ("crm", False)):
+        reply = await there.visitors[name].log_in()
+        (header,) = [one for one in reply.values(b"set-cookie") if b"-login=" not in one]
+        assert (b"; Max-Age=43200; " in header) is is_persistent
+        assert (b"max-age" in header.lower()) is is_persistent
+
+
 @pytest.mark.parametrize(
     ("frontend", "hint", "provider"),
     [

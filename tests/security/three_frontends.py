@@ -30,7 +30,7 @@ FRONTENDS = """
 name = "shop"
 public_url = "https://shop.example"
 hosts = ["www.shop.example"]
-session = { idle_timeout = "10m", max_per_user = 2 }
+session = { idle_timeout = "10m", max_per_user = 2, persistent = true }
 user = { claims = ["email"] }
 csrf = { header_name = "X-Shop" }
 email_domains = { "shop.example" = "evil", "staff.example" = "corp" }

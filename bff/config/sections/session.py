@@ -95,6 +95,13 @@ class SessionSettings(Section):
         description="SameSite of the session cookie. Use lax only if pages opened from another "
         "site must find the session on their very first request.",
     )
+    persistent: StrictBool = Field(
+        default=False,
+        description="Whether the session cookie outlives a restart of the browser: it then carries "
+        "Max-Age, the session's absolute_timeout, so that it is there for as long as the session "
+        "can live. Its idle_timeout is kept by the gateway alone. On a computer that several "
+        "people use, closing the browser then logs out no longer.",
+    )
     cookie_name: CookieName | None = Field(
         default=None,
         description="Name of the session cookie: by default `__Host-Http-bff` on https and "
