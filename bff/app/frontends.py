@@ -10,6 +10,7 @@ from bff.app.core import Core
 from bff.config.frontends import Frontend
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.callback import Callback
+from bff.endpoints.jwks import Jwks
 from bff.endpoints.login import Login, Providers, Resume
 from bff.endpoints.logout import Logout
 from bff.endpoints.op_logout import BackchannelLogout, FrontchannelLogout
@@ -196,6 +197,9 @@ class ServedFrontend:
         frames = wiring.frontchannel_ops(self.frontend.settings)
         if frames:
             endpoints["frontchannel-logout"] = FrontchannelLogout(core.op_logout, frames)
+        clients = wiring.clients_known_by_keys(self.frontend.settings)
+        if clients:
+            endpoints["jwks"] = Jwks(clients)
         return endpoints
 
 

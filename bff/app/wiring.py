@@ -14,6 +14,7 @@ from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.op_logout import FrontchannelOp
 from bff.gate.endpoints import (
     FRONTCHANNEL_RULE,
+    JWKS_RULE,
     PROVIDER_CALLBACK_RULE,
     RULES,
     SPA_RULE,
@@ -27,6 +28,7 @@ from bff.gate.routes import Route, RouteTable
 from bff.model import DEFAULT_PROVIDER
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
+from bff.oidc.settings import RelyingPartySettings
 from bff.proxy.context import ProxyLimits
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis.store import RedisStore
@@ -130,6 +132,11 @@ def frontchannel_ops(settings: Settings) -> list[FrontchannelOp]:
     ]
 
 
+def clients_known_by_keys(settings: Settings) -> list[RelyingPartySettings]:
+    """Those whose public keys their OP has to know."""
+    return [one for one in settings.relying_parties() if one.is_known_by_keys]
+
+
 def login_params(settings: Settings) -> list[str]:
     """Those of the OPs' own that a login may pass on, at any provider."""
     named = (name for one in settings.providers.values() for name in one.login_params)
@@ -142,6 +149,8 @@ def public_rules(frontend: Frontend) -> FrontendRules:
     rules = [*RULES]
     if frontchannel_ops(settings):
         rules.append(FRONTCHANNEL_RULE)
+    if clients_known_by_keys(settings):
+        rules.append(JWKS_RULE)
     if set(settings.providers) != {DEFAULT_PROVIDER}:
         rules.append(PROVIDER_CALLBACK_RULE)
     return FrontendRules(

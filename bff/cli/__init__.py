@@ -18,6 +18,7 @@ MODULES = {
     "register": "bff.cli.register",
     "sessions": "bff.cli.sessions",
     "keygen": "bff.cli.generate",
+    "jwks": "bff.cli.jwks",
     "schema": "bff.cli.generate",
     "client": "bff.cli.generate",
     "demo": "bff.cli.demo",

@@ -32,9 +32,11 @@ from bff.cli.registration.files import (
 from bff.cli.registration.wanted import Wanted, keys_text
 from bff.config.problems import KeyPath
 from bff.config.settings import Settings
+from bff.config.sources.environment import variable_of
 from bff.config.values.files import read_text
 from bff.config.values.secrets import new_secret, require_unguessed
 from bff.model import DEFAULT_PROVIDER
+from bff.oidc.client_auth import BY_SECRET, METHODS
 from bff.oidc.registered_client import Difference, RegisteredClient, Weight, differences
 from bff.oidc.registration import Permission, Registrar, RegistrationFailed
 
@@ -144,7 +146,7 @@ def _settings(file: Path | None, provider: str | None, issuer: str | None) -> Se
     table: KeyPath = ("oidc",) if provider is None else ("providers", provider)
     instead: dict[KeyPath, object | None] = {
         (*table, "client_id"): "not-registered-yet",
-        (*table, "client_secret"): new_secret(),
+        (*table, "client_secret"): new_secret() if _needs_secret(file, table) else None,
         (*table, "client_secret_file"): None,
     }
     if issuer is not None:
@@ -152,11 +154,24 @@ def _settings(file: Path | None, provider: str | None, issuer: str | None) -> Se
     return settings_or_exit(file, instead)
 
 
+def _needs_secret(file: Path | None, table: KeyPath) -> bool:
+    """Whether the client authenticates by one, as far as that can be read."""
+    found: Any = _tables(file) if file is not None else {}
+    for name in (*table, "client_auth"):
+        found = found.get(name, {}) if isinstance(found, dict) else {}
+    method = os.environ.get(variable_of((*table, "client_auth")), found)
+    return method not in set(METHODS) - BY_SECRET if isinstance(method, str) else True
+
+
 def _has_named_providers(file: Path) -> bool:
+    return "providers" in _tables(file)
+
+
+def _tables(file: Path) -> dict[str, Any]:
     try:
-        return "providers" in tomllib.loads(read_text(file))
+        return tomllib.loads(read_text(file))
     except ValueError:  # the configuration is judged later
-        return False
+        return {}
 
 
 def _permission(token_file: Path | None, statement_file: Path | None) -> Permission:
@@ -202,7 +217,8 @@ async def _create(
             return False
     show(good("registration", f"{wanted.settings.issuer} knows this gateway as {client.client_id}"))
     show(good(KEYS, f"{files.path(KEYS)}: put its keys into the configuration"))
-    show(good(CREDENTIAL, f"{files.path(CREDENTIAL)}: for the user that runs the gateway"))
+    if wanted.has_secret:
+        show(good(CREDENTIAL, f"{files.path(CREDENTIAL)}: for the user that runs the gateway"))
     _show_management(client, files)
     _show_expiry(client)
     return True
@@ -218,6 +234,8 @@ def _problem(wanted: Wanted, client: RegisteredClient) -> str | None:
         if all(difference.weight is not Weight.UNUSABLE for difference in found):
             hint = " (--accept-changes agrees to it)"
         return f"the OP has registered something else than was asked for{hint}"
+    if not wanted.has_secret:
+        return None
     if client.client_secret is None:
         return "the OP gave no client_secret, and the gateway needs one"
     try:
@@ -313,8 +331,9 @@ def _texts(
     issuer = wanted.settings.issuer
     texts = {
         KEYS: keys_text(wanted, client, files.path(CREDENTIAL), config),
-        CREDENTIAL: f"{secret}\n",
     }
+    if wanted.has_secret:
+        texts[CREDENTIAL] = f"{secret}\n"
     if client.management is not None:
         texts[RECORD] = record_text(issuer, client.client_id, client.management)
     return texts

@@ -103,9 +103,11 @@ def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_given(table: KeyPath, key: str) -> bool:
-    """Whether a key has no default; of a secret and its file, the file is given."""
+    """Whether a key has no default, or is the client secret, which most clients have; of a secret
+    and its file, the file is given."""
     base = key.removesuffix(SUFFIX)
-    return is_required(table, base) and (key != base or key + SUFFIX not in keys_at(table))
+    is_needed = is_required(table, base) or (*table, base) == ("oidc", "client_secret")
+    return is_needed and (key != base or key + SUFFIX not in keys_at(table))
 
 
 MINIMAL = """\

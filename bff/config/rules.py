@@ -16,12 +16,21 @@ from bff.config.rulebook import (
     route_rule,
     rule,
 )
+from bff.config.sections.providers import ProviderSettings
 from bff.config.settings import Settings
+from bff.config.sources.environment import variable_of
 from bff.config.values.files import require_certificate
 from bff.config.values.paths import is_within
 from bff.config.values.secrets import is_placeholder, require_strong, require_unguessed
 from bff.gate.routes import CsrfMode, TokenKind
 from bff.oidc.authorization import require_login_parameter
+from bff.oidc.client_auth import (
+    BY_CERTIFICATE,
+    BY_SECRET,
+    CLIENT_SECRET_JWT,
+    MIN_HMAC_SECRET_BYTES,
+    PRIVATE_KEY_JWT,
+)
 from bff.oidc.settings import require_audience_pattern, require_endpoint, require_issuer
 
 SECRET_RULES: list[Rule] = []  # see `guessable_secrets`
@@ -113,7 +122,7 @@ def cookie_name_fits_scheme(settings: Settings) -> Iterator[Fault]:
 @provider_rule("client_secret", beside=("session.secrets",))
 def client_secret_has_one_purpose(settings: Settings, providers: Providers) -> Iterator[Fault]:
     for path, provider in providers.items():
-        if provider.client_secret.get_secret_value() in _sealing_secrets(settings):
+        if _secret_of(provider) in _sealing_secrets(settings):
             yield Fault((*path, "client_secret"), "must not be one of session.secrets as well")
 
 
@@ -144,8 +153,8 @@ def guessable_secrets(settings: Settings) -> Iterator[Fault]:
 @provider_rule("client_secret", among=SECRET_RULES)
 def client_secret_is_not_guessable(_: Settings, providers: Providers) -> Iterator[Fault]:
     for path, provider in providers.items():
-        secret = provider.client_secret.get_secret_value()
-        yield from _refused((*path, "client_secret"), require_unguessed, secret)
+        if secret := _secret_of(provider):
+            yield from _refused((*path, "client_secret"), require_unguessed, secret)
 
 
 @rule("session.secrets", among=SECRET_RULES)
@@ -236,6 +245,39 @@ def certificate_has_its_key(_: Settings, providers: Providers) -> Iterator[Fault
             partial(require_certificate, key_file=provider.client_key_file),
             provider.client_cert_file,
         )
+
+
+@provider_rule("client_auth", "client_secret", "client_keys", "client_cert_file")
+def client_has_what_it_authenticates_by(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        method, secret = provider.client_auth, _secret_of(provider)
+        if method in BY_SECRET and not secret:
+            variable = variable_of((*path, "client_secret"))
+            yield Fault(
+                (*path, "client_secret"),
+                f'is required for client_auth = "{method}"; it may also be set as '
+                f"client_secret_file or {variable}",
+            )
+        elif method == CLIENT_SECRET_JWT and len(secret.encode()) < MIN_HMAC_SECRET_BYTES:
+            yield Fault(
+                (*path, "client_secret"),
+                f"must have at least {MIN_HMAC_SECRET_BYTES} bytes for client_secret_jwt",
+            )
+        elif secret and method not in BY_SECRET:
+            # It would be valid at the OP, and the weaker of two ways in.
+            yield Fault(
+                (*path, "client_secret"), f'must not be given with client_auth = "{method}"'
+            )
+        if method == PRIVATE_KEY_JWT and not provider.client_keys:
+            yield Fault((*path, "client_keys"), f'is required for client_auth = "{method}"')
+        elif provider.client_keys and method != PRIVATE_KEY_JWT:
+            yield Fault((*path, "client_keys"), f'is for client_auth = "{PRIVATE_KEY_JWT}" only')
+        if method in BY_CERTIFICATE and provider.client_cert_file is None:
+            yield Fault((*path, "client_cert_file"), f'is required for client_auth = "{method}"')
+
+
+def _secret_of(provider: ProviderSettings) -> str:
+    return provider.client_secret.get_secret_value() if provider.client_secret else ""
 
 
 @provider_rule("email_domains")

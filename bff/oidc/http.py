@@ -7,7 +7,6 @@ function of the protocol step to judge.
 """
 
 import json
-import ssl
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from yarl import URL
 from bff.clock import Clock
 from bff.errors import OpAnswerMalformed, OpUnavailable
 from bff.observability.reasons import reason_of
+from bff.oidc.client_certificate import ClientTls
 from bff.oidc.strict_json import NOT_JSON, JsonRefused, parse_json
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -75,7 +75,7 @@ class OpHttp:
     ) -> None:
         self._clock = clock
         self._timeout_seconds = timeout_seconds
-        self._ca_file = ca_file
+        self._tls = ClientTls(ca_file, network.cert_file, network.key_file)
         self._network = network
         self._proxies: Mapping[str, str] = {}
         self._ca_setting = f"{table}.ca_file"
@@ -85,11 +85,9 @@ class OpHttp:
         """Make the client session; nothing is fetched.
 
         Raises:
-            OSError: the CA file cannot be read or holds no certificate.
+            OSError: the CA file, or that of the client certificate, cannot be read or used.
         """
-        tls = ssl.create_default_context(cafile=self._ca_file)
-        if self._network.cert_file is not None:
-            tls.load_cert_chain(self._network.cert_file, self._network.key_file)
+        self._tls.load()
         if self._network.proxy == ENVIRONMENT:
             # As other programs read them: a proxy without a scheme is asked by plain HTTP.
             self._proxies = {
@@ -97,7 +95,7 @@ class OpHttp:
                 for scheme, url in getproxies_environment().items()
             }
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, keepalive_timeout=KEEPALIVE_SECONDS),
+            connector=aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
@@ -182,6 +180,7 @@ class OpHttp:
                 headers=headers,
                 data=body,
                 allow_redirects=False,
+                ssl=self._tls.context(),
                 proxy=self._proxy_for(url),
                 timeout=aiohttp.ClientTimeout(total=seconds, connect=connect),
             ) as response:

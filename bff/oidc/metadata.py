@@ -2,7 +2,7 @@
 use, the pure judgement whether it may be used, and how it is fetched.
 
 Endpoints come from here, or by hand from the configuration. What the OP says it supports never
-widens what the configuration allows: signing algorithms are not even read.
+widens what the configuration allows: the algorithms of its own signatures are not even read.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,12 +29,13 @@ ENDPOINTS: Mapping[str, str] = MappingProxyType(
         "end_session": "end_session_endpoint",
     }
 )
+_ASK_FOR_CERTIFICATE = frozenset({"token_endpoint", "revocation_endpoint", "userinfo_endpoint"})
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
-    """The verified part of the document. `token_auth_methods` and `scopes_supported` are None when
-    the OP lists none."""
+    """The verified part of the document. `token_auth_methods`, `token_auth_algs` (of client
+    assertions) and `scopes_supported` are None when the OP lists none."""
 
     issuer: str
     authorization_endpoint: str
@@ -44,6 +45,7 @@ class ProviderMetadata:
     revocation_endpoint: str | None = None
     end_session_endpoint: str | None = None
     token_auth_methods: tuple[str, ...] | None = None
+    token_auth_algs: tuple[str, ...] | None = None
     sends_response_issuer: bool = False
     scopes_supported: tuple[str, ...] | None = None
 
@@ -62,10 +64,11 @@ def process_metadata(
     http_hosts: Collection[str] = (),
     by_hand: Mapping[str, str] = NOTHING_BY_HAND,
     table: str = "oidc",
+    uses_mtls: bool = False,
 ) -> ProviderMetadata:
     """Judge the answer to a discovery request for `issuer`, which `table` of the configuration
     names. Endpoints that are configured `by_hand`, under their names in the document, take the
-    place of those in it.
+    place of those in it; so do its aliases for a client that `uses_mtls` (RFC 8705 section 5).
 
     Raises:
         OpAnswerMalformed: not a 200 with a JSON object (a redirect included).
@@ -84,11 +87,13 @@ def process_metadata(
     _require_listed(document, "code_challenge_methods_supported", "S256")
     plain_http = plain_http_policy(issuer, allow_insecure_http=allow_insecure_http)
 
+    listed = {**document, **(_aliases(document) if uses_mtls else {})}
+
     def endpoint(name: str) -> str:
-        return by_hand.get(name) or _endpoint(document, name, plain_http, http_hosts)
+        return by_hand.get(name) or _endpoint(listed, name, plain_http, http_hosts)
 
     def optional(name: str) -> str | None:
-        is_listed = name in by_hand or document.get(name) is not None
+        is_listed = name in by_hand or listed.get(name) is not None
         return endpoint(name) if is_listed else None
 
     return ProviderMetadata(
@@ -100,10 +105,19 @@ def process_metadata(
         revocation_endpoint=optional("revocation_endpoint"),
         end_session_endpoint=optional("end_session_endpoint"),
         token_auth_methods=_names(document, "token_endpoint_auth_methods_supported"),
+        token_auth_algs=_advertised(document, "token_endpoint_auth_signing_alg_values_supported"),
         sends_response_issuer=document.get("authorization_response_iss_parameter_supported")
         is True,
         scopes_supported=_advertised(document, "scopes_supported"),
     )
+
+
+def _aliases(document: Mapping[str, object]) -> Mapping[str, object]:
+    """Where the OP asks for a client certificate, by the names of the usual endpoints."""
+    aliases = document.get("mtls_endpoint_aliases", {})
+    if not isinstance(aliases, dict):
+        raise OpMetadataRefused("mtls_endpoint_aliases is no JSON object")
+    return {name: url for name, url in aliases.items() if name in _ASK_FOR_CERTIFICATE}
 
 
 def _endpoint(
@@ -155,6 +169,7 @@ class Discovery:
         by_hand: Mapping[str, str] = NOTHING_BY_HAND,
         table: str,
         provider: str,
+        uses_mtls: bool = False,
     ) -> None:
         self.provider = provider
         self._http = http
@@ -164,6 +179,7 @@ class Discovery:
         self._http_hosts = http_hosts
         self._by_hand = by_hand
         self._table = table
+        self._uses_mtls = uses_mtls
         self._cached = Cached("metadata", self._fetch, clock, provider=provider)
 
     async def metadata(self) -> ProviderMetadata:
@@ -183,4 +199,5 @@ class Discovery:
             http_hosts=self._http_hosts,
             by_hand=self._by_hand,
             table=self._table,
+            uses_mtls=self._uses_mtls,
         )

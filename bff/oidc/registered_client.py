@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from bff.oidc.client_auth import CLIENT_SECRET_BASIC, METHODS
+from bff.oidc.client_auth import CLIENT_SECRET_BASIC, CLIENT_SECRET_POST
 from bff.oidc.jwks import KEY_OF_ALG
 from bff.oidc.op_text import quoted
 
@@ -139,8 +139,9 @@ def _auth_method(name: str, wanted: object, found: object) -> Iterator[Differenc
     # RFC 7591 section 2: what it is when the member is left out.
     method = CLIENT_SECRET_BASIC if found is None else found
     if method != wanted:
-        known = method in METHODS
-        yield _differs(name, Weight.CHANGED if known else Weight.UNUSABLE, wanted, method)
+        # The gateway has a key or a certificate only where the configuration names one.
+        usable = {wanted, method} <= {CLIENT_SECRET_BASIC, CLIENT_SECRET_POST}
+        yield _differs(name, Weight.CHANGED if usable else Weight.UNUSABLE, wanted, method)
 
 
 def _grant_types(name: str, wanted: object, found: object) -> Iterator[Difference]:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from bff.clock import Clock
 from bff.errors import OpError
+from bff.oidc.client_auth import TLS
+from bff.oidc.client_certificate import certificate_subject
 from bff.oidc.endpoint_url import is_endpoint_url, plain_http_policy
 from bff.oidc.http import OpAnswer, OpHttp
 from bff.oidc.metadata import ENDPOINTS, discovery_url, process_metadata
@@ -23,7 +25,7 @@ from bff.oidc.registered_client import (
     UnusableAnswer,
     process_registration,
 )
-from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.settings import RelyingPartySettings, jwk_set
 
 Metadata = Mapping[str, object]
 
@@ -61,10 +63,16 @@ def client_metadata(
     post_logout_redirect_uris: Sequence[str],
     name: str,
     uri: str,
+    jwks_uri: str,
     for_itself: bool = False,
 ) -> dict[str, object]:
     """What the client is to be (RFC 7591 section 2), at all addresses to which the OP sends
-    browsers. `for_itself`: it also asks for tokens of its own, by client credentials."""
+    browsers. `for_itself`: it also asks for tokens of its own, by client credentials.
+    `jwks_uri`: where its public keys are served; an OP can reach no loopback host of this machine.
+
+    Raises:
+        ValueError, OSError: the client certificate can't be used.
+    """
     grant_types = ["authorization_code", "refresh_token"]
     metadata: dict[str, object] = {
         "client_name": name,
@@ -79,6 +87,12 @@ def client_metadata(
         "backchannel_logout_session_required": settings.backchannel_logout_session_required,
         "post_logout_redirect_uris": list(post_logout_redirect_uris),
     }
+    if settings.is_known_by_keys:  # RFC 7591 section 2: one of both
+        by_value = jwks_uri.startswith("http:")
+        keys = jwk_set([settings]) if by_value else jwks_uri
+        metadata["jwks" if by_value else "jwks_uri"] = keys
+    if settings.client_auth == TLS and settings.network.cert_file is not None:
+        metadata["tls_client_auth_subject_dn"] = certificate_subject(settings.network.cert_file)
     if logout.front_channel is not None:
         metadata["frontchannel_logout_uri"] = logout.front_channel
         metadata["frontchannel_logout_session_required"] = True
@@ -146,7 +160,8 @@ class Registrar:
         Raises:
             RegistrationFailed: nothing has changed, or `is_made`.
         """
-        document = {**metadata, "client_id": client_id, "client_secret": client_secret}
+        secret = {"client_secret": client_secret} if client_secret else {}
+        document = {**metadata, "client_id": client_id, **secret}
         answer = await self._manage("PUT", management, document)
         return self._judged(answer, management, is_made=True)
 

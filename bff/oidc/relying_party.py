@@ -22,7 +22,8 @@ from bff.errors import (
 from bff.model import LoginTransaction, Session, Tokens
 from bff.oidc.authorization import AuthorizationRequest, LoginRequest, authorization_request
 from bff.oidc.callback import AuthorizationResponse, require_issuer
-from bff.oidc.client_auth import client_auth, require_supported
+from bff.oidc.client_auth import BY_CERTIFICATE
+from bff.oidc.client_requests import ClientRequests
 from bff.oidc.end_session import end_session_url
 from bff.oidc.http import OpHttp
 from bff.oidc.id_token import IdTokenRules, IdTokenVerifier
@@ -82,7 +83,6 @@ class RelyingParty:
             table=settings.table,
             network=settings.network,
         )
-        self._auth = client_auth(settings.client_auth, settings.client_id, settings.client_secret)
         self._discovery = Discovery(
             self._http,
             clock,
@@ -93,17 +93,24 @@ class RelyingParty:
             by_hand={ENDPOINTS[name]: url for name, url in settings.endpoints.items()},
             table=settings.table,
             provider=settings.name,
+            uses_mtls=settings.client_auth in BY_CERTIFICATE,
+        )
+        self._requests = ClientRequests(
+            self._http,
+            self._discovery,
+            settings.authentication(),
+            clock,
+            settings.read_client_secret,
         )
         self._keys = KeySource(self._http, self._discovery, clock)
         self._token_endpoint = TokenEndpoint(
-            self._http,
+            self._requests,
             self._discovery,
-            self._auth,
             clock,
             refresh_timeout_seconds=settings.refresh_timeout_seconds,
         )
         self._revocation = Revocation(
-            self._http, self._discovery, self._auth, settings.revocation_timeout_seconds
+            self._requests, self._discovery, settings.revocation_timeout_seconds
         )
         rules = IdTokenRules(
             issuer=settings.issuer,
@@ -154,7 +161,7 @@ class RelyingParty:
 
     async def check(self) -> None:
         """Metadata and keys are there and allow a login. Raises: OpError."""
-        require_supported(self._auth, await self._discovery.metadata())
+        await self._requests.require_supported()
         await self._keys.keys()
 
     def probe(self) -> Probe:

@@ -7,8 +7,7 @@ import structlog
 
 from bff.errors import OpError
 from bff.model import Tokens
-from bff.oidc.client_auth import ClientAuth
-from bff.oidc.http import OpHttp
+from bff.oidc.client_requests import ClientRequests
 from bff.oidc.metadata import Discovery
 from bff.oidc.op_text import error_code
 
@@ -23,11 +22,10 @@ class Revocation:
     """Revokes at one OP; `patience_seconds` bounds a whole call, retries included."""
 
     def __init__(
-        self, http: OpHttp, discovery: Discovery, auth: ClientAuth, patience_seconds: float
+        self, requests: ClientRequests, discovery: Discovery, patience_seconds: float
     ) -> None:
-        self._http = http
+        self._requests = requests
         self._discovery = discovery
-        self._auth = auth
         self._patience_seconds = patience_seconds
 
     async def revoke(self, tokens: Tokens) -> str | None:
@@ -56,11 +54,11 @@ class Revocation:
         return reasons[0]
 
     async def _revoke(self, endpoint: str, token: str, hint: str) -> str | None:
-        form = {"token": token, "token_type_hint": hint, **self._auth.form}
+        form = {"token": token, "token_type_hint": hint}
         retries = 0
         while True:
             try:
-                answer = await self._http.post("revocation", endpoint, form, self._auth.headers)
+                answer = await self._requests.post("revocation", endpoint, form)
                 break
             except OpError:  # RFC 7009 section 2.2.1: a 503 may be tried again
                 if retries == MAX_RETRIES:

@@ -6,7 +6,7 @@ begins with the setting's name.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -15,7 +15,16 @@ from urllib.parse import urlsplit
 
 from bff.model import DEFAULT_PROVIDER
 from bff.oidc import authorization, end_session
-from bff.oidc.client_auth import CLIENT_SECRET_BASIC, ClientAuthMethod, require_client_auth
+from bff.oidc.client_auth import (
+    CLIENT_SECRET_BASIC,
+    PRIVATE_KEY_JWT,
+    SELF_SIGNED_TLS,
+    ClientAuth,
+    ClientAuthMethod,
+    require_client_auth,
+)
+from bff.oidc.client_certificate import certificate_jwk
+from bff.oidc.client_keys import ClientKey
 from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, require_https
 from bff.oidc.http import DIRECT, Network
 from bff.oidc.jwks import SigningAlg, require_signing_algs
@@ -122,6 +131,9 @@ class RelyingPartySettings:
     `aud`. `allow_logout_tokens_without_exp` accepts what an older OP sends. Plain http is for
     loopback; `allow_insecure_http` lifts that for a closed network, `http_hosts` for hosts of one.
 
+    What `client_auth` names must be given: a secret, keys (of which the first signs), or the
+    certificate of `network`. `read_client_secret` reads the file of the secret anew.
+
     `discovery_url` is where the metadata lies, if not below the issuer; `endpoints` are those by
     hand, under the names of `metadata.ENDPOINTS`. A login may pass on the parameters
     `login_params`, and the organization it is for.
@@ -135,8 +147,10 @@ class RelyingPartySettings:
 
     issuer: str
     client_id: str
-    client_secret: str = field(repr=False)
     redirect_uri: str
+    client_secret: str = field(default="", repr=False)
+    client_keys: tuple[ClientKey, ...] = field(default=(), repr=False)
+    read_client_secret: Callable[[], str] | None = field(default=None, repr=False, compare=False)
     name: str = DEFAULT_PROVIDER
     table: str = "oidc"
     post_logout_redirect_uri: str | None = None
@@ -168,8 +182,8 @@ class RelyingPartySettings:
     email_domains: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.client_id or not self.client_secret:
-            raise ValueError("client_id and client_secret must not be empty")
+        if not self.client_id:
+            raise ValueError("client_id must not be empty")
         rules: dict[str, Callable[[Any], object]] = {
             "name": require_provider_name,
             "issuer": partial(
@@ -193,3 +207,40 @@ class RelyingPartySettings:
                 require(getattr(self, name))
             except ValueError as wrong:
                 raise ValueError(f"{name} {wrong}") from None
+        try:
+            self.authentication()
+        except ValueError as wrong:
+            raise ValueError(f"client_auth {wrong}") from None
+
+    def authentication(self) -> ClientAuth:
+        """How the client authenticates, with what it needs for it."""
+        return ClientAuth(
+            self.client_auth,
+            self.client_id,
+            self.client_secret,
+            self.client_keys,
+            has_certificate=self.network.cert_file is not None,
+        )
+
+    @property
+    def is_known_by_keys(self) -> bool:
+        """Whether the OP has to know public keys of the client."""
+        return self.client_auth in (PRIVATE_KEY_JWT, SELF_SIGNED_TLS)
+
+    def public_keys(self) -> list[Mapping[str, object]]:
+        """The JWKs by which the OP knows the client (RFC 7591 section 2, `jwks`).
+
+        Raises:
+            ValueError, OSError: the file of the certificate can't be used.
+        """
+        found = [key.public for key in self.client_keys]
+        if self.client_auth == SELF_SIGNED_TLS and self.network.cert_file is not None:
+            found.append(certificate_jwk(self.network.cert_file))
+        return found
+
+
+def jwk_set(clients: Iterable[RelyingPartySettings]) -> dict[str, object]:
+    """The public keys of these clients, each once (RFC 7517 section 5). Raises as
+    `RelyingPartySettings.public_keys`."""
+    keys = {str(key["kid"]): key for client in clients for key in client.public_keys()}
+    return {"keys": [*keys.values()]}

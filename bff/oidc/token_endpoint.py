@@ -29,8 +29,7 @@ from bff.errors import (
     RefreshRefused,
 )
 from bff.model import Tokens
-from bff.oidc.client_auth import ClientAuth, require_supported
-from bff.oidc.http import OpHttp
+from bff.oidc.client_requests import ClientRequests
 from bff.oidc.metadata import Discovery
 from bff.oidc.op_text import error_code
 
@@ -71,16 +70,14 @@ class TokenEndpoint:
 
     def __init__(
         self,
-        http: OpHttp,
+        requests: ClientRequests,
         discovery: Discovery,
-        auth: ClientAuth,
         clock: Clock,
         *,
         refresh_timeout_seconds: float,
     ) -> None:
-        self._http = http
+        self._requests = requests
         self._discovery = discovery
-        self._auth = auth
         self._clock = clock
         self._refresh_timeout_seconds = refresh_timeout_seconds
 
@@ -94,13 +91,11 @@ class TokenEndpoint:
     ) -> Tokens:
         """Present `grant` with the fields of `form`. Raises as `process_token_response`."""
         metadata = await self._discovery.metadata()
-        require_supported(self._auth, metadata)
         sent_at = self._clock.now()
-        answer = await self._http.post(
+        answer = await self._requests.post(
             "token",
             metadata.token_endpoint,
-            {"grant_type": grant.value, **form, **self._auth.form},
-            self._auth.headers,
+            {"grant_type": grant.value, **form},
             at_least_seconds=self._refresh_timeout_seconds if grant is Grant.REFRESH else 0.0,
         )
         return process_token_response(

@@ -18,6 +18,7 @@ from authlib.oauth2.rfc6749 import (
 from authlib.oauth2.rfc9207 import IssuerParameter
 
 from bff.clock import Clock
+from spa_demo.op.client_assertions import BY_KEY, BY_SECRET, ClientAssertions
 from spa_demo.op.grants import (
     CodeGrant,
     IdTokens,
@@ -48,6 +49,9 @@ class DemoServer(AuthorizationServer):
         self.clock = clock
         self.tokens = TokenIssuer(settings, state, keys, clock)
         self.register_client_auth_method("client_secret_basic", authenticate_basic)
+        assertions = ClientAssertions(settings.issuer, clock)
+        self.register_client_auth_method(BY_SECRET, assertions.by_secret)
+        self.register_client_auth_method(BY_KEY, assertions.by_key)
         self.register_grant(CodeGrant, [RequiredS256(), IdTokensOnCode(self.tokens)])
         self.register_grant(RotatingRefreshGrant, [IdTokens(self.tokens)])
         self.register_grant(MachineGrant)
@@ -128,7 +132,8 @@ class DemoServer(AuthorizationServer):
     ) -> ClientMixin:
         # RFC 6749 section 2.3: not more than one authentication method in a request.
         headers = request.headers or {}
-        if "Authorization" in headers and "client_secret" in request.form:
+        in_form = {"client_secret", "client_assertion"} & request.form.keys()
+        if len(in_form) + ("Authorization" in headers) > 1:
             raise InvalidRequestError("The client authenticates in two ways at once.")
         return super().authenticate_client(request, methods, endpoint)
 

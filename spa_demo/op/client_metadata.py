@@ -9,12 +9,17 @@ section 2), and scopes that it does not have as well.
 
 from collections.abc import Mapping
 
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
 from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url
+from spa_demo.op.client_assertions import BY_KEY, BY_SECRET
 from spa_demo.op.grants import AUTH_METHODS
 from spa_demo.op.keys import ALGORITHM
 from spa_demo.op.settings import Client
 
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
+BY_PLAIN_SECRET = frozenset({"client_secret_basic", "client_secret_post"})
 MOST_URIS = 10
 MOST_NAME_CHARS = 200
 
@@ -52,6 +57,8 @@ def process_client_metadata(asked: object, scopes: frozenset[str]) -> dict[str, 
         ),
         "scope": _scope(asked, scopes),
     }
+    if accepted["token_endpoint_auth_method"] == BY_KEY:
+        accepted["jwks"] = _jwks(asked.get("jwks"))
     for name in ("client_uri", "backchannel_logout_uri"):
         if asked.get(name) is not None:
             accepted[name] = _uri(name, asked[name], "invalid_client_metadata")
@@ -67,6 +74,7 @@ def as_client(client_id: str, client_secret: str, metadata: Mapping[str, object]
     """The client that this metadata describes."""
     uris, after_logout = metadata["redirect_uris"], metadata["post_logout_redirect_uris"]
     grant_types, logout_uri = metadata["grant_types"], metadata.get("backchannel_logout_uri")
+    method, jwks = str(metadata["token_endpoint_auth_method"]), metadata.get("jwks")
     return Client(
         client_id,
         client_secret,
@@ -75,7 +83,20 @@ def as_client(client_id: str, client_secret: str, metadata: Mapping[str, object]
         scope=str(metadata["scope"]),
         backchannel_logout_uri=logout_uri if isinstance(logout_uri, str) else None,
         grant_types=frozenset(grant_types) if isinstance(grant_types, list) else frozenset(),
+        auth_methods=frozenset({method}) if method in (BY_KEY, BY_SECRET) else BY_PLAIN_SECRET,
+        jwks=jwks if isinstance(jwks, Mapping) else None,
     )
+
+
+def _jwks(value: object) -> Mapping[str, object]:
+    """By value: this OP fetches no `jwks_uri`."""
+    try:
+        KeySet.import_key_set(value)  # type: ignore[arg-type]  # judged by what it raises
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        raise RegistrationRefused(
+            "invalid_client_metadata", "jwks is missing or holds no usable keys."
+        ) from None
+    return value if isinstance(value, Mapping) else {}
 
 
 def _uris(

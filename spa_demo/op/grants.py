@@ -23,7 +23,12 @@ from spa_demo.op.settings import Client, User
 from spa_demo.op.state import OpState
 from spa_demo.op.tokens import TokenIssuer, TokenResponse
 
-AUTH_METHODS = ["client_secret_basic", "client_secret_post"]
+AUTH_METHODS = [
+    "client_secret_basic",
+    "client_secret_post",
+    "client_secret_jwt",
+    "private_key_jwt",
+]
 
 
 class CodeGrant(AuthorizationCodeGrant):

@@ -1,9 +1,11 @@
 """The provider's metadata: OpenID Connect Discovery 1.0 section 3, RFC 8414, RFC 9207 section 3."""
 
+from spa_demo.op.client_assertions import ALGORITHMS as ALGS_OF_ASSERTIONS
 from spa_demo.op.grants import AUTH_METHODS
 from spa_demo.op.keys import ALGORITHM
 from spa_demo.op.settings import USER_SCOPES, OpSettings
 
+ASSERTION_ALGS = [alg for algs in ALGS_OF_ASSERTIONS.values() for alg in algs]
 CLAIMS = (
     "sub iss aud exp iat auth_time acr nonce at_hash sid "
     "name given_name family_name preferred_username email email_verified"
@@ -39,8 +41,11 @@ def provider_metadata(settings: OpSettings) -> dict[str, object]:
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": AUTH_METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGS,
         "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
+        "revocation_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGS,
         "introspection_endpoint_auth_methods_supported": AUTH_METHODS,
+        "introspection_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGS,
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "authorization_response_iss_parameter_supported": True,

@@ -116,7 +116,7 @@ class RegistrationEndpoint:
         document = {
             **registration.metadata,
             "client_id": client.client_id,
-            "client_secret": client.client_secret,
+            **({} if client.jwks else {"client_secret": client.client_secret}),
             "client_id_issued_at": registration.issued_at,
             "client_secret_expires_at": 0,
             "registration_client_uri": f"{self._settings.issuer}{PATH}/{client.client_id}",

@@ -5,7 +5,9 @@ demonstrations and tests and must never hold a real account.
 """
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749 import ClientMixin
@@ -75,6 +77,9 @@ class Client(ClientMixin):
     grant_types: frozenset[str] = frozenset(
         {"authorization_code", "refresh_token", "client_credentials"}
     )
+    auth_methods: frozenset[str] = frozenset({"client_secret_basic", "client_secret_post"})
+    jwks: Mapping[str, Any] | None = None
+    """Its public keys (RFC 7517), for `private_key_jwt`."""
     may_introspect: bool = False
     """Whether it may introspect tokens of other clients: true for an API."""
 
@@ -95,7 +100,7 @@ class Client(ClientMixin):
         return secrets.compare_digest(self.client_secret.encode(), client_secret.encode())
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        return method in {"client_secret_basic", "client_secret_post"}
+        return method in self.auth_methods
 
     def check_response_type(self, response_type: str) -> bool:
         return response_type == "code"

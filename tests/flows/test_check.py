@@ -33,7 +33,7 @@ def configuration(
     store: str = "memory://",
     routes: Mapping[str, str | None] | None = None,
     server: Mapping[str, str | None] | None = None,
-    oidc: Mapping[str, str] | None = None,
+    oidc: Mapping[str, str | None] | None = None,
 ) -> Path:
     """One that works, with an API wherever the OP is, but for what is given."""
     ports = {name: f'"127.0.0.1:{free_port()}"' for name in ("listen", "admin_listen")}

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from bff.config import load
+from bff.oidc.client_keys import load_client_key
 from spa_demo.api.settings import ApiSettings
 from spa_demo.op.clients import Registration
 from spa_demo.op.state import OpState
-from tests.flows.registering import FILES, INITIAL, Place
+from tests.flows.registering import FILES, INITIAL, Place, before_registration
 from tests.flows.test_cli import FAILED, UNUSABLE, VALID, bff
 from tests.parts.browser import Browser
+from tests.parts.client_keys import key_file
 from tests.parts.configuration import SESSION_SECRET, Ports
 from tests.parts.demo_servers import SETTINGS, running_api, running_op
 from tests.parts.servers import free_port
@@ -73,6 +75,30 @@ async def test_from_nothing_to_a_login(place: AtDemoOp) -> None:
         left = await browser.navigate(user["bff"]["logout_url"])
         assert left.url.startswith(f"{origin}/?state=")
         assert (await browser.fetch("GET", "/bff/user")).status == 401
+
+
+async def test_a_client_with_a_key_of_its_own(tmp_path: Path) -> None:
+    """Registered with the public half, by value where the OP can't reach this machine: the OP gives
+    no secret, and none is written."""
+    key_file(tmp_path / "key.pem")
+    keys = 'client_auth = "private_key_jwt"\nclient_keys = ["key.pem"]'
+    async with demo_op(tmp_path, oidc=f"[oidc]\n{keys}") as place:
+        result = await place.register()
+        assert result.code == VALID, result.out
+        assert place.written() - {"key.pem"} == {"oidc.toml", "registration.json"}
+        registration = place.registration()
+        assert registration is not None
+        public = load_client_key(tmp_path / "key.pem").public
+        assert registration.metadata["jwks"] == {"keys": [public]}
+        read = await place.run("--read")
+        assert read.code == VALID, read.out
+        updated = await place.run("--update")
+        assert updated.code == VALID, updated.out
+        text = place.text("oidc.toml") + 'client_keys = ["key.pem"]\n'
+        (tmp_path / "bff.toml").write_text(before_registration(place.ports, text))
+        checked = await bff("check", cwd=tmp_path)
+        assert checked.code == VALID, checked.out
+        assert checked.line("✓ client ")
 
 
 async def test_what_is_asked_for_comes_from_the_configuration(tmp_path: Path) -> None:

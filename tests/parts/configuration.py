@@ -46,7 +46,8 @@ def gateway_toml(
 ) -> str:
     """The usual configuration, changed by further lines: `session`, `oidc`, `server` and `spa` are
     lines of their table, `extra` of `[user]` and then any tables, `routes` are tables in the place
-    of the usual route. A key that is given has its new value."""
+    of the usual route. A key that is given has its new value; there is no client secret where
+    `client_auth` needs none."""
     tables: Tables = {
         "server": {
             "public_url": f"http://localhost:{ports.gateway}",
@@ -82,6 +83,9 @@ def gateway_toml(
         routes or "",
     ):
         _change(tables, tomllib.loads(text))
+    needs_secret = tables["oidc"].get("client_auth", "client_secret").startswith("client_secret")
+    if not needs_secret or "client_secret_file" in tables["oidc"]:
+        del tables["oidc"]["client_secret"]
     return toml_text(tables)
 
 

@@ -3,7 +3,7 @@
 The OP answers at http://127.0.0.1, so that an application at http://localhost is another site.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -92,18 +92,21 @@ async def running_demo_op(
     clock: Clock | None = None,
     backchannel: bool = False,
     prepare: Prepare | None = None,
+    client: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[RunningOp]:
-    """The OP with the gateway of `public_url` as its client. `settings` are further ones of the OP.
+    """The OP with the gateway of `public_url` as its client. `settings` are further ones of the OP,
+    `client` of its client.
     With `backchannel` the OP tells the gateway of logouts."""
-    client = Client(
+    spa = Client(
         CLIENT_ID,
-        CLIENT_SECRET,
+        (client or {}).get("client_secret", CLIENT_SECRET),
         redirect_uris=(f"{public_url}/bff/callback",),
         post_logout_redirect_uris=(f"{public_url}/",),
         backchannel_logout_uri=f"{public_url}/bff/backchannel-logout" if backchannel else None,
+        **{name: value for name, value in (client or {}).items() if name != "client_secret"},
     )
-    op_settings = OpSettings("http://127.0.0.1", (client,), **settings)
+    op_settings = OpSettings("http://127.0.0.1", (spa,), **settings)
     async with running_op(op_settings, clock, port=port, prepare=prepare) as op:
         yield op
 

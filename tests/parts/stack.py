@@ -7,6 +7,7 @@ well) sees two sites, as in production. All of it is stopped at the test's end.
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bff.app import Gateway
 from bff.clock import Clock, SystemClock
@@ -114,7 +115,7 @@ async def running_stack(
     extra: str = "",
     routes: str | None = None,
     spa: str | None = None,
-    op: Mapping[str, object] | None = None,
+    op: Mapping[str, Any] | None = None,
     backchannel: bool = False,
     prepare_op: Prepare | None = None,
 ) -> AsyncIterator[Stack]:

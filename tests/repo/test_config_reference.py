@@ -148,6 +148,7 @@ NOT_ALONE = {
     "client_secret",  # with its file, given above
     "secrets",
     "ca_file",  # a file that is not there
+    "client_keys",  # files that are not there
     "client_cert_file",  # with its key
     "client_key_file",
     "scope",  # on a route: for client tokens

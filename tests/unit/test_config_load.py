@@ -353,7 +353,7 @@ def test_a_secret_file_loses_its_last_line_end(tmp_path: Path, ending: str) -> N
     (tmp_path / "secret").write_bytes(b" s p a c e s inside " + ending.encode())
     changes = {"oidc": {"client_secret": None, "client_secret_file": '"secret"'}}
     settings = loaded(tmp_path, toml(changes))
-    assert settings.providers["default"].client_secret.get_secret_value() == " s p a c e s inside "
+    assert settings.relying_parties()[0].client_secret == " s p a c e s inside "
 
 
 def test_secrets_lie_one_a_line(tmp_path: Path) -> None:
@@ -383,12 +383,9 @@ def test_relative_files_start_at_the_configurations_directory(
     monkeypatch.chdir(tmp_path)
     text = toml({"oidc": {"client_secret": None, "client_secret_file": '"secret"'}})
     of_file = load(write(inner, text), {})
-    assert of_file.providers["default"].client_secret.get_secret_value() == "lies-beside-the-file"
+    assert of_file.relying_parties()[0].client_secret == "lies-beside-the-file"
     of_environ = load(write(inner, text), {"BFF_OIDC__CLIENT_SECRET_FILE": "secret"})
-    assert (
-        of_environ.providers["default"].client_secret.get_secret_value()
-        == "lies-in-the-working-directory"
-    )
+    assert of_environ.relying_parties()[0].client_secret == "lies-in-the-working-directory"
 
 
 def test_a_secret_and_its_file_exclude_each_other(tmp_path: Path) -> None:
@@ -423,7 +420,7 @@ def test_a_secret_of_the_environment_replaces_either_form_of_the_file(
         for ending, text in environ.items()
     }
     settings = loaded(tmp_path, toml({"oidc": file}), variables)
-    assert settings.providers["default"].client_secret.get_secret_value() == expected
+    assert settings.relying_parties()[0].client_secret == expected
 
 
 def test_both_forms_in_the_environment_are_a_problem(tmp_path: Path) -> None:

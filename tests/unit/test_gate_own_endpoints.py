@@ -6,6 +6,7 @@ from bff.errors import CsrfHeaderMissing, CsrfRefused, NavigationRequired, Origi
 from bff.gate.csrf import CsrfGuard
 from bff.gate.endpoints import (
     FRONTCHANNEL_RULE,
+    JWKS_RULE,
     PROVIDER_CALLBACK_RULE,
     RULES,
     SPA_RULE,
@@ -148,7 +149,7 @@ def test_each_endpoint_has_its_methods_its_guard_and_its_place() -> None:
             rule.wants_session,
             table.route_of(rule),
         )
-        for rule in (*RULES, PROVIDER_CALLBACK_RULE, FRONTCHANNEL_RULE, SPA_RULE)
+        for rule in (*RULES, PROVIDER_CALLBACK_RULE, FRONTCHANNEL_RULE, JWKS_RULE, SPA_RULE)
     }
     assert found == {
         "login": ({"GET": "NAVIGATION", "POST": "FORM"}, True, "/bff/login"),
@@ -164,6 +165,7 @@ def test_each_endpoint_has_its_methods_its_guard_and_its_place() -> None:
         "session": ({"DELETE": "CSRF"}, True, "/bff/sessions/*"),
         "client": ({"GET": "NONE", "HEAD": "NONE"}, False, "/bff/client/*"),
         "frontchannel-logout": ({"GET": "PROOF"}, False, "frontchannel-logout"),
+        "jwks": ({"GET": "NONE", "HEAD": "NONE"}, False, "jwks"),
         "spa": ({"GET": "NONE", "HEAD": "NONE"}, False, "spa"),
     }
 

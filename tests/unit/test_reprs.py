@@ -44,6 +44,7 @@ SHOWN = {
     "Locations.base": "configured",
     "Locations.prefix": "configured",
     "Problem.headers": "of our own answer",
+    "ProviderMetadata.token_auth_algs": "public",
     "ProviderMetadata.token_auth_methods": "public",
     "ProviderMetadata.token_endpoint": "public",
     "ProxyLimits.body_seconds": "a number",

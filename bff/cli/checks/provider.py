@@ -14,6 +14,7 @@ from bff.errors import (
     OpMetadataRefused,
 )
 from bff.oidc.authorization import LoginRequest
+from bff.oidc.client_auth import require_supported
 from bff.oidc.metadata import ProviderMetadata, discovery_url
 from bff.oidc.probe import SilentLogin
 from bff.oidc.relying_party import RelyingParty
@@ -57,6 +58,7 @@ async def on_provider(
             return
         await relying_party.check()
         yield good("OP", f"{settings.issuer}: metadata and keys are good")
+        yield good("client authentication", _told_of_client_auth(settings, metadata))
         for verdict in on_metadata(settings, metadata, document):
             yield verdict
         yield await _client(relying_party)
@@ -71,12 +73,24 @@ async def on_provider(
 def on_client_auth(settings: RelyingPartySettings, metadata: ProviderMetadata) -> Iterator[Verdict]:
     """OIDC Discovery section 3, `token_endpoint_auth_methods_supported`."""
     listed, ours = metadata.token_auth_methods, settings.client_auth
-    if listed is not None and ours not in listed:
+    if listed is None or ours in listed:
+        try:
+            require_supported(settings.authentication(), metadata)
+        except OpMetadataRefused as error:
+            yield refused("OP", error)
+    else:
         yield bad(
             "OP",
             f"{settings.table}.client_auth is {ours}, but it takes {_list(listed)} only: set "
             "one of these",
         )
+
+
+def _told_of_client_auth(settings: RelyingPartySettings, metadata: ProviderMetadata) -> str:
+    alg = require_supported(settings.authentication(), metadata)
+    signed = f", signed with {alg}" if alg is not None else ""
+    kid = f", kid {settings.client_keys[0].kid}" if settings.client_keys else ""
+    return f"{settings.client_auth}{signed}{kid}"
 
 
 def on_metadata(

@@ -27,7 +27,7 @@ class FilesUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A registration as it was stored."""
+    """A registration as it was stored. `client_secret` is empty where there is no file of it."""
 
     issuer: str
     client_id: str
@@ -72,6 +72,8 @@ class RegistrationFiles:
             raise FilesUnusable(f"{self.path(RECORD)} is no record of a registration")
         try:
             secret = self.path(CREDENTIAL).read_text("utf-8").strip()
+        except FileNotFoundError:
+            secret = ""  # of a client that has a key instead
         except (OSError, ValueError):
             raise FilesUnusable(f"can't read {self.path(CREDENTIAL)}") from None
         management = Management(str(known["registration_client_uri"]), token)

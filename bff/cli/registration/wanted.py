@@ -11,6 +11,7 @@ from bff.clock import SystemClock
 from bff.config.frontends import Frontend, frontends_of
 from bff.config.settings import Settings
 from bff.gate.routes import TokenKind
+from bff.oidc.client_auth import BY_SECRET
 from bff.oidc.registered_client import Difference, RegisteredClient, Weight
 from bff.oidc.registration import LogoutUris, Permission, Registrar, client_metadata
 from bff.oidc.settings import RelyingPartySettings
@@ -45,9 +46,15 @@ class Wanted:
             ],
             name=name or first.settings.server.authority,
             uri=first.url,
+            jwks_uri=f"{base}/jwks",
             for_itself=any(_asks_for_itself(one, provider) for one in known),
         )
         return cls(relying_party, metadata, accepts_changes)
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether the gateway authenticates by a secret that the OP gives."""
+        return self.settings.client_auth in BY_SECRET
 
     def shown(self, permission: Permission) -> dict[str, object]:
         """What will be sent, without tokens."""
@@ -73,11 +80,12 @@ def keys_text(wanted: Wanted, client: RegisteredClient, secret: Path, config: Pa
     asked = wanted.metadata["id_token_signed_response_alg"]
     alg = registered.get("id_token_signed_response_alg", asked)
     algs = [alg] if alg != asked else list(settings.id_token_algs)
+    method = registered.get("token_endpoint_auth_method", settings.client_auth)
     keys: dict[str, object] = {
         "issuer": settings.issuer,
         "client_id": client.client_id,
-        "client_secret_file": str(shown),
-        "client_auth": registered.get("token_endpoint_auth_method", settings.client_auth),
+        **({"client_secret_file": str(shown)} if method in BY_SECRET else {}),
+        "client_auth": method,
         "scope": _usable_scope(settings.scope, registered.get("scope")),
         "id_token_algs": algs,
     }

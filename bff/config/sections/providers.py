@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictBo
 from bff.config.problems import suggestion
 from bff.config.sections import Section, default_of
 from bff.config.sections.server import ServerSettings
-from bff.config.values.files import CaFile, FilePath
+from bff.config.values.files import CaFile, FilePath, KeyFile, read_text
 from bff.config.values.paths import OwnPath
 from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.secrets import GivenSecret
@@ -18,6 +18,7 @@ from bff.config.values.texts import SOME, NonEmpty, Scope, require_text
 from bff.config.values.urls import HostName, Issuer, split_http_url
 from bff.oidc import authorization, end_session
 from bff.oidc.client_auth import ClientAuthMethod, require_client_auth
+from bff.oidc.client_keys import load_client_key
 from bff.oidc.http import ENVIRONMENT, Network
 from bff.oidc.jwks import SigningAlg
 from bff.oidc.presets import PRESETS
@@ -119,18 +120,30 @@ class ProviderSettings(Section):
     client_id: NonEmpty = Field(
         description="The gateway's client identifier at the OP.", examples=["spa"]
     )
-    client_secret: GivenSecret = Field(
-        description="The client secret, at least 16 bytes. Prefer client_secret_file or the "
-        "environment."
+    client_secret: GivenSecret | None = Field(
+        default=None,
+        description="The client secret, at least 16 bytes (32 for client_secret_jwt). Prefer "
+        "client_secret_file or the environment.",
     )
     client_secret_file: FilePath | None = Field(
         default=None,
-        description="A file that holds the client secret.",
+        description="A file that holds the client secret. It is read again when the OP refuses the "
+        "secret, so that a new one is taken over without a restart.",
         examples=["/run/secrets/client_secret"],
     )
     client_auth: Annotated[ClientAuthMethod, BeforeValidator(refuse_public_client)] = Field(
         default=_default("client_auth"),
-        description="How the gateway authenticates at the OP's token and revocation endpoints.",
+        description="How the gateway authenticates at the OP's endpoints: by client_secret, as it "
+        "is or signing with it (client_secret_jwt); by client_keys (private_key_jwt); or by the "
+        "certificate client_cert_file, which the OP knows by its name (tls_client_auth) or as it "
+        "is (self_signed_tls_client_auth). See docs/client-authentication.md.",
+    )
+    client_keys: tuple[KeyFile, ...] = Field(
+        default=(),
+        description="PEM files of the gateway's own private keys: RSA, EC or Ed25519, without a "
+        "passphrase. The first signs; GET /bff/jwks and `bff jwks` publish the public halves of "
+        "all.",
+        examples=[["/run/secrets/new.pem", "/run/secrets/old.pem"]],
     )
     label: Annotated[str, AfterValidator(require_label)] = Field(
         default="",
@@ -173,7 +186,7 @@ class ProviderSettings(Section):
     client_cert_file: FilePath | None = Field(
         default=None,
         description="PEM file of a certificate that the gateway shows to an OP or a proxy that "
-        "asks for one.",
+        "asks for one. It is loaded anew when the file changes.",
         examples=["/run/secrets/client.pem"],
     )
     client_key_file: FilePath | None = Field(
@@ -296,7 +309,9 @@ class ProviderSettings(Section):
             table=table,
             issuer=self.issuer,
             client_id=self.client_id,
-            client_secret=self.client_secret.get_secret_value(),
+            client_secret=self.client_secret.get_secret_value() if self.client_secret else "",
+            client_keys=tuple(map(load_client_key, self.client_keys)),
+            read_client_secret=self._read_client_secret if self.client_secret_file else None,
             redirect_uri=server.redirect_uri_of(name),
             post_logout_redirect_uri=f"{server.public_url}{self.post_logout_path}",
             scope=self.scope,
@@ -323,6 +338,12 @@ class ProviderSettings(Section):
             organization=Organization(**self.organization) if self.organization else None,
             audience_pattern=self.audience_pattern,
         )
+
+    def _read_client_secret(self) -> str:
+        """As it is in its file now. Raises: ValueError, with the rest of a sentence."""
+        if self.client_secret_file is None:
+            raise ValueError("is not in a file")
+        return require_text(read_text(self.client_secret_file).rstrip("\r\n"))
 
     def _network(self) -> Network:
         return Network(

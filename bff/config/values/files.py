@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
 
+from bff.oidc.client_keys import load_client_key
+
 _MAX_SECRET_FILE_BYTES = 65536
 
 
@@ -35,6 +37,12 @@ def require_certificates(path: Path) -> Path:
         raise ValueError("holds no certificates in PEM form") from None
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
+    return path
+
+
+def require_key(path: Path) -> Path:
+    """A PEM file with a private key that can sign."""
+    load_client_key(path)
     return path
 
 
@@ -89,6 +97,7 @@ def read_text(path: Path, *, most_bytes: int = _MAX_SECRET_FILE_BYTES) -> str:
 
 _SCHEMA = WithJsonSchema({"type": "string", "x-kind": "file"})
 FilePath = Annotated[Path, BeforeValidator(_resolve), _SCHEMA]
+KeyFile = Annotated[Path, BeforeValidator(_resolve), AfterValidator(require_key), _SCHEMA]
 CaFile = Annotated[Path, BeforeValidator(_resolve), AfterValidator(require_certificates), _SCHEMA]
 SiteRoot = Annotated[
     Path,

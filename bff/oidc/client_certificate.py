@@ -1,0 +1,97 @@
+"""The client certificate that the gateway shows to an OP (RFC 8705 section 2): loaded anew when its
+files change, and published where the OP knows the client by it.
+"""
+
+import ssl
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from joserfc.jwk import JWKRegistry
+
+log = structlog.get_logger("bff.oidc")
+
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+class ClientTls:
+    """The TLS settings towards one OP. `ca_file`, when given, replaces the system's CAs."""
+
+    def __init__(self, ca_file: str | None, cert_file: str | None, key_file: str | None) -> None:
+        self._ca_file = ca_file
+        self._cert_file = cert_file
+        self._key_file = key_file
+        self._stamp: _Stamp = ()
+        self._context: ssl.SSLContext | None = None
+
+    def load(self) -> None:
+        """Raises: OSError, for a file that can't be read or used."""
+        self._stamp = self._stamp_of_files()
+        self._context = self._made()
+
+    def context(self) -> ssl.SSLContext:
+        """That of the files as they are now; the former one while they can't be used, as between
+        the writing of one and of the other."""
+        if self._context is None:
+            raise RuntimeError("ClientTls is used before load()")
+        stamp = self._stamp_of_files()
+        if stamp and stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self._context = self._made()
+                log.info("client_certificate_changed", file=self._cert_file)
+            except OSError as error:  # ssl.SSLError is one
+                reason = error.strerror or "no certificate with its key"
+                log.warning("client_certificate_unusable", file=self._cert_file, reason=reason)
+        return self._context
+
+    def _made(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._ca_file)
+        if self._cert_file is not None:
+            context.load_cert_chain(self._cert_file, self._key_file, password="")
+        return context
+
+    def _stamp_of_files(self) -> _Stamp:
+        """Empty without a certificate, and while a file is missing."""
+        files = [file for file in (self._cert_file, self._key_file) if file is not None]
+        try:
+            found = [Path(file).stat() for file in files]
+        except OSError:
+            return ()
+        return tuple((one.st_mtime_ns, one.st_ino, one.st_size) for one in found)
+
+
+def certificate_jwk(cert_file: str) -> Mapping[str, object]:
+    """The public key of a certificate with the certificate itself (RFC 7517 section 4.7, RFC 8705
+    section 2.2.2).
+
+    Raises:
+        ValueError: there is none, or its key is of a kind that has no JWK.
+        OSError: it can't be read.
+    """
+    certificate = _certificate(cert_file)
+    key = certificate.public_key()
+    kinds = {"RSA": rsa.RSAPublicKey, "EC": ec.EllipticCurvePublicKey,
+             "OKP": ed25519.Ed25519PublicKey}  # fmt: skip
+    for kty, kind in kinds.items():
+        if isinstance(key, kind):
+            pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            jwk = JWKRegistry.import_key(pem, kty)
+            chain = [b64encode(certificate.public_bytes(Encoding.DER)).decode("ascii")]
+            return {**jwk.as_dict(private=False), "kid": jwk.thumbprint(), "x5c": chain}
+    raise ValueError("the certificate's key is none of RSA, EC and Ed25519")
+
+
+def certificate_subject(cert_file: str) -> str:
+    """Its distinguished name (RFC 4514), by which an OP knows the client that shows it (RFC 8705
+    section 2.1.2). Raises as `certificate_jwk`."""
+    return _certificate(cert_file).subject.rfc4514_string()
+
+
+def _certificate(cert_file: str) -> x509.Certificate:
+    """The first one of a PEM file: that of the client."""
+    return x509.load_pem_x509_certificate(Path(cert_file).read_bytes())

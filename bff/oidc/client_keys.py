@@ -1,0 +1,105 @@
+"""The gateway's own keys at an OP, which sign its client assertions: read from PEM files, named by
+their thumbprint (RFC 7638), and published without the private half (RFC 7517 section 4).
+"""
+
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+
+from bff.oidc.jwks import KEY_OF_ALG, MIN_RSA_BITS
+
+MAX_FILE_BYTES = 64 * 1024
+# In order of preference. FAPI 2.0 section 5.4.1 has PS256, ES256 and EdDSA.
+_PREFERRED = ("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "RS256")
+# What an OP that lists no algorithms is most likely to take (OIDC Core section 9).
+_WITHOUT_A_LIST = ("ES256", "ES384", "ES512", "EdDSA", "RS256")
+
+_KINDS: Mapping[Literal["RSA", "EC", "OKP"], type] = {
+    "RSA": rsa.RSAPrivateKey,
+    "EC": ec.EllipticCurvePrivateKey,
+    "OKP": ed25519.Ed25519PrivateKey,
+}
+
+PrivateKey = RSAKey | ECKey | OKPKey
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKey:
+    """One private key. `algs` are those that it can sign with, the preferred one first; `public` is
+    its JWK as it is published."""
+
+    kid: str
+    algs: tuple[str, ...]
+    public: Mapping[str, object]
+    material: PrivateKey = field(repr=False, compare=False)
+
+    def alg_for(self, listed: Collection[str] | None) -> str | None:
+        """The algorithm to sign with, of those that an OP lists; None where it lists none that fits
+        the key. Without a list the one that most OPs know."""
+        accepted = _WITHOUT_A_LIST if listed is None else listed
+        return next((alg for alg in self.algs if alg in accepted), None)
+
+
+def load_client_key(path: Path) -> ClientKey:
+    """The key in a PEM file.
+
+    Raises:
+        ValueError: with the rest of a sentence about the file, never its content.
+    """
+    pem = _content(path)
+    try:
+        key = load_pem_private_key(pem, None)
+    except TypeError:
+        raise ValueError("has a passphrase: store the key without one, readable by the "
+                         "gateway's user only") from None  # fmt: skip
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("holds no private key in PEM form") from None
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size < MIN_RSA_BITS:
+        raise ValueError(f"holds an RSA key of {key.key_size} bits; at least {MIN_RSA_BITS}")
+    kty = next((kty for kty, kind in _KINDS.items() if isinstance(key, kind)), None)
+    material = JWKRegistry.import_key(pem, kty) if kty is not None else None
+    public = material.as_dict(private=False) if material is not None else {}
+    shape = (public.get("kty"), public.get("crv"))
+    algs = tuple(alg for alg in _PREFERRED if KEY_OF_ALG[alg] == shape)
+    if not algs or not isinstance(material, PrivateKey):
+        raise ValueError("holds a key that is none of RSA, EC (P-256, P-384, P-521) and Ed25519")
+    kid = material.thumbprint()
+    return ClientKey(kid, algs, {**public, "kid": kid, "use": "sig"}, material)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            pem = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    if len(pem) > MAX_FILE_BYTES:
+        raise ValueError("is too large")
+    return pem
+
+
+def signed_jwt(
+    alg: str, key: PrivateKey | OctKey, kid: str | None, claims: Mapping[str, object]
+) -> str:
+    """A JWT in the compact form (RFC 7515 section 3.1)."""
+    header = {"alg": alg, "typ": "JWT", **({} if kid is None else {"kid": kid})}
+    signing_input = f"{_encoded(header)}.{_encoded(claims)}"
+    signature = JWSRegistry.algorithms[alg].sign(signing_input.encode("ascii"), key)
+    return f"{signing_input}.{_base64url(signature)}"
+
+
+def _encoded(members: Mapping[str, object]) -> str:
+    return _base64url(json.dumps(members, separators=(",", ":")).encode("ascii"))
+
+
+def _base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -1,0 +1,97 @@
+"""Requests that the gateway makes in its own name, at endpoints where the OP authenticates it.
+
+Each carries credentials of its own: an assertion serves once. A client secret that is changed at
+the OP and in its file is found when the OP refuses the old one, and the refused request is sent
+again, once: such a refusal comes before anything is judged or spent (RFC 6749 section 5.2).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import structlog
+
+from bff.clock import Clock
+from bff.oidc.client_auth import ClientAuth, require_supported
+from bff.oidc.http import OpAnswer, OpHttp
+from bff.oidc.metadata import Discovery
+from bff.oidc.op_text import error_code
+
+log = structlog.get_logger("bff.oidc")
+
+
+class ClientRequests:
+    """Those of one client. `read_secret` reads the file of its secret anew and raises ValueError,
+    with the rest of a sentence, for one that can't be used."""
+
+    def __init__(
+        self,
+        http: OpHttp,
+        discovery: Discovery,
+        auth: ClientAuth,
+        clock: Clock,
+        read_secret: Callable[[], str] | None,
+    ) -> None:
+        self._http = http
+        self._discovery = discovery
+        self._auth = auth
+        self._clock = clock
+        self._read_secret = read_secret
+
+    async def require_supported(self) -> None:
+        """The OP takes this kind of authentication. Raises: OpError."""
+        require_supported(self._auth, await self._discovery.metadata())
+
+    async def post(
+        self, name: str, url: str, form: Mapping[str, str], *, at_least_seconds: float = 0.0
+    ) -> OpAnswer:
+        """POST `form` with the client's credentials. Parameters and errors as `OpHttp.post`, and
+
+        Raises:
+            OpMetadataRefused: the OP does not take this kind of authentication.
+        """
+        used = self._auth
+        answer = await self._post(used, name, url, form, at_least_seconds)
+        if _is_refusal_of_client(answer) and self._has_other_secret(used.client_secret):
+            answer = await self._post(self._auth, name, url, form, at_least_seconds)
+        return answer
+
+    async def _post(
+        self,
+        auth: ClientAuth,
+        name: str,
+        url: str,
+        form: Mapping[str, str],
+        at_least_seconds: float,
+    ) -> OpAnswer:
+        metadata = await self._discovery.metadata()
+        credentials = auth.credentials(metadata, self._clock.now())
+        return await self._http.post(
+            name,
+            url,
+            {**form, **credentials.form},
+            credentials.headers,
+            at_least_seconds=at_least_seconds,
+        )
+
+    def _has_other_secret(self, refused: str) -> bool:
+        """Whether the file holds another one than the OP has just refused; it is used from now
+        on."""
+        if self._read_secret is None:
+            return False
+        try:
+            auth = replace(self._auth, client_secret=self._read_secret())
+        except ValueError as error:
+            reason = str(error)
+            log.warning("client_secret_unusable", provider=self._discovery.provider, reason=reason)
+            return False
+        if auth.client_secret == refused:
+            return False
+        if auth != self._auth:
+            self._auth = auth
+            log.info("client_secret_changed", provider=self._discovery.provider)
+        return True
+
+
+def _is_refusal_of_client(answer: OpAnswer) -> bool:
+    """Some OPs have another code for it, with the status of RFC 6749 section 5.2."""
+    return answer.status == 401 or error_code(answer.document) == "invalid_client"
