@@ -312,6 +312,16 @@ async def test_a_secret_that_expires_is_told(place: AtScriptedOp) -> None:
     assert "the client secret expires at 2030-03-17 17:46Z" in (await place.register()).out
 
 
+async def test_a_secret_is_not_said_to_expire_where_the_op_does_not_say_so(
+    place: AtScriptedOp,
+) -> None:
+    """RFC 7591 section 3.2.1 wants the member where there is a secret; some OPs leave it out."""
+    place.script(Answer(place.answer(client_secret_expires_at=None), 201))
+    result = await place.register()
+    assert result.code == VALID
+    assert "expires" not in result.out
+
+
 # --- later
 
 
@@ -397,6 +407,15 @@ async def test_either_status_of_a_deletion_is_taken(place: AtScriptedOp, status:
     await place.register()
     assert (await place.run("--delete")).code == VALID
     assert place.written() == set()
+
+
+async def test_nothing_but_a_deletion_has_an_answer_without_a_document(place: AtScriptedOp) -> None:
+    """RFC 7592 sections 2.1 and 2.2: 200, with the client as it is now."""
+    place.script(Answer(place.answer(), 201), Answer(status=204))
+    await place.register()
+    for option in ("--read", "--update"):
+        result = await place.run(option)
+        assert (result.code, "answers with status 204" in result.out) == (FAILED, True), result.out
 
 
 async def test_the_token_for_the_client_is_not_sent_without_tls(place: AtScriptedOp) -> None:

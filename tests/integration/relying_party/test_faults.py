@@ -9,7 +9,6 @@ import json
 import socket
 import ssl
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,11 +24,11 @@ from bff.errors import (
     OpUnavailable,
 )
 from bff.oidc.http import ENVIRONMENT, MAX_BODY_BYTES, Network, OpHttp
-from bff.oidc.relying_party import Refreshed, RelyingParty
+from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp, begin, log_in, settings_for
 from tests.movable_loop import later, on_a_movable_loop
 from tests.parts.scripted_op import Answer, ScriptedOp
-from tests.polling import HANG_SECONDS
+from tests.polling import HANG_SECONDS, until
 
 # --- hostile and broken answers ---------------------------------------------------------------
 
@@ -164,21 +163,36 @@ async def test_an_op_that_takes_no_connection_is_waited_for_less_long(clock: Man
     assert [type(outcome) for outcome in outcomes] == [OpUnavailable, OpUnavailable]
 
 
-async def test_only_a_refresh_is_waited_for_longer(make_rp: MakeRp, op: ScriptedOp) -> None:
+@on_a_movable_loop
+async def test_only_a_refresh_is_waited_for_longer() -> None:
     """Its answer may hold the only copy of a rotated token."""
-    rp = make_rp(timeout_seconds=2, refresh_timeout_seconds=60)
+    clock = ManualClock()
+    op = await ScriptedOp(clock).start()
+    settings = settings_for(op.issuer, timeout_seconds=60.0, refresh_timeout_seconds=240.0)
+    rp = RelyingParty(settings, clock)
     await rp.start()
     transaction = await begin(rp, op)
     session = await log_in(rp, op)
-    op.answers["token"] = lambda _received: replace(op.token_answer(), delay_seconds=4)
-    refreshed, *others = await asyncio.gather(
-        rp.refresh(session),
-        rp.redeem("c", transaction),
-        rp.client_credentials("x"),
-        return_exceptions=True,
+    op.answers["token"] = Answer(hang=True)
+    before = op.count("token")
+    refreshed, *others = (
+        asyncio.create_task(work)
+        for work in (
+            rp.refresh(session),
+            rp.redeem("c", transaction),
+            rp.client_credentials("x"),
+        )
     )
-    assert isinstance(refreshed, Refreshed)
-    assert [type(other) for other in others] == [OpUnavailable, OpUnavailable]
+    await until(lambda: op.count("token") == before + 3)
+    await later(90.0)
+    await until(lambda: all(one.done() for one in others))
+    assert not refreshed.done()
+    await later(180.0)
+    await until(refreshed.done)
+    await rp.close()
+    await op.close()
+    for one in (refreshed, *others):
+        assert isinstance(one.exception(), OpUnavailable)
 
 
 @on_a_movable_loop
