@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from bff.cli.sessions import _rows, table
 from bff.oidc.logout_token import LOGOUT_EVENT
 from tests.parts.servers import free_port
+from tests.polling import until
 from tests.security.kept_connection import kept_connection
 from tests.security.scripted_installation import code_of, location_of
 from tests.security.three_frontends import (
@@ -441,3 +443,21 @@ async def test_what_operators_see_names_the_application(there: ThreeFrontends) -
     for name in NAMES:
         assert f'bff_logins_total{{frontend="{name}",outcome="ok"}} 1.0' in metrics
     assert set(HOSTS) == set(BASES) == set(NAMES)
+
+
+async def test_lines_of_the_access_log_name_the_application(tmp_path: Path) -> None:
+    """Its name in the configuration, whether a request was let in or not."""
+    file = tmp_path / "access.log"
+    log = f'[access_log]\nenabled = true\nfile = "{file}"\n'
+    async with three_frontends(others=log) as there:
+        await there.visitors["shop"].log_in()
+        assert (await there.visitors["shop"].get("/api/x")).status == 200
+        assert (await there.visitors["crm"].get("/api/x")).status == 401
+
+        def entries() -> set[tuple[str, int]]:
+            lines = map(json.loads, file.read_text().splitlines())
+            return {
+                (line["frontend"], line["status"]) for line in lines if line["route"] == "/api/"
+            }
+
+        await until(lambda: {("shop", 200), ("crm", 401)} == entries())
