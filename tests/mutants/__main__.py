@@ -68,7 +68,8 @@ class _Round:
         reach = measured(self._package.name, files)
         for test in reach.failing:
             _say(f"  fails without a change: {test}")
-        trials = _Trials(reach, trial.Collected(files), bound, self._package.first)
+        collected = trial.Collected(files, self._package.modules())
+        trials = _Trials(reach, collected, bound, self._package.first)
         began = time.monotonic()
         for tried, mutant in enumerate(left):
             if time.monotonic() > until:

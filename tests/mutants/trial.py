@@ -138,15 +138,16 @@ def anew(tests: Sequence[str], *, module: str, text: str, seconds: float) -> str
 
 
 class Collected:
-    """A process that has loaded `bff` and collected test files, and forks for each trial."""
+    """A process that has loaded `bff` and collected test files, and forks for each trial. Loaded
+    are also those of `modules` that the gateway loads late: else no fork would have them yet."""
 
-    def __init__(self, files: Sequence[str]) -> None:
+    def __init__(self, files: Sequence[str], modules: Sequence[str] = ()) -> None:
         ours, its = socket.socketpair()
         pid = os.fork()
         if pid == 0:
             ours.close()
             be_quiet()
-            pytest.main([*QUIET, "-o", "timeout=0", *files], [_Server(its.makefile("rw"))])
+            pytest.main([*QUIET, "-o", "timeout=0", *files], [_Server(its.makefile("rw"), modules)])
             os._exit(0)
         its.close()
         self._pid = pid
@@ -218,12 +219,15 @@ def _outcome(status: int | None) -> str:
 class _Server:
     """A pytest plugin: in place of running all tests, runs those that are asked for in forks."""
 
-    def __init__(self, channel: TextIO) -> None:
+    def __init__(self, channel: TextIO, modules: Sequence[str]) -> None:
         self._channel = channel
+        self._modules = modules
         self._begun = memoryview(mmap.mmap(-1, 8)).cast("Q")  # how many tests, told by the fork
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
+        for name in self._modules:
+            importlib.import_module(name)
         live = Live()
         gc.collect()
         gc.freeze()
