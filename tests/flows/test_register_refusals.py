@@ -169,6 +169,23 @@ async def test_without_a_token_none_is_sent(place: AtScriptedOp) -> None:
     assert sent.headers["Content-Type"] == "application/json"
 
 
+async def test_the_metadata_may_lie_elsewhere(place: AtScriptedOp) -> None:
+    """As at every login; the issuer itself may have none."""
+    place.op.answers["discovery"] = Answer(status=404)
+    made = Answer(place.answer(), 201)
+
+    def about(received: Received) -> Answer:
+        return Answer(place.op.metadata()) if received.path == "/elsewhere" else made
+
+    place.op.metadata_changes = {"registration_endpoint": f"{place.issuer}/register"}
+    place.op.answers["other"] = about
+    config = place.folder / "bff.toml"
+    there = f'\n[oidc]\ndiscovery_url = "{place.issuer}/elsewhere"\n'
+    config.write_text(f"{config.read_text()}{there}")
+    assert (await place.register()).code == VALID
+    assert place.asked() == [("GET", "/elsewhere"), ("POST", "/register")]
+
+
 @pytest.mark.parametrize("status", [200, 201])
 async def test_either_status_of_success_is_taken(place: AtScriptedOp, status: int) -> None:
     """RFC 7591 section 3.2.1 has 201; some OPs answer with 200."""
@@ -338,6 +355,17 @@ async def test_what_a_read_replaces_is_stored(place: AtScriptedOp) -> None:
     assert place.record()["registration_access_token"] == "another-one-for-the-client"
     assert place.text("client_secret") == "another-secret-of-the-client\n"
     assert (place.mode("client_secret"), place.mode("registration.json")) == (0o600, 0o600)
+
+
+async def test_a_read_and_a_deletion_send_nothing_but_the_token(place: AtScriptedOp) -> None:
+    """RFC 7592 sections 2.1 and 2.3 have requests without a body; some OPs refuse any other."""
+    place.script(Answer(place.answer(), 201), Answer(place.answer()))
+    await place.register()
+    for option, method in (("--read", "GET"), ("--delete", "DELETE")):
+        assert (await place.run(option)).code == VALID
+        sent = place.op.last("other")
+        assert (sent.method, sent.body, "Content-Type" in sent.headers) == (method, "", False)
+        assert sent.headers["Authorization"] == "Bearer for-the-client-itself"
 
 
 async def test_an_update_sends_the_whole_client(place: AtScriptedOp) -> None:

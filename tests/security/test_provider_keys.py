@@ -13,7 +13,6 @@ import pytest
 from bff.clock import ManualClock
 from bff.config import ConfigError
 from bff.errors import OpMetadataRefused
-from bff.oidc.id_token import IdTokenRules
 from bff.oidc.metadata import process_metadata
 from tests.parts.certificates import self_signed
 from tests.parts.configuration import Ports, gateway_toml, settings_from
@@ -350,25 +349,6 @@ organization = {{ parameter = "organization", claim = "org_id" }}"""
         op.nonce = again["nonce"]
         op.id_token_changes = {"org_id": "other", "acr": "gold", "auth_time": int(clock.now())}
         assert code_of(await visitor.come_back(again["state"])) == "organization_mismatch"
-
-
-@pytest.mark.parametrize(
-    ("pattern", "audience", "fits"),
-    [
-        ("app.example", "app.example", True),
-        ("app.example", "app-example", False),
-        ("app*", "app", True),
-        ("*app", "the app", True),
-        ("*app", "app2", False),
-        ("a*b*c", "a-b-b-c", True),
-        ("a*b*c", "a-c-b", False),
-        ("a*a", "a", False),
-        ("*a*a*a*a*a*a*a*a*b", "a" * 5000, False),  # in no time
-    ],
-)
-def test_a_pattern_is_for_whole_audiences(pattern: str, audience: str, fits: bool) -> None:
-    rules = IdTokenRules("https://id.example", "spa", frozenset(), audience_pattern=pattern)
-    assert (rules.untrusted(frozenset({"spa", audience})) == frozenset()) == fits
 
 
 async def test_an_audience_may_fit_a_pattern(op: ScriptedOp, clock: ManualClock) -> None:

@@ -291,3 +291,23 @@ def test_the_session_decides_whose_token_it_must_be() -> None:
     other = IdTokenRules(issuer="https://new.test", client_id="spa", algs=frozenset({"RS256"}))
     with pytest.raises(IdTokenInvalid, match="iss"):
         require_same_end_user(changed({"iss": "https://new.test"}), other, SESSION, "n1")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "audience", "fits"),
+    [
+        ("app.example", "app.example", True),
+        ("app.example", "app-example", False),
+        ("app*", "app", True),
+        ("*app", "the app", True),
+        ("*app", "app2", False),
+        ("a*b*c", "a-b-b-c", True),
+        ("a*b*c", "a-c-b", False),
+        ("a*b*c*d", "a-b-d", False),
+        ("a*a", "a", False),
+        ("*a*a*a*a*a*a*a*a*b", "a" * 5000, False),  # in no time
+    ],
+)
+def test_a_pattern_is_for_whole_audiences(pattern: str, audience: str, fits: bool) -> None:
+    rules = IdTokenRules("https://id.example", "spa", frozenset(), audience_pattern=pattern)
+    assert (rules.untrusted(frozenset({"spa", audience})) == frozenset()) == fits
