@@ -144,3 +144,15 @@ async def test_each_application_has_addresses_of_its_own_at_the_same_client(
         said = (asked["redirect_uri"], left["post_logout_redirect_uri"])
         assert said == tuple([address] for address in addresses)
     assert (other.settings.email_domains, rp.settings.email_domains) == (("b.example.test",), ())
+
+
+async def test_a_logout_token_for_one_of_several_clients_at_an_op_is_for_that_one(
+    op: ScriptedOp, make_rp: MakeRp, clock: ManualClock
+) -> None:
+    """Those before and behind it refuse it, as it names them not."""
+    others = [make_rp(name=name, client_id=name) for name in ("before", "behind")]
+    parties = RelyingParties([others[0], make_rp(name="meant"), others[1], gone(clock)])
+    await parties.start()
+    notices = await parties.logout_token(signed(op))
+    assert [notice.provider for notice in notices] == ["meant"]
+    await parties.close()
