@@ -130,6 +130,8 @@ def test_a_button_says_once_more_what_was_asked_for(
     [
         ("login", b"prompt=x"),
         ("login", b"max_age=5&max_age=6"),
+        ("login", b"idp=%00"),
+        ("login", b"org=%00"),
         ("resume", b"login_hint=%00"),
         ("logout", b"sid=1&sid=2"),
         ("logout", b"sid=1&idp=%00"),
