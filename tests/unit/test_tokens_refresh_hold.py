@@ -326,6 +326,7 @@ def test_what_is_heard_before_the_stream_is_followed_counts_for_nothing() -> Non
     scene.hold = RefreshHold(scene.waiters, lambda: scene.now)
     scene.heartbeat(ONE, 41)
     scene.hold.session_failed(KEY)
+    scene.now += 0.5
     scene.heartbeat(ONE, 42)
     scene.heartbeat(ONE, 43, 42)
     scene.now += SETTLE_SECONDS
