@@ -83,12 +83,14 @@ class LoginRequest:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """Where to send the browser, and what the login transaction must remember."""
+    """Where to send the browser, and what the login transaction must remember. `parameters` are all
+    that is asked, also where they are no part of `url`."""
 
     url: str = field(repr=False)
     state: str = field(repr=False)
     nonce: str = field(repr=False)
     code_verifier: str = field(repr=False)
+    parameters: Mapping[str, str] = field(default_factory=lambda: NOTHING, repr=False)
 
 
 def s256_challenge(code_verifier: str) -> str:
@@ -150,4 +152,4 @@ def authorization_request(
     if parameter_names(endpoint) & (RESERVED_PARAMETERS | parameters.keys()):
         raise OpMetadataRefused("authorization_endpoint holds a reserved parameter")
     url = with_parameters(endpoint, parameters.items())
-    return AuthorizationRequest(url, state, nonce, code_verifier)
+    return AuthorizationRequest(url, state, nonce, code_verifier, parameters)

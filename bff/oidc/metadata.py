@@ -27,9 +27,17 @@ ENDPOINTS: Mapping[str, str] = MappingProxyType(
         "userinfo": "userinfo_endpoint",
         "revocation": "revocation_endpoint",
         "end_session": "end_session_endpoint",
+        "par": "pushed_authorization_request_endpoint",
     }
 )
-_ASK_FOR_CERTIFICATE = frozenset({"token_endpoint", "revocation_endpoint", "userinfo_endpoint"})
+_ASK_FOR_CERTIFICATE = frozenset(
+    {
+        "token_endpoint",
+        "revocation_endpoint",
+        "userinfo_endpoint",
+        "pushed_authorization_request_endpoint",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,8 @@ class ProviderMetadata:
     userinfo_endpoint: str | None = None
     revocation_endpoint: str | None = None
     end_session_endpoint: str | None = None
+    par_endpoint: str | None = None
+    requires_par: bool = False
     token_auth_methods: tuple[str, ...] | None = None
     token_auth_algs: tuple[str, ...] | None = None
     sends_response_issuer: bool = False
@@ -104,6 +114,8 @@ def process_metadata(
         userinfo_endpoint=optional("userinfo_endpoint"),
         revocation_endpoint=optional("revocation_endpoint"),
         end_session_endpoint=optional("end_session_endpoint"),
+        par_endpoint=optional("pushed_authorization_request_endpoint"),
+        requires_par=document.get("require_pushed_authorization_requests") is True,
         token_auth_methods=_names(document, "token_endpoint_auth_methods_supported"),
         token_auth_algs=_advertised(document, "token_endpoint_auth_signing_alg_values_supported"),
         sends_response_issuer=document.get("authorization_response_iss_parameter_supported")

@@ -31,6 +31,7 @@ from bff.oidc.key_source import KeySource
 from bff.oidc.logout_token import LogoutNotice, LogoutTokenRules, LogoutTokenVerifier
 from bff.oidc.metadata import ENDPOINTS, Discovery, ProviderMetadata
 from bff.oidc.probe import Probe
+from bff.oidc.pushed_request import push_endpoint, pushed_url
 from bff.oidc.revocation import Revocation
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.token_endpoint import Grant, TokenEndpoint
@@ -169,9 +170,15 @@ class RelyingParty:
         return Probe(self.settings, self._http, self._token_endpoint, self._userinfo)
 
     async def authorization_request(self, login: LoginRequest) -> AuthorizationRequest:
-        """A fresh authorization request. Raises: OpError."""
+        """A fresh authorization request, pushed to the OP where that is wanted (RFC 9126).
+
+        Raises:
+            LoginRefused: the OP does not take the request that was pushed.
+            OpError: there is no metadata, or the request could not be pushed.
+        """
         metadata = await self._discovery.metadata()
-        return authorization_request(
+        push_to = push_endpoint(self.settings.par, metadata)
+        request = authorization_request(
             metadata.authorization_endpoint,
             client_id=self.settings.client_id,
             redirect_uri=self.settings.redirect_uri,
@@ -179,6 +186,16 @@ class RelyingParty:
             static=self.settings.authorization_params,
             login=login,
         )
+        if push_to is None:
+            return request
+        url = await pushed_url(
+            self._requests,
+            push_to,
+            metadata.authorization_endpoint,
+            self.settings.client_id,
+            request.parameters,
+        )
+        return replace(request, url=url)
 
     async def require_response_issuer(self, response: AuthorizationResponse) -> None:
         """RFC 9207. Raises: IssuerMismatch, OpError."""

@@ -29,6 +29,7 @@ from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, require_https
 from bff.oidc.http import DIRECT, Network
 from bff.oidc.jwks import SigningAlg, require_signing_algs
 from bff.oidc.metadata import ENDPOINTS, WELL_KNOWN
+from bff.oidc.pushed_request import ParMode, require_par_mode
 
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 MAX_LEEWAY_SECONDS = 60.0
@@ -156,6 +157,7 @@ class RelyingPartySettings:
     post_logout_redirect_uri: str | None = None
     scope: str = "openid"
     client_auth: ClientAuthMethod = CLIENT_SECRET_BASIC
+    par: ParMode = "if-offered"
     id_token_algs: tuple[SigningAlg, ...] = ("RS256",)
     trusted_audiences: tuple[str, ...] = ()
     authorization_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
@@ -196,6 +198,7 @@ class RelyingPartySettings:
             "login_params": lambda names: [*map(authorization.require_login_parameter, names)],
             "audience_pattern": require_audience_pattern,
             "client_auth": require_client_auth,
+            "par": require_par_mode,
             "scope": require_openid,
             "id_token_algs": require_signing_algs,
             "leeway_seconds": require_leeway,

@@ -14,6 +14,7 @@ from spa_demo.op.authorization_server import DemoServer
 from spa_demo.op.cookies import OpCookies
 from spa_demo.op.grants import CodeGrant
 from spa_demo.op.interaction import Asked, Step, next_step, read_asked
+from spa_demo.op.pushed_requests import PushedRequests
 from spa_demo.op.records import OpSession
 from spa_demo.op.requests import FormRequest
 from spa_demo.op.web_io import Refused, read_request, respond, see
@@ -31,13 +32,14 @@ class Judged:
 class Authorize:
     """`/authorize`, and the judgement that the forms behind it share."""
 
-    def __init__(self, server: DemoServer, cookies: OpCookies) -> None:
+    def __init__(self, server: DemoServer, cookies: OpCookies, pushed: PushedRequests) -> None:
         self._server = server
         self._cookies = cookies
+        self._pushed = pushed
 
     async def handle(self, request: web.Request) -> web.Response:
         """`GET, POST /authorize`."""
-        asked_by = await read_request(request, self._server.settings)
+        asked_by = self._pushed.resolved(await read_request(request, self._server.settings))
         session = self._server.state.session(self._cookies.session(request))
         try:
             judged = self.judge(asked_by, session)

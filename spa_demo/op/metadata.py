@@ -30,6 +30,7 @@ def provider_metadata(settings: OpSettings) -> dict[str, object]:
         "end_session_endpoint": f"{issuer}/end-session",
         "revocation_endpoint": f"{issuer}/revoke",
         "introspection_endpoint": f"{issuer}/introspect",
+        **_pushing(settings),
         **({"registration_endpoint": f"{issuer}/register"} if registers else {}),
         "scopes_supported": scopes_supported(settings),
         "claims_supported": CLAIMS.split(),
@@ -54,4 +55,14 @@ def provider_metadata(settings: OpSettings) -> dict[str, object]:
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
+    }
+
+
+def _pushing(settings: OpSettings) -> dict[str, object]:
+    """RFC 9126 section 5."""
+    if settings.par == "off":
+        return {}
+    return {
+        "pushed_authorization_request_endpoint": f"{settings.issuer}/par",
+        "require_pushed_authorization_requests": settings.par == "required",
     }

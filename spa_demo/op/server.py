@@ -14,6 +14,8 @@ from spa_demo.op.forms import InteractionForms
 from spa_demo.op.keys import SigningKeys
 from spa_demo.op.logout import Logout
 from spa_demo.op.metadata import provider_metadata
+from spa_demo.op.pushed_requests import PATH as PAR_PATH
+from spa_demo.op.pushed_requests import PushedRequests
 from spa_demo.op.registration import RegistrationEndpoint
 from spa_demo.op.settings import OpSettings
 from spa_demo.op.state import OpState
@@ -39,7 +41,8 @@ def build_op(
     server = DemoServer(settings, state, keys, clock)
     cookies = OpCookies(secure=settings.is_secure)
     back_channel = BackChannel(settings, state, server.tokens)
-    authorize = Authorize(server, cookies)
+    pushed = PushedRequests(server)
+    authorize = Authorize(server, cookies, pushed)
     forms = InteractionForms(settings, state, cookies, authorize, back_channel)
     logout = Logout(settings, state, keys, cookies, back_channel)
 
@@ -51,6 +54,8 @@ def build_op(
     app.on_response_prepare.append(harden)
     app.add_routes(_documents(settings, state, keys))
     app.add_routes(_protocol(settings, server))
+    if settings.par != "off":
+        app.add_routes([web.post(PAR_PATH, pushed.handle)])
     if settings.initial_access_token is not None:
         app.add_routes(RegistrationEndpoint(settings, state, clock).routes())
     app.add_routes(

@@ -7,7 +7,7 @@ demonstrations and tests and must never hold a real account.
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749 import ClientMixin
@@ -129,6 +129,9 @@ class OpSettings:
     """Adds the customary, unregistered `refresh_expires_in` to token responses."""
     token_delay_seconds: float = 0.0
     """How long a token answer is held back after its tokens came into force: a slow network."""
+    par: Literal["off", "offered", "required"] = "off"
+    """Whether requests may be pushed (RFC 9126), or must be."""
+    par_seconds: int = 60
     expose_test_stats: bool = False
     initial_access_token: str | None = field(default=None, repr=False)
     """With one, clients that present it may register themselves (RFC 7591)."""

@@ -133,7 +133,7 @@ OP_LINES: list[tuple[dict[str, object], dict[str, str], str]] = [
     (
         {"require_pushed_authorization_requests": True},
         {},
-        "✗ OP            wants pushed authorization requests (RFC 9126)",
+        '✗ OP            oidc.par is "if-offered", but pushed_authorization_request_endpoint is',
     ),
     (
         {"token_endpoint_auth_methods_supported": ["private_key_jwt", "client_secret_post"]},

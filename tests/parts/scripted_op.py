@@ -30,6 +30,7 @@ PATHS = {
     "/token": "token",
     "/userinfo": "userinfo",
     "/revoke": "revocation",
+    "/par": "par",
 }
 
 

@@ -17,6 +17,7 @@ from bff.oidc.authorization import LoginRequest
 from bff.oidc.client_auth import require_supported
 from bff.oidc.metadata import ProviderMetadata, discovery_url
 from bff.oidc.probe import SilentLogin
+from bff.oidc.pushed_request import push_endpoint
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 
@@ -98,12 +99,13 @@ def on_metadata(
 ) -> Iterator[Verdict]:
     """What the OP lacks of what the settings ask for. `document` is the whole of its metadata."""
     yield from _on_signatures(settings, document)
-    if document.get("require_pushed_authorization_requests") is True:
-        yield bad(
-            "OP",
-            "wants pushed authorization requests (RFC 9126), which the gateway does not send: "
-            "switch the requirement off there for this client",
-        )
+    try:
+        pushes = push_endpoint(settings.par, metadata) is not None
+    except OpMetadataRefused as error:
+        yield bad("OP", f'{settings.table}.par is "{settings.par}", but {error.log_detail}')
+    else:
+        way = "are pushed to it (RFC 9126)" if pushes else "go through the browser"
+        yield good("OP", f"authorization requests {way}")
     if settings.userinfo and metadata.userinfo_endpoint is None:
         yield bad("OP", f"{settings.table}.userinfo is true, but there is no userinfo_endpoint")
     if settings.revoke_on_logout and metadata.revocation_endpoint is None:

@@ -22,6 +22,7 @@ from bff.oidc.client_keys import load_client_key
 from bff.oidc.http import ENVIRONMENT, Network
 from bff.oidc.jwks import SigningAlg
 from bff.oidc.presets import PRESETS
+from bff.oidc.pushed_request import ParMode
 from bff.oidc.settings import (
     MAX_LEEWAY_SECONDS,
     Organization,
@@ -145,6 +146,13 @@ class ProviderSettings(Section):
         "all.",
         examples=[["/run/secrets/new.pem", "/run/secrets/old.pem"]],
     )
+    par: ParMode = Field(
+        default=_default("par"),
+        description="Whether authorization requests are pushed to the OP (RFC 9126), so that the "
+        "browser carries a reference only: where its metadata has an endpoint for it, always "
+        "(else no login begins), or never. A request is never sent in the other way because one "
+        "has failed.",
+    )
     label: Annotated[str, AfterValidator(require_label)] = Field(
         default="",
         description="What a chooser calls this provider; by default its name. GET /bff/providers "
@@ -167,7 +175,7 @@ class ProviderSettings(Section):
     endpoints: dict[EndpointName, str] = Field(
         default={},
         description="Endpoints by hand, in the place of those in the metadata: authorization, "
-        "token, jwks, userinfo, revocation, end_session.",
+        "token, jwks, userinfo, revocation, end_session, par.",
         examples=[{"revocation": "https://id.example.com/revoke"}],
     )
     allow_http_hosts: tuple[HostName, ...] = Field(
@@ -316,6 +324,7 @@ class ProviderSettings(Section):
             post_logout_redirect_uri=f"{server.public_url}{self.post_logout_path}",
             scope=self.scope,
             client_auth=self.client_auth,
+            par=self.par,
             id_token_algs=self.id_token_algs,
             trusted_audiences=self.trusted_audiences,
             authorization_params=self.authorization_params,
