@@ -93,7 +93,11 @@ def relying_parties(settings: Settings, clock: Clock) -> RelyingParties:
 def admin_session_settings(settings: Settings) -> AdminSessionSettings:
     address = settings.server.admin_listen
     return AdminSessionSettings(
-        issuers=tuple(dict.fromkeys(one.issuer for one in settings.providers.values())),
+        issuers=tuple(
+            dict.fromkeys(
+                issuer for one in settings.providers.values() for issuer in one.issuers.known
+            )
+        ),
         own_name="localhost" if address.startswith(UNIX) else host_and_port(address)[0],
     )
 
@@ -126,7 +130,7 @@ def browser_cookies(frontend: Frontend) -> BrowserCookies:
 def frontchannel_ops(settings: Settings) -> list[FrontchannelOp]:
     """Those whose OP tells of logouts in a frame."""
     return [
-        FrontchannelOp(name, provider.issuer, provider.allow_frontchannel_logout_without_iss)
+        FrontchannelOp(name, provider.issuers, provider.allow_frontchannel_logout_without_iss)
         for name, provider in settings.providers.items()
         if provider.frontchannel_logout
     ]

@@ -31,7 +31,12 @@ from bff.oidc.client_auth import (
     MIN_HMAC_SECRET_BYTES,
     PRIVATE_KEY_JWT,
 )
-from bff.oidc.settings import require_audience_pattern, require_endpoint, require_issuer
+from bff.oidc.settings import (
+    require_audience_pattern,
+    require_endpoint,
+    require_issuer,
+    require_tenants,
+)
 
 SECRET_RULES: list[Rule] = []  # see `guessable_secrets`
 _CLIENT_ONLY = 'is for token = "client" only'
@@ -200,6 +205,30 @@ def issuer_has_tls(_: Settings, providers: Providers) -> Iterator[Fault]:
     for path, provider in providers.items():
         require = partial(require_issuer, http_hosts=provider.allow_http_hosts)
         yield from _refused((*path, "issuer"), require, provider.issuer)
+
+
+@provider_rule("issuer", "issuer_tenants", "allow_any_issuer_tenant", "discovery_url")
+def tenants_are_said(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        require = partial(
+            require_tenants, issuer=provider.issuer, any_tenant=provider.allow_any_issuer_tenant
+        )
+        yield from _refused((*path, "issuer_tenants"), require, provider.issuer_tenants)
+        if provider.issuers.is_template and provider.discovery_url is None:
+            yield Fault(
+                (*path, "discovery_url"),
+                "must say where the metadata of all tenants is, since issuer is a template",
+            )
+
+
+@provider_rule("issuer", "allow_any_issuer_tenant", "allow_frontchannel_logout_without_iss")
+def front_channel_knows_the_tenants(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        if provider.allow_any_issuer_tenant and provider.allow_frontchannel_logout_without_iss:
+            yield Fault(
+                (*path, "allow_frontchannel_logout_without_iss"),
+                "must be false with allow_any_issuer_tenant: iss alone says the tenant",
+            )
 
 
 @provider_rule("discovery_url", "allow_http_hosts")

@@ -160,7 +160,7 @@ class Callback:
         local: Local,
     ) -> web.StreamResponse:
         try:
-            code = require_code(response)
+            require_code(response)
         except BffError as error:
             if transaction.prompt == "none":
                 return self._silently_refused(response, transaction, error)
@@ -175,7 +175,7 @@ class Callback:
         caller = _Caller()
         login = self._logins.start(
             response.state,  # which is taken once
-            lambda: self._establish(code, transaction, device, caller, request_id),
+            lambda: self._establish(response, transaction, device, caller, request_id),
         )
         try:
             cookie = await asyncio.shield(login)
@@ -204,13 +204,15 @@ class Callback:
 
     async def _establish(
         self,
-        code: str,
+        response: AuthorizationResponse,
         transaction: LoginTransaction,
         device: Device,
         caller: _Caller,
         request_id: str,
     ) -> str:
-        identity = await self._relying_parties[transaction.provider].redeem(code, transaction)
+        identity = await self._relying_parties[transaction.provider].redeem(
+            require_code(response), transaction, iss=response.iss
+        )
         new_id = self._session_cookie.issue()
         try:
             session = await self._create(new_id.key, identity, device)

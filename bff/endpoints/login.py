@@ -128,7 +128,7 @@ class Login:
         )
         binder = self._binder_of(local) or self._binder.issue()
         transaction = LoginTransaction(
-            issuer=relying_party.issuer,
+            issuer=relying_party.settings.issuer,
             code_verifier=outgoing.code_verifier,
             nonce=outgoing.nonce,
             binder_hash=binder.key,
@@ -158,7 +158,7 @@ class Login:
         if name is not None:
             found = parties.get(name)
         elif issuer is not None:
-            found = next((party for party in parties if party.issuer == issuer), None)
+            found = next((party for party in parties if party.issuers.includes(issuer)), None)
         else:
             return parties.of_domain(login_hint_of(parameters) or "") or (
                 parties[local.session.provider] if local.session is not None else parties.default

@@ -22,6 +22,7 @@ from bff.errors import BadRequest, BffError
 from bff.gate.outcome import Local
 from bff.gate.problem import CONTENT_SECURITY_POLICY
 from bff.limits.limiter import Limiter, client_of
+from bff.oidc.issuers import TrustedIssuers
 from bff.tokens.op_logout import OpLogout
 
 PARAMETER = "logout_token"
@@ -67,11 +68,14 @@ class FrontchannelOp:
     alone is taken for the issuer's."""
 
     provider: str
-    issuer: str
+    issuers: TrustedIssuers
     allow_without_iss: bool
 
-    def is_meant(self, iss: str | None) -> bool:
-        return self.allow_without_iss if iss is None else iss == self.issuer
+    def meant_by(self, iss: str | None) -> tuple[str, ...]:
+        """The issuers whose sessions end."""
+        if iss is None:
+            return self.issuers.known if self.allow_without_iss else ()
+        return (iss,) if self.issuers.includes(iss) else ()
 
 
 class FrontchannelLogout:
@@ -80,7 +84,9 @@ class FrontchannelLogout:
     def __init__(self, op_logout: OpLogout, ops: Sequence[FrontchannelOp]) -> None:
         self._op_logout = op_logout
         self._ops = ops
-        origins = dict.fromkeys(urlsplit(op.issuer)._replace(path="").geturl() for op in ops)
+        origins = dict.fromkeys(
+            urlsplit(op.issuers.issuer)._replace(path="").geturl() for op in ops
+        )
         self._headers = {
             # The OPs' own pages may frame this path, and no other path of ours may be framed.
             "Content-Security-Policy": CONTENT_SECURITY_POLICY.replace(
@@ -94,7 +100,7 @@ class FrontchannelLogout:
     async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
         parameters = parse_parameters(local.target.query or b"")
         sid, iss = parameters.get("sid"), parameters.get("iss")
-        meant = [op.provider for op in self._ops if op.is_meant(iss)]
+        meant = [(op.provider, issuer) for op in self._ops for issuer in op.meant_by(iss)]
         if iss is None and not meant:
             raise BadRequest("iss is missing; see allow_frontchannel_logout_without_iss")
         if not meant or sid is None:

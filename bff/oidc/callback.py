@@ -18,8 +18,9 @@ from bff.errors import (
     OpUnavailable,
     StepUpNotMet,
 )
+from bff.oidc.issuers import TrustedIssuers
 from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.op_text import UNREADABLE, differs, plain_code
+from bff.oidc.op_text import UNREADABLE, plain_code
 
 MAX_RESPONSE_CHARS = 8 * 1024
 MAX_PARAMETERS = 32
@@ -77,7 +78,7 @@ def process_callback(raw: str) -> AuthorizationResponse:
     return AuthorizationResponse(state, code, iss, plain_code(error), described)
 
 
-def require_issuer(iss: str | None, metadata: ProviderMetadata) -> None:
+def require_issuer(iss: str | None, metadata: ProviderMetadata, issuers: TrustedIssuers) -> None:
     """RFC 9207 section 2.4: simple string comparison; required when the OP says it sends it.
 
     Raises:
@@ -85,8 +86,9 @@ def require_issuer(iss: str | None, metadata: ProviderMetadata) -> None:
     """
     if iss is None and metadata.sends_response_issuer:
         raise IssuerMismatch("no iss in the response")
-    if iss is not None and iss != metadata.issuer:
-        raise IssuerMismatch(f"iss of the response: {differs(iss, metadata.issuer)}")
+    other = issuers.why_not(iss) if iss is not None else None
+    if other is not None:
+        raise IssuerMismatch(f"iss of the response: {other}")
 
 
 def require_code(response: AuthorizationResponse) -> str:

@@ -17,6 +17,7 @@ import structlog
 from bff.clock import Clock
 from bff.errors import IdTokenInvalid, OpError, StepUpNotMet
 from bff.model import LoginTransaction, Session, Tokens
+from bff.oidc.issuers import TrustedIssuers
 from bff.oidc.jwks import KEY_OF_ALG
 from bff.oidc.key_source import KeySource
 from bff.oidc.op_text import away, differs, lacks, quoted
@@ -40,7 +41,8 @@ CHECKS_OF_USE = frozenset({"exp", "nbf", "iat", "sid", "acr", "auth_time"})
 
 @dataclass(frozen=True, slots=True)
 class IdTokenRules:
-    """What stays the same from login to login. `algs` is the configuration's, never the OP's."""
+    """What stays the same from login to login. `algs` is the configuration's, never the OP's, as
+    are the tenants that may log in where `issuer` is a template."""
 
     issuer: str
     client_id: str
@@ -49,6 +51,12 @@ class IdTokenRules:
     leeway_seconds: float = 30.0
     table: str = "oidc"
     audience_pattern: str | None = None
+    tenants: frozenset[str] = frozenset()
+    any_tenant: bool = False
+
+    @property
+    def issuers(self) -> TrustedIssuers:
+        return TrustedIssuers(self.issuer, self.tenants, self.any_tenant)
 
     def untrusted(self, audiences: frozenset[str]) -> frozenset[str]:
         """Those that may not stand beside us in `aud`."""
@@ -68,13 +76,15 @@ class IdTokenRules:
 
 @dataclass(frozen=True, slots=True)
 class EndUser:
-    """The user that a verified ID token names, and how they were authenticated."""
+    """The user that a verified ID token names, and how they were authenticated. `issuer` is the
+    token's own, never a template."""
 
     sub: str
     sid: str | None
     acr: str | None
     auth_time: int | None
     claims: Mapping[str, object] = field(repr=False)
+    issuer: str
 
 
 def verify_login_id_token(
@@ -158,9 +168,8 @@ def _require_addressed_to_us(claims: Mapping[str, object], rules: IdTokenRules) 
     others = audiences - {rules.client_id}
     azp = claims.get("azp")
     _require("events", "events" not in claims)  # a logout or security event token
-    _require(
-        "iss", claims.get("iss") == rules.issuer, differs(claims.get("iss"), rules.issuer)
-    )  # (2)
+    other_issuer = rules.issuers.why_not_of_user(claims)
+    _require("iss", other_issuer is None, other_issuer or "")  # (2)
     _require("aud", rules.client_id in audiences, lacks(claims.get("aud"), rules.client_id))  # (3)
     _require(
         "aud_untrusted",
@@ -182,16 +191,18 @@ def _require_current(claims: Mapping[str, object], rules: IdTokenRules, now: flo
 
 
 def _end_user(claims: Mapping[str, object]) -> EndUser:
-    sub, sid, acr = (claims.get(name) for name in ("sub", "sid", "acr"))
+    sub, sid, acr, iss = (claims.get(name) for name in ("sub", "sid", "acr", "iss"))
     auth_time = time_of(claims, "auth_time")
     if not isinstance(sub, str):
         raise IdTokenInvalid("sub")
+    if not isinstance(iss, str):
+        raise IdTokenInvalid("iss")
     if sid is not None and not (isinstance(sid, str) and is_identifier(sid)):
         raise IdTokenInvalid("sid")
     if not isinstance(acr, str | None):
         raise IdTokenInvalid("acr")
     _require("auth_time", auth_time is not None or claims.get("auth_time") is None)
-    return EndUser(sub, sid, acr, None if auth_time is None else int(auth_time), claims)
+    return EndUser(sub, sid, acr, None if auth_time is None else int(auth_time), claims, iss)
 
 
 def _is_bound_to(access_token: str, claims: Mapping[str, object], alg: str) -> bool:

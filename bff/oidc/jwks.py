@@ -13,6 +13,7 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from joserfc.util import base64_to_int
 
 from bff.errors import OpAnswerMalformed
+from bff.oidc.issuers import issuer_of_key
 
 MAX_KEYS = 100
 MIN_RSA_BITS = 2048
@@ -60,16 +61,25 @@ def require_signing_algs(algs: Collection[str]) -> Collection[str]:
 
 @dataclass(frozen=True, slots=True)
 class ProviderKey:
-    """One key that may verify signatures. `alg` is None when the OP does not bind it to one."""
+    """One key that may verify signatures. `alg` and `issuer` are None when the OP does not bind it
+    to one."""
 
     kid: str | None
     kty: str
     crv: str | None
     alg: str | None
     material: RSAKey | ECKey | OKPKey = field(repr=False, compare=False)
+    issuer: str | None = None
 
     def fits(self, alg: str) -> bool:
         return (self.kty, self.crv) == KEY_OF_ALG[alg] and self.alg in {None, alg}
+
+    def is_for_issuer_of(self, claims: Mapping[str, object]) -> bool:
+        """Whether it may sign these. Entra ID publishes keys of several issuers together, and says
+        with each whose it is."""
+        return self.issuer is None or claims.get("iss") == (
+            issuer_of_key(self.issuer, claims) or ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +115,14 @@ def process_jwks(status: int, document: object) -> ProviderKeys:
 def _usable(entry: object) -> ProviderKey | None:
     if not isinstance(entry, dict):
         return None
-    kty, kid, crv, alg = (entry.get(name) for name in ("kty", "kid", "crv", "alg"))
-    if not isinstance(kty, str) or not all(isinstance(v, str | None) for v in (kid, crv, alg)):
+    kty, *others = (entry.get(name) for name in ("kty", "kid", "crv", "alg", "issuer"))
+    if not isinstance(kty, str) or not all(isinstance(value, str | None) for value in others):
         return None
+    kid, crv, alg, issuer = others
     if (kty, crv) not in KEY_OF_ALG.values() or not _may_verify(entry):
         return None
     material = _material(kty, {name: entry.get(name) for name in _PUBLIC_MEMBERS[kty]})
-    return None if material is None else ProviderKey(kid, kty, crv, alg, material)
+    return None if material is None else ProviderKey(kid, kty, crv, alg, material, issuer)
 
 
 def _may_verify(entry: Mapping[str, object]) -> bool:

@@ -17,8 +17,9 @@ from bff.clock import Clock
 from bff.errors import LogoutTokenInvalid
 from bff.model import DEFAULT_PROVIDER
 from bff.oidc.id_token import IdTokenRules
+from bff.oidc.issuers import TENANT_CLAIM
 from bff.oidc.key_source import KeySource
-from bff.oidc.op_text import away, differs, lacks, quoted
+from bff.oidc.op_text import away, lacks, quoted
 from bff.oidc.signed_jwt import JwtRefused, audiences_of, is_identifier, parse_jwt, time_of
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -88,7 +89,7 @@ def verify_logout_claims(
     """
     audiences = audiences_of(claims)
     common = rules.common
-    _require_issuer(claims, common)  # (4)
+    issuer = _require_issuer(claims, common)  # (4)
     _require(
         "aud", common.client_id in audiences, lacks(claims.get("aud"), common.client_id)
     )  # (4)
@@ -108,7 +109,7 @@ def verify_logout_claims(
     jti = claims.get("jti")
     if not isinstance(jti, str) or not jti:  # section 2.4
         raise LogoutTokenInvalid("jti")
-    return LogoutNotice(rules.common.issuer, sub, sid, jti, expires_at)
+    return LogoutNotice(issuer, sub, sid, jti, expires_at)
 
 
 def _require_current(claims: Mapping[str, object], rules: LogoutTokenRules, now: float) -> float:
@@ -133,9 +134,15 @@ def _identifier(claims: Mapping[str, object], name: str) -> str | None:
     return None
 
 
-def _require_issuer(claims: Mapping[str, object], rules: IdTokenRules) -> None:
+def _require_issuer(claims: Mapping[str, object], rules: IdTokenRules) -> str:
+    """The issuer that it names: where the provider's is a template, that of a tenant. Section 2.4
+    knows no `tid`, but one that is there must be this tenant."""
     found = claims.get("iss")
-    _require("iss", found == rules.issuer, differs(found, rules.issuer))
+    has_tenant = TENANT_CLAIM in claims and rules.issuers.is_template
+    other = rules.issuers.why_not_of_user(claims) if has_tenant else rules.issuers.why_not(found)
+    if other is not None or not isinstance(found, str):
+        raise LogoutTokenInvalid("iss", other or "")
+    return found
 
 
 def _require(check: str, held: bool, detail: str = "") -> None:

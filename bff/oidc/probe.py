@@ -73,9 +73,9 @@ class Probe:
             return error
         return OpError("token: a code that was never given has been redeemed")
 
-    async def userinfo(self, access_token: str, sub: str) -> Mapping[str, object]:
+    async def userinfo(self, access_token: str, sub: str, issuer: str) -> Mapping[str, object]:
         """As `UserInfo.claims`, by itself."""
-        return await self._userinfo.claims(access_token, sub)
+        return await self._userinfo.claims(access_token, sub, issuer)
 
     async def silent_login(self, request: AuthorizationRequest) -> SilentLogin:
         """Send a request with `prompt=none` and see where the OP leads.

@@ -83,7 +83,7 @@ class RelyingParties:
         notices = []
         refusals = []
         for party in self:
-            if party.issuer == issuer:
+            if party.issuers.includes(issuer):
                 try:
                     notices.append(await party.logout_token(logout_token))
                 except LogoutTokenInvalid as invalid:

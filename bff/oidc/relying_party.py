@@ -30,6 +30,7 @@ from bff.oidc.id_token import IdTokenRules, IdTokenVerifier
 from bff.oidc.key_source import KeySource
 from bff.oidc.logout_token import LogoutNotice, LogoutTokenRules, LogoutTokenVerifier
 from bff.oidc.metadata import ENDPOINTS, Discovery, ProviderMetadata
+from bff.oidc.op_text import differs
 from bff.oidc.probe import Probe
 from bff.oidc.pushed_request import push_endpoint, pushed_url
 from bff.oidc.revocation import Revocation
@@ -76,7 +77,7 @@ class RelyingParty:
     def __init__(self, settings: RelyingPartySettings, clock: Clock) -> None:
         self.settings = settings
         self.name = settings.name
-        self.issuer = settings.issuer
+        self.issuers = settings.issuers
         self._http = OpHttp(
             clock,
             timeout_seconds=settings.timeout_seconds,
@@ -121,6 +122,8 @@ class RelyingParty:
             leeway_seconds=settings.leeway_seconds,
             table=settings.table,
             audience_pattern=settings.audience_pattern,
+            tenants=settings.issuers.tenants,
+            any_tenant=settings.issuers.any_tenant,
         )
         self._id_tokens = IdTokenVerifier(self._keys, rules, clock)
         self._userinfo = UserInfo(self._http, self._discovery, self._keys, rules)
@@ -199,13 +202,16 @@ class RelyingParty:
 
     async def require_response_issuer(self, response: AuthorizationResponse) -> None:
         """RFC 9207. Raises: IssuerMismatch, OpError."""
-        require_issuer(response.iss, await self._discovery.metadata())
+        require_issuer(response.iss, await self._discovery.metadata(), self.issuers)
 
-    async def redeem(self, code: str, transaction: LoginTransaction) -> Identity:
-        """Exchange `code` and verify the identity of the user.
+    async def redeem(
+        self, code: str, transaction: LoginTransaction, *, iss: str | None = None
+    ) -> Identity:
+        """Exchange `code` and verify the identity of the user. `iss` came beside it.
 
         Raises:
-            IssuerMismatch: the transaction was begun with another OP; nothing has been sent.
+            IssuerMismatch: the transaction was begun with another OP, and nothing has been sent; or
+                the user is from another issuer than `iss`.
             OrganizationMismatch: the user logged in for another organization than was asked.
             CodeRejected, IdTokenInvalid, StepUpNotMet, OpError.
         """
@@ -223,6 +229,8 @@ class RelyingParty:
             scope=self.settings.scope,
         )
         user = await self._id_tokens.login(tokens, transaction)
+        if iss is not None and iss != user.issuer:  # RFC 9207 section 2.4, of each tenant
+            raise IssuerMismatch(f"iss of the response: {differs(iss, user.issuer)}")
         wanted = transaction.organization
         if wanted is not None and not self._is_for(wanted, user.claims):
             raise OrganizationMismatch("the claim is missing or names another")
@@ -230,10 +238,11 @@ class RelyingParty:
             self._tell_of_no_refresh_token()
         claims = user.claims
         if self.settings.userinfo:
-            claims = {**await self._userinfo.claims(tokens.access_token, user.sub), **claims}
+            more = await self._userinfo.claims(tokens.access_token, user.sub, user.issuer)
+            claims = {**more, **claims}
         return Identity(
             self.name,
-            self.settings.issuer,
+            user.issuer,
             user.sub,
             user.sid,
             user.acr,
@@ -269,7 +278,7 @@ class RelyingParty:
             OpError: as far as is known the session is untouched.
         """
         old = session.tokens
-        is_own = (session.provider, session.issuer) == (self.name, self.settings.issuer)
+        is_own = session.provider == self.name and self.issuers.includes(session.issuer)
         if old.refresh_token is None or not is_own:
             raise GrantRejected("no refresh token for this issuer")
         tokens = await self._token_endpoint.request(

@@ -27,6 +27,7 @@ from bff.oidc.client_certificate import certificate_jwk
 from bff.oidc.client_keys import ClientKey
 from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, require_https
 from bff.oidc.http import DIRECT, Network
+from bff.oidc.issuers import TENANT, TrustedIssuers, require_template, require_tenant_ids
 from bff.oidc.jwks import SigningAlg, require_signing_algs
 from bff.oidc.metadata import ENDPOINTS, WELL_KNOWN
 from bff.oidc.pushed_request import ParMode, require_par_mode
@@ -60,7 +61,20 @@ def require_issuer(
         require_https(urlsplit(issuer), plain_http, http_hosts)
     if not is_endpoint_url(issuer, plain_http, http_hosts) or "?" in issuer:
         raise ValueError("must be an https URL without user, query or fragment")
-    return issuer
+    return require_template(issuer)
+
+
+def require_tenants(
+    tenants: Collection[str], *, issuer: str, any_tenant: bool = False
+) -> Collection[str]:
+    """The tenants that may log in: at an OP where anybody can have one, none is a default."""
+    if TENANT not in issuer and (tenants or any_tenant):
+        raise ValueError(f"and allow_any_issuer_tenant are for an issuer with {TENANT}")
+    if tenants and any_tenant:
+        raise ValueError("must not be given beside allow_any_issuer_tenant")
+    if TENANT in issuer and not tenants and not any_tenant:
+        raise ValueError("must list the tenants that may log in, since issuer is a template")
+    return require_tenant_ids(tenants)
 
 
 def require_endpoint(url: str | None, *, http_hosts: Collection[str] = ()) -> str | None:
@@ -137,7 +151,8 @@ class RelyingPartySettings:
 
     `discovery_url` is where the metadata lies, if not below the issuer; `endpoints` are those by
     hand, under the names of `metadata.ENDPOINTS`. A login may pass on the parameters
-    `login_params`, and the organization it is for.
+    `login_params`, and the organization it is for. Where `issuer` has `{tenantid}`, users of the
+    `issuer_tenants` may log in, or those of any tenant.
 
     The answer to a refresh is waited for longer than any other: it may hold the only copy of a
     rotated token, and an OP that hung for a while will have spent the old one.
@@ -182,6 +197,14 @@ class RelyingPartySettings:
     organization: Organization | None = None
     label: str = ""
     email_domains: tuple[str, ...] = ()
+    issuer_tenants: tuple[str, ...] = ()
+    allow_any_issuer_tenant: bool = False
+
+    @property
+    def issuers(self) -> TrustedIssuers:
+        return TrustedIssuers(
+            self.issuer, frozenset(self.issuer_tenants), self.allow_any_issuer_tenant
+        )
 
     def __post_init__(self) -> None:
         if not self.client_id:
@@ -197,6 +220,9 @@ class RelyingPartySettings:
             "endpoints": partial(require_endpoints, http_hosts=self.http_hosts),
             "login_params": lambda names: [*map(authorization.require_login_parameter, names)],
             "audience_pattern": require_audience_pattern,
+            "issuer_tenants": partial(
+                require_tenants, issuer=self.issuer, any_tenant=self.allow_any_issuer_tenant
+            ),
             "client_auth": require_client_auth,
             "par": require_par_mode,
             "scope": require_openid,

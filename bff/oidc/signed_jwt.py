@@ -97,11 +97,14 @@ def verify_signature(jwt: UnverifiedJwt, keys: ProviderKeys) -> VerifiedJwt:
     """The claims as signed by the OP.
 
     Raises:
-        JwtRefused: `key_unknown`, `key_ambiguous` or `signature`.
+        JwtRefused: `key_unknown`, `key_issuer`, `key_ambiguous` or `signature`.
     """
-    candidates = keys.candidates(jwt.alg, jwt.kid)
-    if not candidates:
+    of_any_issuer = keys.candidates(jwt.alg, jwt.kid)
+    if not of_any_issuer:
         raise JwtRefused("key_unknown", f"kid {quoted(jwt.kid)}, alg {jwt.alg}")
+    candidates = [key for key in of_any_issuer if key.is_for_issuer_of(jwt.claims)]
+    if not candidates:
+        raise JwtRefused("key_issuer", f"kid {quoted(jwt.kid)} is a key of another issuer")
     if len(candidates) > 1:  # OIDC Core section 10.1: then a kid is required
         raise JwtRefused("key_ambiguous", f"kid {quoted(jwt.kid)}, alg {jwt.alg}")
     algorithm = JWSRegistry.algorithms[jwt.alg]

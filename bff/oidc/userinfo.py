@@ -36,8 +36,8 @@ class UserInfo:
         self._keys = keys
         self._rules = rules
 
-    async def claims(self, access_token: str, sub: str) -> Mapping[str, object]:
-        """The claims about `sub`; none where the OP does not answer to this token.
+    async def claims(self, access_token: str, sub: str, issuer: str) -> Mapping[str, object]:
+        """The claims about `sub` of `issuer`; none where the OP does not answer to this token.
 
         Raises:
             IdTokenInvalid: the answer is about another user or none, or its signature or what it
@@ -58,16 +58,16 @@ class UserInfo:
             return NOTHING
         if answer.status != 200 or answer.jwt is None:
             return process_userinfo(answer.status, answer.document, sub=sub)
-        return process_userinfo(200, await self._verified(answer.jwt), sub=sub)
+        return process_userinfo(200, await self._verified(answer.jwt, issuer), sub=sub)
 
-    async def _verified(self, text: str) -> Mapping[str, object]:
+    async def _verified(self, text: str, issuer: str) -> Mapping[str, object]:
         """Section 5.3.2: a signed answer should name issuer and audience."""
         try:
             jwt = parse_jwt(text, algs=self._rules.algs, accept_typ=ID_TOKEN_TYP)
             claims = (await self._keys.verify(jwt)).claims
         except JwtRefused as refused:
             raise IdTokenInvalid(f"userinfo_{refused.check}", refused.detail) from None
-        issuer, client_id = self._rules.issuer, self._rules.client_id
+        client_id = self._rules.client_id
         if claims.get("iss", issuer) != issuer:
             raise IdTokenInvalid("userinfo_iss", differs(claims["iss"], issuer))
         if "aud" in claims and client_id not in audiences_of(claims):

@@ -59,18 +59,20 @@ class OpLogout:
             key, BACK_CHANNEL, request_id, lambda: self._by_token(logout_token)
         )
 
-    async def front_channel(self, providers: Sequence[str], sid: str, request_id: str) -> int:
-        """End the sessions of one session at the OP of these providers. Their tokens are left to
-        the OP.
+    async def front_channel(
+        self, meant: Sequence[tuple[str, str]], sid: str, request_id: str
+    ) -> int:
+        """End the sessions of one session at the OP; `meant` are pairs of a provider and one of its
+        issuers. Their tokens are left to the OP.
 
         Raises:
             StoreUnavailable: it could not be done.
         """
         return await self._finished(
-            f"sid {' '.join(providers)} {sid}",
+            f"sid {' '.join(f'{provider} {issuer}' for provider, issuer in meant)} {sid}",
             FRONT_CHANNEL,
             request_id,
-            lambda: self._by_sid(providers, sid),
+            lambda: self._by_sid(meant, sid),
         )
 
     async def close(self, seconds: float) -> None:
@@ -94,10 +96,9 @@ class OpLogout:
         await self._seen.add(issuer, jti, provider=provider, expires_at=notice.expires_at)
         return ended
 
-    async def _by_sid(self, providers: Sequence[str], sid: str) -> list[Session]:
+    async def _by_sid(self, meant: Sequence[tuple[str, str]], sid: str) -> list[Session]:
         found = []
-        for name in providers:
-            issuer = self._relying_parties[name].issuer
+        for name, issuer in meant:
             found += await self._sessions.of_sid(issuer, sid, provider=name)
         return await self._end(found, FRONT_CHANNEL)
 

@@ -71,6 +71,10 @@ class Parts:
         )
         return await self.op_logout.back_channel(token, "a request")
 
+    async def frame(self, *providers: str, sid: str) -> int:
+        meant = [(provider, self.op.issuer) for provider in providers]
+        return await self.op_logout.front_channel(meant, sid, "a request")
+
     def counted(self, channel: str) -> dict[str, float]:
         """How many logouts of that channel had which outcome."""
         (found,) = [m for m in self.metrics.registry.collect() if m.name == "bff_op_logouts"]
@@ -156,8 +160,8 @@ async def test_each_logout_is_counted_by_what_came_of_it() -> None:
         assert await parts.tell("j2", sid="s1") == 0
         with pytest.raises(LogoutTokenInvalid):
             await parts.tell("j1", sid="s1")
-        assert await parts.op_logout.front_channel(["default"], "s2", "a request") == 1
-        assert await parts.op_logout.front_channel(["default"], "s2", "a request") == 0
+        assert await parts.frame("default", sid="s2") == 1
+        assert await parts.frame("default", sid="s2") == 0
         assert parts.counted(BACK_CHANNEL) == {
             "ended": 1,
             "no_session": 1,
@@ -175,7 +179,7 @@ async def test_what_outlives_the_session_at_the_op_is_not_revoked() -> None:
         await parts.create("offline", "s1", scope="openid offline_access")
         await parts.create("framed", "s2")
         assert await parts.tell("j1", sid="s1") == 2
-        assert await parts.op_logout.front_channel(["default"], "s2", "a request") == 1
+        assert await parts.frame("default", sid="s2") == 1
         await until(lambda: parts.op.count("revocation") >= 1)
     revoked = [one.form["token"] for one in parts.op.received if one.endpoint == "revocation"]
     assert "rt of online" in revoked
@@ -241,10 +245,10 @@ async def test_a_frame_ends_the_sessions_of_the_clients_that_it_is_for() -> None
         for provider in ("default", "other"):
             await parts.create(f"{provider} one", "s1", provider=provider)
             await parts.create(f"{provider} two", "s2", provider=provider)
-        assert await parts.op_logout.front_channel(["other"], "s1", "a request") == 1
+        assert await parts.frame("other", sid="s1") == 1
         keys = ("default one", "default two", "other one", "other two")
         assert await parts.alive(*keys) == {"default one", "default two", "other two"}
-        assert await parts.op_logout.front_channel(["default", "other"], "s2", "a request") == 2
+        assert await parts.frame("default", "other", sid="s2") == 2
         assert await parts.alive(*keys) == {"default one"}
 
 

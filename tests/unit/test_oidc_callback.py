@@ -21,6 +21,7 @@ from bff.oidc.callback import (
     require_code,
     require_issuer,
 )
+from bff.oidc.issuers import TrustedIssuers
 from bff.oidc.metadata import ProviderMetadata
 
 ISSUER = "https://op.example.test"
@@ -118,16 +119,16 @@ def test_any_text_is_read_or_refused(raw: str) -> None:
 def test_another_issuer_is_refused_by_simple_comparison(iss: str, *, advertises: bool) -> None:
     """RFC 9207 section 2.4, RFC 3986 section 6.2.1."""
     with pytest.raises(IssuerMismatch):
-        require_issuer(iss, metadata(advertises=advertises))
-    require_issuer(ISSUER, metadata(advertises=advertises))
+        require_issuer(iss, metadata(advertises=advertises), TrustedIssuers(ISSUER))
+    require_issuer(ISSUER, metadata(advertises=advertises), TrustedIssuers(ISSUER))
 
 
 @pytest.mark.rule("AZ-07")
 def test_a_missing_issuer_is_refused_when_the_op_says_it_sends_it() -> None:
     """RFC 9207 section 2.4."""
     with pytest.raises(IssuerMismatch):
-        require_issuer(None, metadata(advertises=True))
-    require_issuer(None, metadata(advertises=False))
+        require_issuer(None, metadata(advertises=True), TrustedIssuers(ISSUER))
+    require_issuer(None, metadata(advertises=False), TrustedIssuers(ISSUER))
 
 
 @pytest.mark.rule("AZ-09")

@@ -211,7 +211,7 @@ def test_a_step_up_is_met_only_as_it_was_asked_for(
     met: bool,
 ) -> None:
     """OIDC Core sections 3.1.2.1 and 3.1.3.7 (12), (13); leeway 30 s."""
-    user = EndUser("alice", None, acr, auth_time, {})
+    user = EndUser("alice", None, acr, auth_time, {}, ISSUER)
     if met:
         require_step_up(user, acr_values=acr_values, max_age=max_age, now=NOW, leeway=30)
     else:

@@ -26,7 +26,8 @@ from bff.oidc.settings import RelyingPartySettings
 _ID_TOKEN: Mapping[str, str] = {
     "missing": "the OP sent none: has {table}.scope openid, and is it a client of OpenID Connect?",
     "alg": "it is signed with another algorithm than {table}.id_token_algs allows",
-    "iss": "it is from another issuer than {table}.issuer",
+    "iss": "it is from another issuer than {table}.issuer, or none of {table}.issuer_tenants",
+    "key_issuer": "it is signed with a key that the OP keeps for another issuer",
     "aud": "it is not made for {table}.client_id",
     "aud_untrusted": "it is made for others as well: name them in {table}.trusted_audiences",
     "exp": "it is over already: compare the clocks of this machine and the OP ({table}.leeway)",
@@ -67,18 +68,18 @@ class LoginSteps:
             advice = again if isinstance(error, LoginDenied) else ""
             yield refused("login", error, advice)
             return
-        async for verdict in self._redeemed(code):
+        async for verdict in self._redeemed(code, response.iss):
             yield verdict
         if self.identity is None:
             return
         async for verdict in self._with_identity(self.identity):
             yield verdict
 
-    async def _redeemed(self, code: str) -> AsyncIterator[Verdict]:
+    async def _redeemed(self, code: str, iss: str | None) -> AsyncIterator[Verdict]:
         accepted = good("client secret", "the OP accepted it, and the code")
         oidc = self._oidc
         try:
-            self.identity = await self._relying_party.redeem(code, self._transaction)
+            self.identity = await self._relying_party.redeem(code, self._transaction, iss=iss)
         except ClientRejected as error:
             yield bad(
                 "client secret",
@@ -106,7 +107,9 @@ class LoginSteps:
         if self._oidc.userinfo:
             try:
                 probe = self._relying_party.probe()
-                more = await probe.userinfo(identity.tokens.access_token, identity.sub)
+                more = await probe.userinfo(
+                    identity.tokens.access_token, identity.sub, identity.issuer
+                )
             except BffError as error:
                 yield refused("UserInfo", error)
             else:

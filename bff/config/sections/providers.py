@@ -20,6 +20,7 @@ from bff.oidc import authorization, end_session
 from bff.oidc.client_auth import ClientAuthMethod, require_client_auth
 from bff.oidc.client_keys import load_client_key
 from bff.oidc.http import ENVIRONMENT, Network
+from bff.oidc.issuers import TrustedIssuers
 from bff.oidc.jwks import SigningAlg
 from bff.oidc.presets import PRESETS
 from bff.oidc.pushed_request import ParMode
@@ -117,6 +118,19 @@ class ProviderSettings(Section):
     issuer: Issuer = Field(
         description="The OP's issuer identifier, exactly as its discovery document spells it.",
         examples=["https://idp.example.com/realms/acme"],
+    )
+    issuer_tenants: tuple[NonEmpty, ...] = Field(
+        default=(),
+        description="For an issuer with `{tenantid}`, as the metadata of an OP with many tenants "
+        "has it (Entra ID): the ids of the tenants whose users may log in. A token must name the "
+        "issuer of one of them, and the tenant itself in its claim tid.",
+        examples=[["00000000-0000-0000-0000-000000000000"]],
+    )
+    allow_any_issuer_tenant: StrictBool = Field(
+        default=False,
+        description="A relaxation, for such an issuer: the users of every tenant may log in. At a "
+        "public OP anybody can have a tenant and write into its users' claims what they like: know "
+        "a user by iss and sub, and never by an e-mail address.",
     )
     client_id: NonEmpty = Field(
         description="The gateway's client identifier at the OP.", examples=["spa"]
@@ -308,6 +322,13 @@ class ProviderSettings(Section):
         examples=["/etc/ssl/private-ca.pem"],
     )
 
+    @property
+    def issuers(self) -> TrustedIssuers:
+        """Those that tokens may be from."""
+        return TrustedIssuers(
+            self.issuer, frozenset(self.issuer_tenants), self.allow_any_issuer_tenant
+        )
+
     def as_relying_party(
         self, name: str, server: ServerSettings, *, table: str
     ) -> RelyingPartySettings:
@@ -346,6 +367,8 @@ class ProviderSettings(Section):
             login_params=self.login_params,
             organization=Organization(**self.organization) if self.organization else None,
             audience_pattern=self.audience_pattern,
+            issuer_tenants=self.issuer_tenants,
+            allow_any_issuer_tenant=self.allow_any_issuer_tenant,
         )
 
     def _read_client_secret(self) -> str:

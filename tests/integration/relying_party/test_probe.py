@@ -80,6 +80,6 @@ async def test_the_metadata_is_shown_as_written_if_it_is_an_object(
 
 
 async def test_userinfo_is_asked_by_itself(rp: RelyingParty, op: ScriptedOp) -> None:
-    claims = await rp.probe().userinfo("at-7", op.sub)
+    claims = await rp.probe().userinfo("at-7", op.sub, op.issuer)
     assert claims["email"] == "alice@example.test"
     assert op.last("userinfo").headers["Authorization"] == "Bearer at-7"
