@@ -18,7 +18,7 @@ from bff.cli.checks.store import on_store
 from bff.cli.checks.verdict import Verdict, good, has_failed, line, warning
 from bff.cli.options import config_option
 from bff.clock import SystemClock
-from bff.config.frontends import frontends_of
+from bff.config.frontends import Frontend, frontends_of
 from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
 from bff.config.settings import Settings
@@ -34,6 +34,7 @@ CHECK_FAILED = 1
 @click.option(
     "--login", is_flag=True, help="Log in once in a browser instead, and judge every step of it."
 )
+@click.option("--frontend", help="With --login: the name of one of several; by default the first.")
 @click.option("--provider", help="With --login: the name of one of several; by default the first.")
 @click.option("--no-browser", is_flag=True, help="With --login: only print the link.")
 @click.option(
@@ -48,6 +49,7 @@ def check(
     *,
     offline: bool,
     login: bool,
+    frontend: str | None,
     provider: str | None,
     no_browser: bool,
     timeout: int,
@@ -72,9 +74,9 @@ def check(
     if offline:
         return
     if login:
-        settings = _only_frontend(settings)
-        oidc = _provider(settings, provider)
-        work = _log_in(settings, oidc, timeout, opens=not no_browser)
+        at = _frontend(settings, frontend)
+        oidc = _provider(settings, at, provider)
+        work = _log_in(at, oidc, timeout, opens=not no_browser)
     else:
         work = _ask(settings)
     if not asyncio.run(work):
@@ -83,30 +85,37 @@ def check(
 
 def _refuse_options_of_login() -> None:
     context = click.get_current_context()
-    for name in ("provider", "no_browser", "timeout"):
+    for name in ("frontend", "provider", "no_browser", "timeout"):
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             raise click.UsageError(f"--{name.replace('_', '-')} goes with --login.")
 
 
-def _only_frontend(settings: Settings) -> Settings:
-    """Those of the application that a login is tried at: the first that has a whole origin."""
-    for frontend in frontends_of(settings):
-        if not frontend.base_path:
-            return frontend.settings
-    raise click.UsageError("--login needs a frontend with an origin of its own.")
-
-
-def _provider(settings: Settings, name: str | None) -> RelyingPartySettings:
-    for known in settings.relying_parties():
+def _frontend(settings: Settings, name: str | None) -> Frontend:
+    """The application that a login is tried at."""
+    frontends = frontends_of(settings)
+    for known in frontends:
         if name in (None, known.name):
             return known
-    names = ", ".join(settings.providers)
-    raise click.UsageError(f"--provider must be one of {names}.")
+    names = ", ".join(known.name for known in frontends)
+    raise click.UsageError(f"--frontend must be one of {names}.")
 
 
-async def _log_in(
-    settings: Settings, oidc: RelyingPartySettings, seconds: int, *, opens: bool
-) -> bool:
+def _provider(settings: Settings, at: Frontend, name: str | None) -> RelyingPartySettings:
+    """A provider of this application's, with the addresses that the OP leads back to there."""
+    by_name = {known.name: known for known in settings.relying_parties()}
+    own = list(at.settings.providers)
+    if name is not None and name not in own:
+        of_which = f" at the frontend {at.name}" if settings.frontends else ""
+        raise click.UsageError(f"--provider must be one of {', '.join(own)}{of_which}.")
+    chosen = own[0] if name is None else name
+    return replace(
+        by_name[chosen],
+        redirect_uri=at.redirect_uri_of(chosen),
+        post_logout_redirect_uri=at.settings.server.public_url + at.post_logout_path_of(chosen),
+    )
+
+
+async def _log_in(at: Frontend, oidc: RelyingPartySettings, seconds: int, *, opens: bool) -> bool:
     """One real login; False when a step of it fails."""
     found: list[Verdict] = []
 
@@ -120,7 +129,7 @@ async def _log_in(
             click.launch(link)
 
     times = LoginTimes(login_seconds=seconds)
-    login = LoginCheck(settings, oidc, SystemClock(), tell=tell, invite=invite, times=times)
+    login = LoginCheck(at, oidc, SystemClock(), tell=tell, invite=invite, times=times)
     await login.run()
     return not has_failed(found)
 

@@ -18,6 +18,7 @@ from bff.cli.checks.login import LoginCheck, LoginTimes
 from bff.cli.checks.verdict import Verdict, line
 from bff.clock import SystemClock
 from bff.config import Settings, load
+from bff.config.frontends import frontends_of
 from tests.flows.test_check import configuration
 from tests.parts.browser import Browser
 from tests.parts.configuration import CLIENT_SECRET, Ports, gateway_toml
@@ -122,6 +123,59 @@ async def test_time_runs_out_in_words(tmp_path: Path, opened: bool) -> None:
     assert out.startswith(expected)
 
 
+TWO_FRONTENDS = """
+[[frontends]]
+name = "shop"
+public_url = "http://localhost:{gateway}"
+
+[[frontends]]
+name = "wiki"
+public_url = "http://localhost:{gateway}/wiki"
+[[frontends.routes]]
+path = "/pages/"
+upstream = "http://127.0.0.1:{api}/"
+"""
+
+
+def two_frontends(directory: Path, ports: Ports) -> None:
+    toml = gateway_toml(ports).replace("public_url", "# public_url", 1)
+    more = TWO_FRONTENDS.format(gateway=ports.gateway, api=ports.api)
+    (directory / "bff.toml").write_text(toml + more)
+
+
+async def test_a_login_is_tried_at_the_frontend_that_is_named(tmp_path: Path) -> None:
+    """Also below a path, where it comes back to addresses below that path."""
+    ports = Ports(*(free_port() for _ in range(4)))
+    two_frontends(tmp_path, ports)
+    public_url = f"http://localhost:{ports.gateway}/wiki"
+    async with (
+        running_demo_op(ports.op, public_url),
+        checking(tmp_path, "--frontend", "wiki") as process,
+        Browser() as browser,
+    ):
+        link = await the_link(process)
+        assert link.startswith(f"{public_url}/bff/login?check=")
+        page = await browser.log_in_at_op(await browser.navigate(link), "alice")
+        assert page.url.startswith(f"{public_url}/?state=")
+        out = await the_rest(process)
+        assert process.returncode == 0, out
+    assert f"the OP came back to {public_url}/bff/callback" in out
+
+
+async def test_an_unknown_frontend_or_provider_is_answered_by_those_there_are(
+    tmp_path: Path,
+) -> None:
+    two_frontends(tmp_path, Ports(1, 2, 3, 4))
+    for arguments, answer in (
+        (("--frontend", "shpo"), "--frontend must be one of shop, wiki."),
+        (("--provider", "corp"), "--provider must be one of default at the frontend shop."),
+    ):
+        async with checking(tmp_path, *arguments) as process:
+            _, err = await process.communicate()
+            assert process.returncode == 2
+        assert answer in " ".join(err.decode().split())
+
+
 # --- step by step, at an OP that says whatever it is told to
 
 
@@ -133,8 +187,9 @@ class Trial:
         self._op = op
         self._links: list[str] = []
         [oidc] = settings.relying_parties()
+        [at] = frontends_of(settings)
         self.check = LoginCheck(
-            settings,
+            at,
             oidc,
             SystemClock(),
             tell=self._tell,

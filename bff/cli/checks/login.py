@@ -20,7 +20,7 @@ from bff.cli.checks.login_steps import LoginSteps
 from bff.cli.checks.reach import is_gateway_running, why_not_listened
 from bff.cli.checks.verdict import Verdict, bad, good, refused, warning
 from bff.clock import Clock
-from bff.config.settings import Settings
+from bff.config.frontends import Frontend
 from bff.errors import OpError
 from bff.model import LoginTransaction
 from bff.oidc.authorization import AuthorizationRequest, LoginRequest
@@ -49,12 +49,12 @@ class LoginTimes:
 
 
 class LoginCheck:
-    """`tell` hears each verdict as it is found, `invite` the link once it can be opened. `oidc` are
-    the settings of the provider."""
+    """`tell` hears each verdict as it is found, `invite` the link once it can be opened. `at` is
+    the application that the login is for, `oidc` are the settings of its provider."""
 
     def __init__(
         self,
-        settings: Settings,
+        at: Frontend,
         oidc: RelyingPartySettings,
         clock: Clock,
         *,
@@ -62,7 +62,8 @@ class LoginCheck:
         invite: Callable[[str], None],
         times: LoginTimes,
     ) -> None:
-        self._settings = settings
+        self._settings = at.settings
+        self._prefix = at.prefix
         self._oidc = oidc
         # UserInfo is asked by itself, so that it has a verdict of its own.
         self._relying_party = RelyingParty(replace(oidc, userinfo=False), clock)
@@ -85,8 +86,8 @@ class LoginCheck:
             await self._relying_party.start()
             self._request = await self._relying_party.authorization_request(LoginRequest())
             async with self._listening():
-                server = self._settings.server
-                self._invite(f"{server.public_url}{server.prefix}/login?check={self._ticket}")
+                origin = self._settings.server.public_url
+                self._invite(f"{origin}{self._prefix}/login?check={self._ticket}")
                 await self._wait()
         except OpError as error:
             self._tell(refused("OP", error, "`bff check` says more."))
@@ -160,13 +161,12 @@ class LoginCheck:
     # --- what the browser asks
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        prefix = self._settings.server.prefix
         path, _, query = request.raw_path.partition("?")
         fields = parse_qs(query)
         login = self._request
         is_get = request.method == "GET"
         if is_get and login is not None:
-            if path == f"{prefix}/login" and fields.get("check") == [self._ticket]:
+            if path == f"{self._prefix}/login" and fields.get("check") == [self._ticket]:
                 self._was_opened = True
                 return _redirect(login.url)
             if path == urlsplit(self._oidc.redirect_uri).path and fields.get("state") == [
