@@ -201,9 +201,7 @@ async def test_a_session_that_two_logouts_end_at_once_counts_once() -> None:
     async with running_parts(MemoryStore(clock), clock) as parts:
         await parts.create("one", "s1")
         frames = (["default"], ["default", "other"])
-        ended = await asyncio.gather(
-            *(parts.op_logout.front_channel(names, "s1", "a request") for names in frames)
-        )
+        ended = await asyncio.gather(*(parts.frame(*names, sid="s1") for names in frames))
         assert sorted(ended) == [0, 1]
 
 

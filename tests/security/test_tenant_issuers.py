@@ -10,11 +10,11 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.oidc.logout_token import LOGOUT_EVENT
-from tests.parts.configuration import settings_from
+from tests.parts.configuration import Ports, settings_from
 from tests.parts.scripted_op import CLIENT_ID, Answer, ScriptedOp, signing_key
 from tests.security.kept_connection import Reply
 from tests.security.scripted_installation import Visitor, code_of
-from tests.security.test_provider_keys import Ports, op, provider_toml, refused, visiting
+from tests.security.test_provider_keys import op, provider_toml, refused, visiting
 
 __all__ = ["op"]  # a fixture
 
