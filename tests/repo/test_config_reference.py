@@ -151,6 +151,7 @@ NOT_ALONE = {
     "client_keys",  # files that are not there
     "client_cert_file",  # with its key
     "client_key_file",
+    "issuer_tenants",  # with an issuer that is a template
     "scope",  # on a route: for client tokens
 }
 
