@@ -1,5 +1,6 @@
-"""What many frontends cost: a call's decision at one of 1,000 against that at the only one, in
-turns in one run; and for each number of them the time to load and to build, and the memory.
+"""What many frontends cost, of one file and of a thousand tenants' files with a provider each: a
+call's decision at one of 1,000 against that at the only one, in turns in one run; and for each kind
+the time to load, to build and to open the way to the OPs, and the memory.
 
 `python -m bench.frontends`; nothing is listened on, and no OP is asked.
 """
@@ -37,15 +38,31 @@ upstream = "http://127.0.0.1:9000/"
 """
 
 
+TENANTS = """
+[tenants]
+directory = "tenants.d"
+hosts = "{tenant}.app.example.com"
+issuer = "https://id.example.com/realms/{tenant}"
+client_id = "spa"
+client_secret = "Kq3vK8nT5xY1cW7zB2mL9rD4"
+[[tenants.routes]]
+path = "/api/"
+upstream = "http://{tenant}.apis.internal:9000/"
+"""
+
+
 @dataclass(slots=True)
 class Subject:
     """A gateway with a session in memory, and a call of that session at its last frontend."""
+
+    name: str
 
     gateway: Gateway
     head: RequestHead
     key: str
     load_seconds: float
     build_seconds: float
+    open_seconds: float
     memory_bytes: int
 
     async def round_seconds(self) -> float:
@@ -70,28 +87,44 @@ def configuration(count: int) -> str:
     )
 
 
-async def subject(count: int) -> Subject:
+def write(folder: Path, count: int, *, tenants: bool) -> Path:
+    """The main file, with those of tenants beside it."""
+    path = folder / "bff.toml"
+    if not tenants:
+        path.write_text(configuration(count))
+        return path
+    _, session, rest = TOP.partition("[session]")  # no provider but those of the tenants
+    path.write_text(f"{session}{rest}{TENANTS}")
+    (folder / "tenants.d").mkdir()
+    for number in range(count):
+        (folder / "tenants.d" / f"app-{number}.toml").write_text(f'label = "Customer {number}"\n')
+    return path
+
+
+async def subject(name: str, count: int, *, tenants: bool = False) -> Subject:
     """`count` 0: the top level alone."""
     with TemporaryDirectory() as directory:
-        path = Path(directory) / "bff.toml"
-        path.write_text(configuration(count))
+        path = write(Path(directory), count, tenants=tenants)
         memory, began = resident_bytes(), time.perf_counter()
         settings = load(path, {})
         loaded = time.perf_counter()
     gateway = Gateway(settings)
     built = time.perf_counter()
+    await gateway._core.sessions.start()  # noqa: SLF001 - without a listener
+    await gateway._core.relying_parties.start()  # noqa: SLF001 - connections come when needed
+    opened = time.perf_counter()
     memory = resident_bytes() - memory
-    await gateway._core.sessions.start()  # noqa: SLF001 - the store alone, without an OP
     served = gateway._served[-1]  # noqa: SLF001
     issued = served.browser.session_cookie.issue()
     now = time.time()
     await gateway._core.sessions.create(  # noqa: SLF001
         issued.key,
-        issuer="https://id.example.com",
+        issuer=gateway._core.keyring.first_of(served.frontend.name).issuer,  # noqa: SLF001
         sub="alice",
         sid=None,
         tokens=Tokens("access-token", now, now + 86_400),
         frontend=served.frontend.name,
+        provider=gateway._core.keyring.first_of(served.frontend.name).provider,  # noqa: SLF001
     )
     fields = [
         (b"Host", served.frontend.settings.server.authority.encode()),
@@ -102,7 +135,8 @@ async def subject(count: int) -> Subject:
         (b"Cookie", f"{served.frontend.session_cookie}={issued.value}".encode()),
     ]
     head = RequestHead("GET", b"/api/items?page=2", fields, "127.0.0.1")
-    return Subject(gateway, head, issued.key, loaded - began, built - loaded, memory)
+    times = (loaded - began, built - loaded, opened - built)
+    return Subject(name, gateway, head, issued.key, *times, memory)
 
 
 def resident_bytes() -> int:
@@ -111,19 +145,22 @@ def resident_bytes() -> int:
 
 
 async def measure() -> None:
-    subjects = {count: await subject(count) for count in (0, 1, MANY)}
-    for count, one in subjects.items():
-        print(
-            f"{count or 'no':>5} frontends: load {one.load_seconds:6.3f} s, build "
-            f"{one.build_seconds:6.3f} s, {one.memory_bytes / 2**20:6.1f} MiB"
-        )
-    rounds = [
-        {count: await one.round_seconds() for count, one in subjects.items()} for _ in range(ROUNDS)
+    alone = await subject("no frontends", 0)
+    others = [
+        await subject("1 frontend", 1),
+        await subject(f"{MANY} frontends", MANY),
+        await subject(f"{MANY} tenants", MANY, tenants=True),
     ]
-    for count in (1, MANY):
-        ratio = statistics.median(one[count] / one[0] for one in rounds)
-        micros = statistics.median(one[count] for one in rounds) * 1e6
-        print(f"{count:>5} frontends: {micros:5.1f} µs a decision, {ratio:.3f} of that without any")
+    for one in (alone, *others):
+        print(
+            f"{one.name:>15}: load {one.load_seconds:6.3f} s, build {one.build_seconds:6.3f} s, "
+            f"open {one.open_seconds:6.3f} s, {one.memory_bytes / 2**20:6.1f} MiB"
+        )
+    rounds = [[await one.round_seconds() for one in (alone, *others)] for _ in range(ROUNDS)]
+    for place, one in enumerate(others, 1):
+        ratio = statistics.median(times[place] / times[0] for times in rounds)
+        micros = statistics.median(times[place] for times in rounds) * 1e6
+        print(f"{one.name:>15}: {micros:5.1f} µs a decision, {ratio:.3f} of that without any")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,9 @@ class Gateway:
         self._health = Health(
             {"store": self._core.store.ping, "op": parties.check},
             # Of several, one OP that is down must not keep the users of the others out.
-            only_shown={f"op:{one.name}": one.check for one in parties} if len(parties) > 1 else {},
+            only_shown={f"op:{one.name}": one.check for one in parties.eager}
+            if len(parties) > 1
+            else {},
         )
         of_admin = wiring.admin_session_settings(settings)
         self._admin = OperatorEndpoints.admin(

@@ -26,6 +26,7 @@ from bff.gate.peers import TrustedProxies
 from bff.gate.problem import OwnResponses
 from bff.gate.routes import Route, RouteTable
 from bff.model import DEFAULT_PROVIDER
+from bff.oidc.client_certificate import TlsContexts
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
@@ -87,7 +88,8 @@ def secrets(settings: Settings) -> list[str]:
 
 def relying_parties(settings: Settings, clock: Clock) -> RelyingParties:
     """The clients of the OPs; nothing is fetched yet."""
-    return RelyingParties([RelyingParty(one, clock) for one in settings.relying_parties()])
+    tls = TlsContexts()
+    return RelyingParties([RelyingParty(one, clock, tls) for one in settings.relying_parties()])
 
 
 def admin_session_settings(settings: Settings) -> AdminSessionSettings:

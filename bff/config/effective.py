@@ -70,7 +70,10 @@ class _Reader:
     def values(self) -> Iterator[EffectiveValue]:
         for name, known in Settings.model_fields.items():
             given = self._tables.get(name)
-            if is_table(known.annotation):
+            if name == "tenants":  # what they inherit stands where it has gone to
+                for key in given or {}:
+                    yield self._value((name, key), given or {})
+            elif is_table(known.annotation):
                 if given is not None or name != "oidc":
                     yield from self._table((name,), given or {})
             elif isinstance(given, Mapping):
@@ -128,7 +131,7 @@ class _Reader:
             default = None if known.is_required() else known.default
             return EffectiveValue(path, _shown(default, annotated(known), None), (DEFAULT,))
         value = _shown(given[key], annotated(known), self._directory)
-        origins = tuple(self._origins_of(path))
+        origins = tuple(self._origins_of(path)) or (DERIVED,)
         if given.get(key + SUFFIX) is not None:
             file = str(in_directory(given[key + SUFFIX], self._directory))
             named = self._origins_of((*path[:-1], key + SUFFIX))
@@ -147,6 +150,11 @@ class _Reader:
 
     def _origins_of(self, path: KeyPath) -> Iterator[Origin]:
         """A table of strings may have several. A variable for a whole table hides the file."""
+        if path in self._origins.tenants:
+            place = self._origins.tenants[path]
+            kind: Kind = "environment" if place.is_variable else "file"
+            yield Origin(kind, place.source, place.line)
+            return
         variables = self._origins.variables
         inner = [name for place, name in variables.items() if place[: len(path)] == path]
         outer = [variables.get(path[:length]) for length in range(1, len(path))]

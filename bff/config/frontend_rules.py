@@ -1,8 +1,9 @@
 """What must hold for each frontend, and between them. Every rule between keys is judged for each as
 for a gateway that serves it alone."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 from bff.config.frontends import Frontend, frontends_of
 from bff.config.problems import Fault, KeyPath, dotted, suggestion
@@ -37,10 +38,12 @@ def broken_frontends(settings: Settings) -> Iterator[Fault]:
     yield from _names(known)
     for index, (frontend, own) in enumerate(zip(known, settings.frontends, strict=True)):
         yield from _own_faults(index, frontend, own)
-    for first, second in _on_one_host_name(known):
-        yield from _cookies(first, second, known, settings)
-        if known[first].settings.server.hosts & known[second].settings.server.hosts:
-            yield from _paths(known[first], known[second], second)
+    shared = [
+        *(_cookies(there, known, settings) for there in _by_host_name(known)),
+        *(_paths(there, known) for there in _by_host(known)),
+    ]
+    # Frontends may share several hosts.
+    yield from dict.fromkeys(chain.from_iterable(shared))
 
 
 def _unknown_providers(settings: Settings) -> Iterator[Fault]:
@@ -91,54 +94,92 @@ def _own_faults(index: int, frontend: Frontend, own: FrontendSettings) -> Iterat
             yield Fault(_at(index), f"inherits {dotted(fault.path)}, which {fault.message}")
 
 
-def _on_one_host_name(known: Iterable[Frontend]) -> list[tuple[int, int]]:
-    """Pairs of frontends, by their place in the file, each pair once."""
-    there: dict[str, list[int]] = {}
-    for index, frontend in enumerate(known):
-        for host in frontend.host_names:
+def _by_host_name(known: Iterable[Frontend]) -> list[list[int]]:
+    """Those on each host name, by their place in the file."""
+    return _groups(frontend.host_names for frontend in known)
+
+
+def _by_host(known: Iterable[Frontend]) -> list[list[int]]:
+    """Those on each host and port."""
+    return _groups(frontend.settings.server.hosts for frontend in known)
+
+
+def _groups(hosts_of: Iterable[frozenset[Any]]) -> list[list[int]]:
+    there: dict[Any, list[int]] = {}
+    for index, hosts in enumerate(hosts_of):
+        for host in hosts:
             there.setdefault(host, []).append(index)
-    return sorted({pair for indexes in there.values() for pair in combinations(indexes, 2)})
+    return [indexes for indexes in there.values() if len(indexes) > 1]
 
 
 def _cookies(
-    first: int, second: int, known: tuple[Frontend, ...], settings: Settings
+    there: Sequence[int], known: Sequence[Frontend], settings: Settings
 ) -> Iterator[Fault]:
     """A browser takes cookies of one name for one cookie, and sends those of a host to all of its
     ports; a session of one frontend must not reach an API of another."""
-    names = [{one.session_cookie.lower(), one.binder_cookie.lower()} for one in known]
-    if names[first] & names[second]:
-        yield Fault(
-            _at(second, "session", "cookie_name"),
-            f"is that of frontend {known[first].name} too, on the same host name",
-        )
-    for index, other in ((first, second), (second, first)):
-        for place, route in enumerate(known[index].settings.routes):
-            if names[other] & {name.lower() for name in route.forward_cookies}:
-                is_own = "routes" in settings.frontends[index].model_fields_set
-                path: KeyPath = ("routes", place, "forward_cookies")
+    first_of: dict[str, int] = {}
+    for index in there:
+        names = [known[index].session_cookie.lower(), known[index].binder_cookie.lower()]
+        others = {first_of[name] for name in names if name in first_of}
+        for other in sorted(others)[:1]:
+            if not _are_one_place(known[other], known[index]):
                 yield Fault(
-                    _at(index, *path) if is_own else path,
-                    f"must not name a cookie of frontend {known[other].name}",
+                    _at(index, "session", "cookie_name"),
+                    f"is that of frontend {known[other].name} too, on the same host name",
                 )
+        for name in names:
+            first_of.setdefault(name, index)
+    for index in there:
+        is_own = "routes" in settings.frontends[index].model_fields_set
+        for place, route in enumerate(known[index].settings.routes):
+            path: KeyPath = ("routes", place, "forward_cookies")
+            for other in {first_of.get(name.lower(), index) for name in route.forward_cookies}:
+                if other != index:
+                    yield Fault(
+                        _at(index, *path) if is_own else path,
+                        f"must not name a cookie of frontend {known[other].name}",
+                    )
 
 
-def _paths(first: Frontend, second: Frontend, index: int) -> Iterator[Fault]:
-    """One may lie below a path of the other, but must hide nothing of it. `index` is the second's
-    place in the file."""
-    at = _at(index, "public_url")
-    if first.base_path == second.base_path:
-        yield Fault(at, f"has the host and path of frontend {first.name}")
-        return
-    outer, inner = sorted((first, second), key=lambda one: len(one.base_path))
-    if outer.base_path and not is_within(inner.base_path, outer.base_path):
-        return
+def _are_one_place(first: Frontend, second: Frontend) -> bool:
+    """Whether that is what is wrong with them."""
+    hosts = first.settings.server.hosts & second.settings.server.hosts
+    return bool(hosts) and first.base_path == second.base_path
+
+
+def _paths(there: Sequence[int], known: Sequence[Frontend]) -> Iterator[Fault]:
+    """One may lie below a path of the other, but must hide nothing of it."""
+    by_path: dict[str, int] = {}
+    for index in there:
+        first = by_path.setdefault(known[index].base_path, index)
+        if first != index:
+            yield Fault(
+                _at(index, "public_url"), f"has the host and path of frontend {known[first].name}"
+            )
+    for index in there:
+        for base in _paths_above(known[index].base_path):
+            if base in by_path:
+                outer = by_path[base]
+                hidden = _hidden(known[outer], known[index])
+                if hidden is not None:
+                    yield Fault(_at(max(index, outer), "public_url"), hidden)
+
+
+def _paths_above(path: str) -> Iterator[str]:
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _hidden(outer: Frontend, inner: Frontend) -> str | None:
+    """What is wrong with `inner` below a path of `outer`."""
     if is_within(inner.base_path, outer.prefix):
-        yield Fault(at, f"puts {inner.name} among the own endpoints of frontend {outer.name}")
-        return
+        return f"puts {inner.name} among the own endpoints of frontend {outer.name}"
     routes = (outer.base_path + route.prefix for route in outer.settings.routes)
     for path in (outer.prefix, *routes):
         if path and is_within(path, inner.base_path):
-            yield Fault(at, f"lets {inner.name} hide {path}/ of frontend {outer.name}")
+            return f"lets {inner.name} hide {path}/ of frontend {outer.name}"
+    return None
 
 
 def _at(index: int, *path: str | int) -> KeyPath:

@@ -5,11 +5,10 @@ Pydantic judges each key by itself; `rules` judges what must hold between keys, 
 valid. The texts are the gateway's own: those of pydantic may repeat the input.
 """
 
-import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from bff.config.frontend_rules import broken_frontends, misplaced_keys
 from bff.config.frontends import with_public_url
-from bff.config.problems import ConfigError, Fault, KeyPath, Problem, suggestion
+from bff.config.problems import ConfigError, Fault, KeyPath, Problem, suggestion, syntax_problem
 from bff.config.rules import broken_rules
 from bff.config.sections import Section, annotated, is_table, partial, section_of
 from bff.config.settings import Settings, keys_at
@@ -32,6 +31,7 @@ from bff.config.sources.layers import (
     read_secret_files,
     replace_keys,
 )
+from bff.config.sources.tenants import expand_tenants
 from bff.config.sources.toml_lines import key_lines
 from bff.config.values.files import read_text
 from bff.model import DEFAULT_PROVIDER
@@ -91,20 +91,30 @@ def load_with_origins(
     directory = None if path is None else path.parent
     tables, misplaced = overlay(file.tables, environment.values)
     replace_keys(tables, instead)
+    origins = Origins("" if path is None else str(path), file.lines, environment.names)
+    tenants = expand_tenants(tables, directory, origins.place_of)
+    if not tenants.is_whole:
+        located = map(origins.locate, misplaced)
+        raise _refusal((*tenants.problems, *located, *environment.problems), str(path))
     unreadable, unread = read_secret_files(tables, directory)
     presets = fill_in_presets(tables)
-    result = validate(tables, directory)
+    result = validate(tables, directory, tenants.places)
 
     faults = (*misplaced, *unreadable)
     if not isinstance(result, Settings):
         # A key whose text could not be read is not missing as well.
-        spoiled = unread | (environment.names.keys() - environment.values.keys())
+        spoiled = unread | tenants.spoiled | (environment.names.keys() - environment.values.keys())
         faults += tuple(fault for fault in result if fault.path not in spoiled)
-    origins = Origins("" if path is None else str(path), file.lines, environment.names, presets)
-    problems = [*map(origins.locate, dict.fromkeys(faults)), *environment.problems]
+    origins = replace(origins, presets=presets, tenants=tenants.places)
+    problems = (*tenants.problems, *map(origins.locate, faults), *environment.problems)
     if problems or not isinstance(result, Settings):
-        raise ConfigError(sorted(problems, key=_reading_order))
+        raise _refusal(problems, str(path))
     return Loaded(result, tables, origins, directory)
+
+
+def _refusal(problems: Iterable[Problem], main: str) -> ConfigError:
+    """Each once: what tenants inherit is judged for each of them."""
+    return ConfigError(sorted(dict.fromkeys(problems), key=_reading_order(main)))
 
 
 def _read_file(path: Path) -> _File:
@@ -112,20 +122,19 @@ def _read_file(path: Path) -> _File:
         text = read_text(path, most_bytes=MAX_FILE_BYTES)
         return _File(tomllib.loads(text), key_lines(text))
     except tomllib.TOMLDecodeError as error:
-        return _File(problem=_syntax_problem(str(error), str(path)))
+        return _File(problem=syntax_problem(str(error), str(path)))
     except ValueError as error:
         return _File(problem=Problem("", str(error), source=str(path)))
 
 
-def _syntax_problem(message: str, source: str) -> Problem:
-    place = re.search(r" \(at (?:line ([0-9]+), column [0-9]+|end of document)\)$", message)
-    reason = message[: place.start()] if place else message
-    line = int(place[1]) if place and place[1] else None
-    return Problem("", f"is not valid TOML: {reason[:1].lower()}{reason[1:]}", line, source)
+def _reading_order(main: str) -> Callable[[Problem], tuple[bool, str, int]]:
+    """Those with a line first: of the main file, then of the others."""
 
+    def order(problem: Problem) -> tuple[bool, str, int]:
+        source = "" if problem.source == main else problem.source
+        return problem.line is None, source, problem.line or 0
 
-def _reading_order(problem: Problem) -> tuple[bool, int, str]:
-    return problem.line is None, problem.line or 0, problem.source
+    return order
 
 
 _MESSAGES = {
@@ -143,8 +152,11 @@ _MESSAGES = {
 }
 
 
-def validate(raw: Mapping[str, object], directory: Path | None) -> Settings | tuple[Fault, ...]:
-    """Frozen settings, or all the faults. Relative paths start at `directory`."""
+def validate(
+    raw: Mapping[str, object], directory: Path | None, of_tenants: Container[KeyPath] = ()
+) -> Settings | tuple[Fault, ...]:
+    """Frozen settings, or all the faults. Relative paths start at `directory`; `of_tenants` has the
+    tables that no variable can set."""
     misplaced = tuple(misplaced_keys(raw))
     raw = with_public_url(raw)
     required = [name for name, known in Settings.model_fields.items() if known.is_required()]
@@ -156,7 +168,7 @@ def validate(raw: Mapping[str, object], directory: Path | None) -> Settings | tu
     try:
         settings = Settings.model_validate(tables, context=context)
     except ValidationError as error:
-        faults += (_fault(detail) for detail in error.errors(include_url=False))
+        faults += (_fault(detail, of_tenants) for detail in error.errors(include_url=False))
         settings = _valid_part(Settings, tables, context)
     faults += broken_rules(settings)
     if "oidc" in raw and "providers" in raw:
@@ -179,21 +191,23 @@ def _with_the_only_provider(settings: Settings) -> Settings:
     return settings.model_copy(update={"providers": {DEFAULT_PROVIDER: settings.oidc}})
 
 
-def _fault(detail: ErrorDetails) -> Fault:
+def _fault(detail: ErrorDetails, of_tenants: Container[KeyPath]) -> Fault:
     path: KeyPath = tuple(part for part in detail["loc"] if part != "[key]")
     if detail["type"] == "extra_forbidden":
         word = str(path[-1])
         return Fault(path, "unknown key" + suggestion(word, keys_at(path[:-1])))
     if detail["type"] == "missing":
-        return Fault(path, _missing(path))
+        return Fault(path, _missing(path, by_variable=path[:2] not in of_tenants))
     template = _MESSAGES.get(detail["type"], "is not valid")
     return Fault(path, template.format_map(detail.get("ctx", {})))
 
 
-def _missing(path: KeyPath) -> str:
+def _missing(path: KeyPath, *, by_variable: bool) -> str:
     in_file = f"{path[-1]}_file"
-    others = f"{in_file} or " if in_file in keys_at(path[:-1]) else ""
-    return f"is required; it may also be set as {others}{variable_of(path)}"
+    others = [in_file] if in_file in keys_at(path[:-1]) else []
+    if by_variable:
+        others.append(variable_of(path))
+    return "is required" + (f"; it may also be set as {' or '.join(others)}" if others else "")
 
 
 @cache

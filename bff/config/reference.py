@@ -6,9 +6,11 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from bff.config.problems import KeyPath
+from bff.config.sections.tenants import TenantKeys
 from bff.config.settings import Settings, is_required, keys_at
 from bff.config.sources.environment import variable_of
 from bff.config.sources.layers import SUFFIX
@@ -26,7 +28,8 @@ def file_schema() -> dict[str, Any]:
         (_each_of(table) or {}).pop("required", None)
         if table["type"] == "object":
             table.pop("default", None)
-    for key in schema["properties"]["frontends"]["items"]["properties"].values():
+    overriding = (schema["properties"]["frontends"]["items"], schema["properties"]["tenants"])
+    for key in chain.from_iterable(one["properties"].values() for one in overriding):
         if key["type"] in ("object", "array"):
             key.pop("default", None)  # it is what the top level says
     del schema["required"], schema["description"]
@@ -87,7 +90,7 @@ def shown_value(schema: Mapping[str, Any]) -> object:
 
 def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
     for name, table in schema["properties"].items():
-        if _each_of(table) is not None or name == "frontends":
+        if _each_of(table) is not None or name in ("frontends", "tenants"):
             continue  # its keys are those of other tables, which it stands in the place of
         yield f"# {table['description']}"
         is_array = table["type"] == "array"
@@ -171,7 +174,7 @@ The least that runs:
 ALL_KEYS = """\
 ## A file with every key
 
-But those of `[[frontends]]`, which [one gateway for many apps](many-apps.md) shows.
+But those of `[[frontends]]` and `[tenants]`, which [one gateway for many apps](many-apps.md) shows.
 """
 
 
@@ -194,7 +197,10 @@ def _section(name: str, table: Mapping[str, Any]) -> str:
     known = table["items"] if is_array else table
     path: KeyPath = (name, 0) if is_array else (name,)
     title = f"`[[{name}]]`" if is_array else f"`[{name}]`"
-    rows = "\n".join(_rows(path, known["properties"]))
+    properties = known["properties"]
+    if name == "tenants":  # the others stand under [[frontends]] and [oidc]
+        properties = {key: properties[key] for key in TenantKeys.model_fields}
+    rows = "\n".join(_rows(path, properties))
     return f"""\
 ## {title}
 

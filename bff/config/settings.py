@@ -15,6 +15,7 @@ from bff.config.sections.providers import ProviderName, ProviderSettings
 from bff.config.sections.routes import RouteSettings
 from bff.config.sections.server import ServerSettings
 from bff.config.sections.session import SessionSettings
+from bff.config.sections.tenants import TenantsSettings
 from bff.oidc.settings import RelyingPartySettings
 
 
@@ -54,6 +55,13 @@ class Settings(Section):
         description="Several applications behind one gateway, one table each. What one of them "
         "does not say is as the top level says it. Without any, the top level is the only one, "
         "called default; with some, it is none, and `server.public_url` is not given.",
+    )
+    tenants: TenantsSettings | None = Field(
+        default=None,
+        description="Frontends that are made from a directory of small files, one a tenant. Beside "
+        "these keys the table may hold any key of [[frontends]] but its name, and any key of "
+        "[providers.NAME]: what a tenant's file does not say is as it says here. "
+        "[One gateway for many apps](many-apps.md#tenants-by-domain) shows it.",
     )
     log: LogSettings = Field(default=LogSettings(), description="Logging, to standard error.")
     access_log: AccessLogSettings = Field(

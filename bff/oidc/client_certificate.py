@@ -18,10 +18,31 @@ log = structlog.get_logger("bff.oidc")
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
+class TlsContexts:
+    """One context for all OPs at which the same authorities are trusted and no certificate is shown:
+    each context holds every certificate of the system."""
+
+    def __init__(self) -> None:
+        self._known: dict[str | None, ssl.SSLContext] = {}
+
+    def trusting(self, ca_file: str | None) -> ssl.SSLContext:
+        """Those of the system, unless a file is given. Raises: OSError."""
+        if ca_file not in self._known:
+            self._known[ca_file] = ssl.create_default_context(cafile=ca_file)
+        return self._known[ca_file]
+
+
 class ClientTls:
     """The TLS settings towards one OP. `ca_file`, when given, replaces the system's CAs."""
 
-    def __init__(self, ca_file: str | None, cert_file: str | None, key_file: str | None) -> None:
+    def __init__(
+        self,
+        ca_file: str | None,
+        cert_file: str | None,
+        key_file: str | None,
+        shared: TlsContexts | None = None,
+    ) -> None:
+        self._shared = shared or TlsContexts()
         self._ca_file = ca_file
         self._cert_file = cert_file
         self._key_file = key_file
@@ -50,9 +71,10 @@ class ClientTls:
         return self._context
 
     def _made(self) -> ssl.SSLContext:
+        if self._cert_file is None:
+            return self._shared.trusting(self._ca_file)
         context = ssl.create_default_context(cafile=self._ca_file)
-        if self._cert_file is not None:
-            context.load_cert_chain(self._cert_file, self._key_file, password="")
+        context.load_cert_chain(self._cert_file, self._key_file, password="")
         return context
 
     def _stamp_of_files(self) -> _Stamp:

@@ -21,7 +21,7 @@ from yarl import URL
 from bff.clock import Clock
 from bff.errors import OpAnswerMalformed, OpUnavailable
 from bff.observability.reasons import reason_of
-from bff.oidc.client_certificate import ClientTls
+from bff.oidc.client_certificate import ClientTls, TlsContexts
 from bff.oidc.strict_json import NOT_JSON, JsonRefused, parse_json
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -72,10 +72,11 @@ class OpHttp:
         ca_file: str | None,
         table: str,
         network: Network = DIRECT,
+        tls: TlsContexts | None = None,
     ) -> None:
         self._clock = clock
         self._timeout_seconds = timeout_seconds
-        self._tls = ClientTls(ca_file, network.cert_file, network.key_file)
+        self._tls = ClientTls(ca_file, network.cert_file, network.key_file, tls)
         self._network = network
         self._proxies: Mapping[str, str] = {}
         self._ca_setting = f"{table}.ca_file"

@@ -51,10 +51,18 @@ class RelyingParties:
         for party in self:
             await party.close()
 
+    @property
+    def eager(self) -> tuple[RelyingParty, ...]:
+        """Those whose OP is asked before a request needs it."""
+        return tuple(party for party in self if not party.settings.on_demand)
+
     async def check(self) -> None:
         """The first that allows a login is enough: an OP that is down, or does not answer, must not
-        keep the users of the others out. Raises: OpError, that of the default."""
-        checks = [asyncio.create_task(_trouble_of(party)) for party in self]
+        keep the users of the others out. Where all are on demand, none is asked. Raises: OpError,
+        that of the first."""
+        checks = [asyncio.create_task(_trouble_of(party)) for party in self.eager]
+        if not checks:
+            return
         try:
             for checked in asyncio.as_completed(checks):
                 if await checked is None:
@@ -65,8 +73,9 @@ class RelyingParties:
         raise checks[0].result() or OpError("no provider")
 
     async def warm_up(self) -> None:
-        """Have each fetch what a login needs; trouble only delays the first login."""
-        await asyncio.gather(*map(_trouble_of, self))
+        """Have each that is not on demand fetch what a login needs; trouble only delays the first
+        login."""
+        await asyncio.gather(*map(_trouble_of, self.eager))
 
     async def logout_token(self, logout_token: str) -> tuple[LogoutNotice, ...]:
         """What a logout token says, to each relying party that it is for: several where we have

@@ -23,6 +23,7 @@ from bff.model import LoginTransaction, Session, Tokens
 from bff.oidc.authorization import AuthorizationRequest, LoginRequest, authorization_request
 from bff.oidc.callback import AuthorizationResponse, require_issuer
 from bff.oidc.client_auth import BY_CERTIFICATE
+from bff.oidc.client_certificate import TlsContexts
 from bff.oidc.client_requests import ClientRequests
 from bff.oidc.end_session import end_session_url
 from bff.oidc.http import OpHttp
@@ -72,9 +73,11 @@ class Refreshed:
 
 
 class RelyingParty:
-    """One client at one OP."""
+    """One client at one OP. `tls` is shared with those at other OPs."""
 
-    def __init__(self, settings: RelyingPartySettings, clock: Clock) -> None:
+    def __init__(
+        self, settings: RelyingPartySettings, clock: Clock, tls: TlsContexts | None = None
+    ) -> None:
         self.settings = settings
         self.name = settings.name
         self.issuers = settings.issuers
@@ -84,6 +87,7 @@ class RelyingParty:
             ca_file=settings.ca_file,
             table=settings.table,
             network=settings.network,
+            tls=tls,
         )
         self._discovery = Discovery(
             self._http,

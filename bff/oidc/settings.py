@@ -43,8 +43,8 @@ def require_provider_name(name: str) -> str:
     """A name that can stand in a URL and, in capitals, in an environment variable."""
     if not _PROVIDER_NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS:
         raise ValueError(
-            "must be lower-case letters and digits, with single - or _ between, at most "
-            f"{MAX_NAME_CHARS}"
+            "must be lower-case letters and digits, a letter first, with single - or _ between, at "
+            f"most {MAX_NAME_CHARS}"
         )
     return name
 
@@ -154,6 +154,8 @@ class RelyingPartySettings:
     `login_params`, and the organization it is for. Where `issuer` has `{tenantid}`, users of the
     `issuer_tenants` may log in, or those of any tenant.
 
+    `on_demand`: nothing is fetched before a request needs it, neither at start nor by a probe.
+
     The answer to a refresh is waited for longer than any other: it may hold the only copy of a
     rotated token, and an OP that hung for a while will have spent the old one.
 
@@ -196,6 +198,7 @@ class RelyingPartySettings:
     audience_pattern: str | None = None
     organization: Organization | None = None
     label: str = ""
+    on_demand: bool = False
     email_domains: tuple[str, ...] = ()
     issuer_tenants: tuple[str, ...] = ()
     allow_any_issuer_tenant: bool = False

@@ -11,6 +11,7 @@ import pytest
 from bff.config import load
 from bff.config.reference import MINIMAL, example_file, file_schema, reference
 from bff.config.sections import Section, section_of
+from bff.config.sections.tenants import TenantKeys
 from bff.config.settings import Settings
 from bff.config.sources.environment import read_environment
 from tests.unit.config_files import SECRET, problems, write
@@ -21,12 +22,14 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 
 def keys() -> list[tuple[str, str]]:
-    """Every key there is, read from the models: not from what is tested here."""
+    """Every key there is, read from the models: not from what is tested here. Of [tenants] those
+    that no other table has."""
     return [
         (name, key)
         for name, field in Settings.model_fields.items()
         if name != "providers"  # each has the keys of [oidc]
         for key in model_of(field.annotation).model_fields
+        if name != "tenants" or key in TenantKeys.model_fields
     ]
 
 
@@ -59,6 +62,16 @@ def test_a_provider_has_the_keys_of_the_only_one() -> None:
     assert tables["providers"]["additionalProperties"]["properties"] == tables["oidc"]["properties"]
     assert "## `[providers.NAME]`" in REFERENCE
     assert read_environment({"BFF_PROVIDERS__CORP__ISSUER": "x"}).names
+
+
+def test_tenants_have_the_keys_of_frontends_and_providers() -> None:
+    """Described once, where those are; each with a variable."""
+    tables = SCHEMA["properties"]
+    frontend, provider = tables["frontends"]["items"]["properties"], tables["oidc"]["properties"]
+    inherited = (frontend | provider).keys() - {"name"}
+    assert tables["tenants"]["properties"].keys() == inherited | {"directory", "hosts"}
+    for key in inherited - {"session", "user", "csrf", "spa"}:
+        assert read_environment({f"BFF_TENANTS__{key.upper()}": "x"}).names, key
 
 
 def test_the_reference_is_current() -> None:
@@ -115,6 +128,7 @@ def test_the_schema_knows_every_key() -> None:
         (table, key)
         for table, schema in SCHEMA["properties"].items()
         for key in schema.get("items", schema).get("properties", ())
+        if table != "tenants" or key in TenantKeys.model_fields
     }
     assert known == set(keys())
 
@@ -141,7 +155,7 @@ def test_the_long_example_has_every_key() -> None:
     tables = tomllib.loads(re.sub(r"^#(?=\w+ = )", "", example_file(), flags=re.MULTILINE))
     tables["routes"] = tables["routes"][0]
     shown = {(table, key) for table in tables for key in tables[table]}
-    assert shown == {one for one in keys() if one[0] != "frontends"}
+    assert shown == {one for one in keys() if one[0] not in ("frontends", "tenants")}
 
 
 NOT_ALONE = {

@@ -2,6 +2,7 @@
 top level says it."""
 
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
@@ -52,9 +53,9 @@ def parse_app_url(value: object) -> str:
     return origin + (require_prefix(path) if path else "")
 
 
-def _overriding(model: type[Section], left_out: frozenset[str] = frozenset()) -> Any:
-    """A section with the same keys, of which each may be left out."""
-    fields: dict[str, Any] = {
+def optional_keys(model: type[Section], left_out: Collection[str] = ()) -> dict[str, Any]:
+    """The keys of a section, each of which may be left out, for another section to have."""
+    return {
         name: (
             annotated(known) | None,
             Field(default=None, description=known.description, examples=known.examples),
@@ -62,8 +63,17 @@ def _overriding(model: type[Section], left_out: frozenset[str] = frozenset()) ->
         for name, known in model.model_fields.items()
         if name not in left_out
     }
+
+
+def _overriding(model: type[Section], left_out: Collection[str] = ()) -> Any:
+    """A section with the same keys, of which each may be left out."""
     # By the name under which it stands here, so that settings can be handed to a worker.
-    return create_model(f"Own{model.__name__}", __base__=Section, __module__=__name__, **fields)
+    return create_model(
+        f"Own{model.__name__}",
+        __base__=Section,
+        __module__=__name__,
+        **optional_keys(model, left_out),
+    )
 
 
 if TYPE_CHECKING:

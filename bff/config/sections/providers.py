@@ -255,6 +255,12 @@ class ProviderSettings(Section):
         "sets itself are refused.",
         examples=[{"audience": "https://api.example.com"}],
     )
+    on_demand: StrictBool = Field(
+        default=_default("on_demand"),
+        description="Whether the OP's metadata and keys are fetched only when a login, a refresh "
+        "or a logout needs them: not ahead of the first login, and not for `/readyz`, which then "
+        "says nothing of this OP. Of a tenant's own provider it is true unless given.",
+    )
     userinfo: StrictBool = Field(
         default=_default("userinfo"),
         description="Whether to ask the UserInfo endpoint for claims after a login. Where it "
@@ -350,6 +356,7 @@ class ProviderSettings(Section):
             trusted_audiences=self.trusted_audiences,
             authorization_params=self.authorization_params,
             end_session_params=self.end_session_params,
+            on_demand=self.on_demand,
             userinfo=self.userinfo,
             send_id_token_hint=self.send_id_token_hint,
             revoke_on_logout=self.revoke_on_logout,

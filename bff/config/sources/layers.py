@@ -5,12 +5,12 @@ keys in the place of the key itself, presets under everything; and where each ke
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_origin
 
-from bff.config.problems import Fault, KeyPath, Problem, dotted
+from bff.config.problems import Fault, KeyPath, Place, Problem
 from bff.config.sections import Section, is_table, section_of
 from bff.config.sections.providers import ProviderSettings
 from bff.config.settings import Settings, inner, keys_at
@@ -148,26 +148,40 @@ def _drop_counterparts(tables: dict[str, Any], values: Mapping[KeyPath, object])
 @dataclass(frozen=True, slots=True)
 class Origins:
     """`lines` are those of the file, `variables` and `presets` the names by key; the file may be
-    absent."""
+    absent. `tenants` are the places of keys that come from tenants."""
 
     file: str
     lines: Mapping[KeyPath, int]
     variables: Mapping[KeyPath, str]
-    presets: Mapping[KeyPath, str]
+    presets: Mapping[KeyPath, str] = field(default_factory=dict)
+    tenants: Mapping[KeyPath, Place] = field(default_factory=dict)
+
+    def place_of(self, path: KeyPath) -> Place:
+        """The nearest that is known: of the key, its table, the file."""
+        written = self._as_written(path)
+        for length in range(len(path), 0, -1):
+            name, rest = path[length - 1], path[length:]
+            for spelled in (name, f"{name}{SUFFIX}"):
+                known = (*path[: length - 1], spelled)
+                if known in self.tenants:
+                    place = self.tenants[known]
+                    inner = written[length:] if len(written) >= length else rest
+                    own = place.path if spelled == name else (*place.path[:-1], name)
+                    return replace(place, path=(*own, *inner))
+                if known in self.variables:
+                    return Place(self.variables[known], None, written, is_variable=True)
+                if known in self.lines:
+                    return Place(self.file, self.lines[known], written)
+        return Place(self.file, None, written)
 
     def locate(self, fault: Fault) -> Problem:
-        """The problem at the nearest place that is known: the key, its table, the file."""
-        key = dotted(self._as_written(fault.path))
-        for length in range(len(fault.path), 0, -1):
-            path = fault.path[:length]
-            for place in (path, (*path[:-1], f"{path[-1]}{SUFFIX}")):
-                if place in self.variables:
-                    return Problem(key, fault.message, source=self.variables[place])
-                if place in self.lines:
-                    return Problem(key, fault.message, self.lines[place], self.file)
-        return Problem(key, fault.message, source=self.file)
+        """The problem at the nearest place that is known."""
+        return self.place_of(fault.path).problem(fault.message)
 
     def _as_written(self, path: KeyPath) -> KeyPath:
         """Without the index that a single value got when it was made a list of one."""
-        is_single = path not in self.lines and path[:-1] in self.lines
+        is_single = not self._is_known(path) and self._is_known(path[:-1])
         return path[:-1] if is_single and isinstance(path[-1], int) else path
+
+    def _is_known(self, path: KeyPath) -> bool:
+        return path in self.lines or path in self.tenants

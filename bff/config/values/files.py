@@ -99,6 +99,11 @@ _SCHEMA = WithJsonSchema({"type": "string", "x-kind": "file"})
 FilePath = Annotated[Path, BeforeValidator(_resolve), _SCHEMA]
 KeyFile = Annotated[Path, BeforeValidator(_resolve), AfterValidator(require_key), _SCHEMA]
 CaFile = Annotated[Path, BeforeValidator(_resolve), AfterValidator(require_certificates), _SCHEMA]
+Directory = Annotated[
+    Path,
+    BeforeValidator(_resolve),
+    WithJsonSchema({"type": "string", "x-kind": "directory"}),
+]
 SiteRoot = Annotated[
     Path,
     BeforeValidator(_resolve),
