@@ -66,8 +66,8 @@ class ServedFrontend:
     refusals: Refusals
 
     @classmethod
-    def build(cls, core: Core, frontend: Frontend) -> Self:
-        """Nothing is opened yet."""
+    def build(cls, core: Core, frontend: Frontend, paths_below: tuple[str, ...]) -> Self:
+        """Nothing is opened yet. `paths_below` are those of other frontends."""
         settings = frontend.settings
         browser = BrowserState.build(frontend)
         relying_parties = wiring.relying_parties_at(frontend, core.relying_parties)
@@ -76,7 +76,7 @@ class ServedFrontend:
             settings.server.public_url,
             frontend.prefix,
             frontend.base_path,
-            tuple(one.base_path for one in core.frontends if one.is_below(frontend)),
+            paths_below,
         )
         refusals = Refusals(
             Pages(return_rules, wiring.login_params(settings)).error,

@@ -18,6 +18,7 @@ from bff.app.listening import Addresses, Listening, ProcessSetup, show_address
 from bff.app.public import PublicSide
 from bff.app.stopping import stop_accepting
 from bff.clock import Clock, SystemClock
+from bff.config.frontends import paths_below
 from bff.config.settings import Settings
 from bff.endpoints.forward_auth import ForwardAuth
 from bff.observability.metrics import Metrics
@@ -49,7 +50,10 @@ class Gateway:
         if self._setup.replaces:
             metrics.worker_restarted()
         self._core = Core.build(settings, clock or SystemClock(), metrics)
-        self._served = [ServedFrontend.build(self._core, one) for one in self._core.frontends]
+        below = paths_below(self._core.frontends)
+        self._served = [
+            ServedFrontend.build(self._core, one, below[one.name]) for one in self._core.frontends
+        ]
         self._public = PublicSide.build(self._core, self._served)
         parties = self._core.relying_parties
         self._health = Health(

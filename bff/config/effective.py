@@ -188,6 +188,8 @@ def _shown(value: object, annotation: object, directory: Path | None) -> object:
     if SecretStr in kinds:
         return [HIDDEN] * len(value) if isinstance(value, list) else HIDDEN
     if kinds & {"file", "directory"}:
+        if isinstance(value, list | tuple):
+            return [str(in_directory(one, directory)) for one in value]
         return str(in_directory(value, directory))
     return _plain(value)
 

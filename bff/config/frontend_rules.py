@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from bff.config.frontends import Frontend, frontends_of
+from bff.config.frontends import Frontend, frontends_of, paths_above
 from bff.config.problems import Fault, KeyPath, dotted, suggestion
 from bff.config.rules import broken_rules
 from bff.config.sections.frontends import FrontendSettings
@@ -157,18 +157,12 @@ def _paths(there: Sequence[int], known: Sequence[Frontend]) -> Iterator[Fault]:
                 _at(index, "public_url"), f"has the host and path of frontend {known[first].name}"
             )
     for index in there:
-        for base in _paths_above(known[index].base_path):
+        for base in paths_above(known[index].base_path):
             if base in by_path:
                 outer = by_path[base]
                 hidden = _hidden(known[outer], known[index])
                 if hidden is not None:
                     yield Fault(_at(max(index, outer), "public_url"), hidden)
-
-
-def _paths_above(path: str) -> Iterator[str]:
-    while path:
-        path = path.rpartition("/")[0]
-        yield path
 
 
 def _hidden(outer: Frontend, inner: Frontend) -> str | None:

@@ -1,7 +1,7 @@
 """The applications of a gateway, each with the whole configuration that holds for it: that of the
 top level, with the application's own keys in their place."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -43,12 +43,6 @@ class Frontend:
         """The path to which the provider's OP returns after a logout."""
         return self.base_path + self.settings.providers[provider].post_logout_path
 
-    def is_below(self, other: "Frontend") -> bool:
-        """Whether it has a host of the other's, and a path below the other's."""
-        return bool(
-            self.settings.server.hosts & other.settings.server.hosts
-        ) and self.base_path.startswith(f"{other.base_path}/")
-
     @property
     def session_cookie(self) -> str:
         """The name of the session cookie."""
@@ -71,6 +65,27 @@ def frontends_of(settings: Settings) -> tuple[Frontend, ...]:
     if not settings.frontends:
         return (Frontend(DEFAULT_FRONTEND, settings),)
     return tuple(_resolved(settings, own) for own in settings.frontends)
+
+
+def paths_above(path: str) -> Iterator[str]:
+    """Those that a base path lies below, the longest first; the empty one is last."""
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def paths_below(frontends: Sequence[Frontend]) -> Mapping[str, tuple[str, ...]]:
+    """Of each frontend, by its name, the base paths of others on a host of its own that lie below
+    its path."""
+    hosts = {one.name: one.settings.server.hosts for one in frontends}
+    at = {(host, one.base_path): one.name for one in frontends for host in hosts[one.name]}
+    found: dict[str, dict[str, None]] = {one.name: {} for one in frontends}
+    for one in frontends:
+        for above in paths_above(one.base_path):
+            for host in hosts[one.name]:
+                if (host, above) in at:
+                    found[at[host, above]][one.base_path] = None
+    return {name: tuple(paths) for name, paths in found.items()}
 
 
 def _resolved(top: Settings, own: FrontendSettings) -> Frontend:

@@ -6,7 +6,7 @@ valid. The texts are the gateway's own: those of pydantic may repeat the input.
 """
 
 import tomllib
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -98,7 +98,7 @@ def load_with_origins(
         raise _refusal((*tenants.problems, *located, *environment.problems), str(path))
     unreadable, unread = read_secret_files(tables, directory)
     presets = fill_in_presets(tables)
-    result = validate(tables, directory, tenants.places)
+    result = validate(tables, directory)
 
     faults = (*misplaced, *unreadable)
     if not isinstance(result, Settings):
@@ -106,6 +106,9 @@ def load_with_origins(
         spoiled = unread | tenants.spoiled | (environment.names.keys() - environment.values.keys())
         faults += tuple(fault for fault in result if fault.path not in spoiled)
     origins = replace(origins, presets=presets, tenants=tenants.places)
+    faults = tuple(
+        _without_variable(one) if one.path[:2] in tenants.places else one for one in faults
+    )
     problems = (*tenants.problems, *map(origins.locate, faults), *environment.problems)
     if problems or not isinstance(result, Settings):
         raise _refusal(problems, str(path))
@@ -125,6 +128,13 @@ def _read_file(path: Path) -> _File:
         return _File(problem=syntax_problem(str(error), str(path)))
     except ValueError as error:
         return _File(problem=Problem("", str(error), source=str(path)))
+
+
+def _without_variable(fault: Fault) -> Fault:
+    """No variable sets a key of a tenant."""
+    variable = variable_of(fault.path)
+    message = fault.message.removesuffix(f" or {variable}")
+    return replace(fault, message=message.removesuffix(f"; it may also be set as {variable}"))
 
 
 def _reading_order(main: str) -> Callable[[Problem], tuple[bool, str, int]]:
@@ -152,11 +162,8 @@ _MESSAGES = {
 }
 
 
-def validate(
-    raw: Mapping[str, object], directory: Path | None, of_tenants: Container[KeyPath] = ()
-) -> Settings | tuple[Fault, ...]:
-    """Frozen settings, or all the faults. Relative paths start at `directory`; `of_tenants` has the
-    tables that no variable can set."""
+def validate(raw: Mapping[str, object], directory: Path | None) -> Settings | tuple[Fault, ...]:
+    """Frozen settings, or all the faults. Relative paths start at `directory`."""
     misplaced = tuple(misplaced_keys(raw))
     raw = with_public_url(raw)
     required = [name for name, known in Settings.model_fields.items() if known.is_required()]
@@ -168,7 +175,7 @@ def validate(
     try:
         settings = Settings.model_validate(tables, context=context)
     except ValidationError as error:
-        faults += (_fault(detail, of_tenants) for detail in error.errors(include_url=False))
+        faults += (_fault(detail) for detail in error.errors(include_url=False))
         settings = _valid_part(Settings, tables, context)
     faults += broken_rules(settings)
     if "oidc" in raw and "providers" in raw:
@@ -191,23 +198,21 @@ def _with_the_only_provider(settings: Settings) -> Settings:
     return settings.model_copy(update={"providers": {DEFAULT_PROVIDER: settings.oidc}})
 
 
-def _fault(detail: ErrorDetails, of_tenants: Container[KeyPath]) -> Fault:
+def _fault(detail: ErrorDetails) -> Fault:
     path: KeyPath = tuple(part for part in detail["loc"] if part != "[key]")
     if detail["type"] == "extra_forbidden":
         word = str(path[-1])
         return Fault(path, "unknown key" + suggestion(word, keys_at(path[:-1])))
     if detail["type"] == "missing":
-        return Fault(path, _missing(path, by_variable=path[:2] not in of_tenants))
+        return Fault(path, _missing(path))
     template = _MESSAGES.get(detail["type"], "is not valid")
     return Fault(path, template.format_map(detail.get("ctx", {})))
 
 
-def _missing(path: KeyPath, *, by_variable: bool) -> str:
+def _missing(path: KeyPath) -> str:
     in_file = f"{path[-1]}_file"
-    others = [in_file] if in_file in keys_at(path[:-1]) else []
-    if by_variable:
-        others.append(variable_of(path))
-    return "is required" + (f"; it may also be set as {' or '.join(others)}" if others else "")
+    others = f"{in_file} or " if in_file in keys_at(path[:-1]) else ""
+    return f"is required; it may also be set as {others}{variable_of(path)}"
 
 
 @cache

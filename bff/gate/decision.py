@@ -75,25 +75,31 @@ class Gate:
         there = self._by_host.get(authority)
         if there is None:
             raise MisdirectedHost
-        for base, below, frontend in there:
-            if not base or target.path.startswith(below) or target.path == base:
-                return frontend
-        raise NotFound
+        return there.frontend_of(target.path)
 
 
-AtHost = tuple[tuple[bytes, bytes, Frontend], ...]
+class _Host:
+    """The frontends that share a host, of which one may have all that is no other's."""
+
+    def __init__(self, frontends: Iterable[Frontend]) -> None:
+        self._by_path = {frontend.rules.base_path: frontend for frontend in frontends}
+        self._depth = max(path.count(b"/") for path in self._by_path)
+
+    def frontend_of(self, path: bytes) -> Frontend:
+        """That with the longest base path on the way to this one. Raises: NotFound."""
+        segments = path.split(b"/", self._depth + 1) if self._depth else ()
+        for count in range(min(self._depth + 1, len(segments)), 1, -1):
+            found = self._by_path.get(b"/".join(segments[:count]))
+            if found is not None:
+                return found
+        if b"" not in self._by_path:
+            raise NotFound
+        return self._by_path[b""]
 
 
-def _by_host(frontends: Iterable[Frontend]) -> Mapping[bytes, AtHost]:
-    """Of each host the frontends that share it, the one with the longest base path first."""
+def _by_host(frontends: Iterable[Frontend]) -> Mapping[bytes, _Host]:
     found: dict[bytes, list[Frontend]] = {}
     for frontend in frontends:
         for host in frontend.rules.hosts:
             found.setdefault(host, []).append(frontend)
-    return {
-        host: tuple(
-            (one.rules.base_path, one.rules.base_path + b"/", one)
-            for one in sorted(there, key=lambda one: -len(one.rules.base_path))
-        )
-        for host, there in found.items()
-    }
+    return {host: _Host(there) for host, there in found.items()}

@@ -19,7 +19,7 @@ _Stamp = tuple[tuple[int, int, int], ...]
 
 
 class TlsContexts:
-    """One context for all OPs at which the same authorities are trusted and no certificate is shown:
+    """One for all OPs at which the same authorities are trusted and no certificate is shown:
     each context holds every certificate of the system."""
 
     def __init__(self) -> None:

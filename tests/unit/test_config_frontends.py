@@ -130,9 +130,9 @@ def test_a_frontend_may_come_from_the_environment() -> None:
 
 
 def test_the_example_of_the_document_loads(tmp_path: Path) -> None:
-    """docs/many-apps.md, as a whole, to be copied."""
+    """docs/many-apps.md, as a whole, to be copied; the other examples there are of tenants."""
     text = (Path(__file__).parents[2] / "docs" / "many-apps.md").read_text()
-    [example] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    example, *_ = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     for name in ("corp_client_secret", "google_client_secret"):
         (tmp_path / name).write_text(f"given-by-the-provider-of-{name}\n")
     (tmp_path / "session_secrets").write_text("Zk3vJ8qT5nY1cW7xB2mL9rD4sF6hG0pA\n")

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from bff.config.changes import changed_keys
 from bff.config.effective import effective_values
 from bff.config.frontends import Frontend, frontends_of
 from bff.config.load import Loaded, load_with_origins
+from bff.config.sections.providers import ProviderSettings
 
 TOP = """\
 [providers.corp]
@@ -68,6 +70,11 @@ def problems(directory: Path, files: Files, top: str = TOP) -> list[str]:
     return [str(one).replace(f"{directory}/", "") for one in raised.value.problems]
 
 
+def secret_of(provider: ProviderSettings) -> str | None:
+    secret = provider.client_secret
+    return None if secret is None else secret.get_secret_value()
+
+
 def with_secrets(directory: Path, *labels: str) -> None:
     (directory / "secrets").mkdir()
     for label in labels:
@@ -95,7 +102,7 @@ def test_the_label_stands_for_the_placeholder(tmp_path: Path) -> None:
         [(name, provider)] = settings.providers.items()
         assert (name, provider.issuer) == (label, f"https://id.example.com/realms/{label}")
         assert provider.client_id == f"gateway-{label}"
-        assert provider.client_secret.get_secret_value() == f"Jq3vK8nT5xY1cW7zB2mL-{label}"
+        assert secret_of(provider) == f"Jq3vK8nT5xY1cW7zB2mL-{label}"
         assert [one.authority for one in settings.routes[0].upstream] == [
             f"{label}.apis.internal:9000"
         ]
@@ -123,7 +130,7 @@ def test_a_file_says_what_is_different(tmp_path: Path) -> None:
     assert globex.settings.user.claims == ("email",)
     assert globex.settings.session.idle_timeout == 300
     provider = globex.settings.providers["globex"]
-    assert provider.client_secret.get_secret_value() == "Kq3vK8nT5xY1cW7zB2mL9rD4"
+    assert secret_of(provider) == "Kq3vK8nT5xY1cW7zB2mL9rD4"
     assert (acme.settings.providers["acme-corp"].on_demand, provider.on_demand) == (True, False)
     assert acme.settings.providers["corp"].on_demand is False
 
@@ -157,6 +164,25 @@ def test_tenants_by_variables_and_through_links(tmp_path: Path) -> None:
     )
     assert found["linked"].url == "https://linked.example.org"
     assert found["linked"].settings.user.claims == ("email",)
+
+
+def test_the_examples_of_the_document_load(tmp_path: Path) -> None:
+    """docs/many-apps.md: two tables, and a tenant's file between them, which fits both."""
+    text = (Path(__file__).parents[2] / "docs" / "many-apps.md").read_text()
+    _, least, own, templates = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    secrets = tmp_path / "run"
+    (secrets / "tenants").mkdir(parents=True)
+    for name in ("globex", "tenants/acme"):
+        (secrets / name).write_text(f"given-by-the-provider-of-{name}\n")
+    top, _, _ = TOP.partition("[tenants]")
+    for number, table in enumerate((least, templates)):
+        place = tmp_path / str(number)
+        place.mkdir()
+        files = {"acme.toml": "", "globex.toml": own.replace("/run/secrets", str(secrets))}
+        found = frontends(place, files, top + table.replace("/run/secrets", str(secrets)))
+        assert found["acme"].url == "https://acme.app.example.com"
+        assert found["globex"].url == "https://portal.globex.example"
+        assert [*found["globex"].settings.providers] == ["globex"]
 
 
 def test_settings_with_tenants_reach_a_worker(tmp_path: Path) -> None:
@@ -204,11 +230,12 @@ def test_a_problem_of_a_tenant_has_its_file_and_line(
 
 
 def test_an_own_provider_lacks_what_neither_file_says(tmp_path: Path) -> None:
-    said = problems(tmp_path, {"acme.toml": 'issuer = "https://id.acme.example"'})
-    assert said == [
-        "tenants.d/acme.toml: client_id: is required",
-        "tenants.d/acme.toml: client_secret: is required; it may also be set as client_secret_file",
-    ]
+    client, secret = problems(tmp_path, {"acme.toml": 'issuer = "https://id.acme.example"'})
+    assert client == "tenants.d/acme.toml: client_id: is required"
+    assert secret == (
+        "tenants.d/acme.toml: client_secret: is required for client_auth = "
+        '"client_secret_basic"; it may also be set as client_secret_file'
+    )
 
 
 @pytest.mark.parametrize(
