@@ -31,12 +31,8 @@ Metadata = Mapping[str, object]
 
 
 class RegistrationFailed(Exception):
-    """The text is for the operator: what is wrong and what to do. `is_made` is True where the OP
-    has, or may have, made the client all the same."""
-
-    def __init__(self, text: str, *, is_made: bool = False) -> None:
-        super().__init__(text)
-        self.is_made = is_made
+    """The text is for the operator: what is wrong and what to do, also where the OP has, or may
+    have, made the client all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +122,7 @@ class Registrar:
         """Make the client (RFC 7591 section 3).
 
         Raises:
-            RegistrationFailed: there is none, or `is_made`.
+            RegistrationFailed: there is none, or none that can be used.
         """
         endpoint = await self._endpoint()
         token = permission.initial_access_token
@@ -139,8 +135,7 @@ class Registrar:
         except OpError as error:
             raise RegistrationFailed(
                 f"{error}: whether the OP has made the client is not known. Look there, and delete "
-                "it before you try again",
-                is_made=True,
+                "it before you try again"
             ) from None
         if answer.status not in (200, 201):
             secrets = (token, permission.software_statement)
@@ -158,7 +153,7 @@ class Registrar:
         """Put `metadata` in the place of what is registered (RFC 7592 section 2.2).
 
         Raises:
-            RegistrationFailed: nothing has changed, or `is_made`.
+            RegistrationFailed: nothing has changed, or it is not known what has.
         """
         secret = {"client_secret": client_secret} if client_secret else {}
         document = {**metadata, "client_id": client_id, **secret}
@@ -209,7 +204,7 @@ class Registrar:
                 method, "registration", management.uri, document, headers
             )
         except OpError as error:
-            raise RegistrationFailed(str(error), is_made=method == "PUT") from None
+            raise RegistrationFailed(str(error)) from None
         done = (204, 200) if method == "DELETE" else (200,)
         if answer.status not in done:
             secrets = (management.token, str((document or {}).get("client_secret", "")))
@@ -226,7 +221,7 @@ class Registrar:
             return process_registration(answer.document, self._is_usable, known)
         except UnusableAnswer as error:
             rest = "; look there for the client, and delete it before you try again"
-            raise RegistrationFailed(f"{error}{rest if is_made else ''}", is_made=is_made) from None
+            raise RegistrationFailed(f"{error}{rest if is_made else ''}") from None
 
 
 def _why_refused(

@@ -173,7 +173,7 @@ class Collected:
             raise RuntimeError("the tests can't be collected")
         status: int | None
         status, begun = json.loads(answer)
-        self.last = tests[begun - 1] if begun else ""
+        self.last = tests[max(begun, 1) - 1] if tests else ""  # ended before the first began
         return None if status == NOT_HERE else _outcome(status)
 
     def close(self) -> None:

@@ -183,6 +183,41 @@ async def _wait_for(event: asyncio.Event) -> None:
     await event.wait()
 
 
+async def test_a_drain_of_shared_tasks_waits_for_them_and_for_nothing_else() -> None:
+    answers = Answers()
+    reads = Reads(answers)
+    await reads.drain(HANG_SECONDS)
+    caller = asyncio.create_task(reads.get("a"))
+    await settle()
+    drained = asyncio.create_task(reads.drain(HANG_SECONDS))
+    await settle()
+    assert not drained.done()
+    answers.pending[0].set_result(None)
+    await drained
+    assert await caller is None
+
+
+async def test_what_was_cancelled_has_ended_by_then() -> None:
+    """It may still have to close what it uses, which takes it some turns."""
+    ended = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await settle()
+            ended.append("closed")
+
+    said: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    tasks: TaskSet[None] = TaskSet()
+    tasks.start(work())
+    await settle()
+    await tasks.cancel()
+    await settle()
+    assert (ended, len(tasks), said) == (["closed"], 0, [])
+
+
 async def test_a_background_task_runs_once_at_a_time() -> None:
     began: list[int] = []
     go_on = asyncio.Event()
