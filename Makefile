@@ -79,6 +79,11 @@ bench: .venv/dev.stamp $(BIN)/py-spy bench/peers/express/node_modules/.package-l
 $(BIN)/py-spy: .venv/dev.stamp
 	-$(INSTALL) 'py-spy>=0.4'
 
+.PHONY: benchguard
+benchguard: PROGRAMS := programs bench-programs
+benchguard: .venv/dev.stamp programs ## Has an API call become more expensive? In instructions (GUARD_ARGS=--write keeps the number)
+	$(BIN)/python -m bench.guard $(GUARD_ARGS)
+
 .PHONY: types
 types: $(NODE_MODULES) ## Write the browser client's types for TypeScript, bff/client/*.d.ts
 	.ci/client-types

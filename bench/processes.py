@@ -68,7 +68,7 @@ class Process:
 
     def move_to(self, cores: Collection[int]) -> None:
         """Let it and its children use these processors only."""
-        for pid in self._tree():
+        for pid in self.tree():
             for thread in Path(f"/proc/{pid}/task").iterdir():
                 os.sched_setaffinity(int(thread.name), cores)
 
@@ -80,22 +80,23 @@ class Process:
         return tree_cpu_seconds(self.pid)
 
     def resident_bytes(self) -> int:
-        return sum(_kilobytes(pid, "smaps_rollup", "Pss:") for pid in self._tree()) * 1024
+        return sum(_kilobytes(pid, "smaps_rollup", "Pss:") for pid in self.tree()) * 1024
 
     def forget_peak(self) -> None:
         """From now on `peak_bytes` counts anew."""
-        for pid in self._tree():
+        for pid in self.tree():
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def peak_bytes(self) -> int:
         """The most memory it had since `forget_peak`, each process by itself."""
-        return sum(_kilobytes(pid, "status", "VmHWM:") for pid in self._tree()) * 1024
+        return sum(_kilobytes(pid, "status", "VmHWM:") for pid in self.tree()) * 1024
 
     def now_bytes(self) -> int:
         """What `peak_bytes` would say if nothing had happened."""
-        return sum(_kilobytes(pid, "status", "VmRSS:") for pid in self._tree()) * 1024
+        return sum(_kilobytes(pid, "status", "VmRSS:") for pid in self.tree()) * 1024
 
-    def _tree(self) -> list[int]:
+    def tree(self) -> list[int]:
+        """The ids of all its processes."""
         self.require_running()
         return _tree(self.pid)
 

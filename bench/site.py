@@ -28,7 +28,8 @@ SMALL_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where everything is. `ports` are those of the programs under test, by name."""
+    """Where everything is. `ports` are those of the programs under test, by name; `under` is the
+    command that one is to be run by, if any."""
 
     folder: Path
     redis: RedisServer = field(repr=False)
@@ -37,6 +38,7 @@ class Site:
     op_port: int
     ports: Mapping[str, int]
     processes: list[Process] = field(default_factory=list)
+    under: tuple[str, ...] = ()
     session_secret: str = field(default_factory=lambda: token_urlsafe(32), repr=False)
 
     @property

@@ -3,6 +3,7 @@
 from typing import cast
 
 from bench.cases import (
+    instructions,
     login_flows,
     many_sessions,
     open_streams,
@@ -18,6 +19,7 @@ CASES: tuple[Case, ...] = cast(
     "tuple[Case, ...]",
     (
         small_json,
+        instructions,
         many_sessions,
         transfers,
         open_streams,

@@ -74,7 +74,7 @@ class Gateway:
             ENTRIES=CACHE_ENTRIES,
         )
         return Process(
-            [sys.executable, "-m", "bff", "serve", "--config", str(config)],
+            [*site.under, sys.executable, "-m", "bff", "serve", "--config", str(config)],
             log=site.folder / "gateway.out",
             cores=self.cores,
         )

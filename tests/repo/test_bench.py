@@ -14,6 +14,7 @@ from bench import plot
 from bench.browser_request import request_bytes
 from bench.cases import profile
 from bench.cases.all import CASES
+from bench.guard import complaints
 from bench.openloop import drive
 from bench.processes import Process
 from bench.report import DOCUMENT, PICTURE, document
@@ -116,3 +117,10 @@ def test_the_page_shows_every_case_and_every_target() -> None:
     for target in TARGETS:
         assert f"| {target.text} | {target.wanted} |" in text
     assert (PICTURE.name in text) == PICTURE.exists()
+
+
+def test_an_api_call_may_not_become_much_more_expensive() -> None:
+    kept = {"GET": 100_000.0, "POST": 120_000.0}
+    assert not complaints(kept, {"GET": 103_000.0, "POST": 90_000.0})
+    (complaint,) = complaints(kept, {"GET": 103_100.0, "POST": 120_000.0})
+    assert complaint.startswith("GET: 103,100 instructions, +3.1% against 100,000")
