@@ -12,6 +12,8 @@ PYTHON = $(shell for python in python3.13 python3.12 python3.11 python3; do \
   $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 # The lock files are complete, so nothing is resolved anew (older pips fail at that, once a release newer than a pin is out).
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+WHEEL := $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation
+COMPILED_UNITS = $(patsubst %,tests/unit/test_%_*.py,gate proxy sessions tokens)
 # Node comes as a Python package of its own, as new as the certified OP of the tests wants it. The
 # package's npm is found by its real path only, so node is told to run it.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -23,7 +25,7 @@ NODE_MODULES := $(patsubst %package-lock.json,%node_modules/.package-lock.json,$
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: .venv/demo.stamp ## Start gateway, OP, API and SPA on loopback; needs nothing but Python
@@ -83,6 +85,22 @@ $(BIN)/py-spy: .venv/dev.stamp
 benchguard: PROGRAMS := programs bench-programs
 benchguard: .venv/dev.stamp programs ## Has an API call become more expensive? In instructions (GUARD_ARGS=--write keeps the number)
 	$(BIN)/python -m bench.guard $(GUARD_ARGS)
+
+.PHONY: wheel
+wheel: .venv/demo.stamp ## Build the wheel, pure Python, into dist
+	rm -rf build/lib
+	$(WHEEL) --wheel-dir dist .
+
+.PHONY: wheel-compiled
+wheel-compiled: PROGRAMS := programs build-programs
+wheel-compiled: .venv/dev.stamp programs ## Build the wheel whose hot modules are native code into dist/compiled; needs a C compiler
+	rm -rf build/lib.* build/temp.* dist/compiled
+	COMPILE=1 $(WHEEL) --wheel-dir dist/compiled .
+
+.PHONY: test-compiled
+test-compiled: wheel-compiled $(NODE_MODULES) ## Run the tests of what is compiled against the compiled wheel
+	.ci/compiled-tree
+	cd build/compiled && python -m pytest -n $(PROCESSES) -p no:cacheprovider $(if $(CI),-p tests.no_skips) tests/wire tests/security $(COMPILED_UNITS) $(PYTEST_ARGS)
 
 .PHONY: types
 types: $(NODE_MODULES) ## Write the browser client's types for TypeScript, bff/client/*.d.ts

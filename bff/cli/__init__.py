@@ -5,6 +5,7 @@ The module of a command is imported when the command is used: a process pays for
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 
 import click
 
@@ -42,8 +43,25 @@ class Commands(Mapping[str, click.Command]):
         return len(MODULES)
 
 
+def _show_version(context: click.Context, _option: click.Parameter, is_asked: bool) -> None:
+    """Also whether what every API call goes through is native code, as in the compiled wheel."""
+    if not is_asked:
+        return
+    spec = find_spec("bff.gate.decision")
+    is_source = spec is None or spec.origin is None or spec.origin.endswith(".py")
+    click.echo(f"bff {__version__} ({'pure Python' if is_source else 'compiled'})")
+    context.exit()
+
+
 @click.group(commands=Commands(), context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="bff", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """A token-handler gateway: OpenID Connect login for single-page apps."""
 

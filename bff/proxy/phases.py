@@ -4,17 +4,15 @@ Each table has a row for each phase. The tables are data, so that a test walks t
 step that none of them has is a fault of the gateway's own.
 """
 
-import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum  # not Enum, whose members take a call of Python to be hashed
 from typing import Generic, TypeVar
 
-from bff.proxy.transport import Deadline
+from bff.proxy.transport import RUNS_ON
 
 P = TypeVar("P", bound=IntEnum)
-RUNS_ON = -1.0  # in place of seconds: the time limit that was running goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +48,6 @@ def phase_seconds(table: PhaseTable[P], limits: object) -> tuple[float | None, .
         return found
 
     return tuple(seconds(row) for row in table.rows.values())
-
-
-class PhaseDeadline(Deadline):
-    """The time limit of a phase. `seconds` are those of `phase_seconds`."""
-
-    __slots__ = ("_seconds",)
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        on_passed: Callable[[], None],
-        seconds: tuple[float | None, ...],
-    ) -> None:
-        super().__init__(loop, on_passed)
-        self._seconds = seconds
-
-    def follow(self, phase: IntEnum) -> None:
-        """A phase has begun: its limit runs, and none of the phase before."""
-        seconds = self._seconds[phase]
-        if seconds is None:
-            self.clear()
-        elif seconds != RUNS_ON:
-            self.set(seconds)
 
 
 def row(*following: P, limit: str = "", runs_on: bool = False) -> Row[P]:

@@ -17,6 +17,7 @@ Guard = Callable[[Callable[[], None]], None]
 connection's request: the event loop would log it, and the request would wait for ever."""
 
 NEVER = float("inf")
+RUNS_ON = -1.0  # in place of a phase's seconds: the time limit that was running goes on
 MUCH_BYTES = 131_072  # in one read; uvloop makes none of more than twice as many
 LARGE_BYTES = 32_768  # of one write
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: send nothing more
@@ -66,6 +67,29 @@ class Deadline:
             return
         self._at = NEVER
         self._on_passed()
+
+
+class PhaseDeadline(Deadline):
+    """The time limit of a phase. `seconds` are those of `phases.phase_seconds`."""
+
+    __slots__ = ("_seconds",)
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_passed: Callable[[], None],
+        seconds: tuple[float | None, ...],
+    ) -> None:
+        super().__init__(loop, on_passed)
+        self._seconds = seconds
+
+    def follow(self, phase: int) -> None:
+        """A phase has begun: its limit runs, and none of the phase before."""
+        seconds = self._seconds[phase]
+        if seconds is None:
+            self.clear()
+        elif seconds != RUNS_ON:
+            self.set(seconds)
 
 
 def reset(transport: asyncio.Transport) -> None:

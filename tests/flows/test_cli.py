@@ -119,7 +119,7 @@ def config(directory: Path, issuer: str, store: str = "memory://", **oidc: str) 
 
 
 async def test_the_version(tmp_path: Path) -> None:
-    assert (await bff("--version", cwd=tmp_path)).out == f"bff {__version__}\n"
+    assert (await bff("--version", cwd=tmp_path)).out == f"bff {__version__} (pure Python)\n"
 
 
 async def test_every_command_has_a_line_of_help(tmp_path: Path) -> None:

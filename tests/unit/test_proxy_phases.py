@@ -10,7 +10,8 @@ from bff.proxy.context import ProxyLimits
 from bff.proxy.downstream import phases as downstream
 from bff.proxy.exchange import phases as exchange
 from bff.proxy.exchange.phases import EXCHANGE
-from bff.proxy.phases import RUNS_ON, PhaseTable, phase_seconds, row
+from bff.proxy.phases import PhaseTable, phase_seconds, row
+from bff.proxy.transport import RUNS_ON
 from bff.proxy.upstream import phases as upstream
 from bff.proxy.upstream.connection import UpstreamLimits
 

@@ -40,8 +40,8 @@ from bff.proxy.downstream.requests import RequestQueue
 from bff.proxy.downstream.untaken import UntakenBytes, has_unread_bytes
 from bff.proxy.exchange.access import BROWSER_GONE, CUT
 from bff.proxy.exchange.exchange import Exchange
-from bff.proxy.phases import PhaseDeadline, phase_seconds
-from bff.proxy.transport import MUCH_BYTES, FairReads, reset
+from bff.proxy.phases import phase_seconds
+from bff.proxy.transport import MUCH_BYTES, FairReads, PhaseDeadline, reset
 
 log = structlog.get_logger("bff.proxy.downstream")
 
@@ -73,6 +73,9 @@ class DownstreamConnection(asyncio.Protocol):
     """`asyncio.Protocol`, and what an exchange asks of it. `is_full`: the browser takes no more of
     the answers for now."""
 
+    _transport: asyncio.Transport  # from `connection_made` on
+    _reads: FairReads
+
     def __init__(self, context: ProxyContext, connections: Connections) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self.phase = NEW
@@ -88,8 +91,6 @@ class DownstreamConnection(asyncio.Protocol):
             lambda: self._guard(self._on_deadline),
             phase_seconds(CONNECTION, context.limits),
         )
-        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self._reads: FairReads = cast("FairReads", None)
         self._untaken: UntakenBytes | None = None
         self._made_at = loop.time()
         self._linger_until = 0.0

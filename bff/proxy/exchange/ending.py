@@ -19,7 +19,7 @@ from bff.proxy.exchange.answer import AnswerWriter, Browser
 from bff.proxy.exchange.phases import ANSWERING, EXCHANGE, OVER, TUNNEL, WAITING, Phase
 from bff.proxy.exchange.request import RequestStream
 from bff.proxy.exchange.websocket import Tunnel
-from bff.proxy.phases import PhaseDeadline
+from bff.proxy.transport import PhaseDeadline
 from bff.proxy.upstream.connection import UpstreamConnection
 from bff.proxy.upstream.destination import Destination
 

@@ -31,7 +31,8 @@ from bff.proxy.exchange.phases import (
 )
 from bff.proxy.exchange.renewal import another_decision, asks_for_another_token
 from bff.proxy.exchange.upgrade import UpgradableExchange
-from bff.proxy.phases import PhaseDeadline, phase_seconds
+from bff.proxy.phases import phase_seconds
+from bff.proxy.transport import PhaseDeadline
 from bff.proxy.upstream.answer_head import AnswerHead
 from bff.proxy.upstream.connection import UpstreamConnection
 from bff.proxy.upstream.destination import Destination

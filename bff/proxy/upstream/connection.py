@@ -15,8 +15,8 @@ import structlog
 
 from bff.errors import UpstreamError, UpstreamMalformed, UpstreamUnreachable
 from bff.observability.reasons import reason_of
-from bff.proxy.phases import PhaseDeadline, phase_seconds
-from bff.proxy.transport import MUCH_BYTES, FairReads, WriteCoalescer
+from bff.proxy.phases import phase_seconds
+from bff.proxy.transport import MUCH_BYTES, FairReads, PhaseDeadline, WriteCoalescer
 from bff.proxy.upstream.answer_head import Unreadable
 from bff.proxy.upstream.phases import (
     ANSWERING,
@@ -59,6 +59,9 @@ class UpstreamConnection(asyncio.Protocol):
     """`is_full`: it takes no more of the request for now; `request_sent`: it has all of it;
     `served`: how many requests it was used for."""
 
+    _transport: asyncio.Transport  # from `connection_made` on
+    _reads: FairReads
+
     def __init__(
         self, pool: ConnectionPool, writes: WriteCoalescer, limits: UpstreamLimits
     ) -> None:
@@ -76,8 +79,6 @@ class UpstreamConnection(asyncio.Protocol):
             phase_seconds(CONNECTION, limits),
         )
         self._reader = AnswerReader()
-        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self._reads: FairReads = cast("FairReads", None)
         self._peer: object = None
         self._made_at = self._loop.time()
 
