@@ -23,6 +23,7 @@ from bff.admin.selection import (
     parse_page,
     parse_selection,
 )
+from bff.audit.event import Origin
 from bff.model import Session, public_id
 from bff.sessions.sessions import Sessions
 from bff.tokens.ending_sessions import SessionEnder
@@ -79,12 +80,13 @@ class AdminSessions:
         self._require_administrator(request)
         selection = self._selection(request, TO_END)
         by = selection.by.value
-        with bound_contextvars(actor=actor_of(request)):  # in the line of each session as well
+        origin = Origin(actor_name=(actor := actor_of(request)))
+        with bound_contextvars(actor=actor):  # in the line of each session as well
             if selection.by is By.ALL:
-                ended, foreign = await self._end_all()
+                ended, foreign = await self._end_all(origin)
             else:
                 foreign = await self._sessions.foreign_among(await self._keys(selection))
-                ended, _ = await self._end(await self._selected(selection))
+                ended, _ = await self._end(await self._selected(selection), origin)
             log.warning("sessions_ended_by_admin", by=by, ended=ended, foreign=foreign)
         return web.json_response({"ended": ended, "foreign": foreign})
 
@@ -132,27 +134,27 @@ class AdminSessions:
                     return (key,)
         return ()
 
-    async def _end_all(self) -> tuple[int, int]:
+    async def _end_all(self, origin: Origin) -> tuple[int, int]:
         """How many were ended, and how many foreign records the last pass found. Again until a pass
         finds nothing: a store that fails over in the middle of one forgets where it was."""
         total = foreign = 0
         for _ in range(PASSES_AT_MOST):
             ended = foreign = 0
             async for keys in self._scan():
-                counts = await self._end(keys)
+                counts = await self._end(keys, origin)
                 ended, foreign = ended + counts[0], foreign + counts[1]
             total += ended
             if ended == 0:
                 break
         return total, foreign
 
-    async def _end(self, chosen: Sequence[Session | str]) -> tuple[int, int]:
+    async def _end(self, chosen: Sequence[Session | str], origin: Origin) -> tuple[int, int]:
         """How many of them were ended, and how many are foreign."""
         ended = foreign = 0
         for start in range(0, len(chosen), ENDED_AT_ONCE):
             batch = chosen[start : start + ENDED_AT_ONCE]
             results = await asyncio.gather(
-                *(self._ender.end(session, ENDED_BY_ADMIN) for session in batch)
+                *(self._ender.end(session, ENDED_BY_ADMIN, origin=origin) for session in batch)
             )
             ended += sum(result is not None for result in results)
             left = [key for key, result in zip(batch, results, strict=True) if result is None]

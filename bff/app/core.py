@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from bff.app import wiring
+from bff.app.auditing import audit_of
 from bff.app.limits import Limits
+from bff.audit.audit import Audit
 from bff.clock import Clock
 from bff.config.frontends import Frontend, frontends_of
 from bff.config.settings import Settings
@@ -40,6 +42,7 @@ class Core:
     frontends: tuple[Frontend, ...]
     clock: Clock
     metrics: Metrics
+    audit: Audit
     store: SessionStore
     keyring: Keyring
     sessions: Sessions
@@ -63,28 +66,38 @@ class Core:
         sessions = Sessions(store, keyring, clock, wiring.session_policy(settings, frontends))
         sessions.observe(on_watch=metrics.store_watching)
         relying_parties = wiring.relying_parties(settings, clock)
-        ender = SessionEnder(sessions, relying_parties, metrics)
+        audit = audit_of(settings, store, clock, metrics)
+        ender = SessionEnder(sessions, relying_parties, metrics, audit)
         seen = ReplayCache(store, keyring.owners, clock)
         claims = wiring.claim_filter(settings, frontends)
         policy = wiring.refresh_policy(settings, frontends)
-        limits = Limits.build(settings, store, keyring.owner, clock, metrics)
+        limits = Limits.build(settings, store, keyring.owner, clock, metrics, audit)
         return cls(
             settings=settings,
             frontends=frontends,
             clock=clock,
             metrics=metrics,
+            audit=audit,
             store=store,
             keyring=keyring,
             sessions=sessions,
             relying_parties=relying_parties,
             ender=ender,
             logins=SingleFlight(),
-            op_logout=OpLogout(relying_parties, sessions, ender, seen, metrics),
+            op_logout=OpLogout(relying_parties, sessions, ender, seen, metrics, audit),
             claims=claims,
             bound_streams=BoundStreams(sessions, clock),
             refresh_policy=policy,
             coordinator=RefreshCoordinator(
-                relying_parties, sessions, ender, clock, policy, claims, metrics, limits.refreshes
+                relying_parties,
+                sessions,
+                ender,
+                clock,
+                policy,
+                claims,
+                metrics,
+                limits.refreshes,
+                audit=audit,
             ),
             client_tokens={one.name: ClientTokens(one, clock) for one in relying_parties},
             limits=limits,
@@ -100,7 +113,12 @@ class Core:
         )
 
     async def open(self) -> None:
-        """Does not fail when the store or the OP is down."""
+        """Does not fail when the store or the OP is down.
+
+        Raises:
+            OSError: a sink of the audit log can't be opened.
+        """
+        await self.audit.open()
         await self.sessions.start()
         self.bound_streams.start()
         self.limits.start()
@@ -114,6 +132,7 @@ class Core:
         await self.logins.drain(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         for part in (self.op_logout, self.coordinator, self.ender):
             await part.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
+        await self.audit.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         await self.limits.close()
         await self.bound_streams.close()
         await self.relying_parties.close()

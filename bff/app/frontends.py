@@ -82,6 +82,7 @@ class ServedFrontend:
             Pages(return_rules, wiring.login_params(settings)).error,
             own,
             core.metrics,
+            core.audit,
             login_url=f"{frontend.prefix}/login",
             clear_cookie=browser.cookies.clear_session(),
             frontend=frontend.name,
@@ -125,6 +126,8 @@ class ServedFrontend:
             self.return_rules,
             core.clock,
             core.limits.logins,
+            core.audit,
+            frontend=self.frontend.name,
         )
         callback = Callback(
             self.relying_parties,
@@ -137,6 +140,7 @@ class ServedFrontend:
             core.metrics,
             core.limits.failed_callbacks,
             core.logins,
+            core.audit,
             path=f"{self.frontend.prefix}/callback",
             claims=core.claims,
             max_per_user=session.max_per_user,
@@ -211,6 +215,7 @@ def refusals_of_none(core: Core) -> Refusals:
         Pages(ReturnRules(server.public_url, server.prefix)).error,
         wiring.own_responses(core.settings),
         core.metrics,
+        core.audit,
         login_url="",
         clear_cookie="",
         frontend="",

@@ -8,9 +8,10 @@ from aiohttp import web
 
 from bff.admin.health import Health
 from bff.admin.listener import OperatorEndpoints
-from bff.admin.reloads import AdminReloads, Reload
+from bff.admin.reloads import AdminReloads, Reload, ReloadOutcome
 from bff.admin.sessions import AdminSessions
 from bff.app import wiring
+from bff.app.auditing import reload_event
 from bff.app.core import Core
 from bff.app.frontends import ServedFrontend, refusals_of_none
 from bff.app.limited_server import LimitedServer
@@ -136,6 +137,10 @@ class Gateway:
             await one.runner.cleanup()
         # A refresh under way is the OP's to answer: what it rotates must not get lost.
         await self._core.close(self.settings.op_timeout + FINISHING_SECONDS)
+
+    def report_reload(self, outcome: ReloadOutcome) -> None:
+        """Tell the audit log."""
+        self._core.audit.report(reload_event(outcome))
 
     async def warm_up(self) -> None:
         """Fetch the OPs' metadata and keys ahead of the first login; a failure only delays it."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
+from bff.audit.audit import Audit
 from bff.clock import Clock
 from bff.config.settings import Settings
 from bff.limits.calls import CallLimit
@@ -49,22 +50,32 @@ class Limits:
         owner: RecordOwner,
         clock: Clock,
         metrics: Metrics,
+        audit: Audit,
     ) -> Self:
         """Nothing is opened: they work on the store's connections."""
         limits = settings.limits
         buckets = OwnBuckets(store, owner)
         strict = limits.when_store_down == "refuse"
 
-        def limiter(kind: str, rate: Rate | None) -> Limiter:
-            return Limiter(kind, rate, buckets, clock, metrics, strict=strict)
+        def limiter(kind: str, rate: Rate | None, *, by_session: bool = False) -> Limiter:
+            return Limiter(
+                kind,
+                rate,
+                buckets,
+                clock,
+                metrics,
+                audit,
+                strict=strict,
+                by_session=by_session,
+            )
 
         return cls(
             logins=limiter("login", limits.logins),
             failed_callbacks=limiter("failed_callback", limits.failed_callbacks),
             failed_logout_tokens=limiter("failed_logout_token", limits.failed_logout_tokens),
-            refreshes=limiter("refresh", limits.refreshes),
+            refreshes=limiter("refresh", limits.refreshes, by_session=True),
             calls=(
-                CallLimit(limits.api_calls, buckets, clock, metrics)
+                CallLimit(limits.api_calls, buckets, clock, metrics, audit)
                 if limits.api_calls is not None
                 else None
             ),

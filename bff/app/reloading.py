@@ -29,6 +29,7 @@ class Reloads:
         self._running = running
         self._load = load
         self._waiting: Waiting = []
+        self._observers: list[Callable[[ReloadOutcome], None]] = []
         self.asked = asyncio.Event()
 
     async def __call__(self) -> ReloadOutcome:
@@ -44,6 +45,16 @@ class Reloads:
         self.asked.clear()
         waiting, self._waiting = self._waiting, []
         return waiting
+
+    def observe(self, observer: Callable[[ReloadOutcome], None]) -> None:
+        """Have it called with the outcome of each."""
+        self._observers.append(observer)
+
+    def over(self, waiting: Waiting, outcome: ReloadOutcome) -> None:
+        """One is over that `begin` began."""
+        for observer in self._observers:
+            observer(outcome)
+        tell(waiting, outcome)
 
     async def judge(self) -> ReloadOutcome:
         """What would change, or every problem. Does not fail: the old configuration goes on."""

@@ -208,17 +208,17 @@ class Succession:
         outcome = await self._reloads.judge()
         if outcome.problems:
             log.error("reload_refused", problems=list(outcome.problems))
-            tell(waiting, outcome)
+            self._reloads.over(waiting, outcome)
             return False
         changed = list(outcome.changed)
         done = await self._attempt(request, lambda pid: log.info("reload_begun", pid=pid))
         if done.pid is None:
             if not request.stop.is_set():
                 log.error("reload_failed", reason=done.reason, exit_code=done.exit_code)
-            tell(waiting, ReloadOutcome(problems=(done.reason,)))
+            self._reloads.over(waiting, ReloadOutcome(problems=(done.reason,)))
             return False
         log.info("reloaded", pid=done.pid, changed=changed)
-        tell(waiting, outcome)
+        self._reloads.over(waiting, outcome)
         return True
 
     async def _attempt(self, request: StopRequest, begun: Callable[[int], object]) -> _Attempt:

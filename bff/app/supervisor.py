@@ -15,20 +15,27 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
+from bff.app import wiring
+from bff.app.auditing import audit_of, reload_event
 from bff.app.held_addresses import HeldAddresses
 from bff.app.listening import Addresses, ProcessSetup
 from bff.app.reloading import Reloads
 from bff.app.stopping import HANDED_OVER_SECONDS, RESTART_SIGNAL, StopRequest, stopped_by
 from bff.app.succession import Succession
 from bff.app.worker_process import WORKER_COMMAND, Assignment, WorkerProcess
+from bff.audit.audit import OFF
+from bff.clock import SystemClock
 from bff.config.settings import Settings
-from bff.observability.metrics import forget_worker
+from bff.observability.metrics import Metrics, forget_worker
 from bff.observability.reasons import reason_of
+from bff.sessions.store import SessionStore
 
 log = structlog.get_logger("bff.app")
 
 Announce = Callable[[Addresses], None]
 
+
+AUDIT_CLOSING_SECONDS = 3.0
 
 MOST_DOUBLINGS = 32  # one worker may die for as long as the others live; a float ends at 1024
 
@@ -91,6 +98,8 @@ class Supervisor:
         self._not_serving_yet = {slot.number for slot in self._slots}
         self._request = StopRequest(reloads.asked if reloads is not None else None)
         self._stopping = self._request.stop
+        self._audit = OFF
+        self._store: SessionStore | None = None
 
     async def run(self, lifeline: socket.socket | None = None) -> bool:
         """Until a signal, or until another process has taken over; False when workers could not be
@@ -100,12 +109,29 @@ class Supervisor:
             stopped_by(lifeline, self._request),
             TemporaryDirectory(prefix="bff-metrics-") as directory,
         ):
+            await self._open_audit()
             setup = self._held.setup(Path(directory), succeeds=self._succeeds)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._keep(slot, setup)) for slot in self._slots]
                 is_handed_over = await self._until_over()
                 in_time = await self._stop(tasks, is_handed_over=is_handed_over)
+            await self._close_audit()
         return in_time and not self._has_given_up()
+
+    async def _open_audit(self) -> None:
+        """For reloads, which the supervisor judges."""
+        if self._reloads is None or not self._settings.audit.sinks:
+            return
+        clock = SystemClock()
+        self._store = wiring.session_store(self._settings, clock)
+        self._audit = audit = audit_of(self._settings, self._store, clock, Metrics())
+        self._reloads.observe(lambda outcome: audit.report(reload_event(outcome)))
+        await audit.open()
+
+    async def _close_audit(self) -> None:
+        await self._audit.close(AUDIT_CLOSING_SECONDS)
+        if self._store is not None:
+            await self._store.close()
 
     async def _until_over(self) -> bool:
         if self._succession is None:

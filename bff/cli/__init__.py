@@ -15,6 +15,7 @@ MODULES = {
     "serve": "bff.cli.serve",
     "check": "bff.cli.check",
     "config": "bff.cli.config",
+    "audit": "bff.cli.audit",
     "reload": "bff.cli.reload",
     "register": "bff.cli.register",
     "sessions": "bff.cli.sessions",

@@ -105,6 +105,7 @@ def _run(
             sys.exit(WORKERS_FAILED)
         return
     gateway = Gateway(settings, setup=held.setup(None, succeeds=succeeds), reload=reloads)
+    reloads.observe(gateway.report_reload)
 
     def on_alone_serving() -> None:
         warn_of_few_open_files(settings.server.max_connections)

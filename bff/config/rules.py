@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from bff.audit.destinations import StreamDestination, WebhookDestination
 from bff.config.problems import Fault, KeyPath
 from bff.config.rulebook import (
     RULES,
@@ -61,6 +62,24 @@ def memory_has_one_worker(settings: Settings) -> Iterator[Fault]:
             "must be 1 with session.store = memory://, which keeps sessions inside one process; "
             "for more set a redis:// store",
         )
+
+
+@rule("audit.sinks", "session.store")
+def stream_has_a_redis_store(settings: Settings) -> Iterator[Fault]:
+    for index, sink in enumerate(settings.audit.sinks):
+        if isinstance(sink, StreamDestination) and settings.session.is_in_memory:
+            yield Fault(
+                ("audit", "sinks", index),
+                "a redis-stream: is written to the session store's Redis, and "
+                "session.store is memory://",
+            )
+
+
+@rule("audit.sinks", "audit.webhook_token")
+def webhook_token_has_a_webhook(settings: Settings) -> Iterator[Fault]:
+    kinds = {type(sink) for sink in settings.audit.sinks}
+    if settings.audit.webhook_token is not None and WebhookDestination not in kinds:
+        yield Fault(("audit", "webhook_token"), "is for a webhook: none of audit.sinks is one")
 
 
 @dataclass(frozen=True, slots=True)

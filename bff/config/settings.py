@@ -10,7 +10,12 @@ from bff.config.problems import KeyPath
 from bff.config.sections import Section, is_table, section_of
 from bff.config.sections.app import CsrfSettings, SpaSettings, UserSettings
 from bff.config.sections.frontends import FrontendSettings
-from bff.config.sections.operations import AccessLogSettings, LimitSettings, LogSettings
+from bff.config.sections.operations import (
+    AccessLogSettings,
+    AuditSettings,
+    LimitSettings,
+    LogSettings,
+)
 from bff.config.sections.providers import ProviderName, ProviderSettings
 from bff.config.sections.routes import RouteSettings
 from bff.config.sections.server import ServerSettings
@@ -66,6 +71,10 @@ class Settings(Section):
     log: LogSettings = Field(default=LogSettings(), description="Logging, to standard error.")
     access_log: AccessLogSettings = Field(
         default=AccessLogSettings(), description="One line for each request of a browser."
+    )
+    audit: AuditSettings = Field(
+        default=AuditSettings(),
+        description="A record of each login, end of a session and refusal: see docs/audit.md.",
     )
 
     def relying_parties(self) -> list[RelyingPartySettings]:

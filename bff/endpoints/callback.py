@@ -16,7 +16,10 @@ from hmac import compare_digest
 import structlog
 from aiohttp import web
 
+from bff.audit.audit import Audit
+from bff.audit.event import ABANDONED, Actor, Event, EventName, Origin
 from bff.endpoints.browser_cookies import BrowserCookies
+from bff.endpoints.clients import Device, client_name, origin_of
 from bff.endpoints.login import parameters_again
 from bff.endpoints.return_url import with_error
 from bff.errors import (
@@ -51,15 +54,6 @@ SILENT_REFUSALS = frozenset(
         "account_selection_required",
     }
 )
-ABANDONED = "abandoned"  # no browser was told of its session: it hung up, or the store failed
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """What a user logs in with, for lists of sessions."""
-
-    client: str
-    address: str
 
 
 @dataclass(slots=True)
@@ -92,6 +86,7 @@ class Callback:
         metrics: Metrics,
         failures: Limiter,
         logins: SingleFlight[str],
+        audit: Audit,
         *,
         path: str,
         claims: ClaimFilter,
@@ -109,6 +104,7 @@ class Callback:
         self._metrics = metrics
         self._failures = failures
         self._logins = logins
+        self._audit = audit
         self._path = path
         self._claims = claims
         self._max_per_user = max_per_user
@@ -118,14 +114,16 @@ class Callback:
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         client = client_of(local.identity.client_address)
         await self._failures.require_room(client)
+        origin = origin_of(request, local)
         transaction: LoginTransaction | None = None
         try:
             response = process_callback((local.target.query or b"").decode("ascii"))
             transaction = await self._transaction(response, local)
-            return await self._finish(response, transaction, request, local)
+            return await self._finish(response, transaction, request, local, origin)
         except BffError as error:
             self._metrics.login(error.code, self._frontend)
             log.warning("login_failed", code=error.code, request_id=local.identity.request_id)
+            self._tell_failed(error.code, self._provider_of(local.target.path), origin)
             if error.status < 500:  # what a browser can bring about, and no trouble of the OP's
                 await self._failures.count(client)
             if transaction is not None and transaction.prompt == "none":
@@ -158,12 +156,13 @@ class Callback:
         transaction: LoginTransaction,
         request: web.BaseRequest,
         local: Local,
+        origin: Origin,
     ) -> web.StreamResponse:
         try:
             require_code(response)
         except BffError as error:
             if transaction.prompt == "none":
-                return self._silently_refused(response, transaction, error)
+                return self._silently_refused(response, transaction, error, origin)
             if isinstance(error, LoginExpired):
                 error.again = parameters_again(transaction) | self._named(transaction.provider)
             raise
@@ -171,11 +170,10 @@ class Callback:
             client=client_name(request.headers.get("User-Agent", "")),
             address=local.identity.client_address if self._keep_address else "",
         )
-        request_id = local.identity.request_id
         caller = _Caller()
         login = self._logins.start(
             response.state,  # which is taken once
-            lambda: self._establish(response, transaction, device, caller, request_id),
+            lambda: self._establish(response, transaction, device, caller, origin),
         )
         try:
             cookie = await asyncio.shield(login)
@@ -192,7 +190,11 @@ class Callback:
         return {"idp": provider} if len(parties) > 1 and provider in parties else {}
 
     def _silently_refused(
-        self, response: AuthorizationResponse, transaction: LoginTransaction, error: BffError
+        self,
+        response: AuthorizationResponse,
+        transaction: LoginTransaction,
+        error: BffError,
+        origin: Origin,
     ) -> web.StreamResponse:
         """The application, not the user, has asked, and is told: by a code of OpenID Connect's own
         or one of ours, never by a text of the OP."""
@@ -200,6 +202,7 @@ class Callback:
         if said is None or said not in SILENT_REFUSALS:
             said = error.code
             self._metrics.login(said, self._frontend)
+        self._tell_failed(said, transaction.provider, origin)
         return _back_with(said, transaction)
 
     async def _establish(
@@ -208,7 +211,7 @@ class Callback:
         transaction: LoginTransaction,
         device: Device,
         caller: _Caller,
-        request_id: str,
+        origin: Origin,
     ) -> str:
         identity = await self._relying_parties[transaction.provider].redeem(
             require_code(response), transaction, iss=response.iss
@@ -216,7 +219,7 @@ class Callback:
         new_id = self._session_cookie.issue()
         try:
             session = await self._create(new_id.key, identity, device)
-            is_settled = await self._settle(session, transaction, caller)
+            is_settled = await self._settle(session, transaction, caller, origin)
         except StoreUnavailable:
             # It may exist, and no browser gets its cookie. The sessions before it live on.
             with suppress(StoreUnavailable):
@@ -230,12 +233,14 @@ class Callback:
             provider=session.provider,
             sub=session.sub,
             session=public_id(session.key),
-            request_id=request_id,
+            request_id=origin.request_id,
         )
+        event = EventName.LOGIN_SUCCEEDED
+        self._audit.report(Event.about(event, Actor.USER, session, origin=origin))
         return new_id.value
 
     async def _settle(
-        self, session: Session, transaction: LoginTransaction, caller: _Caller
+        self, session: Session, transaction: LoginTransaction, caller: _Caller, origin: Origin
     ) -> bool:
         """End the sessions in whose place it comes. False: its browser has gone, and it is undone.
 
@@ -251,28 +256,42 @@ class Callback:
             if of_other_tab is not None:
                 await self._transactions.replace_outcome(transaction.binder_hash, of_other_tab)
             # The sessions before it live on, maybe on the same grant: that is not revoked then.
-            await self._undo(session, revoke=not before)
+            await self._undo(session, origin, revoke=not before)
             return False
         for replaced in before:
-            await self._ender.end(replaced, "replaced", revoke=False)
-        await self._keep_to_limit(session)
+            await self._ender.end(replaced, "replaced", revoke=False, origin=origin)
+        await self._keep_to_limit(session, origin)
         if caller.is_gone:
-            await self._undo(session, revoke=True)
+            await self._undo(session, origin, revoke=True)
             return False
         return True
 
-    async def _undo(self, session: Session, *, revoke: bool) -> None:
+    async def _undo(self, session: Session, origin: Origin, *, revoke: bool) -> None:
         self._metrics.login(ABANDONED, self._frontend)
+        event = EventName.LOGIN_FAILED
+        self._audit.report(Event.about(event, Actor.USER, session, reason=ABANDONED, origin=origin))
         await self._ender.end(session, ABANDONED, revoke=revoke)
 
-    async def _keep_to_limit(self, session: Session) -> None:
+    async def _keep_to_limit(self, session: Session, origin: Origin) -> None:
         if self._max_per_user == 0:
             return
         owned = await self._sessions.of_subject(
             session.issuer, session.sub, provider=session.provider, frontend=self._frontend
         )
         for oldest in owned[: -self._max_per_user]:
-            await self._ender.end(oldest, "limit")
+            await self._ender.end(oldest, "limit", origin=origin)
+
+    def _tell_failed(self, reason: str, provider: str, origin: Origin) -> None:
+        event = Event(
+            EventName.LOGIN_FAILED,
+            Actor.USER,
+            reason,
+            origin,
+            frontend=self._frontend,
+            # What a browser has put in the path may be no provider's name.
+            provider=provider if provider in self._relying_parties else "",
+        )
+        self._audit.report(event)
 
     async def _create(self, key: str, identity: Identity, device: Device) -> Session:
         return await self._sessions.create(
@@ -296,8 +315,3 @@ def _back_with(code: str, transaction: LoginTransaction) -> web.StreamResponse:
     """To the application, which has asked for a silent login, and is told why there is none."""
     location = with_error(transaction.return_url, code)
     return web.Response(status=302, headers={"Location": location})
-
-
-def client_name(user_agent: str) -> str:
-    """A User-Agent cut to what a list of devices needs: printable ASCII, 256 characters."""
-    return "".join(char for char in user_agent[:256] if " " <= char <= "~")

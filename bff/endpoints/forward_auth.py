@@ -109,7 +109,13 @@ class ForwardAuth:
         clear: bool = False,
     ) -> web.Response:
         problem = self._refusals[identity.frontend].problem(
-            error, request.raw_headers, identity.request_id, method=method, route=route, clear=clear
+            error,
+            request.raw_headers,
+            identity.request_id,
+            method=method,
+            route=route,
+            address=identity.client_address,
+            clear=clear,
         )
         headers = {**problem.headers, **_SERVER}
         return web.Response(status=problem.status, headers=headers, body=problem.body)

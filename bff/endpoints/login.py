@@ -7,8 +7,11 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from bff.audit.audit import Audit
+from bff.audit.event import Actor, Event, EventName
 from bff.clock import Clock
 from bff.endpoints.browser_cookies import BrowserCookies
+from bff.endpoints.clients import origin_of
 from bff.endpoints.parameters import (
     acr_values_of,
     idp_of,
@@ -88,6 +91,9 @@ class Login:
         return_rules: ReturnRules,
         clock: Clock,
         limiter: Limiter,
+        audit: Audit,
+        *,
+        frontend: str,
     ) -> None:
         self._relying_parties = relying_parties
         self._transactions = transactions
@@ -96,16 +102,22 @@ class Login:
         self._return_rules = return_rules
         self._clock = clock
         self._limiter = limiter
+        self._audit = audit
+        self._frontend = frontend
 
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         if local.by_form:
             parameters = await read_form(request, max_bytes=MAX_TARGET_BYTES)
         else:
             parameters = parse_parameters(local.target.query or b"")
-        return await self.start(local, parameters, login_request_of(parameters))
+        return await self.start(request, local, parameters, login_request_of(parameters))
 
     async def start(
-        self, local: Local, parameters: dict[str, str], wanted: LoginRequest
+        self,
+        request: web.BaseRequest,
+        local: Local,
+        parameters: dict[str, str],
+        wanted: LoginRequest,
     ) -> web.StreamResponse:
         """Store a transaction and redirect. `parameters` say where to, and where to return.
 
@@ -143,6 +155,14 @@ class Login:
             provider=relying_party.name,
         )
         await self._transactions.put(outgoing.state, transaction)
+        event = Event(
+            EventName.LOGIN_BEGUN,
+            Actor.USER,
+            origin=origin_of(request, local),
+            frontend=self._frontend,
+            provider=relying_party.name,
+        )
+        self._audit.report(event)
         # RFC 9700 section 4.12: after a form only 303 makes sure of a GET.
         status = 303 if local.by_form else 302
         response = web.Response(status=status, headers={"Location": outgoing.url})
@@ -198,9 +218,9 @@ class Resume:
         self._login = login
         self._return_rules = return_rules
 
-    async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         parameters = parse_parameters(local.target.query or b"")
         if local.session is not None:
             return_url = self._return_rules.offered_in(parameters)
             return web.Response(status=302, headers={"Location": return_url})
-        return await self._login.start(local, parameters, login_request_of(parameters))
+        return await self._login.start(request, local, parameters, login_request_of(parameters))

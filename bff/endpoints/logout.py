@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 
 from bff.endpoints.browser_cookies import BrowserCookies
+from bff.endpoints.clients import origin_of
 from bff.endpoints.parameters import idp_of, parse_parameters, read_form
 from bff.errors import LogoutNotConfirmed
 from bff.gate.fetch_metadata import is_begun_here, is_navigation
@@ -57,7 +58,9 @@ class Logout:
             sid = parameters.get("sid", "")
             if not self._logout_sid.matches(key, sid):
                 raise LogoutNotConfirmed
-        ended = await self._ender.end(key, "logout") if key is not None else None
+        ended: Session | None = None
+        if key is not None:
+            ended = await self._ender.end(key, "logout", origin=origin_of(request, local))
         provider = self._provider_of(ended, parameters)
         if key is not None or request.method == "POST" or is_begun_here(local.fields):
             location = await self._location(provider, ended, with_hint=is_navigation(local.fields))

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from bff.endpoints.clients import origin_of
 from bff.endpoints.parameters import parse_parameters, read_form
 from bff.errors import BadRequest, BffError
 from bff.gate.outcome import Local
@@ -59,7 +60,7 @@ class BackchannelLogout:
         form = await read_form(request, max_bytes=MAX_BODY_BYTES)
         if PARAMETER not in form:
             raise BadRequest("no logout token")
-        await self._op_logout.back_channel(form[PARAMETER], local.identity.request_id)
+        await self._op_logout.back_channel(form[PARAMETER], origin_of(request, local))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class FrontchannelLogout:
             "Cross-Origin-Resource-Policy": "cross-origin",
         }
 
-    async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         parameters = parse_parameters(local.target.query or b"")
         sid, iss = parameters.get("sid"), parameters.get("iss")
         meant = [(op.provider, issuer) for op in self._ops for issuer in op.meant_by(iss)]
@@ -105,5 +106,5 @@ class FrontchannelLogout:
             raise BadRequest("iss is missing; see allow_frontchannel_logout_without_iss")
         if not meant or sid is None:
             raise BadRequest("iss is not a configured issuer, or sid is missing")
-        await self._op_logout.front_channel(meant, sid, local.identity.request_id)
+        await self._op_logout.front_channel(meant, sid, origin_of(request, local))
         return web.Response(text=PAGE, content_type="text/html", headers=self._headers)

@@ -1,7 +1,11 @@
 """`/bff/sessions`: a user's own devices, and the way to log one or all others out."""
 
+from dataclasses import replace
+
 from aiohttp import web
 
+from bff.audit.event import Actor
+from bff.endpoints.clients import origin_of
 from bff.errors import NotAuthenticated, NotFound
 from bff.gate.outcome import Local
 from bff.model import Session, public_id
@@ -27,10 +31,11 @@ class OwnSessions:
                 {"sessions": [self._about(one, current) for one in reversed(owned)]}
             )
         others = [one for one in owned if one.key != current.key]
-        ended = [await self._ender.end(one, ENDED_BY_USER) for one in others]
+        origin = origin_of(request, local)
+        ended = [await self._ender.end(one, ENDED_BY_USER, origin=origin) for one in others]
         return web.json_response({"ended": sum(one is not None for one in ended)})
 
-    async def item(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
+    async def item(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         """`DELETE`: end one, the caller's own included.
 
         Raises:
@@ -40,7 +45,10 @@ class OwnSessions:
         wanted = local.target.path.rpartition(b"/")[2].decode("ascii")
         for one in await self._owned(current):
             if public_id(one.key) == wanted:
-                await self._ender.end(one, ENDED_BY_USER)
+                origin = origin_of(request, local)
+                if one.key == current.key:
+                    origin = replace(origin, actor=Actor.USER)
+                await self._ender.end(one, ENDED_BY_USER, origin=origin)
                 return web.Response(status=204)
         raise NotFound
 

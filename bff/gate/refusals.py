@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from bff.errors import BffError, InternalError, NavigationRequired
+from bff.audit.audit import OFF, Audit
+from bff.audit.event import Actor, Event, EventName, Origin
+from bff.errors import BffError, CsrfRefused, InternalError, NavigationRequired
 from bff.gate.fetch_metadata import accepts_page, is_navigation
 from bff.gate.head import Field, scan
 from bff.gate.problem import OwnResponses, Problem, problem_for
@@ -34,6 +36,7 @@ class Refusals:
         error_page: ErrorPage,
         own: OwnResponses,
         metrics: Metrics,
+        audit: Audit = OFF,
         *,
         login_url: str,
         clear_cookie: str,
@@ -42,6 +45,7 @@ class Refusals:
         self._error_page = error_page
         self._own = own
         self._metrics = metrics
+        self._audit = audit
         self._login_url = login_url
         self._clear_cookie = clear_cookie
         self._frontend = frontend
@@ -54,10 +58,11 @@ class Refusals:
         *,
         method: str,
         route: str,
+        address: str = "",
         clear: bool = False,
     ) -> Problem:
         """The whole answer to a request with these fields. `clear`: take away a dead cookie.
-        `route` is empty where none is known."""
+        `route` and `address`, the client's, are empty where none is known."""
         log.log(
             error.log_level,
             "refused",
@@ -71,6 +76,9 @@ class Refusals:
             **frontend_in_logs(self._frontend),
         )
         self._metrics.answered("refused", error.status, error.code, frontend=self._frontend)
+        if isinstance(error, CsrfRefused):
+            fields = tuple(fields)
+            self._tell_csrf(error, Origin(request_id, address, _user_agent(fields)))
         scanned = scan(fields)
         # A navigation that a service worker has passed on may look like a fetch, but for Accept.
         is_for_a_person = is_navigation(scanned) or (
@@ -84,3 +92,11 @@ class Refusals:
         if clear:
             headers["Set-Cookie"] = self._clear_cookie
         return Problem(found.status, headers, found.body)
+
+    def _tell_csrf(self, error: CsrfRefused, origin: Origin) -> None:
+        event = EventName.CSRF_REFUSED
+        self._audit.report(Event(event, Actor.USER, error.code, origin, frontend=self._frontend))
+
+
+def _user_agent(fields: Iterable[Field]) -> str:
+    return next((v.decode("latin-1") for n, v in fields if n.lower() == b"user-agent"), "")

@@ -13,9 +13,10 @@ from functools import partial
 
 import structlog
 
+from bff.audit.audit import OFF, Audit
 from bff.clock import Clock
 from bff.errors import StoreUnavailable
-from bff.limits.limiter import Buckets, Rate
+from bff.limits.limiter import Buckets, Rate, limit_hit
 from bff.observability.metrics import Metrics
 from bff.tasks import PeriodicTask
 
@@ -38,12 +39,15 @@ class _Bucket:
 class CallLimit:
     """Called with a session's key for each call; see the module's text for what is approximate."""
 
-    def __init__(self, rate: Rate, buckets: Buckets, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, rate: Rate, buckets: Buckets, clock: Clock, metrics: Metrics, audit: Audit = OFF
+    ) -> None:
         self._rate = rate
         self._each = rate.each_seconds
         self._shared = buckets
         self._clock = clock
         self._metrics = metrics
+        self._audit = audit
         self._worth_telling = max(1, rate.count // SHARE)
         self._buckets: dict[str, _Bucket] = {}
         self._worker = PeriodicTask(
@@ -63,6 +67,7 @@ class CallLimit:
         wait = self._rate.wait_seconds(fullness)
         if wait > 0:
             self._metrics.rate_limited(KIND)
+            self._audit.report(limit_hit(KIND, key, by_session=True))
             return wait
         bucket.empty_at = now + fullness + self._each
         bucket.untold += 1

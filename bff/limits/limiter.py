@@ -12,9 +12,12 @@ from typing import Protocol
 
 import structlog
 
+from bff.audit.audit import OFF, Audit
+from bff.audit.event import NO_REQUEST, Actor, Event, EventName, Origin
 from bff.bounded_map import BoundedMap
 from bff.clock import Clock
 from bff.errors import RateLimited, StoreUnavailable
+from bff.model import public_id
 from bff.observability.metrics import Metrics
 
 log = structlog.get_logger("bff.limits")
@@ -57,7 +60,8 @@ class Rate:
 
 
 class Limiter:
-    """`rate` None: no limit. `strict`: refuse what can't be judged because the store is away."""
+    """`rate` None: no limit. `strict`: refuse what can't be judged because the store is away.
+    `by_session`: a client is the key of a session, else an address."""
 
     def __init__(
         self,
@@ -66,8 +70,10 @@ class Limiter:
         buckets: Buckets,
         clock: Clock,
         metrics: Metrics,
+        audit: Audit = OFF,
         *,
         strict: bool = False,
+        by_session: bool = False,
     ) -> None:
         self._kind = kind
         self._rate = rate
@@ -75,6 +81,8 @@ class Limiter:
         self._clock = clock
         self._metrics = metrics
         self._strict = strict
+        self._audit = audit
+        self._by_session = by_session
         self._refused_until: BoundedMap[str, float] = BoundedMap(REFUSED_ENTRIES)
 
     async def take(self, client: str) -> None:
@@ -106,8 +114,7 @@ class Limiter:
         """That this process has not refused it just now; no store is asked. Raises: RateLimited."""
         wait = self.refused_seconds(client)
         if wait > 0:
-            self._metrics.rate_limited(self._kind)
-            raise RateLimited(self._kind, retry_after=retry_after(wait))
+            raise self._refused(client, wait)
 
     def refused_seconds(self, client: str) -> float:
         """How long this process knows that it would refuse; no store is asked."""
@@ -136,11 +143,22 @@ class Limiter:
         if wait > 0:
             self._refused_until[client] = self._clock.now() + wait
             log.warning("rate_limited", kind=self._kind, seconds=round(wait, 3))
-            self._metrics.rate_limited(self._kind)
-            raise RateLimited(self._kind, retry_after=retry_after(wait))
+            raise self._refused(client, wait)
+
+    def _refused(self, client: str, wait_seconds: float) -> RateLimited:
+        self._metrics.rate_limited(self._kind)
+        self._audit.report(limit_hit(self._kind, client, by_session=self._by_session))
+        return RateLimited(self._kind, retry_after=retry_after(wait_seconds))
 
     def _key(self, client: str) -> str:
         return f"{self._kind}:{client}"
+
+
+def limit_hit(kind: str, client: str, *, by_session: bool) -> Event:
+    """What the audit log is told of a request that was refused because of a limit."""
+    session = public_id(client) if by_session else ""
+    origin = NO_REQUEST if by_session else Origin(address=client)
+    return Event(EventName.LIMIT_HIT, Actor.LIMIT, kind, origin, frontend="", session=session)
 
 
 def retry_after(wait_seconds: float) -> int:

@@ -112,11 +112,12 @@ def redact(
 ) -> MutableMapping[str, object]:
     """Replace what must never be in a log, and cut what is too long for one."""
     for name, value in event.items():
-        event[name] = _shown(name, value)
+        event[name] = shown(name, value)
     return event
 
 
-def _shown(name: str, value: object) -> object:
+def shown(name: str, value: object) -> object:
+    """A value as it may be written under this name: without secrets, and cut."""
     if name not in _HARMLESS_NAMES and _SECRET_NAMES.search(name):
         return REDACTED
     if isinstance(value, str):
@@ -124,9 +125,9 @@ def _shown(name: str, value: object) -> object:
         more = len(text) - LONGEST
         return text if more <= 0 else f"{text[:LONGEST]} [{more} more]"
     if isinstance(value, dict):
-        return {str(key): _shown(str(key), item) for key, item in value.items()}
+        return {str(key): shown(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_shown("", item) for item in value]
+        return [shown("", item) for item in value]
     return value
 
 

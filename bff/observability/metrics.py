@@ -65,6 +65,12 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self._audit_lost = Counter(
+            "bff_audit_events_lost_total",
+            "Audit events that a sink's queue had no room for",
+            ["sink"],
+            registry=self.registry,
+        )
         self._store_up = Gauge(
             "bff_store_watching",
             "1 while changes made by other processes are being followed, by every worker",
@@ -104,6 +110,9 @@ class Metrics:
 
     def rate_limited(self, kind: str) -> None:
         self._rate_limited.labels(kind).inc()
+
+    def audit_lost(self, sink: str, count: int) -> None:
+        self._audit_lost.labels(sink).inc(count)
 
     def store_watching(self, watching: bool) -> None:
         self._store_up.set(1 if watching else 0)

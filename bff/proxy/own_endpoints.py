@@ -214,6 +214,7 @@ class OwnEndpoints:
             local.identity.request_id,
             method=request.method,
             route=local.route,
+            address=local.identity.client_address,
         )
         return Refusal(status=problem.status, headers=problem.headers, body=problem.body)
 

@@ -13,6 +13,7 @@ from functools import partial
 
 import structlog
 
+from bff.audit.audit import OFF, Audit
 from bff.clock import Clock
 from bff.errors import (
     BffError,
@@ -66,6 +67,7 @@ class RefreshCoordinator:
         metrics: Metrics,
         limiter: Limiter,
         settings: CoordinatorSettings | None = None,
+        audit: Audit = OFF,
     ) -> None:
         self._sessions = sessions
         self._leases = sessions.leases
@@ -90,6 +92,7 @@ class RefreshCoordinator:
             metrics,
             self._attempts,
             self._rotations,
+            audit,
         )
         sessions.observe(
             on_changed=self._waiters.wake,

@@ -4,6 +4,8 @@ import asyncio
 
 import structlog
 
+from bff.audit.audit import OFF, Audit
+from bff.audit.event import NO_REQUEST, Event, Origin
 from bff.model import Session, Tokens, public_id
 from bff.observability.logs import frontend_in_logs
 from bff.observability.metrics import Metrics
@@ -29,17 +31,19 @@ class SessionEnder:
         sessions: Sessions,
         relying_parties: RelyingParties,
         metrics: Metrics,
+        audit: Audit = OFF,
         *,
         revocations_waiting: int = REVOCATIONS_WAITING,
     ) -> None:
         self._sessions = sessions
         self._relying_parties = relying_parties
         self._metrics = metrics
+        self._audit = audit
         self._endings: TaskSet[Session | None] = TaskSet()
         self._revocations: TaskSet[None] = TaskSet()
         self._revocations_waiting = revocations_waiting
         self._slots = asyncio.Semaphore(REVOCATIONS_AT_ONCE)
-        sessions.observe(on_expired=self._tell)
+        sessions.observe(on_expired=self._on_expired)
 
     async def end(
         self,
@@ -49,6 +53,7 @@ class SessionEnder:
         revoke: bool = True,
         rotated: Tokens | None = None,
         only_version: int | None = None,
+        origin: Origin = NO_REQUEST,
     ) -> Session | None:
         """End a session; the ended one is returned to exactly one caller. With `only_version` not
         if its record has been written meanwhile. What has begun is finished, also when the caller
@@ -57,6 +62,8 @@ class SessionEnder:
         `rotated` are tokens that the OP has put in the place of the session's, which are spent:
         they are revoked instead.
 
+        `origin` is the request that ends it, for the audit log.
+
         `revoke=False` is for tokens that are dead already, and for a session that a new login has
         replaced: many OPs revoke the whole grant, which the new session lives on.
 
@@ -64,9 +71,18 @@ class SessionEnder:
             StoreUnavailable: it could not be ended; it still exists.
         """
         work = self._end(
-            session_or_key, reason, revoke=revoke, rotated=rotated, only_version=only_version
+            session_or_key,
+            reason,
+            revoke=revoke,
+            rotated=rotated,
+            only_version=only_version,
+            origin=origin,
         )
         return await asyncio.shield(self._endings.start(work))
+
+    def _on_expired(self, key: str, reason: str) -> None:
+        self._tell(key, reason)
+        self._audit.report(Event.expired(key, reason))
 
     def _tell(self, key: str, reason: str, **where: str) -> None:
         self._metrics.session_ended(reason)
@@ -80,11 +96,13 @@ class SessionEnder:
         revoke: bool,
         rotated: Tokens | None,
         only_version: int | None,
+        origin: Origin,
     ) -> Session | None:
         ended = await self._sessions.end(session_or_key, reason, only_version=only_version)
         if ended is None:
             return None
         self._tell(ended.key, reason, **frontend_in_logs(ended.frontend))
+        self._audit.report(Event.ended(ended, reason, origin))
         if revoke and self._relying_parties[ended.provider].settings.revoke_on_logout:
             self._start_revocation(ended, rotated or ended.tokens)
         return ended

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
+from bff.audit.audit import OFF, Audit
+from bff.audit.event import Actor, Event, EventName, Origin
 from bff.errors import BffError, LogoutTokenInvalid
 from bff.model import Session
 from bff.observability.metrics import Metrics
@@ -39,15 +41,17 @@ class OpLogout:
         ender: SessionEnder,
         seen: ReplayCache,
         metrics: Metrics,
+        audit: Audit = OFF,
     ) -> None:
         self._relying_parties = relying_parties
         self._sessions = sessions
         self._ender = ender
         self._seen = seen
         self._metrics = metrics
+        self._audit = audit
         self._flights: SingleFlight[int] = SingleFlight()
 
-    async def back_channel(self, logout_token: str, request_id: str) -> int:
+    async def back_channel(self, logout_token: str, origin: Origin) -> int:
         """End what a logout token names.
 
         Raises:
@@ -56,11 +60,11 @@ class OpLogout:
         """
         key = hashlib.sha256(logout_token.encode("utf-8", "surrogatepass")).hexdigest()
         return await self._finished(
-            key, BACK_CHANNEL, request_id, lambda: self._by_token(logout_token)
+            key, BACK_CHANNEL, origin, lambda: self._by_token(logout_token, origin)
         )
 
     async def front_channel(
-        self, meant: Sequence[tuple[str, str]], sid: str, request_id: str
+        self, meant: Sequence[tuple[str, str]], sid: str, origin: Origin
     ) -> int:
         """End the sessions of one session at the OP; `meant` are pairs of a provider and one of its
         issuers. Their tokens are left to the OP.
@@ -71,36 +75,38 @@ class OpLogout:
         return await self._finished(
             f"sid {' '.join(f'{provider} {issuer}' for provider, issuer in meant)} {sid}",
             FRONT_CHANNEL,
-            request_id,
-            lambda: self._by_sid(meant, sid),
+            origin,
+            lambda: self._by_sid(meant, sid, origin),
         )
 
     async def close(self, seconds: float) -> None:
         """Let what has begun finish, for at most `seconds`."""
         await self._flights.drain(seconds)
 
-    async def _by_token(self, logout_token: str) -> list[Session]:
+    async def _by_token(self, logout_token: str, origin: Origin) -> list[Session]:
         notices = await self._relying_parties.logout_token(logout_token)
-        results = [await self._obeyed(notice) for notice in notices]
+        results = [await self._obeyed(notice, origin) for notice in notices]
         if all(ended is None for ended in results):
             raise LogoutTokenInvalid("jti_replayed")  # section 2.6 (8)
         return [session for ended in results for session in ended or ()]
 
-    async def _obeyed(self, notice: LogoutNotice) -> list[Session] | None:
+    async def _obeyed(self, notice: LogoutNotice, origin: Origin) -> list[Session] | None:
         """The sessions that it has ended; None when the token has done its work before."""
         issuer, jti, provider = notice.issuer, notice.jti, notice.provider
         if await self._seen.has(issuer, jti, provider=provider):
             return None
-        ended = await self._end(await self._named_by(notice), BACK_CHANNEL)
+        ended = await self._end(await self._named_by(notice), BACK_CHANNEL, origin)
         # Only now: after a failure on the way here the OP's next try must not count as a replay.
         await self._seen.add(issuer, jti, provider=provider, expires_at=notice.expires_at)
         return ended
 
-    async def _by_sid(self, meant: Sequence[tuple[str, str]], sid: str) -> list[Session]:
+    async def _by_sid(
+        self, meant: Sequence[tuple[str, str]], sid: str, origin: Origin
+    ) -> list[Session]:
         found = []
         for name, issuer in meant:
             found += await self._sessions.of_sid(issuer, sid, provider=name)
-        return await self._end(found, FRONT_CHANNEL)
+        return await self._end(found, FRONT_CHANNEL, origin)
 
     async def _named_by(self, notice: LogoutNotice) -> list[Session]:
         """Section 2.4: `sid` is one session at the OP; `sub` alone is all of the user's. With both,
@@ -111,21 +117,24 @@ class OpLogout:
         of_user = await self._sessions.of_subject(issuer, notice.sub, provider=provider)
         return [s for s in of_user if notice.sid is None or s.sid in (None, notice.sid)]
 
-    async def _end(self, sessions: list[Session], reason: str) -> list[Session]:
+    async def _end(self, sessions: list[Session], reason: str, origin: Origin) -> list[Session]:
         ended = []
         for session in sessions:
             revoke = reason == BACK_CHANNEL and not _is_offline(session)
-            ended.append(await self._ender.end(session, reason, revoke=revoke))
+            ended.append(await self._ender.end(session, reason, revoke=revoke, origin=origin))
         return [session for session in ended if session is not None]
 
-    async def _finished(self, key: str, channel: str, request_id: str, work: Work) -> int:
-        return await self._flights.join(key, lambda: self._recorded(channel, request_id, work))
+    async def _finished(self, key: str, channel: str, origin: Origin, work: Work) -> int:
+        return await self._flights.join(key, lambda: self._recorded(channel, origin, work))
 
-    async def _recorded(self, channel: str, request_id: str, work: Work) -> int:
+    async def _recorded(self, channel: str, origin: Origin, work: Work) -> int:
+        request_id = origin.request_id
         try:
             ended = await work()
         except BffError as error:
             self._metrics.op_logout(channel, error.code)
+            event = EventName.OP_LOGOUT_FAILED
+            self._audit.report(Event(event, Actor.OP, error.code, origin, frontend=""))
             log.warning(channel, outcome=error.code, detail=error.log_detail, request_id=request_id)
             raise
         outcome = "ended" if ended else "no_session"

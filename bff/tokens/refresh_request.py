@@ -11,9 +11,12 @@ from collections.abc import Mapping
 
 import structlog
 
+from bff.audit.audit import Audit
+from bff.audit.event import Actor, Event, EventName
 from bff.clock import Clock
 from bff.errors import (
     AccessTokenUnusable,
+    ClientRejected,
     GrantRejected,
     IdTokenInvalid,
     OpError,
@@ -48,6 +51,7 @@ class RefreshRequests:
         metrics: Metrics,
         attempts: Mapping[str, Attempts],
         rotations: Rotations,
+        audit: Audit,
     ) -> None:
         self._relying_parties = relying_parties
         self._sessions = sessions
@@ -58,6 +62,7 @@ class RefreshRequests:
         self._metrics = metrics
         self._attempts = attempts
         self._rotations = rotations
+        self._audit = audit
 
     async def send(self, session: Session, attempt: Attempt) -> Session:
         """Spend the session's refresh token. The session as the store has it then.
@@ -86,6 +91,8 @@ class RefreshRequests:
             raise
         except OpError as error:
             attempts.failed(session.key, attempt, error)
+            if isinstance(error, ClientRejected):
+                self._tell_refused(session, error)
             raise
         attempts.answered(session.key)
         written = await self._keep(self._updated(session, refreshed))
@@ -120,7 +127,12 @@ class RefreshRequests:
         if is_meant and self._policy.is_expired(session.tokens, self._clock.now()):
             return await self._after_rejection(session)
         attempts.refused(session.key, error)
+        self._tell_refused(session, error)
         raise error
+
+    def _tell_refused(self, session: Session, error: OpError) -> None:
+        event = EventName.REFRESH_REFUSED
+        self._audit.report(Event.about(event, Actor.OP, session, reason=error.code))
 
     async def _after_contradiction(self, session: Session, error: IdTokenInvalid) -> None:
         """OIDC Core section 12.2: another identity came back. Nothing of it is used."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from bff.audit.event import NO_REQUEST
 from bff.clock import ManualClock
 from bff.errors import LogoutTokenInvalid, StoreUnavailable
 from bff.model import Tokens
@@ -69,11 +70,11 @@ class Parts:
             },
             typ="logout+jwt",
         )
-        return await self.op_logout.back_channel(token, "a request")
+        return await self.op_logout.back_channel(token, NO_REQUEST)
 
     async def frame(self, *providers: str, sid: str) -> int:
         meant = [(provider, self.op.issuer) for provider in providers]
-        return await self.op_logout.front_channel(meant, sid, "a request")
+        return await self.op_logout.front_channel(meant, sid, NO_REQUEST)
 
     def counted(self, channel: str) -> dict[str, float]:
         """How many logouts of that channel had which outcome."""

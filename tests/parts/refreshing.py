@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from bff.audit.audit import OFF, Audit
 from bff.clock import Clock
 from bff.limits.limiter import Limiter
 from bff.model import Session
@@ -62,6 +63,7 @@ async def a_process(
     settings: CoordinatorSettings | None = None,
     timeout_seconds: float = 20.0,
     revoke: bool = True,
+    audit: Audit = OFF,
 ) -> AsyncIterator[Process]:
     """Started and following the store's changes."""
     relying_party = RelyingParty(
@@ -78,7 +80,7 @@ async def a_process(
     metrics = Metrics()
     sessions = Sessions(store, Keyring([SECRET], OWNER), clock, POLICY)
     relying_parties = RelyingParties([relying_party])
-    ender = SessionEnder(sessions, relying_parties, metrics)
+    ender = SessionEnder(sessions, relying_parties, metrics, audit)
     coordinator = RefreshCoordinator(
         relying_parties,
         sessions,
@@ -89,6 +91,7 @@ async def a_process(
         metrics,
         Limiter("refresh", None, store, clock, metrics),
         settings,
+        audit,
     )
     await relying_party.start()
     await sessions.start()

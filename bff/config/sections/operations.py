@@ -1,12 +1,16 @@
-"""[limits], [log] and [access_log]: how often something may happen, and what is written of it."""
+"""[limits], [log], [access_log] and [audit]: how often something may happen, and what is written
+of it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool
+from pydantic import AfterValidator, Field, StrictBool
 
+from bff.audit.destinations import Destination
 from bff.config.sections import Section
 from bff.config.values.files import FilePath
 from bff.config.values.quantities import RateLimit
+from bff.config.values.secrets import GivenSecret
+from bff.config.values.sinks import AuditSink
 
 
 class LimitSettings(Section):
@@ -81,4 +85,36 @@ class AccessLogSettings(Section):
         default=False,
         description="Write the path of each request too, never its query. By default a line names "
         "the route only: paths often hold names and numbers of people.",
+    )
+
+
+def require_distinct_sinks(sinks: tuple[Destination, ...]) -> tuple[Destination, ...]:
+    """Raises: ValueError: one is named twice, and would get every record twice."""
+    if len(set(sinks)) != len(sinks):
+        raise ValueError("names a sink twice")
+    return sinks
+
+
+class AuditSettings(Section):
+    sinks: Annotated[tuple[AuditSink, ...], AfterValidator(require_distinct_sinks)] = Field(
+        default=(),
+        description="Where records of the audit log go; none: no audit log is kept. `file:PATH`, "
+        "`stdout`, `syslog:` (with nothing: /dev/log; a Unix socket's path; or `udp://HOST:PORT`), "
+        "`redis-stream:` (with a name or nothing: `audit`, after the session store's namespace), "
+        "`webhook:URL` (https, or http on loopback).",
+        examples=[["file:/var/log/bff/audit.jsonl", "syslog:"]],
+    )
+    address: Literal["full", "truncated", "off"] = Field(
+        default="truncated",
+        description="How much of a client's address the records hold: `truncated` keeps the "
+        "network (/24, or /48 with IPv6).",
+    )
+    user_agent: Literal["full", "truncated", "off"] = Field(
+        default="truncated",
+        description="How much of a browser's User-Agent: 64 characters with `truncated`, 256 with "
+        "`full`.",
+    )
+    webhook_token: GivenSecret | None = Field(
+        default=None,
+        description="A secret that each webhook is sent as a bearer token.",
     )

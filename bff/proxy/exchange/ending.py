@@ -74,6 +74,7 @@ class EndingExchange:
         "_answer",
         "_began_at",
         "_browser",
+        "_client_address",
         "_context",
         "_deadline",
         "_destination",
@@ -103,6 +104,7 @@ class EndingExchange:
         self._answer = AnswerWriter(browser, is_http10=head.version == "1.0", keep_alive=keep_alive)
         self._began_at = time.monotonic()
         self._request_id = ""  # until the gate has given it one
+        self._client_address = ""  # until the gate has looked for it
         self._frontend = ""  # until the gate has found the one it has come for
         self._has_early_data = False  # of another protocol, before there was a decision
         self._retries_left = 1
@@ -130,6 +132,7 @@ class EndingExchange:
         """The answer and the logs name the request as the upstream is told."""
         self._request_id = decision.identity.request_id
         self._frontend = decision.identity.frontend
+        self._client_address = decision.identity.client_address
         if self._record is not None:
             self._record.decided(decision)
 
@@ -151,6 +154,7 @@ class EndingExchange:
             self._request_id,
             method=self.head.method,
             route=self._context.admission.route_of(self.head),
+            address=self._client_address,
             clear=clear,
         )
         if not self._request.is_complete or self._browser.is_draining:

@@ -143,3 +143,12 @@ if add > 0 then
 end
 return string.format('%.0f', before)
 """
+
+# KEYS: stream; ARGV: how many entries to keep about, records. In one step, so that a failure leaves
+# all of them or none.
+APPEND = """
+for place = 2, #ARGV do
+  redis.call('xadd', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'record', ARGV[place])
+end
+return #ARGV - 1
+"""

@@ -2,7 +2,8 @@
 
 Keys, all in the namespace (`bff:` by default): `s:{key}` a session, `l:{name}` a lease;
 `i:index` the sessions of an index, by absolute expiry; `t:state` a login transaction, `b:browser`
-those of one browser; `r:key` what has been seen; `q:key` a bucket. Channels: `changes` and `beats`.
+those of one browser; `r:key` what has been seen; `q:key` a bucket;
+`a:name` a stream of audit records. Channels: `changes` and `beats`.
 What spans slots is done in steps that may be repeated, in an order that leaves at worst an entry
 pointing nowhere.
 """
@@ -219,6 +220,13 @@ class RedisStore:
             1 if to_the_brim else 0,
         )
         return int(before) / 1_000_000
+
+    # --- audit records
+
+    async def append(self, stream: str, lines: Sequence[str], most: int) -> None:
+        """Add lines to a stream that keeps about `most` of them, the newest. Raises:
+        StoreUnavailable: they may have been added."""
+        await self._client.run(scripts.APPEND, [self._name("a", stream)], most, *lines)
 
     # --- within
 

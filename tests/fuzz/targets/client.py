@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from random import Random
 
-from bff.endpoints.callback import client_name
+from bff.endpoints.clients import client_name
 from bff.limits.limiter import client_of
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require
