@@ -70,7 +70,7 @@ class Delivery:
 
     async def close(self, seconds: float, at: str) -> None:
         """Deliver what is left, for at most `seconds`; the rest is lost, counted and logged."""
-        if self._task is None:
+        if self._task is None or self._is_ending:
             return
         self._say_losses(at)
         self._queue.append((Event(EventName.CHAIN_ENDED, Actor.GATEWAY, frontend=""), at))

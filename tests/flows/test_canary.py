@@ -2,7 +2,10 @@
 belongs: not in what the browser's scripts can see, in a log, a metric, an error or a URL."""
 
 import io
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -52,11 +55,20 @@ async def a_whole_flow(stack: Stack, browser: Browser, clock: ManualClock) -> li
 @pytest.mark.rule("CVE-2024-39315")
 @pytest.mark.rule("TK-12")
 @pytest.mark.rule("OP-01")
-async def test_nothing_secret_leaves_by_any_door(output: io.StringIO) -> None:
+async def test_nothing_secret_leaves_by_any_door(output: io.StringIO, tmp_path: Path) -> None:
     clock = ManualClock()
     witness = Witness()
+    audited, datagrams = tmp_path / "audit.jsonl", tmp_path / "log"
+    syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    syslog.bind(str(datagrams))
+    syslog.setblocking(False)
+    audit = f"""[audit]
+sinks = ["file:{audited}", "syslog:{datagrams}"]
+address = "full"
+user_agent = "full"
+"""
     async with (
-        running_stack(clock=clock, prepare_op=witness.attach) as stack,
+        running_stack(clock=clock, prepare_op=witness.attach, extra=audit) as stack,
         Browser() as browser,
     ):
         pages = await a_whole_flow(stack, browser, clock)
@@ -80,8 +92,14 @@ async def test_nothing_secret_leaves_by_any_door(output: io.StringIO) -> None:
     for kind in ("code_verifier", "refresh_token", "access_token", "id_token"):
         assert len([name for name in secrets if kind in name]) >= 2, kind
     assert len(session_id) == 43
+    with syslog, suppress(BlockingIOError):
+        while True:
+            output.write(syslog.recv(65536).decode())
+    output.write(audited.read_text())
     written, shown = output.getvalue(), everything_scripts_can_see(pages)
     assert "login_succeeded" in written
+    assert "<85>1 " in written
+    assert "csrf_refused" in audited.read_text()
     assert '"sub": "alice"' in shown
     assert "Session(" in said
     places = {"the output": written, "what scripts can see": shown, "a repr": said}

@@ -275,7 +275,7 @@ class Receiver:
         self.headers: list[dict[str, str]] = []
         self._answers = list(answers)
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def receive(self, request: web.Request) -> web.Response:
         body = await request.text()
         self.bodies.append(body)
         self.headers.append(dict(request.headers))
@@ -291,7 +291,7 @@ class Receiver:
 @asynccontextmanager
 async def receiving(receiver: Receiver, port: int) -> AsyncIterator[Server]:
     application = web.Application()
-    application.router.add_post("/events", receiver)
+    application.router.add_post("/events", receiver.receive)
     async with serving(application, port) as server:
         yield server
 
