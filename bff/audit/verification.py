@@ -33,10 +33,10 @@ class Finding:
     """Something that is not as it was written."""
 
     place: Place
-    text: str
+    problem: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.text}"
+        return f"{self.place}: {self.problem}"
 
 
 @dataclass(slots=True)

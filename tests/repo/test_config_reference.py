@@ -167,6 +167,7 @@ NOT_ALONE = {
     "client_key_file",
     "issuer_tenants",  # with an issuer that is a template
     "scope",  # on a route: for client tokens
+    "webhook_token",  # with a webhook among the sinks
 }
 
 

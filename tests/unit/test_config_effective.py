@@ -34,6 +34,10 @@ issuer = "https://accounts.google.com"
 client_id = "1234"
 client_secret = "canary-of-the-client"
 
+[audit]
+sinks = ["webhook:https://siem.example.com/bff"]
+webhook_token = "canary-of-the-webhook-q7Yc2Hd7"
+
 [session]
 store = "redis+sentinel://u:canary-of-redis@one:1,two:2/main/0?sentinel_password=canary-of-sentinel"
 secrets = ["{SECRET}"]
@@ -194,7 +198,13 @@ def secret_keys(model: type[Section]) -> set[str]:
 
 def test_every_kind_of_secret_is_among_the_canaries() -> None:
     """A key that is added later has to be looked at."""
-    assert secret_keys(Settings) == {"client_secret", "proxy", "store", "secrets"}
+    assert secret_keys(Settings) == {
+        "client_secret",
+        "proxy",
+        "store",
+        "secrets",
+        "webhook_token",
+    }
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ class AuditSettings(Section):
         "`stdout`, `syslog:` (with nothing: /dev/log; a Unix socket's path; or `udp://HOST:PORT`), "
         "`redis-stream:` (with a name or nothing: `audit`, after the session store's namespace), "
         "`webhook:URL` (https, or http on loopback).",
-        examples=[["file:/var/log/bff/audit.jsonl", "syslog:"]],
+        examples=[["stdout", "syslog:"]],
     )
     address: Literal["full", "truncated", "off"] = Field(
         default="truncated",
