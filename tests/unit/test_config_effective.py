@@ -34,14 +34,14 @@ issuer = "https://accounts.google.com"
 client_id = "1234"
 client_secret = "canary-of-the-client"
 
-[audit]
-sinks = ["webhook:https://siem.example.com/bff"]
-webhook_token = "canary-of-the-webhook-q7Yc2Hd7"
-
 [session]
 store = "redis+sentinel://u:canary-of-redis@one:1,two:2/main/0?sentinel_password=canary-of-sentinel"
 secrets = ["{SECRET}"]
 idle_timeout = "20m"
+
+[audit]
+sinks = ["webhook:https://siem.example.com/bff"]
+webhook_token = "canary-of-the-webhook-q7Yc2Hd7"
 
 [[routes]]
 path = "/api/"
