@@ -39,10 +39,6 @@ store = "redis+sentinel://u:canary-of-redis@one:1,two:2/main/0?sentinel_password
 secrets = ["{SECRET}"]
 idle_timeout = "20m"
 
-[audit]
-sinks = ["webhook:https://siem.example.com/bff"]
-webhook_token = "canary-of-the-webhook-q7Yc2Hd7"
-
 [[routes]]
 path = "/api/"
 upstream = "http://127.0.0.1:9000/"
@@ -59,6 +55,10 @@ upstream = ["http://127.0.0.1:9001/", "http://127.0.0.1:9002/"]
 name = "wiki"
 public_url = "https://intranet.example.com/wiki"
 providers = ["corp"]
+
+[audit]
+sinks = ["webhook:https://siem.example.com/bff"]
+webhook_token = "canary-of-the-webhook-q7Yc2Hd7"
 """
 CANARIES = ("canary", SECRET)
 
