@@ -135,14 +135,17 @@ async def running_op(
     access_token_seconds: int = 60,
     refresh_token_seconds: int = 3600,
     rotate: bool = True,
+    client_jwks: str = "",
 ) -> AsyncIterator[CertifiedOp]:
-    """Run the OP for the gateway of that origin until the block ends. `folder` takes its log."""
+    """Run the OP for the gateway of that origin until the block ends. `folder` takes its log.
+    `client_jwks`: the public keys of its client `key`."""
     environment = {
         "PORT": f"{port}",
         "GATEWAY": gateway,
         "AT_TTL": f"{access_token_seconds}",
         "RT_TTL": f"{refresh_token_seconds}",
         "ROTATE": f"{rotate:d}",
+        "CLIENT_JWKS": client_jwks,
     }
     log = folder / "op.log"
     with log.open("wb") as notices:

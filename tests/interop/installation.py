@@ -4,12 +4,14 @@ gateway on localhost, so that a browser sees two sites.
 Owns ports, configuration and the order of start and stop.
 """
 
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bff.oidc.client_keys import load_client_key
 from tests.interop.certified_op import API_AUDIENCE, CLIENT_SECRET, CertifiedOp, running_op
 from tests.interop.recording_api import RecordingApi
 from tests.parts.browser import Browser
@@ -41,13 +43,14 @@ class Client:
     client_auth: str = "client_secret_basic"
     id_token_algs: str = '["RS256"]'
     jwt_tokens: bool = True
+    key_file: Path | None = None
 
     def toml(self, issuer: str) -> str:
         """The lines of `[oidc]`."""
         return f"""
 issuer = "{issuer}"
 client_id = "{self.client_id}"
-client_secret = "{CLIENT_SECRET}"
+{self._proof()}
 client_auth = "{self.client_auth}"
 id_token_algs = {self.id_token_algs}
 scope = "openid profile email offline_access api:read"
@@ -57,6 +60,17 @@ userinfo = {"false" if self.jwt_tokens else "true"}
 prompt = "consent"
 {self._resource() if self.jwt_tokens else ""}
 """
+
+    def jwks(self) -> str:
+        """What the OP knows of its key."""
+        if self.key_file is None:
+            return ""
+        return json.dumps({"keys": [dict(load_client_key(self.key_file).public)]})
+
+    def _proof(self) -> str:
+        if self.key_file is not None:
+            return f'client_keys = ["{self.key_file}"]'
+        return f'client_secret = "{CLIENT_SECRET}"'
 
     def _resource(self) -> str:
         # Without UserInfo the ID token has to hold the claims, and this OP wants to be asked.
@@ -119,6 +133,7 @@ async def running_installation(
         gateway=origin,
         access_token_seconds=access_token_seconds,
         rotate=rotate,
+        client_jwks=(client or Client()).jwks(),
     )
     async with op_running as op, AsyncExitStack() as gateways:
         api = RecordingApi(op)

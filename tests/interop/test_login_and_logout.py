@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
@@ -11,14 +11,36 @@ from tests.interop.certified_op import Event
 from tests.interop.installation import Client, Installation, running_installation
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
+from tests.parts.client_keys import key_file
 
 CLIENTS = {
     "basic": Client("basic", "client_secret_basic"),
     "post": Client("post", "client_secret_post"),
+    "jwt": Client("jwt", "client_secret_jwt"),
     "opaque_tokens_and_userinfo": Client("basic", jwt_tokens=False),
     "ES256": Client("es256", id_token_algs='["ES256"]'),
     "PS256": Client("ps256", id_token_algs='["PS256", "ES256"]'),
 }
+
+
+@pytest.mark.rule("FP-01")
+@pytest.mark.rule("FP-10")
+@pytest.mark.parametrize("kind", ["P-256", "RSA-2048"])
+async def test_a_client_with_a_key_of_its_own_pushes_its_requests(
+    tmp_path: Path, kind: str
+) -> None:
+    """RFC 7523 and RFC 9126: the request, the code and the revocation are authenticated by the key."""
+    client = Client("key", "private_key_jwt", key_file=key_file(tmp_path / "key.pem", kind))
+    async with running_installation(tmp_path, client) as site, Browser() as browser:
+        login = await browser.navigate(f"{site.origin}/bff/login", follow=False)
+        asked = parse_qsl(urlsplit(login.headers["Location"]).query)
+        assert [name for name, _ in asked] == ["client_id", "request_uri"]
+        landed = await site.log_in(browser, "alice")
+        assert landed.url == f"{site.origin}/"
+        assert (await browser.fetch("GET", "/api/whoami")).json()["client_id"] == "key"
+        user = (await browser.fetch("GET", "/bff/user")).json()
+        await browser.click(user["bff"]["logout_url"], follow=False)
+        assert await site.op.wait_for("grant_revoked", route="revocation")
 
 
 @pytest.mark.rule("TK-02")

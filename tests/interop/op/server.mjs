@@ -3,6 +3,7 @@
 // PORT      where to listen
 // ISSUER    the address it is known by, http://127.0.0.1:PORT unless given
 // CLIENT_SECRET  that of all clients; one with awkward characters unless given
+// CLIENT_JWKS  a JWK Set, for the client that authenticates by a key; without it there is none
 // GATEWAY   origin of the gateway, for its redirect URIs
 // REDIRECT_URIS, RETURNS  further redirect URIs, and addresses after a logout, with spaces between
 // AT_TTL    lifetime of access tokens, in seconds
@@ -46,6 +47,10 @@ const clients = [
   gateway('post', { token_endpoint_auth_method: 'client_secret_post' }),
   gateway('es256', { id_token_signed_response_alg: 'ES256' }),
   gateway('ps256', { id_token_signed_response_alg: 'PS256' }),
+  gateway('jwt', { token_endpoint_auth_method: 'client_secret_jwt' }),
+  ...(process.env.CLIENT_JWKS ? [gateway('key', {
+    client_secret: undefined, token_endpoint_auth_method: 'private_key_jwt', jwks: JSON.parse(process.env.CLIENT_JWKS),
+  })] : []),
   // Asks about tokens, as an API behind the gateway does; has none of its own.
   { client_id: 'api', client_secret: secret, token_endpoint_auth_method: 'client_secret_post',
     redirect_uris: [], response_types: [], grant_types: [] },
@@ -69,6 +74,7 @@ const provider = new Provider(issuer, {
   },
   // Version 9 refuses to POST logout tokens to loopback, by a dispatcher that guards against SSRF.
   fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
+  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt'],
   features: {
     devInteractions: { enabled: true },
     claimsParameter: { enabled: true },
