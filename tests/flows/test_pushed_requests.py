@@ -107,6 +107,18 @@ async def test_no_login_begins_where_par_is_required_and_cannot_be(par: str, op_
         assert "Location" not in page.headers
 
 
+async def test_the_check_says_that_a_redirect_uri_is_not_registered(tmp_path: Path) -> None:
+    """RFC 9126 section 2.3: the OP tells the client, no browser is needed."""
+    async with running_stack(op={"par": "required"}) as stack:
+        listen = f'listen = "127.0.0.1:{stack.ports.gateway}"'
+        text = stack.toml.replace(listen, f'listen = "127.0.0.1:{free_port()}"', 1)
+        (tmp_path / "bff.toml").write_text(text.replace("localhost:", "app.localhost:"))
+        result = await check(tmp_path / "bff.toml")
+    said = result.line("✗ redirect URI")
+    assert "par: status 400" in said
+    assert f"Register exactly http://app.localhost:{stack.ports.gateway}/bff/callback" in said
+
+
 @pytest.mark.parametrize(
     ("par", "op_par", "said", "code"),
     [

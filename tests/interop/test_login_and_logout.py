@@ -29,7 +29,7 @@ CLIENTS = {
 async def test_a_client_with_a_key_of_its_own_pushes_its_requests(
     tmp_path: Path, kind: str
 ) -> None:
-    """RFC 7523 and RFC 9126: the request, the code and the revocation are authenticated by the key."""
+    """RFC 7523 and RFC 9126: request, code and revocation are authenticated by the key."""
     client = Client("key", "private_key_jwt", key_file=key_file(tmp_path / "key.pem", kind))
     async with running_installation(tmp_path, client) as site, Browser() as browser:
         login = await browser.navigate(f"{site.origin}/bff/login", follow=False)

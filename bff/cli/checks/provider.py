@@ -9,6 +9,7 @@ from bff.cli.checks.verdict import Verdict, bad, good, printable, refused, warni
 from bff.errors import (
     BffError,
     ClientRejected,
+    LoginRefused,
     OpAnswerMalformed,
     OpError,
     OpMetadataRefused,
@@ -216,6 +217,9 @@ async def _redirect_uri(relying_party: RelyingParty) -> Verdict:
         return on_silent_login(found, uri, relying_party.settings.table)
     except OpError as error:
         return refused("redirect URI", error, "Logins will fail the same way.")
+    except LoginRefused as error:  # of a pushed request
+        advice = f"Register exactly {uri} as a redirect URI of the client there."
+        return refused("redirect URI", error, advice)
 
 
 def on_silent_login(found: SilentLogin, uri: str, table: str) -> Verdict:
