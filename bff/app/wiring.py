@@ -77,8 +77,8 @@ def refresh_policy(settings: Settings, frontends: Sequence[Frontend]) -> Refresh
 
 def claim_filter(settings: Settings, frontends: Sequence[Frontend]) -> ClaimFilter:
     """Which claims the browsers of each frontend may see."""
-    of_frontends = {one.name: one.settings.user.claims for one in frontends}
-    return ClaimFilter(settings.user.claims, of_frontends)
+    of_frontends = {one.name: one.settings.user.shown() for one in frontends}
+    return ClaimFilter(settings.user.shown(), of_frontends)
 
 
 def secrets(settings: Settings) -> list[str]:

@@ -125,6 +125,16 @@ def idle_within_absolute(settings: Settings) -> Iterator[Fault]:
         yield Fault(("session", "idle_timeout"), "must not be longer than session.absolute_timeout")
 
 
+@rule("user.claims", "user.access_token_claims")
+def a_claim_has_one_source(settings: Settings) -> Iterator[Fault]:
+    for name in settings.user.access_token_claims:
+        if name in settings.user.claims:
+            yield Fault(
+                ("user", "access_token_claims"),
+                f"must not show {name}, which user.claims takes from the identity",
+            )
+
+
 @rule("session.cookie_name", "server.public_url")
 def cookie_name_fits_scheme(settings: Settings) -> Iterator[Fault]:
     # RFC 6265bis section 4.1.3: a browser drops a prefixed cookie that is not Secure, and only

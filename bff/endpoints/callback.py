@@ -300,7 +300,11 @@ class Callback:
             sub=identity.sub,
             sid=identity.sid,
             tokens=identity.tokens,
-            claims=self._claims.kept(identity.claims, frontend=self._frontend),
+            claims=self._claims.kept(
+                identity.claims,
+                access_token=identity.tokens.access_token,
+                frontend=self._frontend,
+            ),
             acr=identity.acr,
             auth_time=identity.auth_time,
             client=device.client,

@@ -151,7 +151,10 @@ class RefreshRequests:
             session,
             tokens=refreshed.tokens,
             claims=self._claims.kept(
-                refreshed.claims or {}, frontend=session.frontend, before=session.claims
+                refreshed.claims or {},
+                access_token=refreshed.tokens.access_token,
+                frontend=session.frontend,
+                before=session.claims,
             ),
             acr=refreshed.acr,
             auth_time=refreshed.auth_time,

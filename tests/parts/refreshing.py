@@ -19,7 +19,7 @@ from bff.sessions.sessions import SessionPolicy, Sessions
 from bff.sessions.store import SessionStore
 from bff.tokens.coordinator import CoordinatorSettings, RefreshCoordinator
 from bff.tokens.ending_sessions import SessionEnder
-from bff.tokens.policy import ClaimFilter, RefreshPolicy
+from bff.tokens.policy import ClaimFilter, RefreshPolicy, ShownClaims
 from tests.parts.record_owner import OWNER
 from tests.parts.rotating_op import RotatingOp
 from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET
@@ -87,7 +87,7 @@ async def a_process(
         ender,
         clock,
         RefreshPolicy(20),
-        ClaimFilter(["name"]),
+        ClaimFilter(ShownClaims(["name"])),
         metrics,
         Limiter("refresh", None, store, clock, metrics),
         settings,

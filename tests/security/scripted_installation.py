@@ -112,8 +112,10 @@ async def scripted_installation(
     prepare: Callable[[ScriptedOp], object] = lambda _: None,
     *,
     limits: str = LIMITS,
+    user: str = "",
 ) -> AsyncIterator[ScriptedInstallation]:
-    """`prepare` is handed the OP before the gateway starts; `limits` is a table of its own."""
+    """`prepare` is handed the OP before the gateway starts; `limits` is a table of its own,
+    `user` are lines of [user]."""
     clock = ManualClock()
     async with AsyncExitStack() as stack:
         op = await ScriptedOp(clock).start()
@@ -126,7 +128,7 @@ async def scripted_installation(
             "BFF_OIDC__CLIENT_ID": CLIENT_ID,
             "BFF_OIDC__CLIENT_SECRET": CLIENT_SECRET,
         }
-        toml = gateway_toml(ports, oidc=oidc, extra=limits)
+        toml = gateway_toml(ports, oidc=oidc, extra=user + limits)
         await stack.enter_async_context(running_gateway(toml, clock, environ))
         public = await stack.enter_async_context(kept_connection(ports.gateway))
         admin = await stack.enter_async_context(kept_connection(ports.admin))

@@ -60,6 +60,7 @@ SHOWN = {
     "Route.token": "a kind",
     "ServerLimits.body_seconds": "a number",
     "Session.tokens": "they hide themselves",
+    "ShownClaims.of_access_token": "names and paths of claims",
     "ProxyContext.date": "the time",
     "FrontendContext.own_fields": "of our own answers",
     "Target.authority": "a host",

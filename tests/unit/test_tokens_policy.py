@@ -3,11 +3,12 @@
 import dataclasses
 import hashlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.model import Session, Tokens
-from bff.tokens.policy import ClaimFilter, RefreshPolicy
+from bff.tokens.policy import ClaimFilter, RefreshPolicy, ShownClaims, claim_at
 
 NOW = 1_700_000_000.0
 POLICY = RefreshPolicy(60)
@@ -65,7 +66,7 @@ def test_without_a_refresh_token_nothing_is_ever_due() -> None:
 
 
 def test_only_claims_on_the_list_are_kept_and_newer_ones_replace_older_ones() -> None:
-    claims = ClaimFilter(["name", "email"])
+    claims = ClaimFilter(ShownClaims(["name", "email"]))
     first = claims.kept({"name": "Alice", "groups": ["admin"], "email": "a@example.test"})
     assert first == {"name": "Alice", "email": "a@example.test"}
     assert claims.kept({"name": "Al", "role": "admin"}, before=first) == {**first, "name": "Al"}
@@ -74,7 +75,26 @@ def test_only_claims_on_the_list_are_kept_and_newer_ones_replace_older_ones() ->
 
 
 def test_a_frontend_may_have_a_list_of_claims_of_its_own() -> None:
-    claims = ClaimFilter(["name"], {"shop": ["email"]})
+    claims = ClaimFilter(ShownClaims(["name"]), {"shop": ShownClaims(["email"])})
     said = {"name": "Alice", "email": "a@example.test"}
     assert claims.kept(said, frontend="shop") == {"email": "a@example.test"}
     assert claims.kept(said, frontend="another") == claims.kept(said) == {"name": "Alice"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("a", {"b": 1, "b.c": {"d": 2}, "b.c.d": 3}),
+        ("a.b", 1),
+        ("a.b.c", {"d": 2}),
+        ("a.b.c.d", 3),
+        ("a.b.x", None),
+        ("https://x.example/roles", ["r"]),
+        ("x", None),
+        ("l.0", None),
+    ],
+)
+def test_a_path_takes_the_longest_name_that_is_there(path: str, value: object) -> None:
+    inner = {"b": 1, "b.c": {"d": 2}, "b.c.d": 3}
+    claims = {"a": inner, "https://x.example/roles": ["r"], "l": [1]}
+    assert claim_at(claims, path) == value

@@ -13,6 +13,7 @@ from bff.config.values.texts import FieldValue, NonEmpty, Token
 from bff.config.values.urls import DevServerUrl
 from bff.gate.csrf import HEADER_NAME, HEADER_VALUE, CsrfGuard, require_guarding
 from bff.gate.routes import CsrfMode, Route, Spelling, TokenKind
+from bff.tokens.policy import ShownClaims
 
 
 class SpaSettings(Section):
@@ -63,6 +64,8 @@ class SpaSettings(Section):
 
 # `bff` is the gateway's own member of the answer; the others belong to the protocol, and a script
 # has no use for them but a wrong one.
+MAX_CLAIM_PATH = 255
+MAX_TOKEN_CLAIMS = 20
 _NOT_FOR_THE_BROWSER = frozenset({"bff", "at_hash", "c_hash", "s_hash", "nonce", "sid"})
 
 
@@ -72,16 +75,50 @@ def refuse_internal(claim: str) -> str:
     return claim
 
 
+def require_claim_path(path: str) -> str:
+    """Names of claims with dots between them. Raises: ValueError."""
+    if len(path) > MAX_CLAIM_PATH or "" in path.split("."):
+        raise ValueError(f"must be names with single dots between, at most {MAX_CLAIM_PATH} long")
+    return refuse_internal(path)
+
+
+def refuse_subject(name: str) -> str:
+    if name == "sub":
+        raise ValueError("is the identity's own, and always shown")
+    return name
+
+
+ClaimName = Annotated[NonEmpty, AfterValidator(refuse_internal)]
+
+
 class UserSettings(Section):
-    claims: tuple[Annotated[NonEmpty, AfterValidator(refuse_internal)], ...] = Field(
+    claims: tuple[ClaimName, ...] = Field(
         default=("name", "email", "picture"),
         description='Claims of the user that the browser may see, beside "sub".',
+    )
+    access_token_claims: Annotated[
+        dict[
+            Annotated[ClaimName, AfterValidator(refuse_subject)],
+            Annotated[NonEmpty, AfterValidator(require_claim_path)],
+        ],
+        Field(max_length=MAX_TOKEN_CLAIMS),
+    ] = Field(
+        default={},
+        description="Claims of the access token that the browser may see as well, by the name that "
+        "/bff/user gives them: the path to each, with dots between its names. FOR DISPLAY ONLY: "
+        "the token is the API's, its signature is not verified here, and the gateway decides "
+        "nothing by it. A token that is no JWT, or has no such claim, shows none.",
+        examples=[{"roles": "realm_access.roles"}],
     )
     anonymous: Literal["401", "null"] = Field(
         default="401",
         description='What /bff/user answers without a session: "401", or "null" for '
         "200 with the JSON value null.",
     )
+
+    def shown(self) -> ShownClaims:
+        """What /bff/user may show."""
+        return ShownClaims(frozenset(self.claims), self.access_token_claims)
 
 
 class CsrfSettings(Section):
