@@ -4,11 +4,13 @@ What is judged well is taken over by a new process, as in any restart: see `succ
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import structlog
 
 from bff.admin.reloads import ReloadOutcome
+from bff.app.watched_files import WatchedFiles
 from bff.config.changes import changed_keys, reload_problems
 from bff.config.load import Loaded
 from bff.config.problems import ConfigError
@@ -22,12 +24,18 @@ Waiting = list["asyncio.Future[ReloadOutcome]"]
 
 
 class Reloads:
-    """Of one process. `asked` is set by a signal, and by a call, which waits for the outcome.
-    `load` reads the configuration as a new process would."""
+    """Of one process. `asked` is set by a signal, by a change of the `watched` files, and by a
+    call, which waits for the outcome. `load` reads the configuration as a new process would."""
 
-    def __init__(self, running: Settings, load: Callable[[], Loaded]) -> None:
+    def __init__(
+        self,
+        running: Settings,
+        load: Callable[[], Loaded],
+        watched: WatchedFiles | None = None,
+    ) -> None:
         self._running = running
         self._load = load
+        self._watched = watched
         self._waiting: Waiting = []
         self._observers: list[Callable[[ReloadOutcome], None]] = []
         self.asked = asyncio.Event()
@@ -38,6 +46,18 @@ class Reloads:
         self._waiting.append(outcome)
         self.asked.set()
         return await outcome
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Heed the files until the block ends."""
+        if self._watched is None:
+            yield
+            return
+        watch = asyncio.create_task(self._watched.watch(self.asked.set))
+        try:
+            yield
+        finally:
+            watch.cancel()
 
     def begin(self) -> Waiting:
         """The callers that the reload which begins now is for. What is asked for from now on may be

@@ -140,6 +140,10 @@ class Succession:
     async def until_over(self, request: StopRequest) -> bool:
         """Wait for the end of this process's turn: True when another one has taken over, False
         when it is to stop."""
+        async with self._reloads.watching():
+            return await self._until_over(request)
+
+    async def _until_over(self, request: StopRequest) -> bool:
         while True:
             event = await first_of(request.stop, request.restart, self._reloads.asked)
             if event is request.stop:

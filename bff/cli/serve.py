@@ -22,8 +22,10 @@ from bff.app.listening import Addresses
 from bff.app.reloading import IN_MEMORY, Reloads
 from bff.app.succession import Incompatible, Predecessor, Succession
 from bff.app.supervisor import Supervisor
+from bff.app.watched_files import WatchedFiles
 from bff.cli.options import config_file_option, existing_file, settings_or_exit
 from bff.cli.running import address_unavailable, run_until_stopped, warn_of_few_open_files
+from bff.config.changes import files_named_in
 from bff.config.load import load_with_origins
 from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
@@ -50,7 +52,11 @@ def serve(file: Path | None) -> None:
     settings = settings_or_exit(existing_file(file))
     logs.configure(level=settings.log.level, log_format=settings.log.format)
     announcer = Announcer(settings)
-    reloads = Reloads(settings, lambda: load_with_origins(existing_file(file), os.environ))
+    reloads = Reloads(
+        settings,
+        lambda: load_with_origins(existing_file(file), os.environ),
+        _watched(settings, existing_file(file)),
+    )
     succession: Succession | None = None
     try:
         predecessor = Predecessor.from_environment(os.environ)
@@ -73,6 +79,14 @@ def serve(file: Path | None) -> None:
     finally:
         announcer.stopped()
     succession.accompany()
+
+
+def _watched(settings: Settings, file: Path | None) -> WatchedFiles | None:
+    """The configuration and the files it names, if changes of them are to be heeded."""
+    if not settings.server.reload_on_change:
+        return None
+    files = files_named_in(settings) | ({file} if file is not None else set())
+    return WatchedFiles(files, [settings.tenants.directory] if settings.tenants else [])
 
 
 def _run(

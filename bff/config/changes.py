@@ -1,6 +1,8 @@
-"""What a reload changes, key by key and without values, and what it must leave as it is."""
+"""What a reload changes, key by key and without values, what it must leave as it is, and the files
+whose changes may be a reason for one."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from bff.config.load import Loaded
@@ -8,6 +10,7 @@ from bff.config.problems import Fault, KeyPath, Problem, dotted
 from bff.config.sections import Section
 from bff.config.sections.server import LISTENERS
 from bff.config.settings import Settings
+from bff.config.sources.layers import SUFFIX
 
 _ABSENT = object()
 
@@ -23,6 +26,23 @@ def changed_keys(before: Settings, after: Settings) -> tuple[str, ...]:
 def reload_problems(running: Settings, loaded: Loaded) -> tuple[Problem, ...]:
     """Why a valid configuration can't take the place of the running one."""
     return tuple(map(loaded.origins.locate, _reload_faults(running, loaded.settings)))
+
+
+def files_named_in(settings: object) -> frozenset[Path]:
+    """Those that keys in `_file` and lists of files name, at any depth: secrets, keys and
+    certificates, not the app's own pages."""
+    if isinstance(settings, Mapping | tuple):
+        items = tuple(settings.values() if isinstance(settings, Mapping) else settings)
+        listed = {item for item in items if isinstance(item, Path)}
+        return frozenset[Path](listed).union(*map(files_named_in, items))
+    if not isinstance(settings, Section):
+        return frozenset()
+    files = {
+        value
+        for name, value in vars(settings).items()
+        if name.endswith(SUFFIX) and isinstance(value, Path)
+    }
+    return frozenset(files).union(*map(files_named_in, vars(settings).values()))
 
 
 def _reload_faults(running: Settings, new: Settings) -> Iterator[Fault]:

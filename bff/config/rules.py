@@ -82,6 +82,15 @@ def webhook_token_has_a_webhook(settings: Settings) -> Iterator[Fault]:
         yield Fault(("audit", "webhook_token"), "is for a webhook: none of audit.sinks is one")
 
 
+@rule("session.store", "server.reload_on_change")
+def reloads_keep_sessions(settings: Settings) -> Iterator[Fault]:
+    if settings.session.is_in_memory and settings.server.reload_on_change:
+        yield Fault(
+            ("server", "reload_on_change"),
+            "needs a redis:// session.store: a reload would lose sessions that are in memory",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class SeparateListener:
     """A rule: the address in `key` must be none of those in `others`; `why` ends the sentence."""

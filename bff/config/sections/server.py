@@ -3,7 +3,7 @@
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictBool, StrictInt
 
 from bff.config.sections import Section
 from bff.config.values.paths import Prefix
@@ -83,6 +83,12 @@ class ServerSettings(Section):
         default=1,
         description="Worker processes, which serve the same addresses under one supervisor. One "
         "uses one processor; more than one needs a Redis store.",
+    )
+    reload_on_change: StrictBool = Field(
+        default=False,
+        description="Whether a changed configuration file, file that it names in a `_file` key or "
+        "in `client_keys`, or tenant's file is a reload, as SIGHUP is. They are read every second. "
+        "Needs a Redis store.",
     )
     max_body: Size = Field(
         default="1GB",

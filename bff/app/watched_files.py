@@ -1,0 +1,57 @@
+"""The files of a configuration, watched on request (`server.reload_on_change`): one that has
+changed asks for a reload, as SIGHUP does.
+
+They are looked at by reading them: a link that was turned to another directory, as Kubernetes does
+for a ConfigMap or Secret, is a change then, and one that was written with the same content is none.
+A change counts once two looks in a row find the same, so that a file is not taken half written. A
+configuration that was refused is told once: only the next change asks again.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger("bff.app")
+
+LOOK_EVERY_SECONDS = 1.0
+
+Contents = Mapping[Path, str]  # digests; empty for a file that can't be read
+
+
+class WatchedFiles:
+    """`files`, and all that are in `directories` by then, are read when this is made, which has to be
+    when the configuration is."""
+
+    def __init__(self, files: Iterable[Path], directories: Iterable[Path] = ()) -> None:
+        self._files = frozenset(files)
+        self._directories = frozenset(directories)
+        self._known = self._contents()
+
+    async def watch(self, changed: Callable[[], object]) -> None:
+        """Look until cancelled, and call `changed` for each change."""
+        last = self._known
+        while True:
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            found = await asyncio.to_thread(self._contents)
+            is_settled, last = found == last, found
+            if is_settled and found != self._known:
+                both = sorted(found.keys() | self._known.keys())
+                names = [str(one) for one in both if found.get(one) != self._known.get(one)]
+                self._known = found
+                log.info("configuration_files_changed", files=names)
+                changed()
+
+    def _contents(self) -> Contents:
+        inside = (path for directory in self._directories for path in directory.glob("*.toml"))
+        return {path: _digest(path) for path in self._files.union(inside)}
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
