@@ -22,7 +22,7 @@ Contents = Mapping[Path, str]  # digests; empty for a file that can't be read
 
 
 class WatchedFiles:
-    """`files`, and all that are in `directories` by then, are read when this is made, which has to be
+    """`files`, and the .toml files of `directories`, are read when this is made, which has to be
     when the configuration is."""
 
     def __init__(self, files: Iterable[Path], directories: Iterable[Path] = ()) -> None:
