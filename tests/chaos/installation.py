@@ -18,7 +18,7 @@ from tests.chaos.load import User
 from tests.chaos.redis_topologies import Topology
 from tests.chaos.wire import Client
 from tests.parts.browser import Browser
-from tests.parts.configuration import CLIENT_ID, CLIENT_SECRET, Ports, gateway_toml
+from tests.parts.configuration import CLIENT_ID, CLIENT_SECRET, free_ports, gateway_toml
 from tests.parts.gateway_program import GatewayProgram
 from tests.parts.program import Program, answers, module
 from tests.parts.servers import free_port
@@ -43,7 +43,7 @@ class Installation:
         self.access_token_seconds = access_token_seconds
         self.kills: list[Kill] = []
         self._users = users
-        self._ports = Ports(free_port(), free_port(), free_port(), free_port())
+        self._ports = free_ports()
         self._control_port = free_port()
         self._gateway_ports = [self._ports.gateway, free_port(), free_port()]
         self.public_url = f"http://localhost:{self._ports.gateway}"

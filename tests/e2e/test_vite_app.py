@@ -8,7 +8,6 @@ Chromium.
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from playwright.async_api import expect
 
 from tests.e2e.chromium import running_chromium
 from tests.parts.browser import DEMO_PASSWORDS
+from tests.parts.command import bff
 from tests.parts.deployment import ROOT
 from tests.parts.stack import running_stack
 
@@ -31,23 +31,19 @@ pytestmark = [
 ]
 
 
-def project(folder: Path, way: str) -> Path:
+async def project(folder: Path, way: str) -> Path:
     """A copy of the project with what `bff client` writes."""
     copy = folder / "project"
     shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("node_modules", "dist"))
     (copy / "node_modules").symlink_to(PROJECT / "node_modules")
     if way == "loaded":
-        bff_client(copy, "--types", "bff-types")
+        done = await bff("client", "--types", "bff-types", cwd=copy)
     else:
-        bff_client(copy, "src/bff")
+        done = await bff("client", "src/bff", cwd=copy)
         app = copy / "src" / "App.tsx"
         app.write_text(app.read_text().replace("/bff/client/", "./bff/"))
+    assert done.code == 0, done.err
     return copy
-
-
-def bff_client(folder: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "bff", "client", *arguments]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
 def run(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -69,7 +65,7 @@ def compiled(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("way", ["loaded", "copied"])
 async def test_it_is_compiled_built_and_used(tmp_path: Path, way: str) -> None:
-    copy = project(tmp_path, way)
+    copy = await project(tmp_path, way)
     done = compiled(copy)
     assert done.returncode == 0, done.stdout
     done = run(copy, ".bin/vite", "build")
@@ -109,9 +105,9 @@ WRONG = {
 }
 
 
-def test_wrong_uses_are_refused_by_the_compiler(tmp_path: Path) -> None:
+async def test_wrong_uses_are_refused_by_the_compiler(tmp_path: Path) -> None:
     """The types are more than there."""
-    copy = project(tmp_path, "loaded")
+    copy = await project(tmp_path, "loaded")
     head = (
         "import { createClient } from '/bff/client/bff-client.js'; const client = createClient();"
     )

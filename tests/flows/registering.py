@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from bff.cli import main
 from spa_demo import SPA_ROOT
-from tests.flows.test_cli import Result
+from tests.parts.command import Result
 from tests.parts.configuration import SESSION_SECRET, Ports
 
 INITIAL = "initial-access-token-of-a-test"

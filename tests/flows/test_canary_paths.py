@@ -2,10 +2,7 @@
 commands, a store that goes away. No token, code, secret or session id leaves by any of them.
 """
 
-import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +26,7 @@ from tests.flows.witness import (
 )
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
+from tests.parts.command import bff
 from tests.parts.configuration import CLIENT_SECRET, SESSION_SECRET
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.redis_server import RedisServer
@@ -234,20 +232,15 @@ async def an_op_in_trouble(site: Site) -> None:
 async def commands(site: Site, folder: Path) -> None:
     config = folder / "bff.toml"
     config.write_text(site.stack.toml)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BFF_")}
     for arguments, code in (
         (("check",), 1),  # one of the APIs is down
         (("sessions", "list", "--sub", "alice"), 0),
         (("sessions", "list", "--sub", "alice", "--json"), 0),
         (("sessions", "revoke", "--sub", "nobody"), 0),
     ):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bff", *arguments, "--config", str(config),
-            env=kept, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        said, _ = await process.communicate()
-        assert process.returncode == code, said
-        site.other.append(said.decode())
+        done = await bff(*arguments, "--config", str(config))
+        assert done.code == code, done
+        site.other.append(done.out + done.err)
     async with aiohttp.ClientSession() as http:
         for path in ("/metrics", "/readyz", "/sessions?sub=alice", "/sessions?sub=", "/nothing"):
             async with http.get(site.stack.admin_url + path) as answer:

@@ -15,13 +15,14 @@ from bff.cli.check import all_verdicts
 from bff.cli.checks.verdict import has_failed, line
 from bff.clock import SystemClock
 from bff.config import load
-from tests.flows.test_cli import FAILED, GIVEN_SECRET, VALID, Result, bff
+from tests.flows.test_cli import FAILED, GIVEN_SECRET, VALID
 from tests.parts.certificates import self_signed
+from tests.parts.command import Result, bff
+from tests.parts.config_files import toml, write
 from tests.parts.redis_server import RedisServer, free_port_for_redis
 from tests.parts.scripted_op import Answer, ScriptedOp
 from tests.parts.servers import free_port
 from tests.parts.stack import Stack, running_stack
-from tests.unit.config_files import toml, write
 
 CALLBACK = "http://localhost:8080/bff/callback"
 

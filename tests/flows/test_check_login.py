@@ -3,9 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,52 +18,26 @@ from bff.config import Settings, load
 from bff.config.frontends import frontends_of
 from tests.flows.test_check import configuration
 from tests.parts.browser import Browser
-from tests.parts.configuration import CLIENT_SECRET, Ports, gateway_toml
+from tests.parts.command import BFF, Command, running_command
+from tests.parts.configuration import CLIENT_SECRET, Ports, free_ports, gateway_toml
 from tests.parts.demo_servers import running_demo_op
 from tests.parts.scripted_op import CLIENT_ID, Answer, ScriptedOp
-from tests.parts.servers import free_port
 from tests.parts.stack import running_stack
-from tests.polling import HANG_SECONDS, until
+from tests.polling import until
 
 
 @asynccontextmanager
-async def checking(directory: Path, *arguments: str) -> AsyncIterator[Process]:
+async def checking(directory: Path, *arguments: str) -> AsyncIterator[Command]:
     """`bff check --login` as a process; its configuration lies in the directory."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bff", "check", "--login", "--no-browser", *arguments),
-        cwd=directory,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
-
-
-async def the_link(process: Process) -> str:
-    assert process.stdout is not None
-    async with asyncio.timeout(HANG_SECONDS):
-        while raw := await process.stdout.readline():
-            if raw.strip().startswith(b"http"):
-                return raw.strip().decode()
-    raise AssertionError("no link was printed")
-
-
-async def the_rest(process: Process) -> str:
-    async with asyncio.timeout(HANG_SECONDS):
-        out, err = await process.communicate()
-    assert err == b""
-    return out.decode()
+    command = [*BFF, "check", "--login", "--no-browser", *arguments]
+    async with running_command(command, cwd=directory) as running:
+        yield running
 
 
 @asynccontextmanager
 async def an_op(directory: Path, **toml: str) -> AsyncIterator[Ports]:
     """The demo OP, and in the directory the configuration of a gateway that does not run."""
-    ports = Ports(*(free_port() for _ in range(4)))
+    ports = free_ports()
     public_url = f"http://localhost:{ports.gateway}"
     (directory / "bff.toml").write_text(gateway_toml(ports, **toml))
     async with running_demo_op(ports.op, public_url):
@@ -77,16 +48,17 @@ async def test_a_real_login_is_judged_step_by_step(tmp_path: Path) -> None:
     """With a person at a real OP, from the link to the end of the logout."""
     async with (
         an_op(tmp_path, oidc="userinfo = true") as ports,
-        checking(tmp_path) as process,
+        checking(tmp_path) as command,
         Browser() as browser,
     ):
-        link = await the_link(process)
+        link = await command.line_with("http")
         assert link.startswith(f"http://localhost:{ports.gateway}/bff/login?check=")
         page = await browser.navigate(link)
         page = await browser.log_in_at_op(page, "alice")
         assert page.url.startswith(f"http://localhost:{ports.gateway}/?state=")
-        out = await the_rest(process)
-        assert process.returncode == 0, out
+        done = await command.result()
+    assert (done.code, done.err) == (0, ""), done.out
+    out = done.out.partition(link)[2].strip()
     marks = [shown[:15] for shown in out.splitlines()]
     items = ("redirect URI", "client secret", "ID token", "UserInfo", "claims", "refresh")
     assert marks == [f"✓ {item:<13}" for item in (*items, "revocation", "logout")]
@@ -99,9 +71,10 @@ async def test_a_running_gateway_is_in_the_way(tmp_path: Path) -> None:
     """The login would come back to it."""
     async with running_stack() as stack:
         (tmp_path / "bff.toml").write_text(stack.toml)
-        async with checking(tmp_path) as process:
-            out = await the_rest(process)
-            assert process.returncode == 1
+        async with checking(tmp_path) as command:
+            done = await command.result()
+    assert (done.code, done.err) == (1, "")
+    out = done.out
     assert "✗ server        the gateway is running at 127.0.0.1:" in out
     assert "stop it while you check" in out
     assert "/bff/login?" not in out
@@ -110,13 +83,14 @@ async def test_a_running_gateway_is_in_the_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize("opened", [True, False])
 async def test_time_runs_out_in_words(tmp_path: Path, opened: bool) -> None:
     """Whether the link was left alone, or a browser went to the OP and did not come back."""
-    async with an_op(tmp_path), checking(tmp_path, "--timeout", "5" if opened else "1") as process:
-        link = await the_link(process)
+    async with an_op(tmp_path), checking(tmp_path, "--timeout", "5" if opened else "1") as command:
+        link = await command.line_with("http")
         if opened:
             async with aiohttp.ClientSession() as http:
                 assert await status(http, link) == 303
-        out = await the_rest(process)
-        assert process.returncode == 1
+        done = await command.result()
+    assert (done.code, done.err) == (1, "")
+    out = done.out.partition(link)[2].strip()
     expected = (
         "✗ redirect URI  the browser went to the OP" if opened else "✗ login         the link"
     )

@@ -1,13 +1,10 @@
 """The commands as an operator meets them: real processes, exit codes, plain words."""
 
-import asyncio
 import json
-import os
 import re
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,47 +14,14 @@ from bff import __version__
 from bff.config import load
 from bff.config.reference import reference
 from spa_demo.op import Client
+from tests.parts.command import bff
+from tests.parts.config_files import Tables, toml, write
 from tests.parts.demo_servers import SETTINGS, running_op
 from tests.parts.redis_server import RedisServer
 from tests.parts.servers import free_port, serving
-from tests.polling import HANG_SECONDS
-from tests.unit.config_files import SECRET, Tables, toml, write
 
 VALID, FAILED, UNUSABLE = 0, 1, 2
 GIVEN_SECRET = "given-by-the-provider"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-    def line(self, start: str) -> str:
-        """The first line of output that begins so."""
-        return next(line for line in self.out.splitlines() if line.startswith(start))
-
-
-async def bff(*arguments: str, cwd: Path, **variables: str) -> Result:
-    """Run `python -m bff` without any BFF_ variable but those given."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BFF_")}
-    environment = {**inherited, "PYTHONIOENCODING": "utf-8", **variables}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bff",
-        *arguments,
-        cwd=cwd,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(HANG_SECONDS):
-        out, err = await process.communicate()
-    result = Result(process.returncode or 0, out.decode(), err.decode())
-    assert "Traceback" not in result.err
-    assert SECRET not in result.out + result.err
-    return result
 
 
 @asynccontextmanager

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from bff.cli import main
 from tests.flows.logins import log_in
-from tests.flows.test_cli import Result, bff
 from tests.parts.browser import Browser
-from tests.parts.configuration import Ports, gateway_toml
-from tests.parts.servers import free_port, serving
+from tests.parts.command import Result, bff
+from tests.parts.configuration import free_ports, gateway_toml
+from tests.parts.servers import serving
 from tests.parts.stack import Stack, running_gateway, running_stack
 from tests.parts.written_log import written_log
 
@@ -119,7 +119,7 @@ async def test_programs_get_json(tmp_path: Path) -> None:
 )
 def test_an_unclear_command_ends_nobody(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """Exactly one way to say which sessions; the gateway is not even asked."""
-    ports = Ports(*(free_port() for _ in range(4)))
+    ports = free_ports()
     config = tmp_path / "bff.toml"
     config.write_text(gateway_toml(ports))
     result = CliRunner().invoke(main, ["sessions", *arguments, "--config", str(config)])
@@ -128,7 +128,7 @@ def test_an_unclear_command_ends_nobody(tmp_path: Path, arguments: tuple[str, ..
 
 
 async def test_no_running_gateway_is_told_in_plain_words(tmp_path: Path) -> None:
-    ports = Ports(*(free_port() for _ in range(4)))
+    ports = free_ports()
     for admin in (f"127.0.0.1:{ports.admin}", f"unix:{tmp_path}/admin.sock"):
         text = gateway_toml(ports, server=f'admin_listen = "{admin}"')
         (tmp_path / "bff.toml").write_text(text)
@@ -140,7 +140,7 @@ async def test_no_running_gateway_is_told_in_plain_words(tmp_path: Path) -> None
 
 async def test_something_else_at_the_address_is_told_apart(tmp_path: Path) -> None:
     """A wrong admin_listen must not look like an empty list."""
-    ports = Ports(*(free_port() for _ in range(4)))
+    ports = free_ports()
     (tmp_path / "bff.toml").write_text(gateway_toml(ports))
 
     async def other(_request: web.Request) -> web.Response:
@@ -156,7 +156,7 @@ async def test_something_else_at_the_address_is_told_apart(tmp_path: Path) -> No
 
 async def test_a_terminal_is_not_steered_by_what_the_list_holds(tmp_path: Path) -> None:
     """A `sub` comes from the OP, a client's name from the browser."""
-    ports = Ports(*(free_port() for _ in range(4)))
+    ports = free_ports()
     (tmp_path / "bff.toml").write_text(gateway_toml(ports))
     evil = {"id": "i", "sub": "a\x1b[2Jb\nc", "client": "\u202ex", "created_at": None}
 
@@ -177,7 +177,7 @@ async def test_a_terminal_is_not_steered_by_what_the_list_holds(tmp_path: Path) 
     "listen", ["unix:{directory}/admin.sock", "0.0.0.0:{port}", "[::1]:{port}"]
 )
 async def test_the_gateway_is_found_wherever_it_listens(tmp_path: Path, listen: str) -> None:
-    ports = Ports(*(free_port() for _ in range(4)))
+    ports = free_ports()
     admin = listen.format(directory=tmp_path, port=ports.admin)
     text = gateway_toml(ports, server=f'admin_listen = "{admin}"')
     (tmp_path / "bff.toml").write_text(text)

@@ -21,9 +21,10 @@ from bff.oidc.client_keys import load_client_key
 from bff.oidc.metadata import ProviderMetadata
 from tests.flows.logins import log_in
 from tests.flows.test_check import check, configuration
-from tests.flows.test_cli import FAILED, VALID, bff
+from tests.flows.test_cli import FAILED, VALID
 from tests.parts.browser import Browser
 from tests.parts.client_keys import key_file
+from tests.parts.command import bff
 from tests.parts.configuration import CLIENT_ID
 from tests.parts.stack import Stack, running_stack
 

@@ -11,6 +11,7 @@ import pytest
 
 from bff.endpoints.client import FOLDER
 from tests.parts.browser import Browser
+from tests.parts.command import bff
 from tests.parts.deployment import ROOT
 from tests.parts.stack import running_stack
 
@@ -58,12 +59,11 @@ async def test_nothing_else_is_there(method: str, path: str, status: int) -> Non
 
 
 @pytest.mark.parametrize(("options", "names"), [((), {*MODULES, *TYPES}), (("--types",), {*TYPES})])
-def test_it_can_be_copied(tmp_path: Path, options: tuple[str, ...], names: set[str]) -> None:
+async def test_it_can_be_copied(tmp_path: Path, options: tuple[str, ...], names: set[str]) -> None:
     """For bundlers, and for the types that a compiler reads."""
     folder = tmp_path / "src" / "bff"
     for _ in range(2):  # again after an update
-        command = [sys.executable, "-m", "bff", "client", *options, str(folder)]
-        subprocess.run(command, check=True, capture_output=True)
+        assert (await bff("client", *options, str(folder))).code == 0
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
         name: (FOLDER / name).read_bytes() for name in names
     }

@@ -1,49 +1,18 @@
 """`bff demo` as a process: what the README promises of it."""
 
-import asyncio
-import sys
-from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 
+from tests.flows.served import a_demo
 from tests.parts.browser import Browser
-from tests.parts.configuration import Ports
-from tests.parts.servers import free_port
-from tests.polling import HANG_SECONDS, until
-
-
-@asynccontextmanager
-async def a_demo(ports: Ports) -> AsyncIterator[str]:
-    """Ready to be used; yields the address it prints."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bff", "demo", f"--port={ports.gateway}"),
-        *(f"--op-port={ports.op}", f"--api-port={ports.api}", f"--admin-port={ports.admin}"),
-        stdout=PIPE,
-        stderr=DEVNULL,
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(HANG_SECONDS):
-            printed = b""
-            while b"Ctrl-C" not in printed:
-                line = await process.stdout.readline()
-                assert line, printed
-                printed += line
-        url = f"http://localhost:{ports.gateway}"
-        assert url.encode() in printed
-        yield url
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.communicate()
+from tests.parts.configuration import free_ports
+from tests.polling import until
 
 
 @pytest.mark.rule("LO-11")
 async def test_signing_out_at_the_demo_s_op_ends_the_session_of_the_app() -> None:
-    ports = Ports(free_port(), free_port(), free_port(), free_port())
-    async with a_demo(ports) as url, Browser() as browser:
+    ports = free_ports()
+    async with a_demo(ports), Browser() as browser:
+        url = f"http://localhost:{ports.gateway}"
         page = await browser.navigate(f"{url}/bff/login")
         await browser.log_in_at_op(page, "alice")
         assert (await browser.fetch("GET", "/bff/user")).json()["sub"] == "alice"
@@ -59,20 +28,7 @@ async def test_signing_out_at_the_demo_s_op_ends_the_session_of_the_app() -> Non
 
 async def test_the_demo_says_nothing_of_limits_that_it_never_meets() -> None:
     """Its first lines are those that lead to the page."""
-    ports = Ports(free_port(), free_port(), free_port(), free_port())
-    process = await asyncio.create_subprocess_exec(
-        *("bash", "-c", 'ulimit -Sn 256; ulimit -Hn 4096; exec "$@"', "bash"),
-        *(sys.executable, "-m", "bff", "demo"),
-        *(f"--port={ports.gateway}", f"--op-port={ports.op}", f"--api-port={ports.api}"),
-        f"--admin-port={ports.admin}",
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(HANG_SECONDS):
-            await process.stdout.readuntil(b"Ctrl-C")
-    finally:
-        process.terminate()
-        _, log = await process.communicate()
-    assert log == b""
+    few = ("bash", "-c", 'ulimit -Sn 256; ulimit -Hn 4096; exec "$@"', "bash")
+    async with a_demo(free_ports(), before=few) as demo:
+        done = await demo.ended()
+    assert done.err == ""

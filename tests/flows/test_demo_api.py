@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,7 +19,9 @@ from multidict import CIMultiDict
 from bff.clock import ManualClock
 from spa_demo.api import ApiSettings
 from spa_demo.op.keys import SigningKeys
+from tests.parts.command import running_command
 from tests.parts.demo_servers import RunningOp, running_api, running_op
+from tests.parts.program import module
 from tests.polling import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -431,16 +432,9 @@ async def test_echo_aborts_past_its_limit() -> None:
 
 async def test_the_program_prints_its_address_when_it_is_ready() -> None:
     """`python -m spa_demo.api --port 0` says where it listens, and answers there."""
-    program = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "spa_demo.api", "--port", "0", "--issuer", "http://127.0.0.1:9"),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert program.stdout
-        line = (await asyncio.wait_for(program.stdout.readline(), HANG_SECONDS)).decode()
-        async with aiohttp.ClientSession() as http, http.get(f"{line.split()[-1]}/me") as response:
+    options = ("--port", "0", "--issuer", "http://127.0.0.1:9")
+    async with running_command(module("spa_demo.api", *options)) as program:
+        origin = (await program.line_with("http")).split()[-1]
+        async with aiohttp.ClientSession() as http, http.get(f"{origin}/me") as response:
             assert response.status == 401
-    finally:
-        program.terminate()
-        assert await asyncio.wait_for(program.wait(), HANG_SECONDS) == 0
+        assert (await program.ended()).code == 0

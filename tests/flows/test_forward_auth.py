@@ -17,7 +17,7 @@ from tests.flows.apis import status_of
 from tests.flows.logins import log_in
 from tests.flows.test_workers import installation, logged_in, served
 from tests.parts.browser import Browser
-from tests.parts.configuration import BY_NEWS_ONLY, Ports, gateway_toml
+from tests.parts.configuration import BY_NEWS_ONLY, free_ports, gateway_toml
 from tests.parts.redis_server import RedisServer
 from tests.parts.servers import free_port
 from tests.parts.stack import Stack, running_stack
@@ -276,7 +276,7 @@ async def test_every_worker_answers_and_hears_of_a_logout(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:
     """One address for all of them, as for browsers; the log names it."""
-    ports, auth = Ports(free_port(), free_port(), free_port(), free_port()), free_port()
+    ports, auth = free_ports(), free_port()
     server = f'workers = 2\nauth_listen = "127.0.0.1:{auth}"\n{TRUSTED}'
     toml = gateway_toml(ports, store=own_redis.url, server=server, session=BY_NEWS_ONLY)
     async with (

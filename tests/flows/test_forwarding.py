@@ -11,9 +11,8 @@ from structlog.testing import capture_logs
 from tests.flows.apis import an_api, status_of
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
-from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.configuration import free_ports, gateway_toml
 from tests.parts.raw_upstream import Received, read_body
-from tests.parts.servers import free_port
 from tests.parts.stack import running_gateway, running_stack
 from tests.polling import HANG_SECONDS, until
 from tests.security.kept_connection import kept_connection
@@ -612,7 +611,7 @@ async def test_the_schemes_own_port_may_be_named(
     public_url: str, spelled: str, others: list[str]
 ) -> None:
     """RFC 9110 section 4.2.3: it is the same host; every other port is another one's."""
-    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    ports = free_ports()
     toml = gateway_toml(ports, server=f'public_url = "{public_url}"')
     async with running_gateway(toml), kept_connection(ports.gateway) as connection:
         for host, status in (
@@ -644,7 +643,7 @@ async def test_the_schemes_own_port_may_be_named(
 )
 async def test_hsts_is_never_for_this_machine(public_url: str, *, hsts: bool) -> None:
     """RFC 6797 section 8.3: it holds for every port of the host, http://localhost:3000 included."""
-    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    ports = free_ports()
     toml = gateway_toml(ports, server=f'public_url = "{public_url}"')
     async with running_gateway(toml), kept_connection(ports.gateway) as connection:
         host = public_url.removeprefix("https://")

@@ -15,12 +15,12 @@ from spa_demo.api.settings import ApiSettings
 from spa_demo.op.clients import Registration
 from spa_demo.op.state import OpState
 from tests.flows.registering import FILES, INITIAL, Place, before_registration
-from tests.flows.test_cli import FAILED, UNUSABLE, VALID, bff
+from tests.flows.test_cli import FAILED, UNUSABLE, VALID
 from tests.parts.browser import Browser
 from tests.parts.client_keys import key_file
-from tests.parts.configuration import SESSION_SECRET, Ports
+from tests.parts.command import bff
+from tests.parts.configuration import SESSION_SECRET, free_ports
 from tests.parts.demo_servers import SETTINGS, running_api, running_op
-from tests.parts.servers import free_port
 from tests.parts.stack import running_gateway
 
 
@@ -36,7 +36,7 @@ class AtDemoOp(Place):
 @asynccontextmanager
 async def demo_op(folder: Path, *, oidc: str = "") -> AsyncIterator[AtDemoOp]:
     """The demo OP, which has no client yet, and the demo API."""
-    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    ports = free_ports()
     settings = replace(SETTINGS, clients=(), initial_access_token=INITIAL)
     async with (
         running_op(settings, port=ports.op) as op,

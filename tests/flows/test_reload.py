@@ -5,13 +5,11 @@ Real processes, with sessions in Redis; asked for by SIGHUP, or by `bff reload`,
 came of it.
 """
 
-import asyncio
 import contextlib
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,13 @@ import aiohttp
 import pytest
 
 from tests.flows.replicas import Load
-from tests.flows.served import a_served_gateway, some_ports
+from tests.flows.served import a_served_gateway
 from tests.flows.test_restart import STREAMS, EventStreams, running, stopped
 from tests.flows.test_workers import Service, logged_in
-from tests.parts.configuration import SESSION_SECRET, gateway_toml
+from tests.parts.command import Result, bff
+from tests.parts.configuration import SESSION_SECRET, free_ports, gateway_toml
 from tests.parts.demo_servers import running_demo_op
-from tests.parts.gateway_program import BFF, serving_gateway
+from tests.parts.gateway_program import serving_gateway
 from tests.parts.redis_server import RedisServer
 from tests.parts.servers import free_port
 from tests.polling import until
@@ -53,24 +52,9 @@ async def hup(service: Service, event: str = "reloaded") -> dict[str, Any]:
     return service.program.events(event)[-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
-    code: int
-    output: str
-    errors: str
-
-
-async def bff_reload(service: Service, config: Path | None = None) -> Ran:
+async def bff_reload(service: Service, config: Path | None = None) -> Result:
     """The command, to its end; with another file than the gateway's, if one is given."""
-    process = await asyncio.create_subprocess_exec(
-        *(BFF, "reload", "--config", str(config or config_of(service))),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={},
-    )
-    output, errors = await process.communicate()
-    assert process.returncode is not None
-    return Ran(process.returncode, output.decode(), errors.decode())
+    return await bff("reload", "--config", str(config or config_of(service)))
 
 
 async def user(service: Service, fields: dict[str, str]) -> tuple[int, dict[str, object]]:
@@ -102,11 +86,11 @@ async def test_no_call_fails_over_reloads(
                 assert (await user(service, {"X-CSRF": "1"}))[0] == 200
                 change(service, 'anonymous = "null"\n', "")
                 ran = await bff_reload(service)
-                assert ran == Ran(0, "Reloaded.\n  user.anonymous\n", "")
+                assert ran == Result(0, "Reloaded.\n  user.anonymous\n", "")
                 await until(lambda: streams.opened >= 3 * STREAMS)
                 assert (await user(service, {"X-CSRF": "1"}))[0] == 401
                 ran = await bff_reload(service)
-                assert ran == Ran(0, "Reloaded; no key has changed.\n", "")
+                assert ran == Result(0, "Reloaded; no key has changed.\n", "")
                 await until(load.is_enough)
             assert (await user(service, fields))[0] == 200
         assert load.failures == []
@@ -146,8 +130,8 @@ async def test_a_configuration_with_a_problem_changes_nothing(
             assert said.removeprefix(f"{config}:").partition(":")[0].isdecimal()
             assert problem in said
             ran = await bff_reload(service)
-            assert (ran.code, ran.output) == (code, "")
-            assert said in ran.errors
+            assert (ran.code, ran.out) == (code, "")
+            assert said in ran.err
         assert service.program.events("reload_begun") == []
         assert await service.program.admin("/healthz") == (200, {"status": "ok"})
         config.write_text(good)
@@ -165,8 +149,8 @@ async def test_a_new_process_that_does_not_get_ready_changes_nothing(
         change(service, "[server]", f'[server]\nhealth_listen = "127.0.0.1:{service.ports.op}"')
         assert (await hup(service, "reload_failed"))["reason"] == "it can't listen on an address"
         ran = await bff_reload(service)
-        assert (ran.code, ran.output) == (1, "")
-        assert "it can't listen on an address" in ran.errors
+        assert (ran.code, ran.out) == (1, "")
+        assert "it can't listen on an address" in ran.err
         config_of(service).write_text(good.replace(own_redis.url, "redis://127.0.0.1:1"))
         assert (await hup(service, "reload_failed"))["reason"] == "it did not get ready"
         assert await service.program.admin("/healthz") == (200, {"status": "ok"})
@@ -261,7 +245,7 @@ async def test_sessions_in_memory_would_be_lost(own_redis: RedisServer, tmp_path
         assert "in memory" in problem
         ran = await bff_reload(service)
         assert ran.code == 1
-        assert problem in ran.errors
+        assert problem in ran.err
         assert await stopped(service) == 0
 
 
@@ -309,7 +293,7 @@ async def test_a_terminal_that_is_closed_stops_the_program(
     """The kernel sends the same signal then; while the terminal is there it asks for a reload.
     After one it is the first process that hears of the terminal, and the last that has to stop."""
     before = (sys.executable, "-c", WITH_TERMINAL)
-    ports = some_ports(free_port())
+    ports = free_ports()
     toml = gateway_toml(ports, store=own_redis.url)
     async with (
         running_demo_op(ports.op, f"http://localhost:{ports.gateway}"),
@@ -333,15 +317,10 @@ async def test_a_worker_is_not_asked_by_signal(own_redis: RedisServer, tmp_path:
 
 
 async def test_the_command_says_when_no_gateway_answers(tmp_path: Path) -> None:
-    ports = some_ports(free_port())
+    ports = free_ports()
     async with a_served_gateway(ports, tmp_path) as program:
         program.signal(signal.SIGTERM)
         await program.exit_code()
-        process = await asyncio.create_subprocess_exec(
-            *(BFF, "reload", "--config", str(tmp_path / "bff.toml")),
-            stderr=asyncio.subprocess.PIPE,
-            env={},
-        )
-        _, errors = await process.communicate()
-        assert process.returncode == 1
-        assert b"is it running?" in errors
+        ran = await bff("reload", "--config", str(tmp_path / "bff.toml"))
+        assert ran.code == 1
+        assert "is it running?" in ran.err

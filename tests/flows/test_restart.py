@@ -7,7 +7,6 @@ good over any number of restarts.
 
 import asyncio
 import contextlib
-import os
 import re
 import signal
 import socket
@@ -22,13 +21,13 @@ from bff.app.succession import WHY_NOT
 from bff.exit_codes import INCOMPATIBLE
 from tests.flows.replicas import Load
 from tests.flows.test_workers import Service, logged_in, served
+from tests.parts.command import BFF, own_environment, run
 from tests.parts.configuration import Ports, gateway_toml
 from tests.parts.demo_servers import running_demo_op
-from tests.parts.program import module
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.redis_server import RedisServer
 from tests.parts.servers import free_port
-from tests.polling import HANG_SECONDS, until
+from tests.polling import until
 
 pytestmark = pytest.mark.timeout(900)  # up to six processes are started, on a busy machine
 
@@ -299,16 +298,12 @@ async def test_a_version_that_cannot_take_over_says_what_to_do(
         ours, theirs = socket.socketpair()
         with ours, theirs:
             ours.sendall(b'{"version": 0, "held": [], "lifeline": 0}\n')
-            program = await asyncio.create_subprocess_exec(
-                *module("bff", "serve", "--config", str(tmp_path / "bff.toml")),
-                env={**os.environ, "BFF_PREDECESSOR": str(theirs.fileno())},
+            done = await run(
+                [*BFF, "serve", "--config", str(tmp_path / "bff.toml")],
+                environment=own_environment(BFF_PREDECESSOR=str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
-                stderr=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
             )
-            async with asyncio.timeout(HANG_SECONDS):
-                _, said = await program.communicate()
-        assert program.returncode == INCOMPATIBLE
-        assert b"stop that one, then start this" in said
+        assert done.code == INCOMPATIBLE
+        assert "stop that one, then start this" in done.err
         assert "start the other" in WHY_NOT[INCOMPATIBLE]
         assert await service.program.admin("/healthz") == (200, {"status": "ok"})

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from bff import __version__
-from tests.flows.served import a_served_gateway, admin, some_ports
-from tests.parts.configuration import CLIENT_SECRET, Ports, gateway_toml
+from tests.flows.served import a_served_gateway, admin
+from tests.parts.configuration import CLIENT_SECRET, Ports, free_ports, gateway_toml
 from tests.parts.gateway_program import GatewayProgram, gateway_program, serving_gateway
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.servers import free_port
@@ -18,7 +18,7 @@ from tests.polling import until
 
 async def test_the_banner_says_what_runs_and_no_secret(tmp_path: Path) -> None:
     """Where logs are text, for people."""
-    ports = some_ports(free_port())
+    ports = free_ports()
     async with a_served_gateway(ports, tmp_path, extra='[log]\nformat = "text"') as program:
         await stopped(program)
     banner = program.output.read_text()
@@ -35,7 +35,7 @@ async def test_the_banner_says_what_runs_and_no_secret(tmp_path: Path) -> None:
 
 async def test_start_and_stop_are_events_and_nothing_else_is_said(tmp_path: Path) -> None:
     """Logs are JSON by default, so whatever a program reads of it is; the banner is not."""
-    ports = some_ports(free_port())
+    ports = free_ports()
     async with a_served_gateway(ports, tmp_path) as program:
         await stopped(program)
     assert program.output.read_text() == ""
@@ -56,7 +56,7 @@ async def stopped(program: GatewayProgram) -> None:
 
 async def test_a_placeholder_is_told_at_each_start(tmp_path: Path) -> None:
     """On loopback it is allowed: it must not be forgotten."""
-    ports = some_ports(free_port())
+    ports = free_ports()
     toml = gateway_toml(ports, oidc='client_secret = "my-spa-client-secret"')
     async with serving_gateway(ports, tmp_path, toml, ready="/healthz") as program:
         await until(lambda: program.events("guessable_secret") != [])
@@ -74,7 +74,7 @@ async def refused(program: GatewayProgram) -> str:
 
 async def test_an_access_log_that_can_not_be_opened_is_a_plain_sentence(tmp_path: Path) -> None:
     file = tmp_path / "nowhere" / "access.log"
-    ports = some_ports(free_port())
+    ports = free_ports()
     toml = gateway_toml(ports, extra=f'[access_log]\nenabled = true\nfile = "{file}"\n')
     said = await refused(gateway_program(ports, tmp_path, toml))
     assert said == f"bff: can't open {file}: No such file or directory\n"
@@ -91,7 +91,7 @@ async def test_an_address_in_use_is_a_plain_sentence(tmp_path: Path) -> None:
 @pytest.mark.rule("CVE-2022-24797")
 @pytest.mark.rule("OP-05")
 async def test_health_and_metrics_are_on_the_admin_listener_only(tmp_path: Path) -> None:
-    ports = some_ports(free_port())
+    ports = free_ports()
     async with a_served_gateway(ports, tmp_path):
         assert await admin(ports, "/healthz") == (200, {"status": "ok"})
         status, ready = await admin(ports, "/readyz")
@@ -109,7 +109,7 @@ async def test_health_and_metrics_are_on_the_admin_listener_only(tmp_path: Path)
 
 
 async def test_a_gateway_whose_op_is_away_starts_and_is_not_ready(tmp_path: Path) -> None:
-    ports = some_ports(free_port())
+    ports = free_ports()
     async with serving_gateway(ports, tmp_path, ready="/healthz") as program:
         status, answer = await program.admin("/readyz")
         assert (status, answer["checks"]["op"]) == (503, "op_unavailable")
@@ -119,7 +119,7 @@ async def test_a_gateway_whose_op_is_away_starts_and_is_not_ready(tmp_path: Path
 async def test_as_many_files_may_be_open_as_the_system_allows(tmp_path: Path) -> None:
     """Not as few as it suggests, which a listener soon has; and the log says if that is too few."""
     limited = ("bash", "-c", 'ulimit -Sn 256; ulimit -Hn 4096; exec "$@"', "bash")
-    ports = some_ports(api=1)
+    ports = free_ports(api=1)
     async with serving_gateway(ports, tmp_path, ready="/healthz", before=limited) as program:
         assert resource.prlimit(program.pid, resource.RLIMIT_NOFILE) == (4096, 4096)
         await until(lambda: program.events("few_open_files") != [])

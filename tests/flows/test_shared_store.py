@@ -13,8 +13,8 @@ import pytest
 
 from bff.clock import ManualClock
 from tests.flows.logins import log_in
-from tests.flows.test_cli import bff
 from tests.parts.browser import Browser
+from tests.parts.command import bff
 from tests.parts.configuration import CLIENT_ID
 from tests.parts.redis_server import RedisServer
 from tests.parts.stack import Stack, running_stack

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from bff.app import Gateway
-from tests.flows.served import a_served_gateway, admin, some_ports
+from tests.flows.served import a_served_gateway, admin
 from tests.parts.browser import Browser
-from tests.parts.configuration import Ports
+from tests.parts.configuration import Ports, free_ports
 from tests.parts.gateway_program import GatewayProgram, gateway_program, serving_gateway
 from tests.parts.raw_upstream import RawUpstream, Received, raw_upstream
 from tests.parts.servers import free_port
@@ -79,7 +79,7 @@ async def test_a_stop_signal_lets_running_requests_finish_and_exits_0(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     async with raw_upstream() as upstream:
-        ports = some_ports(upstream.port)
+        ports = free_ports(api=upstream.port)
         server = 'shutdown_timeout = "60s"'
         async with a_served_gateway(ports, tmp_path, server=server) as program:
             await require_no_answer_by_half(program, number, ports, upstream, calls=20)
@@ -100,7 +100,7 @@ async def test_a_stop_does_not_wait_for_ever(tmp_path: Path, patience: str) -> N
 
     async with raw_upstream() as upstream:
         upstream.responder = respond
-        ports = some_ports(upstream.port)
+        ports = free_ports(api=upstream.port)
         async with (
             a_served_gateway(ports, tmp_path, server=server) as program,
             Browser() as browser,
@@ -120,7 +120,7 @@ async def test_signals_that_mean_nothing_here_end_nothing(
     """By default they would kill the process: a log rotation that sends one to every server. With
     sessions in memory there is no restart without a gap and no reload, so that SIGUSR2 and SIGHUP
     do nothing either."""
-    ports = some_ports(free_port())
+    ports = free_ports()
     async with a_served_gateway(ports, tmp_path) as program:
         program.signal(number)
         program.signal(number)
@@ -134,7 +134,7 @@ async def test_a_log_that_can_not_be_written_costs_nobody_an_answer(
     tmp_path: Path, what: str
 ) -> None:
     """As after a terminal was closed, or when the program that reads the log has died."""
-    ports = some_ports(free_port())
+    ports = free_ports()
     log = Path("/dev/full")
     if what == "a pipe without a reader":
         log = tmp_path / "pipe"
@@ -159,7 +159,7 @@ async def test_a_log_that_can_not_be_written_costs_nobody_an_answer(
 
 async def test_a_hangup_that_was_ignored_at_the_start_stays_so(tmp_path: Path) -> None:
     """As `nohup` has it: the terminal may be closed."""
-    ports = some_ports(free_port())
+    ports = free_ports()
     ignoring = ("bash", "-c", 'trap "" HUP; exec "$@"', "bash")
     async with serving_gateway(ports, tmp_path, ready="/healthz", before=ignoring) as program:
         program.signal(signal.SIGHUP)
@@ -177,7 +177,7 @@ async def test_during_the_delay_all_is_served_and_connections_end_with_their_ans
 ) -> None:
     """Load balancers are told at `/readyz`; the kept connections of a proxy in front by answers. A
     second signal ends the delay."""
-    ports = some_ports(free_port())
+    ports = free_ports()
     health = free_port()
     server = f'shutdown_delay = "10m"\nhealth_listen = "127.0.0.1:{health}"'
     async with (
@@ -229,7 +229,7 @@ async def test_proxies_that_ask_are_told_as_well() -> None:
 
 
 async def test_the_delay_ends_by_itself(tmp_path: Path) -> None:
-    ports = some_ports(free_port())
+    ports = free_ports()
     async with a_served_gateway(ports, tmp_path, server='shutdown_delay = "300ms"') as program:
         began = asyncio.get_running_loop().time()
         program.signal(signal.SIGTERM)

@@ -15,12 +15,11 @@ import pytest
 from spa_demo.api.settings import ApiSettings
 from tests.flows.test_stopping import require_no_answer_by_half
 from tests.parts.browser import Browser
-from tests.parts.configuration import BY_NEWS_ONLY, Ports, gateway_toml
+from tests.parts.configuration import BY_NEWS_ONLY, Ports, free_ports, gateway_toml
 from tests.parts.demo_servers import running_api, running_demo_op
 from tests.parts.gateway_program import GatewayProgram, gateway_program
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.redis_server import RedisServer
-from tests.parts.servers import free_port
 from tests.polling import HANG_SECONDS, until
 
 ASKED = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/api/x"}
@@ -110,7 +109,7 @@ async def two_workers(
     **toml: str,
 ) -> AsyncIterator[Service]:
     """Two of them, in front of the demo's OP and, unless one is given, API."""
-    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    ports = free_ports()
     configured = Ports(ports.gateway, ports.admin, ports.op, api or ports.api)
     text = gateway_toml(configured, store=redis.url, server=f"workers = 2\n{server}", **toml)
     ours = Ports(ports.gateway, ports.admin, ports.op, 0 if api else ports.api)
@@ -299,7 +298,7 @@ async def test_the_start_is_told_once_and_another_service_finds_the_address_take
 
 async def test_unix_sockets_are_shared_by_workers(own_redis: RedisServer, tmp_path: Path) -> None:
     """All listeners on one each; a file that a former service left behind is taken over."""
-    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    ports = free_ports()
     public, admin, auth = (tmp_path / f"{name}.sock" for name in ("public", "admin", "auth"))
     with socket.socket(socket.AF_UNIX) as former:
         former.bind(str(public))

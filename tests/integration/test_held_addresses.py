@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.configuration import Ports, free_ports, gateway_toml
 from tests.parts.servers import free_port
 
 # As systemd starts a service: the sockets are descriptors 3 and up, and LISTEN_PID is its own.
@@ -59,7 +59,7 @@ def start(
 
 @pytest.fixture
 def ports(tmp_path: Path) -> Ports:
-    found = Ports(free_port(), free_port(), free_port(), free_port())
+    found = free_ports()
     (tmp_path / "bff.toml").write_text(gateway_toml(found))
     return found
 
@@ -110,7 +110,7 @@ def test_sockets_for_another_process_are_left_alone(ports: Ports, tmp_path: Path
 
 def test_the_name_of_a_unix_socket_is_systemds(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    found = Ports(free_port(), free_port(), free_port(), free_port())
+    found = free_ports()
     text = gateway_toml(found).replace(
         f'\nlisten = "127.0.0.1:{found.gateway}"', f'\nlisten = "unix:{path}"'
     )

@@ -16,8 +16,7 @@ from bff.app.held_addresses import held_addresses
 from bff.app.listening import Addresses
 from bff.app.supervisor import RestartPolicy, Supervisor
 from bff.config import Settings
-from tests.parts.configuration import Ports, gateway_toml, settings_from
-from tests.parts.servers import free_port
+from tests.parts.configuration import free_ports, gateway_toml, settings_from
 from tests.polling import HANG_SECONDS, until
 
 QUICK = RestartPolicy(
@@ -46,7 +45,7 @@ ONE_DIES_ONCE = BEGIN + (
 
 @pytest.fixture
 def settings() -> Settings:
-    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    ports = free_ports()
     server = 'workers = 2\nshutdown_timeout = "0s"'
     store = "redis://127.0.0.1:1"
     return settings_from(gateway_toml(ports, store=store, server=server, oidc='timeout = "100ms"'))

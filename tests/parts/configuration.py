@@ -11,6 +11,7 @@ from typing import Any
 
 from bff.config import Settings, load
 from spa_demo import SPA_ROOT
+from tests.parts.servers import free_port
 
 CLIENT_ID = "spa"
 CLIENT_SECRET = "client-secret-canary-0123456789"
@@ -29,6 +30,11 @@ class Ports:
     admin: int
     op: int
     api: int
+
+
+def free_ports(*, api: int | None = None) -> Ports:
+    """Ports that are free; an API that serves already has its own."""
+    return Ports(free_port(), free_port(), free_port(), free_port() if api is None else api)
 
 
 def gateway_toml(

@@ -12,7 +12,7 @@ import aiohttp
 from tests.parts.configuration import Ports, gateway_toml
 from tests.parts.program import Program, answers
 
-BFF = str(Path(sys.executable).with_name("bff"))
+_SCRIPT = str(Path(sys.executable).with_name("bff"))
 
 
 class GatewayProgram(Program):
@@ -33,7 +33,7 @@ class GatewayProgram(Program):
         folder = config.parent
         self._admin_url = f"http://{admin}"
         super().__init__(
-            [*before, BFF, "serve", "--config", str(config)],
+            [*before, _SCRIPT, "serve", "--config", str(config)],
             log or folder / f"{name}.log",
             answers(f"{self._admin_url}{ready}"),
             environment,

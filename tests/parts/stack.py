@@ -14,7 +14,14 @@ from bff.clock import Clock, SystemClock
 from bff.config import Settings
 from spa_demo.api.settings import ApiSettings
 from spa_demo.op.counters import Counters
-from tests.parts.configuration import SCOPE, SESSION_SECRET, Ports, gateway_toml, settings_from
+from tests.parts.configuration import (
+    SCOPE,
+    SESSION_SECRET,
+    Ports,
+    free_ports,
+    gateway_toml,
+    settings_from,
+)
 from tests.parts.demo_servers import Prepare, RunningOp, running_api, running_demo_op
 from tests.parts.servers import Server, free_port
 
@@ -122,7 +129,7 @@ async def running_stack(
     """Start all of it. The keyword texts are further lines of the gateway's configuration; `op`
     are further settings of the demo OP, `prepare_op` is handed its application before it starts.
     With `backchannel` the OP tells the gateway of logouts."""
-    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    ports = free_ports()
     toml = gateway_toml(
         ports,
         store=store,

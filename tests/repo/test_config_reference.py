@@ -14,7 +14,7 @@ from bff.config.sections import Section, section_of
 from bff.config.sections.tenants import TenantKeys
 from bff.config.settings import Settings
 from bff.config.sources.environment import read_environment
-from tests.unit.config_files import SECRET, problems, write
+from tests.parts.config_files import SECRET, problems, write
 
 SCHEMA = file_schema()
 REFERENCE = reference()

@@ -13,7 +13,7 @@ from tests.interop.ops.keycloak import Keycloak
 from tests.interop.ops.provider import Provider
 from tests.interop.ops.toolkit import DjangoOAuthToolkit
 from tests.interop.ops.zitadel import Zitadel
-from tests.unit.config_files import SECRET, loaded
+from tests.parts.config_files import SECRET, loaded
 
 FOLDER = Path(__file__).parents[2] / "docs" / "providers"
 INDEX = (FOLDER / "README.md").read_text()

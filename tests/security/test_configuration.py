@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.config_files import problems, toml
+from tests.parts.config_files import problems, toml
 
 
 @pytest.mark.rule("CVE-2021-21411")

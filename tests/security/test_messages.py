@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.flows.apis import Api, an_api, status_of
-from tests.flows.served import a_served_gateway, some_ports
+from tests.flows.served import a_served_gateway
+from tests.parts.configuration import free_ports
 from tests.parts.raw_upstream import raw_upstream
 from tests.polling import HANG_SECONDS
 
@@ -143,7 +144,7 @@ async def test_both_parsers_refuse_it(tmp_path: Path, without_extensions: str) -
     """The server has one parser in C and one in Python; the environment chooses."""
     environment = {"AIOHTTP_NO_EXTENSIONS": without_extensions}
     async with raw_upstream() as upstream:
-        ports = some_ports(upstream.port)
+        ports = free_ports(api=upstream.port)
         host = f"localhost:{ports.gateway}"
         public = '[[routes]]\npath = "/api/"\nupstream = "http://127.0.0.1:%d/"\ntoken = "none"\n'
         routes = public % upstream.port

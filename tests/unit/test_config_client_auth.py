@@ -6,7 +6,7 @@ import pytest
 
 from tests.parts.certificates import self_signed
 from tests.parts.client_keys import key_file
-from tests.unit.config_files import loaded, problems, toml
+from tests.parts.config_files import loaded, problems, toml
 
 LONG = '"given-by-the-provider-at-random-0123"'
 KEYS = '["key.pem"]'

@@ -15,7 +15,7 @@ from bff.cli import main
 from bff.config.effective import without_passwords
 from bff.config.sections import Section, annotated, section_of
 from bff.config.settings import Settings
-from tests.unit.config_files import SECRET, write
+from tests.parts.config_files import SECRET, write
 
 FILE = f"""\
 [server]

@@ -14,7 +14,7 @@ from bff.oidc.authorization import RESERVED_PARAMETERS
 from bff.oidc.jwks import KEY_OF_ALG
 from bff.oidc.settings import RelyingPartySettings
 from bff.sessions.sessions import SessionPolicy
-from tests.unit.config_files import OTHER_SECRET, SECRET, line_of, loaded, problems, toml
+from tests.parts.config_files import OTHER_SECRET, SECRET, line_of, loaded, problems, toml
 
 ACCEPTED: list[tuple[str, str, object]] = [
     ("server.public_url", '"https://App.Example.com:443/"', "https://app.example.com"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bff.config import ConfigError, Settings, load
 from bff.config.reference import file_schema
 from bff.config.sources.environment import read_environment
-from tests.unit.config_files import (
+from tests.parts.config_files import (
     OTHER_SECRET,
     SECRET,
     VALID,

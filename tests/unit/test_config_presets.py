@@ -7,7 +7,7 @@ import pytest
 
 from bff.config.sections.providers import ProviderSettings
 from bff.oidc.presets import PRESETS
-from tests.unit.config_files import OTHER_SECRET, line_of, loaded, problems, toml
+from tests.parts.config_files import OTHER_SECRET, line_of, loaded, problems, toml
 
 
 def provider(

@@ -13,7 +13,7 @@ from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
 from bff.config.values.secrets import new_secret, require_strong, require_unguessed
 from bff.sessions.sealing.keyring import MIN_SECRET_BYTES
-from tests.unit.config_files import SECRET, loaded, problems, toml
+from tests.parts.config_files import SECRET, loaded, problems, toml
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.parts.configuration import Ports, gateway_toml
-from tests.parts.servers import free_port
+from tests.parts.configuration import free_ports, gateway_toml
 from tests.parts.stack import running_gateway
 from tests.wire.loops import ON_UVLOOP
 
@@ -55,7 +54,7 @@ class Place:
 
 @contextlib.asynccontextmanager
 async def a_place() -> AsyncIterator[Place]:
-    ports = Ports(free_port(), free_port(), free_port(), free_port())
+    ports = free_ports()
     route = (
         f'[[routes]]\npath = "/api/"\nupstream = "http://127.0.0.1:{ports.api}/"\ntoken = "none"'
     )

@@ -1,7 +1,5 @@
 """The demo OP's userinfo, revocation, introspection, counts, and the program itself."""
 
-import asyncio
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +7,10 @@ import aiohttp
 
 from bff.clock import ManualClock
 from tests.parts.browser import Browser
+from tests.parts.command import running_command
 from tests.parts.demo_rp import DemoRp, running_rp
 from tests.parts.demo_servers import API, CALLBACK, SETTINGS, SPA
-from tests.polling import HANG_SECONDS
+from tests.parts.program import module
 
 ROOT = Path(__file__).parents[3]
 
@@ -137,19 +136,11 @@ async def test_stats_count_and_name_no_token(rp: DemoRp, browser: Browser) -> No
 
 async def test_the_program_prints_its_address_when_it_is_ready() -> None:
     """`python -m spa_demo.op --port 0` says where it listens, and answers there."""
-    program = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "spa_demo.op", "--port", "0", "--client-secret", "s"),
-        *("--redirect-uri", CALLBACK, "--backchannel-logout-uri", "http://localhost:8080/bff/b"),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert program.stdout
-        line = (await asyncio.wait_for(program.stdout.readline(), HANG_SECONDS)).decode()
-        issuer = line.split()[-1]
+    options = ("--port", "0", "--client-secret", "s", "--redirect-uri", CALLBACK)
+    news = ("--backchannel-logout-uri", "http://localhost:8080/bff/b")
+    async with running_command(module("spa_demo.op", *options, *news)) as program:
+        issuer = (await program.line_with("http")).split()[-1]
         url = f"{issuer}/.well-known/openid-configuration"
         async with aiohttp.ClientSession() as http, http.get(url) as response:
             assert (await response.json())["issuer"] == issuer
-    finally:
-        program.terminate()
-        assert await asyncio.wait_for(program.wait(), HANG_SECONDS) == 0
+        assert (await program.ended()).code == 0
