@@ -20,12 +20,13 @@ from tests.abuse.hostile_op import HostileOp
 from tests.abuse.measures import ConnectionWatch, Process, held_by
 from tests.parts.configuration import Ports, gateway_toml
 from tests.parts.gateway_program import GatewayProgram
-from tests.parts.raw_upstream import RawUpstream
+from tests.parts.raw_upstream import RawUpstream, raw_upstream
 from tests.parts.redis_server import RedisServer
 from tests.parts.servers import free_port
 
 REDIRECT = 302
 USER = "198.51.100.7"
+BACKLOG = 1024  # connections that come at once are no fault of an upstream
 LARGE_BYTES = 16 * 2**20  # of a file that the gateway itself serves
 SERVER = """
 trusted_proxies = ["127.0.0.1/32"]
@@ -45,7 +46,14 @@ class Begun:
 class Site:
     """`port` is the public listener's, `lines` the head's fields that an honest browser sends."""
 
-    def __init__(self, directory: Path, aside: Aside, store: RedisServer, op: HostileOp) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        aside: Aside,
+        store: RedisServer,
+        op: HostileOp,
+        upstream: RawUpstream,
+    ) -> None:
         self.aside = aside
         self.store = store
         self.op = op
@@ -53,7 +61,7 @@ class Site:
         self.ports = Ports(free_port(), free_port(), op=op.port, api=free_port())
         self.auth_port = free_port()
         self.host = f"localhost:{self.ports.gateway}"
-        self.upstream = RawUpstream(free_port())
+        self.upstream = upstream
         self.gateway = self._program(self.port, self.ports.admin, self.auth_port)
         self.cookie = ""
 
@@ -200,34 +208,19 @@ async def a_site(max_connections: int, patience_seconds: int) -> AsyncIterator[S
         op.token_changes = {"expires_in": 86_400}  # nothing here is about refreshes
         await op.start()
         stack.push_async_callback(op.close)
-        site = Site(directory, stack.enter_context(Aside()), store, op)
+        upstream = await stack.enter_async_context(raw_upstream(backlog=BACKLOG))
+        site = Site(directory, stack.enter_context(Aside()), store, op, upstream)
         spa = directory / "spa"
         spa.mkdir()
         (spa / "index.html").write_text("<!doctype html>")
         (spa / "large.bin").write_bytes(bytes(LARGE_BYTES))
         site.write_config(max_connections, patience_seconds, spa)
-        honest_api = RawUpstream(site.ports.api)
-        await stack.enter_async_context(serving(site.upstream))
-        server = await asyncio.wrap_future(site.aside.begin(_serve(honest_api)))
-        stack.push_async_callback(lambda: asyncio.wrap_future(site.aside.begin(_close(server))))
+        honest_api = raw_upstream(port=site.ports.api, backlog=BACKLOG)
+        await asyncio.wrap_future(site.aside.begin(honest_api.__aenter__()))
+        stack.push_async_callback(
+            lambda: asyncio.wrap_future(site.aside.begin(honest_api.__aexit__(None, None, None)))
+        )
         await site.gateway.start()
         stack.push_async_callback(site.gateway.stop)
         site.cookie = await site.log_in()
         yield site
-
-
-async def _serve(upstream: RawUpstream) -> asyncio.Server:
-    return await asyncio.start_server(upstream.serve, "127.0.0.1", upstream.port, backlog=1024)
-
-
-async def _close(server: asyncio.Server) -> None:
-    server.close()
-
-
-@contextlib.asynccontextmanager
-async def serving(upstream: RawUpstream) -> AsyncIterator[None]:
-    server = await _serve(upstream)
-    try:
-        yield
-    finally:
-        server.close()

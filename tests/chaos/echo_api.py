@@ -1,6 +1,6 @@
 """`python -m tests.chaos.echo_api`: an API that says whose access token arrived.
 
-It reads the token without verifying its signature, for nobody forges one here; it does mind the
+It reads the token without verifying its signature, for none is forged here; it does mind the
 expiry, with a little leeway for a token that expires on the way, as APIs do.
 """
 
@@ -12,6 +12,8 @@ import time
 
 import click
 from aiohttp import web
+
+from tests.parts.servers import answering
 
 LEEWAY_SECONDS = 1.0
 
@@ -39,11 +41,8 @@ def read_claims(authorization: str) -> dict[str, object] | None:
 async def run(port: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.5)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    await stop.wait()
-    await runner.cleanup()
+    async with answering(web.Server(answer), port=port):
+        await stop.wait()
 
 
 @click.command()

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tests.parts.servers import free_port
+from tests.parts.servers import free_port, serving
 
 Relation = Literal["another site", "the same host in plain http", "a sibling origin"]
 
@@ -39,14 +39,8 @@ class Attacker:
 @contextlib.asynccontextmanager
 async def running_attacker(identity: ServerIdentity) -> AsyncIterator[Attacker]:
     """Serve an empty page without any policy at each of the origins."""
-    app = web.Application()
-    app.router.add_get("/", _empty_page)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
     plain, tls = free_port(), free_port()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", plain).start()
-        await web.TCPSite(runner, "127.0.0.1", tls, ssl_context=identity.tls).start()
+    async with serving(_pages(), plain), serving(_pages(), tls, identity.tls):
         yield Attacker(
             {
                 "another site": f"http://127.0.0.1:{plain}",
@@ -54,8 +48,6 @@ async def running_attacker(identity: ServerIdentity) -> AsyncIterator[Attacker]:
                 "a sibling origin": f"https://localhost:{tls}",
             }
         )
-    finally:
-        await runner.cleanup()
 
 
 def make_identity(folder: Path) -> ServerIdentity:
@@ -80,6 +72,12 @@ def make_identity(folder: Path) -> ServerIdentity:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(path)
     return ServerIdentity(certificate, tls)
+
+
+def _pages() -> web.Application:
+    app = web.Application()
+    app.router.add_get("/", _empty_page)
+    return app
 
 
 async def _empty_page(_request: web.Request) -> web.Response:

@@ -25,6 +25,7 @@ from tests.canonical_target import parse_target
 from tests.parts.refreshing import POLICY, Process, a_process
 from tests.parts.rotating_op import RotatingOp
 from tests.parts.scripted_store import ScriptedStore
+from tests.parts.servers import answering
 from tests.polling import until
 
 OFTEN = 0.02
@@ -127,13 +128,10 @@ async def place() -> AsyncIterator[Place]:
             EventSettings(OFTEN, EXPIRING, per_session=2),
         )
         found = Place(events, process, store, clock, op, http)
-        runner = web.ServerRunner(web.Server(found.answer, handler_cancellation=True))
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield found
-        events.stop()
-        await runner.cleanup()
+        async with answering(web.Server(found.answer, handler_cancellation=True)) as port:
+            found.url = f"http://127.0.0.1:{port}"
+            yield found
+            events.stop()
     await op.close()
 
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bff.endpoints.parameters import read_form
 from bff.errors import BffError
+from tests.parts.servers import answering
 from tests.polling import HANG_SECONDS, until
 
 START = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -37,11 +38,8 @@ async def port(refusals: list[str]) -> AsyncIterator[int]:
             return response
         return web.Response(text=repr(form))
 
-    runner = web.ServerRunner(web.Server(handle, lingering_time=0))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield runner.addresses[0][1]
-    await runner.cleanup()
+    async with answering(web.Server(handle, lingering_time=0)) as port:
+        yield port
 
 
 async def answer(port: int, request: bytes) -> tuple[int, str]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from aiohttp import web
 from structlog.testing import capture_logs
 
 from bff.app import wiring
@@ -27,7 +26,7 @@ from bff.model import DEFAULT_FRONTEND
 from bff.proxy.context import FrontendContext, ProxyContext
 from tests.integration.other_parts import a_listener, context_of
 from tests.parts.raw_upstream import OK, RawUpstream, Received, raw_upstream
-from tests.parts.servers import free_port
+from tests.parts.servers import answering
 from tests.wire.client import End, wired
 from tests.wire.reading import read_answers, statuses
 from tests.wire.users import Users, a_gateway_for_users
@@ -235,20 +234,12 @@ async def test_what_a_proxy_asks_has_one_name_in_log_and_answer(place: Place) ->
         path="/bff/auth",
     )
     server = LimitedServer(failing, wiring.auth_limits(gateway.settings), for_proxies=True)
-    runner, port = web.ServerRunner(server), free_port()
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
+    async with answering(server) as port, wired(port) as wire:
+        about = "X-Forwarded-Method: GET\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Uri: /x\r\n"
+        head = f"GET /bff/auth HTTP/1.1\r\nHost: {place.users.host}\r\n{about}"
         with capture_logs() as logs:
-            async with wired(port) as wire:
-                about = (
-                    "X-Forwarded-Method: GET\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Uri: /x\r\n"
-                )
-                head = f"GET /bff/auth HTTP/1.1\r\nHost: {place.users.host}\r\n{about}"
-                wire.send(f"{head}Connection: close\r\n\r\n".encode())
-                (answer,) = read_answers(await wire.until_end()).messages
-    finally:
-        await runner.cleanup()
+            wire.send(f"{head}Connection: close\r\n\r\n".encode())
+            (answer,) = read_answers(await wire.until_end()).messages
     assert answer.status == 500
     (told,) = [entry for entry in logs if entry["event"] == "unhandled"]
     assert answer.values(b"x-request-id") == [told["request_id"].encode()]

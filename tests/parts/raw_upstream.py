@@ -78,10 +78,13 @@ async def read_body(request: Received, reader: asyncio.StreamReader) -> None:
 
 @contextlib.asynccontextmanager
 async def raw_upstream(
-    tls: ssl.SSLContext | None = None, *, port: int | None = None
+    tls: ssl.SSLContext | None = None, *, port: int | None = None, backlog: int = 100
 ) -> AsyncIterator[RawUpstream]:
+    """`backlog`: connections that may wait to be accepted."""
     upstream = RawUpstream(port or free_port())
-    server = await asyncio.start_server(upstream.serve, "127.0.0.1", upstream.port, ssl=tls)
+    server = await asyncio.start_server(
+        upstream.serve, "127.0.0.1", upstream.port, ssl=tls, backlog=backlog
+    )
     try:
         yield upstream
     finally:

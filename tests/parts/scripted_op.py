@@ -6,6 +6,7 @@ every request that arrived.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import ssl
@@ -21,6 +22,7 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from bff.clock import Clock
+from tests.parts.servers import answering
 
 CLIENT_ID = "spa"
 CLIENT_SECRET = "s3cret-of-the-gateway"
@@ -147,23 +149,17 @@ class ScriptedOp:
         self.refresh_token_number = 0
         self._origin = ""
         self._released = asyncio.Event()
-        self._runner: web.ServerRunner | None = None
+        self._serving = contextlib.AsyncExitStack()
 
     async def start(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Self:
-        self._runner = web.ServerRunner(
-            web.Server(self._handle), handler_cancellation=True, shutdown_timeout=0.1
-        )
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls)
-        await site.start()
-        port = self._runner.addresses[0][1]
+        server = web.Server(self._handle, handler_cancellation=True)
+        port = await self._serving.enter_async_context(answering(server, tls=tls))
         self._origin = f"{'https' if tls else 'http'}://{host}:{port}"
         return self
 
     async def close(self) -> None:
         self._released.set()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._serving.aclose()
 
     @property
     def issuer(self) -> str:

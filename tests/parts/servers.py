@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import socket
+import ssl
 import zlib
 from collections.abc import AsyncIterator
 
@@ -29,16 +30,19 @@ def free_port() -> int:
 class Server:
     """An application on a loopback port that can go away and come back."""
 
-    def __init__(self, application: web.Application, port: int) -> None:
+    def __init__(
+        self, application: web.Application, port: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.application = application
         self._port = port
+        self._tls = tls
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         self._site: web.TCPSite | None = None
 
     async def start(self) -> None:
         if self._runner.server is None:
             await self._runner.setup()
-        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls)
         await self._site.start()
 
     async def stop(self) -> None:
@@ -53,10 +57,27 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(application: web.Application, port: int) -> AsyncIterator[Server]:
-    server = Server(application, port)
+async def serving(
+    application: web.Application, port: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Server]:
+    server = Server(application, port, tls)
     await server.start()
     try:
         yield server
     finally:
         await server.close()
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    server: web.Server, *, port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """A server without an application, on a loopback port, which is yielded."""
+    runner = web.ServerRunner(server, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
+        found: int = runner.addresses[0][1]
+        yield found
+    finally:
+        await runner.cleanup()

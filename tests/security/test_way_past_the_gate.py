@@ -3,14 +3,13 @@
 The upstream answers with a canary, so that an answer that holds it has come from there.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from tests.flows.apis import Api, an_api, status_of
-from tests.parts.raw_upstream import Received
+from tests.parts.raw_upstream import raw_upstream
 
 CANARY = b"upstream-canary"
 MORE = """
@@ -199,16 +198,8 @@ async def test_a_refused_request_goes_no_further_and_is_answered_once() -> None:
 @pytest.mark.rule("PX-01")
 async def test_nothing_in_a_request_chooses_its_upstream() -> None:
     """Only the route table does (OAuth for browser-based apps, section 6.1.3.6)."""
-    arrived: list[Received] = []
-
-    async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        arrived.append(Received([await reader.readline()]))
-        writer.close()
-
-    server = await asyncio.start_server(stranger, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    evil = f"127.0.0.1:{port}"
-    async with server, a_guarded_api("alice") as api:
+    async with raw_upstream() as stranger, a_guarded_api("alice") as api:
+        evil = f"127.0.0.1:{stranger.port}"
         own = f"Host: {api.host}"
         refused = {
             f"GET http://{evil}/api/x HTTP/1.1": own,
@@ -227,7 +218,7 @@ async def test_nothing_in_a_request_chooses_its_upstream() -> None:
         assert api.upstream.received == []
         for line in (
             f"/api/@{evil}/",
-            f"/api/:{port}/",
+            f"/api/:{stranger.port}/",
             f"/api/http:{evil}",
             f"/api/x?u=http://{evil}",
         ):
@@ -235,7 +226,7 @@ async def test_nothing_in_a_request_chooses_its_upstream() -> None:
         hosts = {value for request in api.upstream.received for value in request.values(b"host")}
         assert hosts == {f"127.0.0.1:{api.upstream.port}".encode()}
         assert len(api.upstream.received) == 4
-    assert arrived == []
+        assert stranger.connections == 0
 
 
 @pytest.mark.rule("CVE-2026-33495")
