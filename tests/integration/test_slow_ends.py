@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from bff.proxy.transport import reset
 from tests.integration.other_parts import Other, a_listener, context_of
 from tests.parts.raw_upstream import RawUpstream, raw_upstream
-from tests.polling import until
+from tests.polling import HANG_SECONDS, until
 from tests.wire.reading import read_answers, statuses
 from tests.wire.users import Users, a_gateway_for_users
 
@@ -136,3 +137,17 @@ async def test_an_answer_that_is_not_read_to_its_end_is_given_up(place: Place) -
         with a_socket() as browser:
             await reading_until_it_is_closing(other, browser, place)
             await until(lambda: not other.connections)
+
+
+async def test_the_other_end_sees_that_a_connection_was_cut() -> None:
+    """Also when the connection knows no chunks: the end alone would be that of the body."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        loop = asyncio.get_running_loop()
+        made = loop.create_connection(asyncio.Protocol, *listening.getsockname())
+        transport, _ = await asyncio.wait_for(made, HANG_SECONDS)
+        accepted, _ = listening.accept()
+        with accepted:
+            reset(transport)
+            await asyncio.sleep(0)
+            with pytest.raises(ConnectionResetError):
+                accepted.recv(1)

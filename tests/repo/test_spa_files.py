@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.spa_node import CLIENT, SPA, needs_node
+from tests.client.spa_node import CLIENT, SPA, needs_node
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(CLIENT.glob("*.js"))

@@ -1,9 +1,8 @@
-"""What every connection does with its transport: time limits, reads by turns, writes that are sent
+"""What every connection does with its transport: time limits, fair reads, and writes that are sent
 together."""
 
 import asyncio
 import gc
-import socket
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +16,7 @@ from bff.proxy.transport import (
     WriteCoalescer,
     reset,
 )
-from tests.polling import HANG_SECONDS, until
+from tests.polling import until
 
 SOON, LATER, FAR = 0.01, 0.05, 3600.0
 ROUNDING = 0.003  # of timers, in seconds
@@ -222,20 +221,6 @@ async def test_unless_it_is_not_to_be_read_by_then(*, is_ended: bool) -> None:
 
 
 # --- the end
-
-
-async def test_the_other_end_sees_that_a_connection_was_cut() -> None:
-    """Also when the connection knows no chunks: the end alone would be that of the body."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        loop = asyncio.get_running_loop()
-        made = loop.create_connection(asyncio.Protocol, *listening.getsockname())
-        transport, _ = await asyncio.wait_for(made, HANG_SECONDS)
-        accepted, _ = listening.accept()
-        with accepted:
-            reset(transport)
-            await passed()
-            with pytest.raises(ConnectionResetError):
-                accepted.recv(1)
 
 
 async def test_a_transport_without_a_socket_can_be_cut_too() -> None:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.unit.spa_node import SPA, needs_node, run_js
+from tests.client.spa_node import SPA, needs_node, run_js
 
 
 @needs_node

@@ -4,7 +4,7 @@ lacks the means: never an end, never a tight loop. Tabs run in Node (spa_tabs.mj
 
 import pytest
 
-from tests.unit.spa_node import ALICE, THREE_TABS, in_tabs, needs_node
+from tests.client.spa_node import ALICE, THREE_TABS, in_tabs, needs_node
 
 pytestmark = needs_node
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.spa_node import (
+from tests.client.spa_node import (
     NOT_AUTHENTICATED,
     USER,
     in_browser,

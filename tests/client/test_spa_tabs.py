@@ -6,7 +6,7 @@ the test's.
 
 import pytest
 
-from tests.unit.spa_node import ALICE, THREE_TABS, in_tabs, needs_node
+from tests.client.spa_node import ALICE, THREE_TABS, in_tabs, needs_node
 
 pytestmark = needs_node
 

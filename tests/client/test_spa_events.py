@@ -4,7 +4,7 @@ contract of docs/spa-contract.md. Tabs run in Node (spa_tabs.mjs).
 
 import pytest
 
-from tests.unit.spa_node import ALICE, THREE_TABS, in_tabs, needs_node
+from tests.client.spa_node import ALICE, THREE_TABS, in_tabs, needs_node
 
 pytestmark = needs_node
 
