@@ -1,6 +1,6 @@
-"""The demo OP as a process that logs everybody in: `python -m bench.op PORT REDIRECT_URI...`.
+"""The demo OP as a process that logs every browser in: `python -m bench.op PORT REDIRECT_URI...`.
 
-Whoever arrives without a login gets one as Alice, so that a login flow is redirects only, the same
+A browser without a login gets one as Alice, so that a login flow is redirects only, the same
 for every program. Access tokens live for hours: no refresh falls into a measurement.
 """
 

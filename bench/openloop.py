@@ -1,7 +1,7 @@
 """Load at a fixed rate, whatever the program does: `python -m bench.openloop`.
 
 Requests fall due at fixed times. One that cannot be sent because every connection is busy waits,
-and its latency counts from when it was due: a program that stalls pays for everybody it kept
+and its latency counts from when it was due: a program that stalls pays for each call it kept
 waiting (no coordinated omission). select(2) waits by the microsecond, which epoll does not.
 """
 

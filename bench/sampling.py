@@ -42,7 +42,7 @@ class Sample:
 
 @contextlib.contextmanager
 def running(program: Program, site: Site, *, logged_in: bool = True) -> Iterator[Running]:
-    """Start a program, and log somebody in when it wants that; stopped at the block's end."""
+    """Start a program, and log a user in when it wants that; stopped at the block's end."""
     started = start(program, site)
     try:
         if program.authenticates and logged_in:

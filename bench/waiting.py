@@ -31,7 +31,7 @@ def wait_for_answer(
 
 
 def first_line(port: int, path: str, cookie: str) -> str:
-    """Of the answer to one request; empty when nobody answers."""
+    """Of the answer to one request; empty when there is none."""
     request = request_bytes(f"127.0.0.1:{port}", cookie, path=path, more="Connection: close\r\n")
     with (
         contextlib.suppress(OSError),

@@ -35,7 +35,7 @@ class Program(Protocol):
 
 @dataclass(slots=True)
 class Running:
-    """One that serves. `cookie` is that of a session, once somebody has logged in."""
+    """One that serves. `cookie` is that of a session, once a user has logged in."""
 
     program: Program
     process: Process

@@ -1,4 +1,5 @@
-"""An event loop in a thread of its own, for those who must not wait for whoever does the harm."""
+"""An event loop in a thread of its own, for the parts that must not wait for those that do the
+harm."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""The listener for proxies that ask: who connects there and does not ask, or too often."""
+"""The listener for proxies that ask: clients that connect there and do not ask, or too often."""
 
 from tests.abuse.connections import FIELD, HEAD, PATIENCE_SECONDS
 from tests.abuse.crowd import AT_ONCE, CLOSED, RESET, crowd

@@ -74,7 +74,9 @@ async def stalled_readers(site: Site, scale: Scale) -> Outcome:
     async with crowd(site.port, count, deaf=True) as attackers:
         for number, wire in enumerate(attackers):
             wire.send(f"GET {targets[number % 2]} HTTP/1.1\r\n{site.lines}{CLOSE}\r\n".encode())
-        await rested(site)  # who takes nothing is not told, so it is the gateway that is asked
+        await rested(
+            site
+        )  # a client that takes nothing is not told, so it is the gateway that is asked
         outcome.answers["ended"] = count
     return outcome
 

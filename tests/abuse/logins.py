@@ -1,4 +1,4 @@
-"""Logins that are started and never finished, by nobody in particular."""
+"""Logins that are started and never finished, by no user in particular."""
 
 import asyncio
 from collections import Counter

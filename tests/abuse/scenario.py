@@ -11,7 +11,7 @@ from tests.abuse.site import Site
 from tests.polling import until
 
 SETTLE_SECONDS = 30.0
-HONEST = 1  # connections that are nobody's fault
+HONEST = 1  # connections that are no fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def per_connection(kib: float, spare_mib: float = 6.0) -> Callable[[Scale], floa
 
 
 def per_reader(kib: float, spare_mib: float = 6.0) -> Callable[[Scale], float]:
-    """One that grows with those who take nothing."""
+    """One that grows with clients that take nothing."""
     return lambda scale: scale.readers * kib / 1024 + spare_mib
 
 

@@ -23,7 +23,8 @@ async def site() -> AsyncIterator[Site]:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=[scenario.name for scenario in SCENARIOS])
 @pytest.mark.rule("SM-06")
 async def test_abuse_is_bounded_and_others_are_served(site: Site, scenario: Scenario) -> None:
-    """Memory is bounded, who does harm is refused or cut off, an honest user is served."""
+    """Memory is bounded, a client that does harm is refused or cut off, an honest user is
+    served."""
     async with asyncio.timeout(HANG_SECONDS):
         row = await run(scenario, site, SHORT)
     assert row.broken == [], f"{row.outcome.answers} {row.memory.in_mib()} MiB, {row.visits}"

@@ -57,7 +57,7 @@ async def endless_heads(site: Site, scale: Scale) -> Outcome:
 
 
 async def gone_users(site: Site, scale: Scale) -> Outcome:
-    """Who asks for a body without an end, and leaves."""
+    """Users who ask for a body without an end, and leave."""
     callers = scale.readers
     outcome = Outcome(f"endless bodies, to {callers} users who leave")
     site.upstream.responder = forever(b"HTTP/1.1 200 OK\r\n\r\n", bytes(SAME_BYTES))
@@ -91,7 +91,7 @@ async def bombs(site: Site, scale: Scale) -> Outcome:
 
 
 async def _until_let_go(site: Site) -> None:
-    """Nobody waits for the API any more, so no connection to it is kept."""
+    """No browser waits for the API any more, so no connection to it is kept."""
     await until(lambda: site.upstream.closed >= site.upstream.connections, seconds=PATIENCE_SECONDS)
 
 

@@ -25,7 +25,8 @@ from tests.parts.servers import free_port
 
 GATEWAYS = 3
 LOGINS_AT_ONCE = 8
-# Shorter than the OP hangs: who gave up on a refresh then would lose what it rotates afterwards.
+# Shorter than the OP hangs: a process that gave up on a refresh then would lose what it rotates
+# afterwards.
 OP_TIMEOUT_SECONDS = 3
 OIDC_SETTINGS = f'timeout = "{OP_TIMEOUT_SECONDS}s"'
 # All users come from one address.

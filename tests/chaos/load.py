@@ -77,7 +77,7 @@ class Load:
         await asyncio.gather(*self._tasks)
 
     async def call(self, user: User) -> Answer:
-        """One call, through a gateway chosen at random; tried elsewhere when nobody answers."""
+        """One call, through a gateway chosen at random; tried elsewhere when there is no answer."""
         began = time.time()
         for attempt in range(TRIES):
             try:

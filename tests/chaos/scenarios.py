@@ -63,7 +63,7 @@ SHORT = Scale(
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """`strike` breaks something. `may_lose`: the OP keeps to itself what it has rotated, or a
-    gateway dies with it, so that logouts are possible which nobody can avoid. `in_short`: part of
+    gateway dies with it, so that logouts are possible which can't be avoided. `in_short`: part of
     the short form as well."""
 
     name: str

@@ -1,4 +1,5 @@
-"""Every scenario, small: nobody is logged out by infrastructure, and nobody sees another's answer.
+"""Every scenario, small: no user is logged out by infrastructure, and no user sees another's
+answer.
 
 The promises of the product, in the order in which they are judged here; `python -m tests.chaos`
 makes the same run with ten times the load.
@@ -30,7 +31,7 @@ def test_no_login_is_lost(scenario: Scenario, installations: Installations) -> N
     """Promises 3 and 4: trouble of the store, the OP or a gateway is a 503 at worst."""
     installation = installations(scenario.topology)
     found = asyncio.run(run(installation, scenario, SHORT))
-    assert found.tally.foreign == 0, "an answer for somebody else's token"
+    assert found.tally.foreign == 0, "an answer for another user's token"
     assert found.other == {}, "an answer that was neither 200 nor 503"
     assert found.avoidable == 0, f"{found.avoidable} sessions ended that could have been kept"
     assert scenario.may_lose or found.logouts == 0

@@ -1,5 +1,6 @@
 """Refresh x logout x back-channel x touch x expiry x restart x trouble at the OP, in any order, on
-two processes: no session comes back, no rotation is lost, nobody reads what is known to be stale.
+two processes: no session comes back, no rotation is lost, nothing is read that is known to be
+stale.
 
 Time is a clock that only the rules move; the OP ends a grant of which a token is used twice.
 """
@@ -124,7 +125,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(known=known, process=PROCESSES)
     def write_late(self, known: Known, process: int) -> None:
-        """By somebody who has read the session right after the login, and took long."""
+        """By a caller that has read the session right after the login, and took long."""
         self._runner.run(self._write_late(known, process))
 
     @rule(known=consumes(known), process=PROCESSES, by_sid=st.booleans())
@@ -162,7 +163,7 @@ class Lives(RuleBasedStateMachine):
     # --- what must hold
 
     @invariant()
-    def nobody_reads_what_is_stale(self) -> None:
+    def nothing_stale_is_read(self) -> None:
         """Once the news has arrived, which takes a moment between processes."""
         self._runner.run(until(self._are_caches_right))
 

@@ -10,7 +10,7 @@ ANSWER_SECONDS = 40.0
 
 
 class Unreachable(Exception):
-    """Nobody answered, or the answer was cut."""
+    """There was no answer, or the answer was cut."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ NOT_AUTHENTICATED = {"code": "not_authenticated", "title": "x", "login_url": "/b
 PROBLEM = "application/problem+json"
 
 ALICE = "gateway.user = alice();"
-# Three tabs of somebody who is logged in; `news()` is what each has heard since it was last asked.
+# Three tabs of a user who is logged in; `news()` is what each has heard since it was last asked.
 THREE_TABS = f"""
 {ALICE}
 const ask = (client) => client.user();

@@ -35,7 +35,7 @@ def test_every_request_carries_the_csrf_header(call: str, path: str) -> None:
 
 @needs_node
 def test_user_is_never_taken_from_a_cache() -> None:
-    """Who is logged in is asked of the gateway."""
+    """The gateway is asked which user is logged in."""
     assert in_browser("await client.user(); return asked[0].cache;", {"body": USER}) == "no-store"
 
 
@@ -90,7 +90,7 @@ def test_fetch_refuses_other_origins(target: str) -> None:
     ],
 )
 def test_user_says_who_is_logged_in(answer: object, expected: dict[str, object] | None) -> None:
-    """Null is an answer, trouble is an error: a store that is down logs nobody out."""
+    """Null is an answer, trouble is an error: a store that is down logs no user out."""
     got = in_browser("return attempt(() => client.user());", answer)
     if expected is None:
         assert got is None

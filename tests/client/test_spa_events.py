@@ -82,7 +82,7 @@ def test_an_end_that_was_slept_through_is_found_when_a_tab_is_shown() -> None:
 
 
 def test_an_end_known_by_the_stream_is_not_reported_again_by_a_request() -> None:
-    """`onSessionEnded` is for those who do not listen; nobody is told twice."""
+    """`onSessionEnded` is for those who do not listen; no page is told twice."""
     work = f"""
       {ALICE}
       const {{ createClient }} = await import(CLIENT + 'bff-client.js');
@@ -153,7 +153,7 @@ def test_a_logout_right_after_a_login_in_another_tab_is_a_logout() -> None:
     assert in_tabs(THREE_TABS + work) == [["ended logout"], [], ["ended logout"]]
 
 
-def test_nobody_logged_in_means_no_stream_and_one_question() -> None:
+def test_no_login_means_no_stream_and_one_question() -> None:
     """A visitor who only reads costs nothing more."""
     work = """
       const tab = await openTab((client) => client.user());

@@ -46,7 +46,7 @@ def test_when_the_leader_s_tab_closes_another_takes_over() -> None:
 
 
 def test_a_leader_that_sleeps_is_replaced_by_a_tab_that_is_looked_at() -> None:
-    """Browsers put hidden tabs to sleep, locks and all. A hidden tab deposes nobody."""
+    """Browsers put hidden tabs to sleep, locks and all. A hidden tab deposes no other."""
     work = f"""
       {ALICE}
       void locks.request('bff-session /bff', {{}}, () => new Promise(() => {{}})).catch(() => {{}});
@@ -94,7 +94,7 @@ def test_a_deposed_leader_closes_its_stream_and_gets_in_line_again() -> None:
     assert in_tabs(work) == [0, 1]
 
 
-def test_a_leader_is_told_by_nobody_how_its_stream_is() -> None:
+def test_a_leader_is_not_told_how_its_stream_is() -> None:
     """The last words of a leader that was deposed."""
     work = f"""
       {ALICE}
@@ -216,7 +216,7 @@ def test_a_listener_may_stop_another_while_an_event_is_told() -> None:
     assert in_tabs(work) == ["first", "third", "third"]
 
 
-def test_a_listener_that_fails_keeps_the_news_from_nobody() -> None:
+def test_a_listener_that_fails_keeps_no_news_from_others() -> None:
     """Its error is as loud as any uncaught one."""
     work = f"""
       {ALICE}

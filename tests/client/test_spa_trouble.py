@@ -34,7 +34,7 @@ def test_a_gateway_that_is_away_is_no_end() -> None:
 
 
 def test_a_gateway_that_is_away_at_the_start_is_waited_for() -> None:
-    """Nobody knows yet who is logged in; that is told when it can be."""
+    """It is not known yet who is logged in; that is told when it can be."""
     work = f"""
       gateway.isAway = true;
       const tab = await openTab((client) => void client.user().catch(() => {{}}));
@@ -150,7 +150,7 @@ def test_a_stream_refused_repeatedly_gives_way_to_polling(stream: str, each_seco
 
 
 def test_a_login_is_heard_of_while_polling() -> None:
-    """Whoever had given up asking asks again."""
+    """A tab that had given up asking asks again."""
     work = f"""
       {ALICE}
       gateway.stream = 'refused';
@@ -262,7 +262,7 @@ def test_polling_tells_the_coming_end_the_end_and_the_next_login() -> None:
 
 
 def test_polling_notices_another_user() -> None:
-    """Somebody else has logged in, in another tab: ask who."""
+    """Another user has logged in, in another tab: ask for the user."""
     work = f"""
       {WITHOUT["locks"]} {ALICE}
       const tab = await openTab((client) => client.user());

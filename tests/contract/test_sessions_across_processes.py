@@ -265,7 +265,7 @@ async def test_nothing_is_resurrected_under_load(gateways: Gateways) -> None:
 
 
 @pytest.mark.rule("SE-06")
-async def test_a_store_that_goes_back_in_time_revives_nobody(gateways: Gateways) -> None:
+async def test_a_store_that_goes_back_in_time_revives_no_session(gateways: Gateways) -> None:
     """A failover may lose the last write, a logout for instance. A process that heard of it answers
     for it, and deletes the record again."""
     here, there = await gateways.open(), await gateways.open()

@@ -37,5 +37,5 @@ async def test_a_record_of_that_version_goes(store: SessionStore, key: str) -> N
     assert await store.load(key) is None
 
 
-async def test_a_record_that_is_gone_is_nobody_s(store: SessionStore, key: str) -> None:
+async def test_a_record_that_is_gone_is_of_no_user(store: SessionStore, key: str) -> None:
     assert await store.delete(key, reason="x", expected_version=1) is None

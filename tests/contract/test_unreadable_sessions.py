@@ -67,7 +67,7 @@ async def left_behind(store: SessionStore, change: dict[str, object]) -> str:
 
 @pytest.mark.rule("SE-09")
 @pytest.mark.parametrize("change", STRANGE)
-async def test_what_is_no_session_is_nobodys_and_stays(
+async def test_what_is_no_session_is_of_no_user_and_stays(
     store: SessionStore, sessions: Sessions, change: dict[str, object]
 ) -> None:
     key = await left_behind(store, change)

@@ -1,4 +1,4 @@
-"""Somebody else's pages: empty ones, on origins in every relation to the application's."""
+"""Pages of other origins: empty ones, on origins in every relation to the application's."""
 
 import contextlib
 import datetime

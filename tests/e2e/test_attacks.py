@@ -1,4 +1,4 @@
-"""What pages of other origins try on somebody who is logged in, in the same browser.
+"""What pages of other origins try on a user who is logged in, in the same browser.
 
 Three attackers: another site; the same host in plain http, which to a browser is another site too;
 and a sibling (https, same host, another port), to whom even Strict cookies are sent. After each
@@ -221,7 +221,7 @@ async def test_no_subresource_of_another_origin_does_or_shows_anything(victim: V
 
 @pytest.mark.rule("CS-06")
 @pytest.mark.rule("CS-09")
-async def test_a_logout_image_logs_nobody_out(victim: Victim) -> None:
+async def test_a_logout_image_logs_no_user_out(victim: Victim) -> None:
     """GET logout wants the `sid` of the session; without the cookie there is nothing to end. The
     answer is kept from the attacker's page (Cross-Origin-Resource-Policy)."""
     page = await victim.visit_attacker()
@@ -265,7 +265,7 @@ async def test_a_link_or_form_of_another_origin_does_nothing(
     sent = (await answer.request.all_headers()).get("cookie", "")
     assert (f"{SESSION_COOKIE}=" in sent) == victim.is_sibling
     if (method, path) == ("GET", "/bff/logout") and not victim.is_sibling:
-        assert answer.status == 303  # nobody is logged in here, as far as this request says
+        assert answer.status == 303  # no user is logged in here, as far as this request says
         await expect(page.get_by_test_id("user-sub")).to_have_text("alice")
     else:
         assert answer.status in (401, 403)

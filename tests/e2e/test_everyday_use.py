@@ -30,7 +30,7 @@ async def test_after_the_op_s_form_the_first_fetch_finds_the_session(visitor: Vi
 
 
 async def test_a_deep_link_survives_the_login(visitor: Visitor, installation: Installation) -> None:
-    """Whoever opens `/session` logged out is at `/session` after the login."""
+    """A browser that opens `/session` logged out is at `/session` after the login."""
     page = await visitor.open("/session?tab=1#end")
     await expect(page.get_by_text("and come back to /session")).to_be_visible()
     await visitor.start_login(page)

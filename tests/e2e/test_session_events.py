@@ -34,7 +34,7 @@ async def tab_with(pages: list[Page], link: str) -> Page:
 
 
 async def open_tabs(visitor: Visitor, count: int) -> list[Page]:
-    """Tabs of somebody who is logged in, all of them listening, by one stream."""
+    """Tabs of a user who is logged in, all of them listening, by one stream."""
     tabs = [await visitor.open("/session") for _ in range(count)]
 
     async def are_listening() -> bool:
@@ -103,7 +103,7 @@ async def test_a_logout_reaches_the_other_tabs_at_once(visitor: Visitor, link: s
 
 
 async def test_a_login_reaches_the_other_tabs(visitor: Visitor) -> None:
-    """Also one by somebody else, and tabs that had heard of the end before."""
+    """Also one by another user, and tabs that had heard of the end before."""
     other = await visitor.open("/session")
     await expect(other.get_by_test_id("login")).to_be_visible()
     page = await visitor.log_in("alice")

@@ -121,7 +121,7 @@ async def test_a_logout_shows_in_the_other_tab(visitor: Visitor) -> None:
 
 @pytest.mark.rule("CS-08")
 @pytest.mark.rule("AZ-03")
-async def test_somebody_else_s_callback_logs_nobody_in(
+async def test_another_browser_s_callback_logs_no_user_in(
     visitor: Visitor, other_visitor: Visitor, installation: Installation, attacker: Attacker
 ) -> None:
     """RFC 9700 section 4.7: `state` belongs to the browser that began. The code is not redeemed."""

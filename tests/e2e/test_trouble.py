@@ -64,7 +64,7 @@ async def test_an_api_that_is_down_is_said_to_be_down(
     await expect_still_alice(page)
 
 
-async def test_a_restart_of_the_gateway_logs_nobody_out(
+async def test_a_restart_of_the_gateway_logs_no_user_out(
     visitor: Visitor, other_visitor: Visitor, installation: Installation
 ) -> None:
     """Caddy answers for it meanwhile, and serves the page's files to who comes now. Afterwards the
@@ -86,7 +86,7 @@ async def test_a_restart_of_the_gateway_logs_nobody_out(
 
 
 @pytest.mark.rule("SE-10")
-async def test_a_store_that_hangs_logs_nobody_out(
+async def test_a_store_that_hangs_logs_no_user_out(
     visitor: Visitor, installation: Installation
 ) -> None:
     """Whether the session lives cannot be known, so it is neither used nor ended: 503."""

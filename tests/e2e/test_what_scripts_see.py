@@ -254,7 +254,7 @@ async def test_nothing_a_script_can_read_is_the_session_elsewhere(
     visitor: Visitor, other_visitor: Visitor, installation: Installation
 ) -> None:
     """Whatever a script finds, put into another browser as our cookie or as a bearer token, is
-    nobody there; nor does the link that ends the session end it from there."""
+    no user there; nor does the link that ends the session end it from there."""
     page = await visitor.log_in("alice")
     cookie = await visitor.session_cookie()
     assert cookie is not None

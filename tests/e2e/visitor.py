@@ -54,7 +54,7 @@ class Visitor:
         return next((found for found in cookies if found["name"] == SESSION_COOKIE), None)
 
     async def put_back(self, cookie: BrowserCookie) -> None:
-        """Into the jar, as somebody who had copied it would."""
+        """Into the jar, as a thief who had copied it would."""
         await self.context.add_cookies(
             [
                 {

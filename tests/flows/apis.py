@@ -59,7 +59,7 @@ async def an_api(
     route: str = "", server: str = "", *, more: str = "", user: str | None = "alice"
 ) -> AsyncIterator[Api]:
     """`route` and `more` are further lines of the route `/api/` and further routes, in which
-    UPSTREAM is the upstream's origin. Nobody is logged in if `user` is None."""
+    UPSTREAM is the upstream's origin. No user is logged in if `user` is None."""
     async with raw_upstream() as upstream:
         routes = f"""
 [[routes]]

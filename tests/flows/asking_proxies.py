@@ -105,7 +105,7 @@ class Behind:
 async def behind(
     proxy: str, folder: Path, clock: ManualClock | None = None
 ) -> AsyncIterator[Behind]:
-    """All of it: OP, API, gateway, and that proxy in front of them; nobody is logged in."""
+    """All of it: OP, API, gateway, and that proxy in front of them; no user is logged in."""
     port, auth = free_port(), free_port()
     origin = f"https://localhost:{port}"
     async with raw_upstream() as api:

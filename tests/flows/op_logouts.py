@@ -23,7 +23,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def token(stack: Stack, *, typ: str = "logout+jwt", **changes: object) -> str:
-    """A logout token of the demo OP; a None removes a claim. It names nobody by itself."""
+    """A logout token of the demo OP; a None removes a claim. It names no user by itself."""
     now = int(stack.now())
     claims: dict[str, object] = {
         "iss": stack.issuer,

@@ -78,7 +78,7 @@ async def three_logins(
 
 
 async def test_the_list_says_who_and_since_when_and_holds_nothing_usable() -> None:
-    """Neither token nor cookie nor key: whoever reads it can't become the user."""
+    """Neither token nor cookie nor key: a reader of it can't become the user."""
     clock = ManualClock()
     async with (
         running_stack(clock=clock) as stack,
@@ -114,7 +114,7 @@ async def test_the_list_says_who_and_since_when_and_holds_nothing_usable() -> No
 
 
 async def test_a_user_and_an_administrator_see_the_same_ids(store: str) -> None:
-    """What somebody reads out over the telephone can be found."""
+    """What a user reads out over the telephone can be found."""
     async with three_logins(store) as (stack, laptop, _, _):
         own = (await laptop.fetch("GET", "/bff/sessions")).json()["sessions"]
         ids = {one["id"] for one in own}
@@ -155,7 +155,7 @@ async def test_everybody_is_ended_and_may_log_in_again(store: str) -> None:
 
 
 async def test_a_subject_belongs_to_an_issuer(store: str) -> None:
-    """OIDC Core section 5.7: the same `sub` elsewhere is somebody else."""
+    """OIDC Core section 5.7: the same `sub` elsewhere is another user."""
     async with three_logins(store) as (stack, laptop, _, _):
         assert await listed(stack, sub="alice", issuer="https://other.example") == []
         assert await ended(stack, sub="alice", issuer="https://other.example") == 0
@@ -177,7 +177,7 @@ async def test_reading_changes_nothing(own_redis: RedisServer) -> None:
         assert await statuses(laptop, phone, bob) == [200, 200, 200]
 
 
-async def test_what_is_not_understood_ends_nobody() -> None:
+async def test_what_is_not_understood_ends_no_session() -> None:
     async with running_stack() as stack, Browser() as browser:
         await log_in(browser, stack)
         refused: list[dict[str, str]] = [
@@ -240,8 +240,8 @@ async def test_the_admin_listener_names_no_software() -> None:
                 assert answer.headers["Cache-Control"] == "no-store"
 
 
-async def test_a_store_that_is_down_is_503_and_nobody_is_ended(own_redis: RedisServer) -> None:
-    """An administrator is never told that somebody is gone who is not."""
+async def test_a_store_that_is_down_is_503_and_no_session_is_ended(own_redis: RedisServer) -> None:
+    """An administrator is never told that a user is gone who is not."""
     async with three_logins(own_redis.url) as (stack, laptop, phone, bob):
         own_redis.pause()
         for method, parameters in (

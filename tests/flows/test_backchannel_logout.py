@@ -1,4 +1,5 @@
-"""Back-channel logout: the OP says who is logged out, and they are, whatever they are doing."""
+"""Back-channel logout: the OP says which user is logged out, and they are, whatever they are
+doing."""
 
 import asyncio
 import json
@@ -49,7 +50,7 @@ async def test_signing_out_at_the_op_ends_the_session_here() -> None:
 
 
 @pytest.mark.rule("LO-11")
-async def test_signing_out_everywhere_ends_all_of_the_user_and_nobody_else() -> None:
+async def test_signing_out_everywhere_ends_all_of_that_user_and_no_other() -> None:
     async with (
         running_stack(backchannel=True) as stack,
         Browser() as desk,
@@ -91,7 +92,7 @@ ALICE_1, ALICE_2, BOB = "the first of alice", "the second of alice", "that of bo
 async def test_a_logout_reaches_whom_it_names_and_no_further(
     sub: str | None, sid: str | None, gone: set[str]
 ) -> None:
-    """Sections 2.4 and 2.7; 200 also when there is nobody, or nobody any more."""
+    """Sections 2.4 and 2.7; 200 also when there is no session, or none any more."""
     async with (
         running_stack() as stack,
         Browser() as first,
@@ -179,7 +180,8 @@ async def test_refresh_tokens_are_revoked_unless_they_are_for_offline_access(sco
 @pytest.mark.rule("LO-13")
 @pytest.mark.parametrize("scope", [ONLINE, OFFLINE])
 async def test_a_logout_wins_over_a_refresh_under_way(scope: str) -> None:
-    """The tokens that come back bring no session back, and are revoked: nobody will hold them."""
+    """The tokens that come back bring no session back, and are revoked: no process will hold
+    them."""
     clock = ManualClock()
     op = {"token_delay_seconds": 2}
     async with running_stack(clock=clock, op=op, scope=scope) as stack, Browser() as browser:

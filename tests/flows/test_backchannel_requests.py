@@ -207,7 +207,7 @@ async def test_a_used_token_stays_used_until_it_is_too_old() -> None:
 @pytest.mark.rule("LO-15")
 @pytest.mark.rule("ID-08")
 async def test_a_thousand_worthless_tokens_cost_the_op_nothing() -> None:
-    """And other requests hardly anything, even if nobody is held up."""
+    """And other requests hardly anything, even if no logout is held up."""
     limits = '[limits]\nfailed_logout_tokens = "off"'
     async with (
         running_stack(extra=limits) as stack,
@@ -239,7 +239,7 @@ async def test_a_thousand_worthless_tokens_cost_the_op_nothing() -> None:
         assert statuses == {400}
         assert stack.op.requests["jwks"] == asked
 
-        for number in range(30):  # the right issuer, and keys nobody has heard of
+        for number in range(30):  # the right issuer, and unknown keys
             header = b64json({"alg": "RS256", "typ": "logout+jwt", "kid": f"{number}"})
             assert await tell(stack, f"{header}.{payload}.{signature}") == 400
         assert stack.op.requests["jwks"] == asked + 1

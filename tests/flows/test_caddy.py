@@ -345,7 +345,7 @@ def test_pages_of_the_spa_are_its_index(caddy: CaddyServer, target: str) -> None
 
 @pytest.mark.parametrize("target", ["/missing.js", "/assets/gone-0123abcd.css", "/favicon.ico"])
 def test_a_missing_file_is_not_answered_with_a_page(caddy: CaddyServer, target: str) -> None:
-    """HTML in place of a script only moves the error to where nobody understands it."""
+    """HTML in place of a script only moves the error to where it is not understood."""
     answer = send(caddy, target)
     assert answer.status == 404
     assert INDEX.encode() not in answer.body

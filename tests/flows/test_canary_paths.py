@@ -97,7 +97,7 @@ class FaultyOp:
 
 @dataclass(slots=True)
 class Site:
-    """A running installation with somebody logged in, and all that was seen of it."""
+    """A running installation with a user logged in, and all that was seen of it."""
 
     stack: Stack
     browser: Browser

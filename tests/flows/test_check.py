@@ -230,7 +230,7 @@ async def test_a_wrong_address_of_the_op_is_told_with_the_address(tmp_path: Path
         (Answer(status=503), "! client        it can't be told"),
     ],
 )
-async def test_the_client_is_tried_with_a_code_that_nobody_was_given(
+async def test_the_client_is_tried_with_a_code_that_was_not_issued(
     tmp_path: Path, answer: Answer, start: str
 ) -> None:
     """RFC 6749 section 5.2: `invalid_client` is about us, `invalid_grant` about the code."""

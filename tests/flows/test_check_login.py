@@ -187,7 +187,7 @@ class Trial:
     async def _log_in(self, http: aiohttp.ClientSession, answer: Mapping[str, str]) -> None:
         link = self._links[0].replace("http://localhost:8080", f"http://{self._listen}")
         stranger = link.replace("check=", "check=x")
-        assert await status(http, stranger) == 503, "the link of somebody else"
+        assert await status(http, stranger) == 503, "the link of another check"
         async with http.get(link, allow_redirects=False) as response:
             asked = parse_qs(urlsplit(response.headers["Location"]).query)
         self._op.nonce = asked["nonce"][0]
@@ -292,7 +292,7 @@ def one(lines: list[str], item: str) -> str:
 
 
 async def test_the_later_steps_are_judged_each_by_itself(tmp_path: Path, op: ScriptedOp) -> None:
-    """All is well but for the logout, from which nobody comes back."""
+    """All is well but for the logout, from which no browser comes back."""
     lines = await tried(tmp_path, op, CODE, userinfo="true")
     assert [shown[:8] for shown in lines if shown[0] != "✓"] == ["! claims", "! logout"]
     assert "register exactly this as a post-logout redirect" in one(lines, "logout")

@@ -146,7 +146,7 @@ async def test_a_variable_names_the_file(tmp_path: Path) -> None:
 
 
 async def test_without_a_file_the_missing_keys_and_the_option_are_named(tmp_path: Path) -> None:
-    """The first thing that goes wrong for somebody in the wrong directory."""
+    """The first thing that goes wrong for a user in the wrong directory."""
     result = await bff("check", cwd=tmp_path)
     assert result.code == UNUSABLE
     assert "server.public_url: is required" in result.err

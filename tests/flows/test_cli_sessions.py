@@ -117,7 +117,7 @@ async def test_programs_get_json(tmp_path: Path) -> None:
         ("revoke", "--id", "x", "--issuer", "https://op.example"),
     ],
 )
-def test_an_unclear_command_ends_nobody(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_an_unclear_command_ends_no_session(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """Exactly one way to say which sessions; the gateway is not even asked."""
     ports = free_ports()
     config = tmp_path / "bff.toml"

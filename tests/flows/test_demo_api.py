@@ -1,4 +1,4 @@
-"""The demo API over sockets: who is let in, what the others are told, and its streams."""
+"""The demo API over sockets: which calls are let in, what the others are told, and its streams."""
 
 import asyncio
 import json

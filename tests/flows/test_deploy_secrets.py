@@ -115,7 +115,7 @@ def as_the_gateway(secrets: Path, socket: str) -> Redis:
 
 
 def test_redis_wants_a_password(redis_socket: str, secrets: Path) -> None:
-    """The default user is off: who reaches the port has reached nothing."""
+    """The default user is off: a client that reaches the port has reached nothing."""
     with connect(redis_socket) as client, pytest.raises(AuthenticationError):
         client.get("bff:x")
     with as_the_gateway(secrets, redis_socket) as client:

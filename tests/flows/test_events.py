@@ -89,7 +89,7 @@ async def test_a_logout_in_one_tab_is_told_to_all_others() -> None:
                 assert await stream.is_at_end()
 
 
-async def test_a_session_somebody_listens_to_is_kept_fresh_and_tells_so() -> None:
+async def test_a_session_with_a_stream_is_kept_fresh_and_tells_so() -> None:
     async with running_stack(access_token_seconds=3) as stack, Browser() as browser:
         await log_in(browser, stack)
         async with events(browser) as stream:
@@ -186,7 +186,7 @@ async def test_a_silent_stream_is_kept_open_by_comments() -> None:
             often.stop()
 
 
-async def test_nobody_listens_without_a_session() -> None:
+async def test_there_is_no_stream_without_a_session() -> None:
     async with running_stack() as stack, Browser() as browser:
         await browser.navigate(stack.public_url)
         async with browser.stream("/bff/events", csrf=False) as response:
@@ -277,7 +277,7 @@ async def test_a_logout_on_one_replica_ends_the_streams_of_another(own_redis: Re
 
 
 async def test_news_missed_during_a_store_outage_is_made_up_for(own_redis: RedisServer) -> None:
-    """The session's end was never announced: whoever listens learns it all the same."""
+    """The session's end was never announced: a listening tab learns it all the same."""
     async with running_stack(store=own_redis.url) as stack, Browser() as browser:
         await log_in(browser, stack)
         async with events(browser) as stream:

@@ -50,7 +50,7 @@ async def two_users(clock: ManualClock, session: str) -> AsyncIterator[tuple[Sta
 async def test_a_session_that_idles_out_is_told_with_the_id_of_the_lists(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Activity moves the moment; who went on is still there."""
+    """Activity moves the moment; a user who went on is still there."""
     clock = ManualClock()
     async with two_users(clock, session='idle_timeout = "10m"') as (stack, alice):
         listed = json.loads((await alice.fetch("GET", "/bff/sessions")).body)["sessions"]

@@ -126,7 +126,7 @@ async def test_a_request_that_may_pass_comes_with_what_the_proxy_copies() -> Non
 
 
 @pytest.mark.rule("PX-20")
-async def test_nobody_but_a_trusted_proxy_gets_an_answer() -> None:
+async def test_only_a_trusted_proxy_gets_an_answer() -> None:
     """Not even with a session: the answer would hold the token."""
     async with asking('trusted_proxies = ["192.0.2.0/24"]') as asker:
         for headers in ({}, {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-Uri": "/api/public/x"}):

@@ -140,7 +140,8 @@ async def test_it_is_a_get_and_nothing_else() -> None:
 
 
 async def test_it_leaves_the_tokens_to_the_op() -> None:
-    """Its request can be forged by whoever has seen the `sid`: it ends sessions, and no grants."""
+    """Its request can be forged by anything that has seen the `sid`: it ends sessions, and no
+    grants."""
     async with running_stack(oidc=ENABLED, scope=ONLINE) as stack, Browser() as browser:
         await log_in(browser, stack)
         named = {"iss": stack.issuer, "sid": sids(stack, "alice")[0]}

@@ -89,7 +89,7 @@ async def everybody_writes(stack: Stack, browser: Browser) -> None:
 @pytest.mark.rule("OP-01")
 @pytest.mark.rule("SM-08")
 @pytest.mark.parametrize("log_format", ["json", "text"])
-async def test_nobody_else_writes_a_line_of_the_log(log_format: str) -> None:
+async def test_no_input_writes_a_line_of_the_log(log_format: str) -> None:
     out = io.StringIO()
     async with raw_upstream() as api:
         api.answer = b"HTTP/1.1 200 \x1b[2J" + FORGED.encode() + b"\r\nContent-Length: 9\r\n\r\ncut"

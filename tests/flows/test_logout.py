@@ -1,4 +1,4 @@
-"""Logout: here first, then at the OP; never by somebody else's page."""
+"""Logout: here first, then at the OP; never by another site's page."""
 
 from urllib.parse import parse_qsl, urlsplit
 

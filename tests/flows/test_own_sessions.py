@@ -10,7 +10,7 @@ from tests.parts.stack import running_stack
 from tests.polling import until
 
 
-async def test_a_user_sees_all_own_sessions_and_nobody_elses() -> None:
+async def test_a_user_sees_all_own_sessions_and_no_other() -> None:
     clock = ManualClock()
     async with (
         running_stack(clock=clock) as stack,

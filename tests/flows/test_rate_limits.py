@@ -94,7 +94,7 @@ async def test_logins_are_limited_for_one_client_and_not_for_another() -> None:
 
 @pytest.mark.rule("AZ-16")
 async def test_unfinished_logins_can_not_fill_the_store() -> None:
-    """Whoever starts thousands has as many open as the rate allows."""
+    """A client that starts thousands has as many open as the rate allows."""
     async with limited('logins = "50/hour"', clock=ManualClock()) as gateway:
         answers = [await gateway.get(LOGIN, MALLORY) for _ in range(300)]
         assert [status for status, _, _ in answers] == [302] * 50 + [429] * 250
@@ -159,7 +159,7 @@ async def test_a_login_that_is_not_let_in_says_so_on_a_page() -> None:
 
 @pytest.mark.rule("LO-15")
 async def test_worthless_logout_tokens_are_limited_and_those_in_order_are_not() -> None:
-    """An OP that ends many sessions is never held up; who sends garbage is, before it is read."""
+    """An OP that ends many sessions is never held up; a sender of garbage is, before it is read."""
     async with limited('failed_logout_tokens = "3/hour"') as gateway:
         for _ in range(10):
             assert await tell(gateway.stack, token(gateway.stack, sub="alice")) == 200

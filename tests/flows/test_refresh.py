@@ -38,7 +38,7 @@ async def test_a_due_token_is_refreshed_behind_the_request_that_noticed() -> Non
     async with logged_in(clock) as (stack, browser):
         before = (await me(browser)).json()["exp"]
         clock.advance(45)
-        assert (await me(browser)).json()["exp"] == before  # nobody waits while it is good
+        assert (await me(browser)).json()["exp"] == before  # no call waits while it is good
         await until(lambda: stack.op.refreshes == 1)
 
         async def has_new_token() -> bool:

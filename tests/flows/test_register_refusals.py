@@ -314,7 +314,7 @@ async def test_what_the_op_does_not_do_is_told_and_no_obstacle(place: AtScripted
         assert f"{member}: the OP does not" in result.out
 
 
-async def test_a_client_that_nobody_manages_leaves_no_record(place: AtScriptedOp) -> None:
+async def test_a_client_without_management_leaves_no_record(place: AtScriptedOp) -> None:
     """RFC 7592 is the OP's to offer."""
     place.script(Answer(place.answer(registration_access_token=None), 201))
     result = await place.register()

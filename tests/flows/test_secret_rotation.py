@@ -1,4 +1,4 @@
-"""Rotating `session.secrets` by restarts, as docs/operations.md says: nobody notices."""
+"""Rotating `session.secrets` by restarts, as docs/operations.md says: no user notices."""
 
 import contextlib
 import os

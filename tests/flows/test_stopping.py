@@ -130,9 +130,7 @@ async def test_signals_that_mean_nothing_here_end_nothing(
 
 
 @pytest.mark.parametrize("what", ["a pipe without a reader", "a full disk"])
-async def test_a_log_that_can_not_be_written_costs_nobody_an_answer(
-    tmp_path: Path, what: str
-) -> None:
+async def test_a_log_that_can_not_be_written_costs_no_answer(tmp_path: Path, what: str) -> None:
     """As after a terminal was closed, or when the program that reads the log has died."""
     ports = free_ports()
     log = Path("/dev/full")

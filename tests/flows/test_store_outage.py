@@ -131,7 +131,7 @@ async def test_a_logout_is_effective_on_every_replica_at_once(own_redis: RedisSe
         await log_in(browser, stack)
         async with stack.replica() as other:
             await until(lambda: own_redis.command("PUBSUB", "NUMSUB", "bff:changes")[1] == 2)
-            for _ in range(2):  # who is not told of changes yet keeps nothing
+            for _ in range(2):  # a process that is not told of changes yet keeps nothing
                 assert (await call(other, stack, browser))[0] == 200
             cookie = browser.cookies.get("bff")
             await browser.fetch("POST", "/bff/logout")

@@ -200,7 +200,7 @@ async def test_they_end_when_another_process_ends_the_session(
     ids=["idle", "absolute"],
 )
 async def test_they_end_with_the_session_s_time(session: str, *, is_used: bool) -> None:
-    """Nobody announces an expiry: who holds a stream open watches the clock."""
+    """An expiry is not announced: the process that holds a stream open watches the clock."""
     api, clock = StreamingApi(), ManualClock()
     async with (
         installation(api, clock=clock, session=session) as (stack, browser),
@@ -255,7 +255,7 @@ async def test_what_begins_after_the_end_ends_at_once() -> None:
 
 
 @pytest.mark.rule("SE-07")
-async def test_an_end_that_nobody_heard_of_is_found_out(own_redis: RedisServer) -> None:
+async def test_an_end_without_news_is_found_out(own_redis: RedisServer) -> None:
     """Here the store has lost everything while an API was thinking."""
     api = StreamingApi()
     api.proceed.clear()

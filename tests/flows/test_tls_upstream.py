@@ -22,7 +22,7 @@ from tests.parts.stack import running_stack
         ("other.example", False, True, 502),
         ("127.0.0.1", True, True, 502),
     ],
-    ids=["good", "by nobody we trust", "for another address", "for another name", "over"],
+    ids=["good", "by no authority we trust", "for another address", "for another name", "over"],
 )
 async def test_a_token_is_sent_only_where_the_certificate_holds(
     tmp_path: Path, certified: str, is_over: bool, is_trusted: bool, status: int

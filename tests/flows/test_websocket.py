@@ -143,7 +143,7 @@ async def test_messages_of_every_size_pass_both_ways_with_the_users_token() -> N
         ({"Cookie": "bff=forged"}, 401),
     ],
 )
-async def test_a_handshake_of_somebody_else_never_reaches_the_api(
+async def test_a_handshake_of_another_origin_never_reaches_the_api(
     headers: dict[str, str], status: int
 ) -> None:
     async with sockets() as found:
@@ -180,7 +180,7 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
 @pytest.mark.rule("PX-17")
-async def test_a_101_for_somebody_elses_key_is_502() -> None:
+async def test_a_101_for_another_handshake_s_key_is_502() -> None:
     async with an_api("websocket = true") as api:
         api.upstream.answer = (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -188,7 +188,7 @@ async def test_both_workers_answer_and_a_logout_at_one_is_effective_at_the_other
             assert b'event: ended\ndata: {"reason": "logout"}\n' in await listening.content.read()
 
 
-async def test_metrics_are_those_of_all_workers_whoever_is_asked(
+async def test_metrics_are_those_of_all_workers_at_each_of_them(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:
     refused = (
@@ -266,7 +266,7 @@ async def test_a_stop_under_load_leaves_no_answer_half(
 async def test_workers_do_not_outlive_a_killed_supervisor(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    """The address is free again, for whoever starts the service anew."""
+    """The address is free again, for the next start of the service."""
     async with two_workers(own_redis, tmp_path) as service:
         workers = service.worker_pids()
         service.program.signal(signal.SIGKILL)

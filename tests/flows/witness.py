@@ -1,4 +1,4 @@
-"""What canary tests are made of: who knows the secrets, and where they must not be found."""
+"""What canary tests are made of: where the secrets are known, and where they must not be found."""
 
 import gc
 import io

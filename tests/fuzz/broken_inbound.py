@@ -111,7 +111,7 @@ def takes_the_last_description(fields: Sequence[Field], peer: str | None) -> Req
 
 
 class ForgetsTheMask:
-    """Reads frames as if nobody masked them."""
+    """Reads frames as if they were not masked."""
 
     def __init__(self) -> None:
         self._data = b""

@@ -110,7 +110,7 @@ def claims_if_signed(case: bytes) -> tuple[str, Mapping[str, object]]:
         raise Finding("header or claims are no JSON") from None
     if not isinstance(header, dict) or not isinstance(claims, dict):
         raise Finding("header or claims are no objects")
-    require(not {"crit", "b64"} & header.keys(), "an extension that nobody understands")
+    require(not {"crit", "b64"} & header.keys(), "an extension that is not understood")
     alg = header.get("alg")
     require(isinstance(alg, str) and alg in ALGS, f"algorithm {alg!r}")
     kid = header.get("kid")

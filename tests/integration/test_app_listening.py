@@ -45,8 +45,8 @@ def connects(address: str) -> bool:
     return True
 
 
-async def test_a_held_address_refuses_until_somebody_serves_it() -> None:
-    """Better refused at once than accepted by nobody."""
+async def test_a_held_address_refuses_until_a_process_serves_it() -> None:
+    """Better refused at once than accepted and never served."""
     with reserved("127.0.0.1:0") as held:
         assert host_and_port(held.address)[1] > 0
         assert not connects(held.address)

@@ -213,7 +213,7 @@ async def test_everybody_is_ended_even_when_a_pass_over_the_store_forgets_some()
         ):
             assert await answer.json() == {"ended": MANY, "foreign": 0}
         assert await there.sessions.of_subject("i", "s") == []
-        assert passes == 4  # the last finds nobody
+        assert passes == 4  # the last finds no session
 
 
 async def test_each_end_is_counted_once_by_its_reason() -> None:

@@ -96,7 +96,8 @@ async def test_a_form_that_does_not_come_is_not_waited_for(port: int) -> None:
 
 
 async def test_a_form_that_breaks_off_is_refused(port: int, refusals: list[str]) -> None:
-    """By a sender that hangs up; there is nobody left to answer, and nothing to be alarmed of."""
+    """By a sender that hangs up; there is no browser left to answer, and nothing to be alarmed
+    of."""
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(HEAD + b"Content-Length: 9\r\n\r\na=1")
     writer.close()

@@ -1,5 +1,5 @@
-"""An API behind the gateway that trusts nobody: it checks each bearer token as resource servers do
-(RFC 9068 for JWTs, RFC 7662 for opaque ones) and tells the caller whose token it was.
+"""An API behind the gateway that trusts no caller: it checks each bearer token as resource servers
+do (RFC 9068 for JWTs, RFC 7662 for opaque ones) and tells the caller whose token it was.
 """
 
 import time

@@ -37,7 +37,7 @@ async def test_a_logout_at_the_op_ends_the_session_here(client: Client, tmp_path
 
 
 @pytest.mark.rule("LO-12")
-async def test_the_op_s_answer_to_our_own_logout_finds_nobody_left(tmp_path: Path) -> None:
+async def test_the_op_s_answer_to_our_own_logout_finds_no_session_left(tmp_path: Path) -> None:
     """After an RP-initiated logout the OP tells us as well: 200, though the session is gone."""
     async with running_installation(tmp_path) as site, Browser() as browser:
         await site.log_in(browser, "alice")

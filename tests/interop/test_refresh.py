@@ -157,7 +157,7 @@ async def test_a_refresh_token_that_is_not_rotated_is_used_again(tmp_path: Path)
 
 
 def expiry_of(token: str) -> float:
-    """The `exp` of a JWT, which nobody verifies here."""
+    """The `exp` of a JWT, which is not verified here."""
     payload = token.split(".")[1]
     return float(json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"])
 

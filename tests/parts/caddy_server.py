@@ -33,7 +33,7 @@ class CaddyServer:
         return f"https://{self.host}:{self.port}"
 
     def tls(self) -> ssl.SSLContext:
-        """A client context that trusts this Caddy and nobody else."""
+        """A client context that trusts this Caddy only."""
         return ssl.create_default_context(cafile=str(self.ca_root))
 
 

@@ -1,7 +1,7 @@
 """Stands where the gateway (or anything else behind Caddy) stands, and remembers what reached it.
 
-A thread with a blocking server, so that the requests recorded are the bytes of the wire and nobody
-else's parser has made them pretty.
+A thread with a blocking server, so that the requests recorded are the bytes of the wire and no
+other process's parser has made them pretty.
 """
 
 import threading

@@ -19,7 +19,7 @@ _FIRST = zlib.crc32(_RUN.encode()) + int(os.environ.get("PYTEST_XDIST_WORKER", "
 
 
 def free_port() -> int:
-    """A port nobody listens on now, below those the system gives to outgoing connections."""
+    """A port that is free now, below those the system gives to outgoing connections."""
     while True:
         port = 12_000 + (_FIRST + next(_GIVEN) * _PROCESSES) % (20_000 // _PROCESSES * _PROCESSES)
         with socket.socket() as probe, contextlib.suppress(OSError):

@@ -55,7 +55,7 @@ def test_no_flaw_passes(tmp_path: Path) -> None:
     )
 
 
-def test_a_package_that_nobody_knows_is_told(tmp_path: Path) -> None:
+def test_an_unknown_package_is_told(tmp_path: Path) -> None:
     """It was not checked; silence would look like a clean bill of health."""
     code, said = audited(tmp_path, out=report(GOOD, UNKNOWN))
     assert code == 0

@@ -237,9 +237,7 @@ def test_the_listener_for_a_caddy_that_asks_can_be_switched_on(
     assert load(path, secret_settings(secrets)).server.auth_listen == "0.0.0.0:8081"
 
 
-def test_the_gateway_trusts_caddy_and_nobody_else(
-    compose: dict[str, Any], settings: Settings
-) -> None:
+def test_the_gateway_trusts_caddy_only(compose: dict[str, Any], settings: Settings) -> None:
     """X-Forwarded-* count from Caddy's one address; it must be the one that Caddy has."""
     (front,) = [told for name, told in members(compose, "front") if name == "caddy"]
     caddy = ipaddress.ip_network(front["ipv4_address"])

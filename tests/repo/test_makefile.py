@@ -1,4 +1,4 @@
-"""The Makefile and what CI runs: usable by someone who has just cloned the project."""
+"""The Makefile and what CI runs: usable by a user who has just cloned the project."""
 
 import os
 import re

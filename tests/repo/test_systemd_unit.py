@@ -71,7 +71,7 @@ def test_the_unit_stops_after_the_gateway_had_its_time() -> None:
 
 @pytest.mark.parametrize("directive", ["ExecStartPre", "ExecStart"])
 def test_the_unit_runs_commands_that_exist(directive: str) -> None:
-    """A renamed command or option would be noticed only on somebody's server."""
+    """A renamed command or option would be noticed only on a user's server."""
     (command,) = directives(directive)
     program, *arguments = command.split()
     assert program == "/opt/bff/bin/bff"

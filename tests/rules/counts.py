@@ -30,7 +30,7 @@ def vectors() -> dict[str, int]:
         "hop-by-hop": len(corpus_smuggling.NAMING_OURS + corpus_smuggling.NAMING_THE_BROWSERS),
         "forwarded headers": len(corpus_smuggling.UNTRUSTED) + len(corpus_smuggling.TRUSTED),
         "return URLs": _all(corpus_return_urls.GO_HOME) + len(corpus_return_urls.KEPT),
-        "cookies": len(corpus_cookies.OURS + corpus_cookies.NOBODYS + corpus_cookies.HOSTILE),
+        "cookies": len(corpus_cookies.OURS + corpus_cookies.OF_NO_USER + corpus_cookies.HOSTILE),
         "OP misbehaviours": sum(map(len, MISBEHAVIOURS.values())) + len(misbehaviours.LIFETIMES),
         "requests": len(request_vectors()),
         "upstream answers": len(response_vectors()),

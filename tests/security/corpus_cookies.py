@@ -51,8 +51,8 @@ OURS = [
     *([f"{one};NAME=GOOD;{other}"] for one, other in product(OTHERS[:6], OTHERS[6:12])),
 ]
 
-NOBODYS = [
-    # --- two of the name: somebody may have planted one
+OF_NO_USER = [
+    # --- two of the name: another host may have planted one
     ["NAME=GOOD; NAME=BAD"],
     ["NAME=BAD; NAME=GOOD"],
     ["NAME=GOOD; NAME=GOOD"],

@@ -37,7 +37,7 @@ JUDGED = [
 
 NAMES = [*IDENTITY, *ADDRESS, *MEANING, *HOP_BY_HOP]
 
-# Near misses that are nobody's but the application's: they pass as they are.
+# Near misses that are the application's own: they pass as they are.
 PASSED = [
     "Accept", "Content-Type", "X-Custom", "X-Custom_Field", "X-Users", "XX-User", "User-Agent",
     "X-Userland", "X-User-Timezone", "X-User-Agent", "X-Original-Filename", "X-Original-Size",

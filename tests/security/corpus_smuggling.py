@@ -43,7 +43,7 @@ SPELLED = [
     for spelled in _folded(name)
 ]
 
-# Members that only look like our families, and ones nobody has thought of yet.
+# Members that only look like our families, and ones that are not known yet.
 FAMILIES = [
     (f"{prefix}{rest}: forged", 200)
     for prefix, rest in product(

@@ -140,7 +140,7 @@ DISCOVERY = {
 
 
 def of_another_key(op: ScriptedOp) -> str:
-    """With the right `kid` and a signature by somebody else."""
+    """With the right `kid` and a signature by another key."""
     return signing_key(number=2).sign(claims(op))
 
 

@@ -1,4 +1,4 @@
-"""A gateway whose OP says whatever a test wants, and somebody who talks to it byte by byte.
+"""A gateway whose OP says whatever a test wants, and a client that talks to it byte by byte.
 
 The public URL is https://app.example, as behind a proxy that ends TLS. Time stands still unless a
 test moves it.

@@ -33,7 +33,7 @@ def test_the_tables_are_as_large_as_they_claim() -> None:
     """An entry that is lost or doubled by a slip of the editor is seen here."""
     paths = [path for entries in corpus_paths.REFUSED.values() for path in entries]
     urls = [url for entries in corpus_return_urls.GO_HOME.values() for url in entries]
-    cookies = corpus_cookies.OURS + corpus_cookies.NOBODYS + corpus_cookies.HOSTILE
+    cookies = corpus_cookies.OURS + corpus_cookies.OF_NO_USER + corpus_cookies.HOSTILE
     assert len({*paths}) + len(corpus_paths.KEPT) + len(corpus_paths.NO_TARGET) >= 350
     assert len({*urls}) >= 200
     assert len(cookies) >= 450
@@ -123,8 +123,10 @@ def test_our_one_cookie_is_found(lines: list[str]) -> None:
 
 @pytest.mark.rule("CK-09")
 @pytest.mark.rule("SE-03")
-@pytest.mark.parametrize("lines", corpus_cookies.NOBODYS, ids=range(len(corpus_cookies.NOBODYS)))
-def test_every_other_cookie_is_nobodys(lines: list[str]) -> None:
+@pytest.mark.parametrize(
+    "lines", corpus_cookies.OF_NO_USER, ids=range(len(corpus_cookies.OF_NO_USER))
+)
+def test_every_other_cookie_is_of_no_user(lines: list[str]) -> None:
     assert key_of(as_sent(lines)) is None
 
 
@@ -216,7 +218,7 @@ OTHER_COOKIES = st.from_regex(r"[a-z]{1,5}=[a-z0-9\"=,]{0,8}|[a-z]{0,3}", fullma
 
 @pytest.mark.rule("CK-09")
 @given(st.lists(OTHER_COOKIES), st.lists(OTHER_COOKIES), st.sampled_from(("; ", ";", "\n")))
-def test_one_cookie_of_ours_is_found_among_any_and_two_are_nobodys(
+def test_one_cookie_of_ours_is_found_among_any_and_two_are_of_no_user(
     before: list[str], after: list[str], joint: str
 ) -> None:
     """`joint`: in one line, or each in a line of its own."""

@@ -214,7 +214,7 @@ async def test_cookies_say_who_asks_or_nothing() -> None:
     expected: dict[str, object] = {}
     async with an_api() as api, kept_connection(api.stack.ports.gateway) as connection:
         good = api.browser.cookies.get("bff") or ""
-        strangers = corpus_cookies.NOBODYS + corpus_cookies.HOSTILE
+        strangers = corpus_cookies.OF_NO_USER + corpus_cookies.HOSTILE
         for lines, is_ours in [
             *((lines, True) for lines in corpus_cookies.OURS),
             *((lines, False) for lines in strangers),

@@ -1,5 +1,5 @@
 """The CSRF guard and the methods of a route, through a running gateway: every combination of what a
-browser or somebody else may send, and what passes."""
+browser or another program may send, and what passes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -75,7 +75,7 @@ async def test_only_a_call_of_our_own_page_with_the_header_reaches_an_api() -> N
 @pytest.mark.rule("CS-01")
 @pytest.mark.rule("CS-04")
 async def test_own_endpoints_are_guarded_alike() -> None:
-    """And with all that was refused nobody has been logged out."""
+    """And with all that was refused no user has been logged out."""
     wrong = []
     async with alices() as (api, connection):
         for (method, path), site, origin, mark in product(OWN, SITES, ORIGINS, MARKS):

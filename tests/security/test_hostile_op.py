@@ -49,7 +49,7 @@ async def shared_with_userinfo() -> AsyncIterator[ScriptedInstallation]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def installation(shared: ScriptedInstallation) -> ScriptedInstallation:
-    """Nobody is logged in, and the OP has been asked for nothing."""
+    """No user is logged in, and the OP has been asked for nothing."""
     await as_new(shared)
     return shared
 
@@ -72,7 +72,7 @@ def behave(op: ScriptedOp) -> None:
     op.keys = [signing_key()]
 
 
-async def require_nobody(installation: ScriptedInstallation) -> None:
+async def require_no_login(installation: ScriptedInstallation) -> None:
     visitor = installation.visitor
     assert SESSION not in visitor.cookies
     assert await installation.sessions() == []
@@ -107,7 +107,7 @@ async def require_outcome(installation: ScriptedInstallation, wrong: Misbehaviou
         assert (await visitor.get("/bff/user")).status == 200
         assert len(await installation.sessions()) == 1
     else:
-        await require_nobody(installation)
+        await require_no_login(installation)
         repeated = await visitor.come_back(state)
         assert (repeated.status, code_of(repeated)) == (400, "login_expired")
         assert installation.op.count("token") == asked, "a code is sent once, whatever came of it"
@@ -124,7 +124,7 @@ async def test_metadata_that_can_not_be_used_starts_no_login(wrong: Misbehaviour
         assert reply.values(b"location") == []
         assert reply.values(b"set-cookie") == []
         assert int(reply.values(b"retry-after")[0]) > 0
-        await require_nobody(installation)
+        await require_no_login(installation)
         assert {one.endpoint for one in installation.op.received} == {"discovery"}
         await require_a_login_works(installation)
 
@@ -141,7 +141,7 @@ async def test_metadata_that_can_not_be_used_starts_no_login(wrong: Misbehaviour
 @pytest.mark.rule("ID-14")
 @pytest.mark.rule("OP-04")
 @pytest.mark.parametrize("wrong", table(misbehaviours.LOGIN_ID_TOKEN))
-async def test_an_id_token_that_is_not_for_this_login_logs_nobody_in(
+async def test_an_id_token_that_is_not_for_this_login_logs_no_user_in(
     installation: ScriptedInstallation, wrong: Misbehaviour
 ) -> None:
     await require_outcome(installation, wrong)
@@ -277,7 +277,7 @@ async def test_an_authorization_response_that_is_not_right_spends_no_code(
         assert code_of(reply) == code
         assert b"<script>" not in reply.body
         assert installation.op.count("token") == 0
-        await require_nobody(installation)
+        await require_no_login(installation)
         right = await visitor.come_back(await visitor.start(), code="c", iss=issuer)
         assert right.status == 302
 
@@ -327,7 +327,7 @@ async def test_a_state_is_good_once(installation: ScriptedInstallation) -> None:
 
 @pytest.mark.rule("AZ-03")
 @pytest.mark.rule("CS-08")
-async def test_states_swapped_between_two_browsers_log_nobody_in(
+async def test_states_swapped_between_two_browsers_log_no_user_in(
     installation: ScriptedInstallation,
 ) -> None:
     """Each has a login open; each is led back with the other's state."""
@@ -340,13 +340,13 @@ async def test_states_swapped_between_two_browsers_log_nobody_in(
             assert SESSION not in who.cookies
         for who, state in ((visitor, mine), (other, theirs)):  # what was swapped is used up
             assert code_of(await who.come_back(state)) == "login_expired"
-    await require_nobody(installation)
+    await require_no_login(installation)
     assert installation.op.count("token") == 0
 
 
 @pytest.mark.rule("AZ-05")
 @pytest.mark.rule("ID-09")
-async def test_codes_swapped_between_two_tabs_log_nobody_in(
+async def test_codes_swapped_between_two_tabs_log_no_user_in(
     installation: ScriptedInstallation,
 ) -> None:
     """An OP that mixes up two logins of one browser: the ID token's nonce is the other one's."""
@@ -355,7 +355,7 @@ async def test_codes_swapped_between_two_tabs_log_nobody_in(
     await visitor.start()  # whose nonce the OP now has
     reply = await visitor.come_back(first)
     assert (reply.status, code_of(reply)) == misbehaviours.ID_TOKEN
-    await require_nobody(installation)
+    await require_no_login(installation)
 
 
 # --- how long a token lives, and refreshes
@@ -397,7 +397,7 @@ REFRESHED = {
 async def test_a_refresh_that_contradicts_the_session_ends_it(
     installation: ScriptedInstallation, change: misbehaviours.Change
 ) -> None:
-    """OIDC Core section 12.2. The new access token, which may be somebody else's, goes nowhere."""
+    """OIDC Core section 12.2. The new access token, which may be another user's, goes nowhere."""
     visitor, op = installation.visitor, installation.op
     op.token_changes["refresh_token"] = "kept"
     assert (await visitor.log_in()).status == 302
@@ -407,7 +407,7 @@ async def test_a_refresh_that_contradicts_the_session_ends_it(
     reply = await visitor.get("/api/x")
     assert (reply.status, code_of(reply)) == (401, "session_ended")
     assert op.count("token") == 2
-    await require_nobody(installation)
+    await require_no_login(installation)
 
 
 @pytest.mark.rule("TK-07")
@@ -530,6 +530,6 @@ async def test_a_logout_is_done_whatever_the_revocation_is_answered(
     reply = await visitor.get(user["bff"]["logout_url"])
     assert reply.status == 303
     assert location_of(reply).startswith(f"{op.issuer}/logout?")
-    await require_nobody(installation)
+    await require_no_login(installation)
     await until(lambda: op.count("revocation") > 0)
     assert op.count("other") == 0

@@ -1,5 +1,5 @@
 """What an upstream believes of a user comes from the gateway, also behind WSGI's folding of names
-and on routes where nobody is logged in (RFC 9700 section 4.13)."""
+and on routes where no user is logged in (RFC 9700 section 4.13)."""
 
 import asyncio
 import threading

@@ -41,7 +41,7 @@ POLICY = {"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "ob
 @pytest.mark.rule("CVE-2025-48947")
 async def test_every_answer_below_our_prefix_is_uncached_typed_and_closed_in() -> None:
     """And so is whatever sets a cookie (RFC 9111 section 5.2); no page of ours can be framed, loads
-    anything, or tells where somebody came from."""
+    anything, or tells where the browser came from."""
     async with running_stack() as stack, Browser() as browser:
         await browser.navigate(stack.public_url)
         seen = []

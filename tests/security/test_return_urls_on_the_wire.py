@@ -77,7 +77,7 @@ async def test_a_return_url_that_is_no_text_starts_no_login(
 
 @pytest.mark.rule("AZ-12")
 async def test_an_unencoded_return_url_never_leads_away(installation: ScriptedInstallation) -> None:
-    """As somebody writes it into a link: it is no parameter, or the login ends at home."""
+    """As a page writes it into a link: it is no parameter, or the login ends at home."""
     visitor = installation.visitor
     refused = 0
     for url in (url for url in SENDABLE if " " not in url):

@@ -24,7 +24,7 @@ async def shared() -> AsyncIterator[TwoProviders]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def there(shared: TwoProviders) -> TwoProviders:
-    """Nobody is logged in, both OPs behave, and neither has been asked for anything."""
+    """No user is logged in, both OPs behave, and neither has been asked for anything."""
     for name, op in shared.ops.items():
         op.answers, op.metadata_changes, op.id_token_changes = {}, {}, {}
         op.token_changes = {"access_token": f"at-of-{name}", "refresh_token": f"rt-of-{name}"}

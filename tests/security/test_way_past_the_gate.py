@@ -124,7 +124,7 @@ FORGED = [
 @pytest.mark.rule("traefikoidc-accept")
 @pytest.mark.rule("GHSA-59jp-rwph-878r")
 async def test_no_header_stands_for_a_session() -> None:
-    """Nor does an answer to somebody without one hold anything of the upstream's."""
+    """Nor does an answer to a request without one hold anything of the upstream's."""
     async with a_guarded_api() as api:
         requests = {field: anonymous(api, "/api/secret", field) for field in FORGED}
         navigation = ("Sec-Fetch-Mode: navigate", "Accept: text/html")

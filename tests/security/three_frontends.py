@@ -111,7 +111,7 @@ class Visitor:
         return reply
 
     async def user(self) -> Any:
-        """What `/bff/user` says; None where nobody is logged in."""
+        """What `/bff/user` says; None where no user is logged in."""
         reply = await self.get(f"{self.base}/bff/user")
         assert reply.status in (200, 401), reply
         return json.loads(reply.body) if reply.status == 200 else None

@@ -519,7 +519,7 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
 
 
 def test_defaults_are_the_documented_ones(tmp_path: Path) -> None:
-    """The least file: what everybody gets who says nothing."""
+    """The least file: what a user gets who sets nothing."""
     settings: Settings = loaded(tmp_path)
     assert VALID["user"] == {}
     assert (settings.server.listen, settings.server.admin_listen) == (

@@ -42,7 +42,7 @@ WEAK = [
 @pytest.mark.rule("OP-07")
 @pytest.mark.parametrize("secret", WEAK)
 def test_a_guessable_secret_is_refused(secret: str) -> None:
-    """Short, repeated, counted up, or a placeholder that somebody has published."""
+    """Short, repeated, counted up, or a placeholder that has been published."""
     with pytest.raises(ValueError, match="bff keygen"):
         require_strong(secret)
 
@@ -110,7 +110,7 @@ PLACEHOLDERS = [
 @pytest.mark.rule("OP-07")
 @pytest.mark.parametrize("secret", PLACEHOLDERS)
 def test_a_placeholder_is_refused_wherever_a_secret_belongs(tmp_path: Path, secret: str) -> None:
-    """A template that nobody filled in, or the words of an example; whatever its length."""
+    """A template that was not filled in, or the words of an example; whatever its length."""
     for text, key in (
         (toml({"oidc": {"client_secret": f'"{secret}"'}}), "oidc.client_secret"),
         (toml({"session": {"secrets": f'["{secret}"]'}}), "session.secrets[0]"),
@@ -160,7 +160,8 @@ def test_on_loopback_a_session_secret_is_long_all_the_same(tmp_path: Path) -> No
     "secret", ["short-one", "k3Jx9Qw7Lp2Mz8R", "abababababababababab", "0123456789abcdefghij"]
 )
 def test_a_client_secret_that_can_be_guessed_is_refused(tmp_path: Path, secret: str) -> None:
-    """RFC 6749 section 10.10. Who guesses it can redeem what the gateway's client could."""
+    """RFC 6749 section 10.10. A party that guesses it can redeem what the gateway's client
+    could."""
     [problem] = problems(tmp_path, toml({"oidc": {"client_secret": f'"{secret}"'}}))
     assert problem.key == "oidc.client_secret"
     assert secret not in str(problem)
@@ -183,7 +184,7 @@ def test_what_an_op_makes_at_random_is_no_placeholder(raw: bytes) -> None:
     ],
 )
 def test_no_secret_serves_two_purposes(tmp_path: Path, section: str, key: str, value: str) -> None:
-    """The OP, or whoever runs the store, could open every session else."""
+    """The OP, or the store's operator, could open every session else."""
     [problem] = problems(tmp_path, toml({section: {key: value}}))
     assert problem.key == f"{section}.{key}"
     assert "session.secrets" in problem.message

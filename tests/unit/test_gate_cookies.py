@@ -44,7 +44,7 @@ def test_one_cookie_is_found_by_its_exact_name(lines: list[bytes], found: bytes 
         [NAME + b"=same; " + NAME + b"=same"],
     ],
 )
-def test_two_cookies_of_one_name_are_nobodys(lines: list[bytes]) -> None:
+def test_two_cookies_of_one_name_are_of_no_user(lines: list[bytes]) -> None:
     assert find(lines, NAME) is Cookie.DUPLICATE
 
 

@@ -137,7 +137,7 @@ def test_without_a_session_the_answer_is_401() -> None:
 
 
 @pytest.mark.rule("CK-09")
-def test_two_session_cookies_authenticate_nobody() -> None:
+def test_two_session_cookies_authenticate_no_user() -> None:
     gate = a_gate(a_session())
     for line in (b"bff=good; bff=other", b"bff=other; bff=good"):
         assert refused(ask(gate, b"/api/x", (b"Cookie", line), HEADER)) == "not_authenticated"
@@ -564,7 +564,7 @@ def test_each_request_has_an_id_of_its_own() -> None:
     assert len(found) == 6
 
 
-def test_no_cookie_is_cleared_for_a_request_that_is_refused_whoever_sends_it() -> None:
+def test_no_cookie_is_cleared_for_a_request_that_is_refused_for_any_sender() -> None:
     for path in (b"/bff/nothing", b"/api/x", b"/api/%2e"):
         answer = ask(a_gate(a_session()), path, COOKIE)
         assert isinstance(answer, Answer)

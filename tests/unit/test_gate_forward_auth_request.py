@@ -38,6 +38,6 @@ def test_method_and_target_are_those_described(fields: list[Field]) -> None:
     ],
 )
 def test_what_is_missing_or_said_in_two_ways_is_refused(fields: list[Field]) -> None:
-    """Whoever said it: a browser's own fields come along with the proxy's."""
+    """Whichever of them said it: a browser's own fields come along with the proxy's."""
     with pytest.raises(BadRequest):
         forward_auth_request(fields, None)

@@ -1,4 +1,4 @@
-"""What the gate remembers of requests has a bound: whoever sends them may send anything, for ever.
+"""What the gate remembers of requests has a bound: a client may send anything, for ever.
 
 Memory is measured, not the tables: what counts is that the second hundred thousand adds nothing.
 """

@@ -1,4 +1,5 @@
-"""Who a request comes from: forwarded addresses count from trusted proxies only (RFC 7239 8.1)."""
+"""Where a request comes from: forwarded addresses count from trusted proxies only (RFC 7239
+8.1)."""
 
 import ipaddress
 
@@ -43,7 +44,7 @@ def test_hops_are_believed_from_the_peer_backwards(
     assert PROXIES.hops(peer, claimed) == hops
 
 
-def test_nobody_is_trusted_by_default() -> None:
+def test_no_proxy_is_trusted_by_default() -> None:
     assert not TrustedProxies([]).trusts("127.0.0.1")
     assert TrustedProxies([]).hops("127.0.0.1", [b"1.2.3.4"]) == ("127.0.0.1",)
 

@@ -1,4 +1,4 @@
-"""Rates, who counts as one client, and buckets in memory."""
+"""Rates, which addresses count as one client, and buckets in memory."""
 
 import pytest
 

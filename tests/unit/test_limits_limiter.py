@@ -33,7 +33,7 @@ async def refused_seconds(limiter: Limiter, who: str = "a") -> int:
 async def test_so_many_pass_and_then_one_each_share_of_the_period(
     limiter: Limiter, clock: ManualClock
 ) -> None:
-    """The one who is refused is told when to come again, and then passes."""
+    """A client that is refused is told when to come again, and then passes."""
     for _ in range(3):
         await limiter.take("a")
     assert await refused_seconds(limiter) == 20
@@ -68,7 +68,7 @@ async def test_what_was_refused_is_known_without_the_store(
 
 
 async def test_a_refused_event_does_not_count(limiter: Limiter, clock: ManualClock) -> None:
-    """Who keeps trying is not kept out for ever."""
+    """A client that keeps trying is not kept out for ever."""
     for _ in range(3):
         await limiter.take("a")
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""The authorization request: what goes out, and who may change it."""
+"""The authorization request: what goes out, and what may change it."""
 
 import re
 from urllib.parse import parse_qsl, urlsplit

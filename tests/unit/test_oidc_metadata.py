@@ -45,7 +45,7 @@ def test_everything_that_is_used_is_read() -> None:
 
 
 @pytest.mark.parametrize("listed", ["openid", {"openid": True}, 1])
-def test_a_malformed_list_that_nothing_depends_on_locks_nobody_out(listed: object) -> None:
+def test_a_malformed_list_that_nothing_depends_on_locks_no_user_out(listed: object) -> None:
     """It is for advice only."""
     metadata = process_metadata(200, {**DOCUMENT, "scopes_supported": listed}, issuer=ISSUER)
     assert metadata.scopes_supported is None

@@ -1,4 +1,4 @@
-"""UserInfo is believed about the user of the ID token and nobody else."""
+"""UserInfo is believed about the user of the ID token only."""
 
 import pytest
 

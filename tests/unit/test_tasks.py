@@ -59,7 +59,7 @@ async def test_concurrent_callers_share_one_read() -> None:
 
 
 async def test_after_news_callers_get_a_read_of_their_own() -> None:
-    """Who asks after a logout must not get an answer from before it."""
+    """A call after a logout must not get an answer from before it."""
     answers = Answers()
     reads = Reads(answers)
     early = asyncio.create_task(reads.get("a"))
@@ -111,7 +111,7 @@ async def test_a_failure_reaches_every_caller() -> None:
     assert await again is None
 
 
-async def test_a_failure_nobody_waits_for_is_silent() -> None:
+async def test_a_failure_without_a_waiting_caller_is_silent() -> None:
     """No 'exception was never retrieved' in the log when all have hung up."""
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))

@@ -47,7 +47,7 @@ async def answered(wire: Wire, times: int) -> list[int]:
 
 
 @pytest.mark.rule("PX-16")
-async def test_a_body_is_invited_when_there_is_somebody_to_take_it(gateway: Front) -> None:
+async def test_a_body_is_invited_when_an_upstream_can_take_it(gateway: Front) -> None:
     async with wired(gateway.port) as wire:
         wire.send(post(gateway, "Expect: 100-continue\r\nContent-Length: 4"))
         await wire.until_received(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -149,7 +149,8 @@ async def test_a_body_over_the_limit_is_refused_in_its_turn() -> None:
 
 @pytest.mark.rule("PX-14")
 async def test_pipelining_is_no_way_around_the_limit_of_what_is_held(gateway: Front) -> None:
-    """Who reads nothing gets no second answer made: it would have to be kept in memory."""
+    """A browser that reads nothing gets no second answer made: it would have to be kept in
+    memory."""
     size = 100_000
     head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size
     gateway.upstream.answer = head + b"x" * size
@@ -169,7 +170,7 @@ async def test_pipelining_is_no_way_around_the_limit_of_what_is_held(gateway: Fr
 @pytest.mark.rule("SM-03")
 @pytest.mark.parametrize("body", [b"0\r\n" + b"X: y\r\n" * 100_000, b"1;" + b"x" * 600_000])
 async def test_what_is_dropped_has_an_end_too(gateway: Front, body: bytes) -> None:
-    """Trailers and chunk extensions (RFC 9112 section 7.1): nobody else would count them."""
+    """Trailers and chunk extensions (RFC 9112 section 7.1): no other part would count them."""
     async with wired(gateway.port) as wire:
         wire.send(post(gateway, "Transfer-Encoding: chunked") + body)
         received = await wire.until_end()
@@ -195,7 +196,7 @@ async def test_thousands_of_small_requests_in_one_go_are_all_answered_in_order(
     assert received.rindex(b"HTTP/1.1 400 ") > received.rindex(b"HTTP/1.1 200 ")
 
 
-# --- who takes nothing
+# --- browsers that take nothing
 
 
 @pytest.mark.rule("PX-14")
@@ -228,13 +229,14 @@ async def test_an_upstream_that_takes_nothing_holds_the_browser_back() -> None:
         assert len(gateway.upstream.received[0].body) == size
 
 
-# --- who hangs up
+# --- browsers that hang up
 
 
 @pytest.mark.rule("PX-14")
 @pytest.mark.parametrize("how", ["abort", "close", "half_close"])
-async def test_an_upstream_learns_that_nobody_waits_any_more(gateway: Front, how: str) -> None:
-    """Half a hang-up is one: who sends no more of a request is not known to be reading."""
+async def test_an_upstream_learns_that_the_browser_has_gone(gateway: Front, how: str) -> None:
+    """Half a hang-up is one: a browser that sends no more of a request is not known to be
+    reading."""
     gone = asyncio.Event()
 
     async def never(
@@ -346,7 +348,7 @@ async def test_an_answer_may_come_byte_by_byte(gateway: Front) -> None:
     assert gateway.upstream.connections == 1
 
 
-# --- who is one too many
+# --- connections beyond the limit
 
 
 @pytest.mark.rule("SM-06")

@@ -1,4 +1,4 @@
-"""Who sends as fast as can be does not keep the gateway from everybody else.
+"""A browser that sends as fast as can be does not keep the gateway from the others.
 
 On uvloop only: asyncio's own loop reads once from each connection anyway.
 """

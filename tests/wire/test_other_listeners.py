@@ -29,7 +29,7 @@ HEAD = b"Host: localhost\r\n" + b"X: y\r\n" * 99
 @dataclass(frozen=True, slots=True)
 class Other:
     """A listener, something to ask there, and how that is answered. So many answers, `fills`, are
-    more than the kernel takes for somebody who reads nothing."""
+    more than the kernel takes for a peer that reads nothing."""
 
     port: int
     question: bytes

@@ -1,7 +1,7 @@
 """What upstreams answer, row by row of `responses.toml`: what the browser gets of it.
 
 After each row another request is sent, and must get its own answer: an upstream's surplus, garbage
-or silence is never somebody else's. RFC 9112 sections 4 to 9; RFC 9110 sections 7.6.1 and 15.2.
+or silence is never another request's. RFC 9112 sections 4 to 9; RFC 9110 sections 7.6.1 and 15.2.
 """
 
 from pathlib import Path

@@ -97,7 +97,7 @@ async def test_a_body_may_take_its_time_as_long_as_it_comes() -> None:
 async def test_a_connection_without_a_request_ends_without_a_word(
     gateway: Front, first: str
 ) -> None:
-    """Nobody is there to read an answer to nothing."""
+    """No peer is there to read an answer to nothing."""
     async with wired(gateway.port) as wire:
         wire.send(gateway.text(first))
         received = await wire.until_end()
@@ -128,7 +128,8 @@ async def test_a_browser_that_takes_nothing_does_not_keep_an_upstream() -> None:
 
 
 async def test_a_browser_may_take_its_time_as_long_as_it_takes_something() -> None:
-    """Longer than the API may be silent, which it is meanwhile only because nobody asks it."""
+    """Longer than the API may be silent, which it is meanwhile only because no request reaches
+    it."""
     loop = asyncio.get_running_loop()
     with socket.socket() as browser:
         browser.setblocking(False)

@@ -1,6 +1,6 @@
 """Connections to upstreams: used again, given up, and replaced only where that is safe.
 
-RFC 9110 section 9.2.2 (retries); RFC 9112 sections 9.2 (answers nobody asked for), 9.3.1 and 9.6.
+RFC 9110 section 9.2.2 (retries); RFC 9112 sections 9.2 (answers without a request), 9.3.1 and 9.6.
 """
 
 import asyncio
@@ -118,7 +118,7 @@ async def test_a_body_that_is_not_kept_is_not_sent_again(gateway: Front) -> None
 
 
 @pytest.mark.rule("SM-07")
-async def test_bytes_on_an_idle_connection_are_nobodys_answer(gateway: Front) -> None:
+async def test_bytes_on_an_idle_connection_are_no_answer(gateway: Front) -> None:
     answered = asyncio.Event()
 
     async def one_more(

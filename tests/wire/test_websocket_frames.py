@@ -49,7 +49,7 @@ CASES = {
     "ping of 125": frame(PING, b"\xfe" * 125),
     "ping of 126, which is too long": frame(PING, b"\xfe" * 126),
     "ten pings": frame(PING, b"again") * 10,
-    "a pong nobody asked for": frame(PONG, b"here") + frame(PING, b"there"),
+    "a pong without a ping": frame(PONG, b"here") + frame(PING, b"there"),
     "a reserved bit": frame(TEXT, b"one") + frame(TEXT, b"two", reserved=4),
     "all reserved bits": frame(TEXT, b"one", reserved=7),
     "a reserved opcode": frame(TEXT, b"one") + frame(3) + frame(PING),
@@ -74,7 +74,7 @@ CASES = {
     "a close with a reason": close(1000, b"goodbye"),
     "a close with a reason that is too long": close(1000, b"*" * 124),
     "a close with a code of its own": close(3999),
-    "a close with a code nobody may send": close(1005),
+    "a close with a code that may not be sent": close(1005),
     "a close that is no UTF-8": close(1000, b"\xce\xba\xe1\xbd\xb9\xed\xa0\x80"),
 }
 

@@ -1,4 +1,4 @@
-"""What pages of other origins try on somebody who is logged in, in every engine. On loopback in
+"""What pages of other origins try on a user who is logged in, in every engine. On loopback in
 plain http a page of another port is of the same site, so that even Strict cookies are sent."""
 
 import pytest

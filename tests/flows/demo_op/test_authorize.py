@@ -128,7 +128,7 @@ async def test_a_session_still_meets_the_consent_form(rp: DemoRp, browser: Brows
 
 
 async def test_wrong_password_shows_the_form_again(rp: DemoRp, browser: Browser) -> None:
-    """No session begins with a wrong password, and nobody is redirected."""
+    """No session begins with a wrong password, and no browser is redirected."""
     page = await browser.log_in_at_op(
         await browser.navigate(rp.ask().url), "alice", "looking-glass"
     )
@@ -347,7 +347,7 @@ async def test_an_interaction_is_used_once_and_expires(
 
 
 async def test_pages_carry_a_strict_policy(rp: DemoRp, browser: Browser) -> None:
-    """CSP level 3: nothing is loaded, nobody frames the form, and the form may lead to the client.
+    """CSP level 3: nothing is loaded, no page frames the form, and the form may lead to the client.
 
     Chromium applies `form-action` to the redirects after a form, so the client must be in it.
     """

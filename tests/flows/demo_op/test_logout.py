@@ -116,7 +116,8 @@ async def test_contradictory_logout_requests_are_refused(
 
 
 async def test_the_hint_of_another_issuer_is_refused(rp: DemoRp, browser: Browser) -> None:
-    """RP-Initiated Logout section 2: the OP must have issued the hint, whoever holds its key."""
+    """RP-Initiated Logout section 2: the OP must have issued the hint, whichever party holds its
+    key."""
     async with running_rp() as twin, Browser() as elsewhere:
         foreign = await twin.log_in(elsewhere)
     await rp.log_in(browser)

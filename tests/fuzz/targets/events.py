@@ -1,5 +1,5 @@
 """The event stream: a page reads exactly the events that were sent, whatever is in them, and what
-it says it read last (`Last-Event-ID`) is nobody's business here.
+it says it read last (`Last-Event-ID`) is of no interest here.
 
 A case is the value of that field on a line, and then what events carry, a line each. The stream is
 read as the HTML standard has it (section 9.2.6).

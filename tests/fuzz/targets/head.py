@@ -175,7 +175,7 @@ def _folded(name: bytes) -> str:
 
 def _is_trusted(peer: str | None) -> bool:
     if peer is None:
-        return True  # a Unix socket: whoever may open the file
+        return True  # a Unix socket: whatever may open the file
     try:
         address = ipaddress.ip_address(peer)
     except ValueError:

@@ -101,7 +101,7 @@ def _judge_claims(claims: Mapping[str, object]) -> None:
     aud = claims.get("aud")
     audiences = aud if isinstance(aud, list) else [aud]
     require(CLIENT in audiences, "not for us")
-    require(all(one in (CLIENT, "project") for one in audiences), "for others that nobody trusts")
+    require(all(one in (CLIENT, "project") for one in audiences), "for others that are not trusted")
     require("project" not in audiences or claims.get("azp") == CLIENT, "for others, without azp")
     require(claims.get("azp") in (None, CLIENT), "another authorized party")
     require(claims.get("nonce") == NONCE, "another nonce")

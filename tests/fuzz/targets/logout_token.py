@@ -1,4 +1,5 @@
-"""Logout tokens: what is accepted was signed by the OP, says that it is one, and names somebody.
+"""Logout tokens: what is accepted was signed by the OP, says that it is one, and names a user or a
+session.
 
 The list is that of Back-Channel Logout section 2.6, written down once more.
 """
@@ -109,11 +110,11 @@ def _judge_claims(claims: Mapping[str, object]) -> None:
     aud = claims.get("aud")
     audiences = aud if isinstance(aud, list) else [aud]
     require(CLIENT in audiences, "not for us")
-    require(all(one in (CLIENT, "project") for one in audiences), "for others that nobody trusts")
+    require(all(one in (CLIENT, "project") for one in audiences), "for others that are not trusted")
     events = claims.get("events")
     event = events.get(LOGOUT_EVENT) if isinstance(events, dict) else None
     require(isinstance(event, dict), "not about a logout")
-    require("sub" in claims or "sid" in claims, "about nobody")
+    require("sub" in claims or "sid" in claims, "about no user")
     for name in ("sub", "sid"):
         value = claims.get(name, "x")
         fits = isinstance(value, str) and 0 < len(value) <= 255

@@ -1,4 +1,4 @@
-"""Request targets: what is accepted has one reading, whoever reads it, and is forwarded as it is.
+"""Request targets: what is accepted has one reading for every reader, and is forwarded as it is.
 
 The readings are those of servers in the field: percent-decoded once and twice, `+` as a space,
 backslashes as slashes, parameters cut off at `;`, text cut off at NUL, overlong UTF-8, and dot

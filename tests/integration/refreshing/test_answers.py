@@ -167,7 +167,7 @@ async def test_no_expired_token_goes_out(
 
 
 @pytest.mark.rule("TK-06")
-async def test_who_asks_after_the_refresh_gets_its_answer_and_asks_nobody(
+async def test_a_call_after_the_refresh_gets_its_answer_without_the_op(
     process: Process, op: RotatingOp, clock: ManualClock
 ) -> None:
     """A request that has read the session before may still hold the old one."""

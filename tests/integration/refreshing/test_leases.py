@@ -19,7 +19,7 @@ from tests.polling import HANG_SECONDS, until
 LONG_LEASE = CoordinatorSettings(lease_seconds=9000)
 
 
-async def test_a_lease_whose_grant_was_lost_holds_nobody_up(deployment: Deployment) -> None:
+async def test_a_lease_whose_grant_was_lost_holds_no_refresh_up(deployment: Deployment) -> None:
     """The server carries out what it was sent while it stood still, and the caller has gone: the
     grant is taken back, long before the lease would lapse."""
     first = await deployment.process(settings=LONG_LEASE)
@@ -39,7 +39,7 @@ async def test_a_lease_whose_grant_was_lost_holds_nobody_up(deployment: Deployme
 
 @pytest.mark.rule("TK-07")
 async def test_a_lease_lost_while_the_op_answers_costs_nothing(deployment: Deployment) -> None:
-    """Nobody has written meanwhile, so the version alone decides (docs/adr/0003)."""
+    """No process has written meanwhile, so the version alone decides (docs/adr/0003)."""
     process = await deployment.process()
     session = await process.log_in(deployment.op, "a")
     deployment.clock.advance(61)
@@ -51,7 +51,7 @@ async def test_a_lease_lost_while_the_op_answers_costs_nothing(deployment: Deplo
 
 
 async def test_older_tokens_never_overwrite_newer_ones(deployment: Deployment) -> None:
-    """The lease was lost, and somebody else has written: what they wrote stays."""
+    """The lease was lost, and another process has written: what it wrote stays."""
     first, second = await deployment.process(), await deployment.process()
     session = await first.log_in(deployment.op, "a")
     deployment.clock.advance(61)
@@ -69,7 +69,7 @@ async def test_older_tokens_never_overwrite_newer_ones(deployment: Deployment) -
 
 @pytest.mark.rule("TK-06")
 async def test_a_slow_op_does_not_cost_the_lease(deployment: Deployment) -> None:
-    """It is renewed for as long as the OP takes; whoever else comes waits, and gets the answer."""
+    """It is renewed for as long as the OP takes; any other call waits, and gets the answer."""
     settings = CoordinatorSettings(lease_seconds=1.5)
     first = await deployment.process(settings=settings)
     second = await deployment.process(settings=settings)
@@ -169,7 +169,7 @@ class StandingStill(ScriptedStore):
 async def test_nothing_is_spent_under_a_lease_that_may_have_lapsed(
     op: RotatingOp, clock: ManualClock
 ) -> None:
-    """Who has stood still for half of its life asks for another one first."""
+    """A process that has stood still for half of its life asks for another one first."""
     store = StandingStill(clock)
     settings = CoordinatorSettings(lease_seconds=0.4)
     async with a_process(store, op, clock, settings=settings) as process:
@@ -244,7 +244,7 @@ async def test_a_process_that_stands_still_keeps_its_lease_for_a_while(
 
 @pytest.mark.rule("TK-06")
 async def test_a_holder_that_died_is_succeeded(deployment: Deployment) -> None:
-    """It neither renews its lease nor gives it back, so nobody is woken by anything."""
+    """It neither renews its lease nor gives it back, so no process is woken by anything."""
     settings = CoordinatorSettings(lease_seconds=0.9)
     process = await deployment.process(settings=settings)
     session = await process.log_in(deployment.op, "a")

@@ -18,8 +18,8 @@ from tests.polling import until
 
 @pytest.mark.rule("TK-09")
 async def test_an_op_that_hung_is_heard_out(op: RotatingOp, clock: ManualClock) -> None:
-    """It has spent the token by the time it answers: who had hung up, as at the timeout of every
-    other call, would come back with a spent one and lose the grant."""
+    """It has spent the token by the time it answers: a client that had hung up, as at the timeout
+    of every other call, would come back with a spent one and lose the grant."""
     async with a_process(MemoryStore(clock), op, clock, timeout_seconds=1) as process:
         session = await process.log_in(op, "a")
         clock.advance(61)
@@ -166,7 +166,7 @@ async def test_an_answer_lost_after_the_rotation_is_asked_for_again_soon(
 ) -> None:
     """At an OP that allows for it the token can be had for some seconds more. At one that does not
     the grant is lost with the answer, and the session ends with the next try: it is not kept
-    up with tokens that nobody has."""
+    up with tokens that no process has."""
     session = await process.log_in(op, "a")
     clock.advance(61)
     op.fault = lambda _: Answer(drop=True)

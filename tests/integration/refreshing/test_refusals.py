@@ -62,7 +62,7 @@ async def test_a_grant_that_is_dead_is_not_revoked(
 
 
 @pytest.mark.rule("TK-11")
-async def test_somebody_else_s_identity_ends_the_session(deployment: Deployment) -> None:
+async def test_another_user_s_identity_ends_the_session(deployment: Deployment) -> None:
     """OIDC Core section 12.2: nothing of that answer is used."""
     process = await deployment.process()
     session = await process.log_in(deployment.op, "a")

@@ -30,7 +30,7 @@ async def test_a_rotated_token_outlives_an_outage_of_the_store(deployment: Deplo
 
 
 @pytest.mark.rule("TK-07")
-async def test_after_an_outage_nobody_spends_what_somebody_may_have_rotated(
+async def test_after_an_outage_no_token_is_spent_that_another_process_may_have_rotated(
     deployment: Deployment,
 ) -> None:
     """One process got new tokens when the store was away, and its lease has lapsed; another one,
@@ -50,9 +50,9 @@ async def test_after_an_outage_nobody_spends_what_somebody_may_have_rotated(
 
 
 @pytest.mark.rule("TK-07")
-async def test_whoever_may_hold_newer_tokens_is_waited_for(deployment: Deployment) -> None:
+async def test_a_process_that_may_hold_newer_tokens_is_waited_for(deployment: Deployment) -> None:
     """The store went back in time, and the process that knows better takes seconds longer than
-    another one to get to it again. Nobody spends the token that is in the record meanwhile."""
+    another one to get to it again. No process spends the token that is in the record meanwhile."""
     redis = deployment.redis
     redis.command("ACL", "SETUSER", "late", "on", ">pw", "~*", "&*", "+@all")
     first, second = await deployment.process("late"), await deployment.process()

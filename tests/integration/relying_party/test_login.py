@@ -209,9 +209,7 @@ async def test_userinfo_adds_claims_but_never_replaces_verified_ones(
 
 
 @pytest.mark.rule("ID-15")
-async def test_userinfo_about_somebody_else_fails_the_login(
-    make_rp: MakeRp, op: ScriptedOp
-) -> None:
+async def test_userinfo_about_another_user_fails_the_login(make_rp: MakeRp, op: ScriptedOp) -> None:
     """OIDC Core section 5.3.2: token substitution."""
     rp = make_rp(userinfo=True)
     await rp.start()

@@ -99,7 +99,7 @@ async def test_an_id_token_that_can_not_be_verified_costs_no_session(
 
 @pytest.mark.rule("TK-11")
 @pytest.mark.parametrize("name", UNVERIFIABLE)
-async def test_an_id_token_that_names_somebody_else_needs_no_signature_to_be_an_error(
+async def test_an_id_token_that_names_another_user_needs_no_signature_to_be_an_error(
     rp: RelyingParty, op: ScriptedOp, name: str
 ) -> None:
     session = await log_in(rp, op)

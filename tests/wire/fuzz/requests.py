@@ -73,7 +73,7 @@ def judge(sent: bytes, forwarded: list[Forwarded], received: bytes) -> list[str]
     if any(answer.status == UNFORESEEN for answer in answers.messages):
         wrong.append("crash")
     if any(answer.status >= REFUSED and not _is_ours(answer) for answer in answers.messages):
-        wrong.append("refused in somebody else's words")
+        wrong.append("refused in another server's words")
     if not _is_complete(answers, methods):
         wrong.append("answered with what is no answer")
     return wrong + _misread(read.messages, forwarded, answers.messages)
