@@ -51,7 +51,7 @@ async def test_a_real_login_is_judged_step_by_step(tmp_path: Path) -> None:
         checking(tmp_path) as command,
         Browser() as browser,
     ):
-        link = await command.line_with("http")
+        link = await command.line_with("/bff/login?check=")
         assert link.startswith(f"http://localhost:{ports.gateway}/bff/login?check=")
         page = await browser.navigate(link)
         page = await browser.log_in_at_op(page, "alice")
@@ -84,7 +84,7 @@ async def test_a_running_gateway_is_in_the_way(tmp_path: Path) -> None:
 async def test_time_runs_out_in_words(tmp_path: Path, opened: bool) -> None:
     """Whether the link was left alone, or a browser went to the OP and did not come back."""
     async with an_op(tmp_path), checking(tmp_path, "--timeout", "5" if opened else "1") as command:
-        link = await command.line_with("http")
+        link = await command.line_with("/bff/login?check=")
         if opened:
             async with aiohttp.ClientSession() as http:
                 assert await status(http, link) == 303
