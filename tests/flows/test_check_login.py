@@ -119,21 +119,21 @@ def two_frontends(directory: Path, ports: Ports) -> None:
 
 async def test_a_login_is_tried_at_the_frontend_that_is_named(tmp_path: Path) -> None:
     """Also below a path, where it comes back to addresses below that path."""
-    ports = Ports(*(free_port() for _ in range(4)))
+    ports = free_ports()
     two_frontends(tmp_path, ports)
     public_url = f"http://localhost:{ports.gateway}/wiki"
     async with (
         running_demo_op(ports.op, public_url),
-        checking(tmp_path, "--frontend", "wiki") as process,
+        checking(tmp_path, "--frontend", "wiki") as command,
         Browser() as browser,
     ):
-        link = await the_link(process)
+        link = await command.line_with("/bff/login?check=")
         assert link.startswith(f"{public_url}/bff/login?check=")
         page = await browser.log_in_at_op(await browser.navigate(link), "alice")
         assert page.url.startswith(f"{public_url}/?state=")
-        out = await the_rest(process)
-        assert process.returncode == 0, out
-    assert f"the OP came back to {public_url}/bff/callback" in out
+        done = await command.result()
+    assert done.code == 0, done.out
+    assert f"the OP came back to {public_url}/bff/callback" in done.out
 
 
 async def test_an_unknown_frontend_or_provider_is_answered_by_those_there_are(
@@ -144,10 +144,10 @@ async def test_an_unknown_frontend_or_provider_is_answered_by_those_there_are(
         (("--frontend", "shpo"), "--frontend must be one of shop, wiki."),
         (("--provider", "corp"), "--provider must be one of default at the frontend shop."),
     ):
-        async with checking(tmp_path, *arguments) as process:
-            _, err = await process.communicate()
-            assert process.returncode == 2
-        assert answer in " ".join(err.decode().split())
+        async with checking(tmp_path, *arguments) as command:
+            done = await command.result()
+        assert done.code == 2
+        assert answer in " ".join(done.err.split())
 
 
 # --- step by step, at an OP that says whatever it is told to

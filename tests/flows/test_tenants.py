@@ -172,7 +172,7 @@ async def test_tenants_come_and_go_by_their_files(own_redis: RedisServer, tmp_pa
         (folder / "acme.toml").unlink()  # together with what is wrong: this neither
         ran = await bff_reload(service)
         assert ran.code == 2
-        assert unknown in ran.errors
+        assert unknown in ran.err
         assert (await user(service, at("acme")))[0] == 401
         assert (await user(service, at("globex")))[0] == 421
 

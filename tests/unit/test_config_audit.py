@@ -6,7 +6,7 @@ import pytest
 
 from bff.audit.destinations import FileDestination
 from bff.config import ConfigError, load
-from tests.unit.config_files import loaded, toml, write
+from tests.parts.config_files import loaded, toml, write
 
 
 def problems_of(directory: Path, audit: str) -> list[str]:
