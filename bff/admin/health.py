@@ -11,6 +11,7 @@ from bff.errors import BadRequest, BffError
 
 OK = "ok"
 CHECK_SECONDS = 3.0
+SHOWN_SECONDS = 0.5  # for those that decide nothing, after all that decide have answered
 LOOK_EVERY_SECONDS = 0.2
 
 Check = Callable[[], Awaitable[object]]
@@ -27,13 +28,18 @@ class NotReady(Exception):
 
 class Health:
     """`checks` are named probes of what the gateway depends on; each may raise a `BffError`. Those
-    in `only_shown` decide nothing."""
+    in `only_shown` decide nothing: an answer waits for them for `shown_seconds` at most."""
 
     def __init__(
-        self, checks: Mapping[str, Check], *, only_shown: Mapping[str, Check] | None = None
+        self,
+        checks: Mapping[str, Check],
+        *,
+        only_shown: Mapping[str, Check] | None = None,
+        shown_seconds: float = SHOWN_SECONDS,
     ) -> None:
         self._deciding = tuple(checks)
         self._checks = {**checks, **(only_shown or {})}
+        self._shown_seconds = shown_seconds
         self._is_stopping = False
 
     async def until_ready(self, seconds: float) -> None:
@@ -84,8 +90,20 @@ class Health:
         ]
 
     async def _verdicts(self, names: Sequence[str]) -> dict[str, str]:
-        results = await asyncio.gather(*(self._run(self._checks[name]) for name in names))
-        return dict(zip(names, results, strict=True))
+        async with asyncio.TaskGroup() as group:
+            checks = {name: group.create_task(self._run(self._checks[name])) for name in names}
+            deciding = [one for name, one in checks.items() if name in self._deciding]
+            only_shown = [one for name, one in checks.items() if name not in self._deciding]
+            if deciding:
+                await asyncio.wait(deciding)
+            if only_shown:
+                _, late = await asyncio.wait(only_shown, timeout=self._shown_seconds)
+                for check in late:
+                    check.cancel()
+        return {
+            name: "timeout" if check.cancelled() else check.result()
+            for name, check in checks.items()
+        }
 
     async def _run(self, check: Check) -> str:
         try:

@@ -1,5 +1,6 @@
 """When a gateway, or a process that is to take over, counts as ready."""
 
+import asyncio
 import itertools
 import json
 
@@ -60,3 +61,21 @@ async def test_a_load_balancer_may_leave_out_all_ops(
     answer = await health.ready(make_mocked_request("GET", f"/readyz{query}"))
     assert answer.status == status
     assert json.loads(str(answer.text))["checks"] == checks
+
+
+async def test_an_op_that_decides_nothing_holds_up_no_answer() -> None:
+    """It takes connections and says nothing, which `CHECK_SECONDS` would wait for."""
+    stopped: list[str] = []
+
+    async def hangs() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append("op:x")
+
+    health = Health({"store": works, "op": works}, only_shown={"op:x": hangs}, shown_seconds=0.0)
+    answer = await health.ready(make_mocked_request("GET", "/readyz"))
+    assert answer.status == 200
+    checks = {"store": "ok", "op": "ok", "op:x": "timeout"}
+    assert json.loads(str(answer.text))["checks"] == checks
+    assert stopped == ["op:x"]
