@@ -47,7 +47,7 @@ def main(*, write: bool) -> None:
     build = build_of_python()
     everything: dict[str, dict[str, int]] = json.loads(KEPT.read_text())
     with running_site() as site:
-        counted = instructions.count(Gateway(), site, instructions.CALLS)
+        counted = instructions.count(Gateway(cores=None), site, instructions.CALLS)
     for title, found in counted.items():
         click.echo(f"{title}: {found:,.0f} instructions per call under Python {build}")
     if write:

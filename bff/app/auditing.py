@@ -24,6 +24,8 @@ from bff.observability.metrics import Metrics
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import SessionStore
 
+MOST_KEYS = 100  # of a thousand tenants: a datagram of syslog has an end
+
 
 def audit_of(settings: Settings, store: SessionStore, clock: Clock, metrics: Metrics) -> Audit:
     """Nothing is opened yet. A Redis stream is written over the connections of `store`."""
@@ -53,4 +55,8 @@ def reload_event(outcome: ReloadOutcome) -> Event:
     problems, which the log names."""
     if outcome.problems:
         return Event(EventName.SETTINGS_REFUSED, Actor.ADMIN, ReloadRefused.code, frontend="")
-    return Event(EventName.SETTINGS_RELOADED, Actor.ADMIN, frontend="", settings=outcome.changed)
+    changed = outcome.changed
+    more = len(changed) - MOST_KEYS
+    if more > 0:
+        changed = (*changed[:MOST_KEYS], f"{more} more")
+    return Event(EventName.SETTINGS_RELOADED, Actor.ADMIN, frontend="", settings=changed)

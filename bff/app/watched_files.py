@@ -9,6 +9,8 @@ configuration that was refused is told once: only the next change asks again.
 
 import asyncio
 import hashlib
+import os
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -45,13 +47,25 @@ class WatchedFiles:
                 changed()
 
     def _contents(self) -> Contents:
-        inside = (path for directory in self._directories for path in directory.glob("*.toml"))
+        inside = (path for directory in self._directories for path in _tenants_in(directory))
         return {path: _digest(path) for path in self._files.union(inside)}
+
+
+def _tenants_in(directory: Path) -> list[Path]:
+    """Those that the configuration takes: an editor's own files begin with a dot."""
+    try:
+        inside = list(directory.iterdir())
+    except OSError:
+        return []
+    return [one for one in inside if one.name.endswith(".toml") and not one.name.startswith(".")]
 
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return ""  # to read a pipe would not end
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""

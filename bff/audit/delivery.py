@@ -6,6 +6,7 @@ place where the records are missing.
 """
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 from collections.abc import Iterable
@@ -46,7 +47,7 @@ class Delivery:
         self._batch: list[Stamped] = []  # offered, and not taken yet
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._is_ending = False
+        self._ending = asyncio.Event()
         self._unsaid_losses = 0
         self._losses = 0
         self._failures = 0
@@ -61,7 +62,7 @@ class Delivery:
 
     def add(self, event: Event, at: str) -> None:
         """Take an event to deliver. Does not wait."""
-        if self._is_ending or len(self._queue) >= self._limits.queued:
+        if self._ending.is_set() or len(self._queue) >= self._limits.queued:
             self._lose(1)
             return
         self._say_losses(at)
@@ -70,11 +71,11 @@ class Delivery:
 
     async def close(self, seconds: float, at: str) -> None:
         """Deliver what is left, for at most `seconds`; the rest is lost, counted and logged."""
-        if self._task is None or self._is_ending:
+        if self._task is None or self._ending.is_set():
             return
         self._say_losses(at)
         self._queue.append((Event(EventName.CHAIN_ENDED, Actor.GATEWAY, frontend=""), at))
-        self._is_ending = True
+        self._ending.set()
         self._wake.set()
         await asyncio.wait([self._task], timeout=max(0.0, seconds))
         if not self._task.done():
@@ -108,8 +109,8 @@ class Delivery:
                     self._batch = []
                     self._failures = 0
                 else:
-                    await asyncio.sleep(self._pause_seconds())
-            if self._is_ending:
+                    await self._pause()
+            if self._ending.is_set():
                 return
 
     def _next_batch(self) -> Iterable[Stamped]:
@@ -128,6 +129,15 @@ class Delivery:
             log.exception("audit_sink_broken", sink=self._sink.name)
             return False
         return True
+
+    async def _pause(self) -> None:
+        """Short ones at the end, which also cuts the one under way: the sink may be back."""
+        if self._ending.is_set():
+            await asyncio.sleep(self._limits.first_pause_seconds)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._pause_seconds()):
+                await self._ending.wait()
 
     def _pause_seconds(self) -> float:
         doublings = min(self._failures - 1, 16)

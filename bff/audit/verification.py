@@ -3,10 +3,13 @@
 What is found: a line that was changed, taken out, added or moved, a chain without its beginning or
 its end, a last line that was cut. What can't be found in a file alone: that all of it, or the end
 of it, was written anew by a program that computes hashes as well. A copy elsewhere (syslog, a
-stream, a webhook) shows that: its chains are others, but its events must be the same.
+stream, a webhook) shows that: its chains are others, but its events must be the same. It
+shows as well that a whole chain is missing, all lines of one process's life, or that a file was
+emptied.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +17,7 @@ from typing import Any
 from bff.audit.chain import NO_RECORD, hash_of
 from bff.audit.event import EventName
 
+_CHAIN = re.compile(r"[0-9a-f]{16}")
 SCHEMA_MEMBERS = frozenset({"chain", "sequence", "prev", "hash", "event", "version", "time"})
 
 
@@ -146,6 +150,8 @@ def _parsed(line: bytes) -> dict[str, Any]:
     is_sequence = type(record["sequence"]) is int and record["sequence"] >= 1
     texts = (record[name] for name in ("chain", "prev", "hash", "event"))
     if not is_sequence or not all(isinstance(text, str) for text in texts):
+        raise ValueError("the line is no record of an audit log")
+    if not _CHAIN.fullmatch(record["chain"]):  # it is shown to a person
         raise ValueError("the line is no record of an audit log")
     return record
 

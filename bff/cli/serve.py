@@ -50,12 +50,15 @@ def serve(file: Path | None) -> None:
     4: it was to take over from another version, and can't.
     """
     settings = settings_or_exit(existing_file(file))
+    watched = _watched(settings, existing_file(file))
+    if watched is not None:  # read after the first look, so that no change lies between both
+        settings = settings_or_exit(existing_file(file))
     logs.configure(level=settings.log.level, log_format=settings.log.format)
     announcer = Announcer(settings)
     reloads = Reloads(
         settings,
         lambda: load_with_origins(existing_file(file), os.environ),
-        _watched(settings, existing_file(file)),
+        watched,
     )
     succession: Succession | None = None
     try:

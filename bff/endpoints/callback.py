@@ -9,6 +9,7 @@ RFC 6749 section 4.1.2, RFC 9207, RFC 9700 sections 2.1, 4.4 and 4.7, OIDC Core 
 """
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from hmac import compare_digest
@@ -121,11 +122,7 @@ class Callback:
             transaction = await self._transaction(response, local)
             return await self._finish(response, transaction, request, local, origin)
         except BffError as error:
-            self._metrics.login(error.code, self._frontend)
-            log.warning("login_failed", code=error.code, request_id=local.identity.request_id)
-            self._tell_failed(error.code, self._provider_of(local.target.path), origin)
-            if error.status < 500:  # what a browser can bring about, and no trouble of the OP's
-                await self._failures.count(client)
+            await self._tell(error, self._provider_of(local.target.path), origin, client)
             if transaction is not None and transaction.prompt == "none":
                 return _back_with(error.code, transaction)
             raise
@@ -173,7 +170,13 @@ class Callback:
         caller = _Caller()
         login = self._logins.start(
             response.state,  # which is taken once
-            lambda: self._establish(response, transaction, device, caller, origin),
+            lambda: self._told_of(
+                self._establish(response, transaction, device, caller, origin),
+                transaction.provider,
+                caller,
+                origin,
+                client_of(local.identity.client_address),
+            ),
         )
         try:
             cookie = await asyncio.shield(login)
@@ -204,6 +207,29 @@ class Callback:
             self._metrics.login(said, self._frontend)
         self._tell_failed(said, transaction.provider, origin)
         return _back_with(said, transaction)
+
+    async def _told_of(
+        self,
+        login: Coroutine[None, None, str],
+        provider: str,
+        caller: _Caller,
+        origin: Origin,
+        client: str,
+    ) -> str:
+        """Where the browser hangs up, no request is left that tells and counts a failure."""
+        try:
+            return await login
+        except BffError as error:
+            if caller.is_gone:
+                await self._tell(error, provider, origin, client)
+            raise
+
+    async def _tell(self, error: BffError, provider: str, origin: Origin, client: str) -> None:
+        self._metrics.login(error.code, self._frontend)
+        log.warning("login_failed", code=error.code, request_id=origin.request_id)
+        self._tell_failed(error.code, provider, origin)
+        if error.status < 500:  # what a browser can bring about, and no trouble of the OP's
+            await self._failures.count(client)
 
     async def _establish(
         self,

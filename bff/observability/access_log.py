@@ -124,7 +124,7 @@ def shown_address(address: str | None, kept: str) -> str | None:
 def truncated(address: str) -> str:
     """The network of an address: enough to tell a country or a company, not a person."""
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address.partition("/")[0])  # limits count networks
     except ValueError:
         return address  # `unix` and `unknown` are no one person's
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:

@@ -4,6 +4,7 @@ Real processes, with sessions in Redis.
 """
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,26 @@ def test_what_is_watched_are_the_files_with_secrets_and_certificates(tmp_path: P
     )
     given = {"BFF_OIDC__CLIENT_SECRET_FILE": str(tmp_path / "secret")}
     assert files_named_in(settings_from(toml, given)) == {tmp_path / "secret"}
+
+
+async def test_what_is_no_tenants_file_is_no_change_and_ends_no_watch(tmp_path: Path) -> None:
+    """An editor's lock, a pipe, which can't be read to an end, and a directory that was away."""
+    directory = tmp_path / "tenants.d"
+    directory.mkdir()
+    changes: list[None] = []
+    watched = WatchedFiles([], [directory])
+    watching = asyncio.create_task(watched.watch(lambda: changes.append(None)))
+    (directory / ".#acme.toml").symlink_to("someone@somewhere.1234")
+    os.mkfifo(directory / "pipe.toml")
+    await until(lambda: len(changes) == 1)  # the pipe alone
+    (directory / "pipe.toml").unlink()
+    (directory / ".#acme.toml").unlink()
+    directory.rmdir()
+    await until(lambda: len(changes) == 2)
+    directory.mkdir()
+    (directory / "acme.toml").touch()
+    await until(lambda: len(changes) == 3)
+    watching.cancel()
 
 
 async def test_a_tenant_that_comes_or_goes_is_a_change(tmp_path: Path) -> None:

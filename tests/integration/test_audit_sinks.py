@@ -364,6 +364,32 @@ async def test_the_end_does_not_wait_for_a_receiver_that_is_away(
     assert "connection refused" in written.out + written.err
 
 
+async def test_the_end_does_not_sit_out_a_pause(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The receiver may be back by then."""
+    path = tmp_path / "socket"
+    limits = DeliveryLimits(first_pause_seconds=0.01, longest_pause_seconds=20 * HANG_SECONDS)
+    metrics = Metrics()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        async with auditing(SyslogSink(path=str(path)), limits=limits, metrics=metrics) as audit:
+            audit.report(login(0))
+            await until(lambda: "audit_sink_failed" in "".join(capsys.readouterr()))
+            await asyncio.sleep(0)  # it pauses now, and each further pause would be longer
+            server.bind(str(path))
+    assert "audit_events_lost_total{" not in metrics.exposition().decode()
+
+
+async def test_a_record_begins_on_a_line_of_its_own_behind_one_that_was_cut(tmp_path: Path) -> None:
+    file = tmp_path / "audit.jsonl"
+    file.write_text('{"version": 1, "ti')  # its process was killed
+    async with auditing(FileSink(file)) as audit:
+        audit.report(login(0))
+    cut, *lines = file.read_text().splitlines()
+    assert cut == '{"version": 1, "ti'
+    assert subs(verified(lines)) == ["user 0"]
+
+
 # --- what is kept of a request
 
 

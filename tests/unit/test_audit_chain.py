@@ -145,6 +145,7 @@ def test_files_are_read_in_order() -> None:
     [
         b"\n", b"hello\n", b"[]\n", b"{}\n", b"\xff\n", b'{"a":1,"a":2}\n', b"[" * 100_000 + b"\n",
         b'{"chain":[],"sequence":1,"prev":"","hash":"","event":"x","version":1,"time":""}\n',
+        b'{"chain":"x\\u001b[2J","sequence":1,"prev":"","hash":"","event":"x","version":1,"time":""}\n',
         b'{"chain":"","sequence":true,"prev":"","hash":"","event":"x","version":1,"time":""}\n',
     ],
 )  # fmt: skip

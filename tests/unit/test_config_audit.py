@@ -24,6 +24,7 @@ def problems_of(directory: Path, audit: str) -> list[str]:
         ('sinks = ["webhook:http://siem.example.com/"]', "must be https"),
         ('sinks = ["file:gone/audit.jsonl"]', "there is no directory"),
         ('sinks = ["file:."]', "is a directory"),
+        ('sinks = ["file:/dev/null"]', "is no file"),
         ('sinks = ["stdout", "stdout"]', "names a sink twice"),
         ('sinks = ["redis-stream:"]', "session.store is memory://"),
         ('sinks = ["stdout"]\nwebhook_token = "q7Yc2Hd7MsPe4Gu9vB"', "none of audit.sinks is one"),

@@ -49,7 +49,7 @@ class FileSink:
     def _opened(self) -> int:
         if self._path is None:
             return sys.stdout.fileno()
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         return os.open(self._path, flags, FILE_MODE)
 
     def _append(self, lines: Sequence[bytes]) -> None:
@@ -84,11 +84,19 @@ class FileSink:
 def _write_whole(descriptor: int, data: bytes) -> None:
     before = os.fstat(descriptor).st_size
     try:
-        _write_all(descriptor, data)
+        _write_all(descriptor, (b"\n" if _is_cut(descriptor, before) else b"") + data)
     except OSError:
         with contextlib.suppress(OSError):  # a pipe has no end to cut
             os.ftruncate(descriptor, before)
         raise
+
+
+def _is_cut(descriptor: int, size: int) -> bool:
+    """Whether a process that was killed has left a line without its end."""
+    try:
+        return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+    except OSError:  # a pipe can't be read at a place
+        return False
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
