@@ -26,7 +26,9 @@ async def test_metadata_names_exact_issuer_and_security_features(rp: DemoRp) -> 
     assert metadata["backchannel_logout_session_supported"] is True
     assert set(metadata["token_endpoint_auth_methods_supported"]) == {
         "client_secret_basic",
+        "client_secret_jwt",
         "client_secret_post",
+        "private_key_jwt",
     }
     for endpoint in ("authorization", "token", "userinfo", "end_session", "revocation"):
         assert metadata[f"{endpoint}_endpoint"].startswith(f"{rp.op.issuer}/")
