@@ -27,8 +27,8 @@ def require_writable(path: Path) -> None:
     if path.is_dir():
         raise ValueError(f"cannot be written: {path} is a directory")
     if path.exists():
-        if not path.is_file():  # to open a pipe would wait for its reader
-            raise ValueError(f"cannot be written: {path} is no file")
+        if path.is_fifo():  # to open it would wait for its reader
+            raise ValueError(f"cannot be written: {path} is a pipe")
         if not os.access(path, os.W_OK):
             raise ValueError(f"cannot be written: this user may not write {path}")
     elif not path.parent.is_dir():
