@@ -14,6 +14,7 @@ from joserfc.jwk import OctKey
 
 from bff.errors import OpMetadataRefused
 from bff.oidc.client_keys import ClientKey, signed_jwt
+from bff.oidc.issuers import TENANT
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.op_text import quoted
 
@@ -102,17 +103,17 @@ class ClientAuth:
             form["client_secret"] = self.client_secret
         elif alg is not None:
             form["client_assertion_type"] = ASSERTION_TYPE
-            form["client_assertion"] = self._assertion(alg, metadata.issuer, now)
+            form["client_assertion"] = self._assertion(alg, _audience(metadata), now)
         return Credentials({}, form)
 
-    def _assertion(self, alg: str, issuer: str, now: float) -> str:
+    def _assertion(self, alg: str, audience: str, now: float) -> str:
         """RFC 7523 section 3. The audience is the issuer, as one string: an assertion for an
         endpoint could be taken on by the OP that has named this endpoint as its own (RFC 7523bis
         section 4)."""
         claims: dict[str, object] = {
             "iss": self.client_id,
             "sub": self.client_id,
-            "aud": issuer,
+            "aud": audience,
             "jti": secrets.token_urlsafe(_ASSERTION_ID_BYTES),
             "iat": int(now) - _ISSUED_EARLIER_SECONDS,
             "exp": int(now) + ASSERTION_SECONDS,
@@ -148,3 +149,9 @@ def require_supported(auth: ClientAuth, metadata: ProviderMetadata) -> str | Non
             f"{quoted(algs or ())}"
         )
     return alg
+
+
+def _audience(metadata: ProviderMetadata) -> str:
+    """A template of several issuers names no OP: there it is the token endpoint (RFC 7523 section
+    3)."""
+    return metadata.token_endpoint if TENANT in metadata.issuer else metadata.issuer

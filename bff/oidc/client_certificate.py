@@ -15,7 +15,7 @@ from joserfc.jwk import JWKRegistry
 
 log = structlog.get_logger("bff.oidc")
 
-_Stamp = tuple[tuple[int, int, int], ...]
+_Stamp = tuple[tuple[int, ...], ...]
 
 
 class TlsContexts:
@@ -84,7 +84,7 @@ class ClientTls:
             found = [Path(file).stat() for file in files]
         except OSError:
             return ()
-        return tuple((one.st_mtime_ns, one.st_ino, one.st_size) for one in found)
+        return tuple((one.st_mtime_ns, one.st_ctime_ns, one.st_ino, one.st_size) for one in found)
 
 
 def certificate_jwk(cert_file: str) -> Mapping[str, object]:
@@ -102,9 +102,12 @@ def certificate_jwk(cert_file: str) -> Mapping[str, object]:
     for kty, kind in kinds.items():
         if isinstance(key, kind):
             pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-            jwk = JWKRegistry.import_key(pem, kty)
-            chain = [b64encode(certificate.public_bytes(Encoding.DER)).decode("ascii")]
-            return {**jwk.as_dict(private=False), "kid": jwk.thumbprint(), "x5c": chain}
+            try:
+                jwk = JWKRegistry.import_key(pem, kty)
+                public = {**jwk.as_dict(private=False), "kid": jwk.thumbprint()}
+            except KeyError:  # a curve that has no name in a JWK
+                break
+            return {**public, "x5c": [b64encode(certificate.public_bytes(Encoding.DER)).decode()]}
     raise ValueError("the certificate's key is none of RSA, EC and Ed25519")
 
 

@@ -66,8 +66,11 @@ def load_client_key(path: Path) -> ClientKey:
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size < MIN_RSA_BITS:
         raise ValueError(f"holds an RSA key of {key.key_size} bits; at least {MIN_RSA_BITS}")
     kty = next((kty for kty, kind in _KINDS.items() if isinstance(key, kind)), None)
-    material = JWKRegistry.import_key(pem, kty) if kty is not None else None
-    public = material.as_dict(private=False) if material is not None else {}
+    try:
+        material = JWKRegistry.import_key(pem, kty) if kty is not None else None
+        public = material.as_dict(private=False) if material is not None else {}
+    except KeyError:  # a curve that has no name in a JWK
+        material, public = None, {}
     shape = (public.get("kty"), public.get("crv"))
     algs = tuple(alg for alg in _PREFERRED if KEY_OF_ALG[alg] == shape)
     if not algs or not isinstance(material, PrivateKey):

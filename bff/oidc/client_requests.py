@@ -51,8 +51,13 @@ class ClientRequests:
         """
         used = self._auth
         answer = await self._post(used, name, url, form, at_least_seconds)
-        if _is_refusal_of_client(answer) and self._has_other_secret(used.client_secret):
-            answer = await self._post(self._auth, name, url, form, at_least_seconds)
+        other = self._with_other_secret(used.client_secret) if _refuses_client(answer) else None
+        if other is None:
+            return answer
+        answer = await self._post(other, name, url, form, at_least_seconds)
+        if not _refuses_client(answer) and other != self._auth:  # else the former may still be good
+            self._auth = other
+            log.info("client_secret_changed", provider=self._discovery.provider)
         return answer
 
     async def _post(
@@ -73,25 +78,19 @@ class ClientRequests:
             at_least_seconds=at_least_seconds,
         )
 
-    def _has_other_secret(self, refused: str) -> bool:
-        """Whether the file holds another one than the OP has just refused; it is used from now
-        on."""
+    def _with_other_secret(self, refused: str) -> ClientAuth | None:
+        """With that of the file, if it is another one than the OP has just refused."""
         if self._read_secret is None:
-            return False
+            return None
         try:
             auth = replace(self._auth, client_secret=self._read_secret())
         except ValueError as error:
             reason = str(error)
             log.warning("client_secret_unusable", provider=self._discovery.provider, reason=reason)
-            return False
-        if auth.client_secret == refused:
-            return False
-        if auth != self._auth:
-            self._auth = auth
-            log.info("client_secret_changed", provider=self._discovery.provider)
-        return True
+            return None
+        return None if auth.client_secret == refused else auth
 
 
-def _is_refusal_of_client(answer: OpAnswer) -> bool:
+def _refuses_client(answer: OpAnswer) -> bool:
     """Some OPs have another code for it, with the status of RFC 6749 section 5.2."""
     return answer.status == 401 or error_code(answer.document) == "invalid_client"

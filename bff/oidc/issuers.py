@@ -43,15 +43,6 @@ def require_template(issuer: str) -> str:
     return issuer
 
 
-def issuer_of_key(template: str, claims: Mapping[str, object]) -> str | None:
-    """The issuer whose tokens a key with this `issuer` may sign, as far as a token with these
-    claims is concerned; None when the token names no tenant."""
-    if TENANT not in template:
-        return template
-    tenant = claims.get(TENANT_CLAIM)
-    return template.replace(TENANT, tenant) if is_tenant_id(tenant) else None
-
-
 @dataclass(frozen=True, slots=True)
 class TrustedIssuers:
     """`issuer` as in the metadata. `tenants` are those that may log in where it is a template,

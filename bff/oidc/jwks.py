@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from joserfc.util import base64_to_int
 
 from bff.errors import OpAnswerMalformed
-from bff.oidc.issuers import issuer_of_key
+from bff.oidc.issuers import TENANT_CLAIM, TrustedIssuers
 
 MAX_KEYS = 100
 MIN_RSA_BITS = 2048
@@ -77,9 +77,12 @@ class ProviderKey:
     def is_for_issuer_of(self, claims: Mapping[str, object]) -> bool:
         """Whether it may sign these. Entra ID publishes keys of several issuers together, and says
         with each whose it is."""
-        return self.issuer is None or claims.get("iss") == (
-            issuer_of_key(self.issuer, claims) or ""
-        )
+        if self.issuer is None:
+            return True
+        of_key = TrustedIssuers(self.issuer, any_tenant=True)
+        if TENANT_CLAIM in claims:  # a logout token need not name its tenant a second time
+            return of_key.why_not_of_user(claims) is None
+        return of_key.includes(claims.get("iss"))
 
 
 @dataclass(frozen=True, slots=True)

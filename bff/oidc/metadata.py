@@ -126,10 +126,13 @@ def process_metadata(
 
 def _aliases(document: Mapping[str, object]) -> Mapping[str, object]:
     """Where the OP asks for a client certificate, by the names of the usual endpoints."""
-    aliases = document.get("mtls_endpoint_aliases", {})
+    aliases = document.get("mtls_endpoint_aliases")
+    if aliases is None:
+        return {}
     if not isinstance(aliases, dict):
         raise OpMetadataRefused("mtls_endpoint_aliases is no JSON object")
-    return {name: url for name, url in aliases.items() if name in _ASK_FOR_CERTIFICATE}
+    given = {name: url for name, url in aliases.items() if url is not None}
+    return {name: url for name, url in given.items() if name in _ASK_FOR_CERTIFICATE}
 
 
 def _endpoint(

@@ -274,5 +274,8 @@ class RelyingPartySettings:
 def jwk_set(clients: Iterable[RelyingPartySettings]) -> dict[str, object]:
     """The public keys of these clients, each once (RFC 7517 section 5). Raises as
     `RelyingPartySettings.public_keys`."""
-    keys = {str(key["kid"]): key for client in clients for key in client.public_keys()}
+    keys: dict[str, dict[str, object]] = {}
+    for client in clients:
+        for key in client.public_keys():  # a certificate's may be the key of another client as well
+            keys.setdefault(str(key["kid"]), {}).update(key)
     return {"keys": [*keys.values()]}

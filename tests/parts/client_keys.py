@@ -12,6 +12,7 @@ KINDS: Mapping[str, Callable[[], Key]] = {
     "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
     "P-521": lambda: ec.generate_private_key(ec.SECP521R1()),
     "secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()),
+    "brainpool": lambda: ec.generate_private_key(ec.BrainpoolP256R1()),
     "Ed25519": ed25519.Ed25519PrivateKey.generate,
     "RSA-2048": lambda: rsa.generate_private_key(65537, 2048),
     "RSA-1024": lambda: rsa.generate_private_key(65537, 1024),  # noqa: S505 - to be refused

@@ -161,3 +161,13 @@ def test_credentials_are_not_shown(key: ClientKey) -> None:
         sent = auth.credentials(METADATA, NOW)
         assert "s3cret" not in repr(auth) + repr(sent)
         assert "eyJ" not in repr(sent)
+
+
+@pytest.mark.rule("FP-10")
+def test_where_several_issuers_share_an_op_its_token_endpoint_is_the_audience(
+    key: ClientKey,
+) -> None:
+    """A template with `{tenantid}` names no OP."""
+    several = ProviderMetadata(f"{ISSUER}/{{tenantid}}/v2.0", URL, URL, URL)
+    auth = ClientAuth("private_key_jwt", "spa", "", (key,)).credentials(several, NOW)
+    assert part(auth.form["client_assertion"], 1)["aud"] == URL

@@ -34,7 +34,11 @@ def test_a_key_signs_by_its_kind_and_publishes_no_private_part(
 @pytest.mark.rule("FP-10")
 @pytest.mark.parametrize(
     ("kind", "why"),
-    [("RSA-1024", "1024 bits; at least 2048"), ("secp256k1", "none of RSA, EC")],
+    [
+        ("RSA-1024", "1024 bits; at least 2048"),
+        ("secp256k1", "none of RSA, EC"),
+        ("brainpool", "none of RSA, EC"),
+    ],
 )
 def test_a_weak_or_unknown_key_is_refused(tmp_path: Path, kind: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):

@@ -9,6 +9,7 @@ from bff.errors import OpAnswerMalformed
 from bff.oidc.jwks import (
     KEY_OF_ALG,
     MAX_KEYS,
+    ProviderKey,
     SigningAlg,
     process_jwks,
     require_signing_algs,
@@ -164,3 +165,16 @@ def test_an_exponent_may_be_so_large(bits: int, is_usable: bool) -> None:
     e = b64url((2**bits - 1).to_bytes(5, "big").lstrip(b"\0"))
     keys = process_jwks(200, {"keys": [RSA.jwk(e=e), EC.jwk()]}).keys
     assert [key.kid for key in keys] == (["rsa", "ec"] if is_usable else ["ec"])
+
+
+def test_a_key_of_one_tenant_verifies_a_token_that_names_its_tenant_once() -> None:
+    """A logout token has `iss`, and need not have `tid`."""
+    tenant = "00000000-0000-0000-0000-000000000001"
+    template = "https://login.example/{tenantid}/v2.0"
+    own = template.replace("{tenantid}", tenant)
+    key = ProviderKey(None, "RSA", None, None, RSAKey.generate_key(2048), template)
+    assert key.is_for_issuer_of({"iss": own})
+    assert key.is_for_issuer_of({"iss": own, "tid": tenant})
+    assert not key.is_for_issuer_of({"iss": own, "tid": tenant.replace("1", "2")})
+    assert not key.is_for_issuer_of({"iss": template})
+    assert not key.is_for_issuer_of({})

@@ -173,3 +173,12 @@ def test_what_is_no_name_in_a_list_of_names_is_left_out() -> None:
     listed = {"token_endpoint_auth_methods_supported": ["client_secret_post", 7, None]}
     metadata = process_metadata(200, {**DOCUMENT, **listed}, issuer=ISSUER)
     assert metadata.token_auth_methods == ("client_secret_post",)
+
+
+def test_null_is_no_alias_and_takes_no_endpoint_away() -> None:
+    usual = {**DOCUMENT, "revocation_endpoint": f"{ISSUER}/revoke"}
+    for aliases in (None, {"revocation_endpoint": None, "token_endpoint": f"{ISSUER}/mtls"}):
+        document = {**usual, "mtls_endpoint_aliases": aliases}
+        metadata = process_metadata(200, document, issuer=ISSUER, uses_mtls=True)
+        assert metadata.revocation_endpoint == f"{ISSUER}/revoke"
+        assert metadata.token_endpoint == f"{ISSUER}/{'mtls' if aliases else 'token'}"
