@@ -1,6 +1,8 @@
 """The clients of several OPs together: whether one of them allows a login."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,42 +27,43 @@ def gone(clock: ManualClock) -> RelyingParty:
     return RelyingParty(settings_for("http://127.0.0.1:1", name="gone"), clock)
 
 
+@asynccontextmanager
+async def beside_a_silent_op(
+    clock: ManualClock, works: RelyingParty
+) -> AsyncIterator[tuple[RelyingParties, ScriptedOp]]:
+    """Two clients: the first one's OP takes connections and does not answer."""
+    silent = await ScriptedOp(clock).start()
+    silent.answers["discovery"] = Answer(hang=True)
+    settings = settings_for(silent.issuer, name="silent", timeout_seconds=600.0)
+    parties = RelyingParties([RelyingParty(settings, clock), works])
+    await parties.start()
+    try:
+        yield parties, silent
+    finally:
+        await parties.close()
+        await silent.close()
+
+
 async def test_one_op_that_does_not_answer_is_not_waited_for(
     op: ScriptedOp, make_rp: MakeRp, clock: ManualClock
 ) -> None:
     """`/readyz` and a new process ask whether one works, also while another takes its time."""
-    silent = await ScriptedOp(clock).start()
-    silent.answers["discovery"] = Answer(hang=True)
-    settings = settings_for(silent.issuer, name="silent", timeout_seconds=600.0)
-    parties = RelyingParties([RelyingParty(settings, clock), make_rp()])
-    await parties.start()
-    try:
+    async with beside_a_silent_op(clock, make_rp()) as (parties, silent):
         async with asyncio.timeout(ONLY_A_HANG):
             await parties.check()
         await until(lambda: silent.count("discovery") == 1)
-    finally:
-        await parties.close()
-        await silent.close()
 
 
 async def test_a_check_leaves_nothing_behind(
     op: ScriptedOp, make_rp: MakeRp, clock: ManualClock
 ) -> None:
     """`/readyz` asks every few seconds, for as long as an OP does not answer."""
-    silent = await ScriptedOp(clock).start()
-    silent.answers["discovery"] = Answer(hang=True)
-    settings = settings_for(silent.issuer, name="silent", timeout_seconds=600.0)
-    parties = RelyingParties([RelyingParty(settings, clock), make_rp()])
-    await parties.start()
-    try:
+    async with beside_a_silent_op(clock, make_rp()) as (parties, _):
         await parties.check()
         before = len(asyncio.all_tasks())
         for _ in range(CHECKS):
             await parties.check()
         await until(lambda: len(asyncio.all_tasks()) < before + CHECKS / 2)
-    finally:
-        await parties.close()
-        await silent.close()
 
 
 async def test_without_one_that_works_it_is_the_trouble_of_the_default(
