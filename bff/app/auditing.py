@@ -24,7 +24,7 @@ from bff.observability.metrics import Metrics
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import SessionStore
 
-MOST_KEYS = 100  # of a thousand tenants: a datagram of syslog has an end
+MOST_KEYS = 100  # in one record: it has to fit a datagram to a syslog server
 
 
 def audit_of(settings: Settings, store: SessionStore, clock: Clock, metrics: Metrics) -> Audit:

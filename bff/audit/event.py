@@ -93,7 +93,7 @@ _ENDED_BY: Mapping[str, Actor] = MappingProxyType(
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The request that an event came from, as far as there was one. `actor` where the request says
-    more of it than the event's reason, `actor_name` for an administrator who was named."""
+    more of it than the event's reason, `actor_name` for the administrator that it names."""
 
     request_id: str = ""
     address: str = ""
