@@ -26,7 +26,7 @@ from bff.gate.peers import TrustedProxies
 from bff.gate.problem import OwnResponses
 from bff.gate.routes import Route, RouteTable
 from bff.model import DEFAULT_PROVIDER
-from bff.oidc.client_certificate import TlsContexts
+from bff.oidc.provider.client_tls import TlsContexts
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings

@@ -36,7 +36,7 @@ from bff.config.sources.environment import variable_of
 from bff.config.values.files import read_text
 from bff.config.values.secrets import new_secret, require_unguessed
 from bff.model import DEFAULT_PROVIDER
-from bff.oidc.client_auth import BY_SECRET, METHODS
+from bff.oidc.client_auth.methods import BY_SECRET, METHODS
 from bff.oidc.registered_client import Difference, RegisteredClient, Weight, differences
 from bff.oidc.registration import Permission, Registrar, RegistrationFailed
 

@@ -11,7 +11,7 @@ from bff.config.sections.providers import ProviderSettings
 from bff.config.sections.session import SessionSettings
 from bff.config.settings import Settings
 from bff.model import DEFAULT_FRONTEND
-from bff.oidc.endpoint_url import is_loopback
+from bff.oidc.provider.endpoint_url import is_loopback
 
 
 @dataclass(frozen=True, slots=True)

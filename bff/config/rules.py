@@ -24,8 +24,7 @@ from bff.config.values.files import require_certificate
 from bff.config.values.paths import is_within
 from bff.config.values.secrets import is_placeholder, require_strong, require_unguessed
 from bff.gate.routes import CsrfMode, TokenKind
-from bff.oidc.authorization import require_login_parameter
-from bff.oidc.client_auth import (
+from bff.oidc.client_auth.methods import (
     BY_CERTIFICATE,
     BY_SECRET,
     CLIENT_SECRET_JWT,
@@ -38,6 +37,7 @@ from bff.oidc.settings import (
     require_issuer,
     require_tenants,
 )
+from bff.oidc.steps.authorization import require_login_parameter
 
 SECRET_RULES: list[Rule] = []  # see `guessable_secrets`
 _CLIENT_ONLY = 'is for token = "client" only'

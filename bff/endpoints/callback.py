@@ -34,9 +34,9 @@ from bff.gate.outcome import Local
 from bff.limits.limiter import Limiter, client_of
 from bff.model import DEFAULT_PROVIDER, LoginTransaction, Session, public_id
 from bff.observability.metrics import Metrics
-from bff.oidc.callback import AuthorizationResponse, process_callback, require_code
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import Identity
+from bff.oidc.steps.callback import AuthorizationResponse, process_callback, require_code
 from bff.sessions.cookie import Binder, SessionCookie
 from bff.sessions.sessions import Sessions
 from bff.sessions.single_use import LoginTransactions

@@ -31,10 +31,10 @@ from bff.gate.outcome import Local
 from bff.gate.paths import MAX_TARGET_BYTES
 from bff.limits.limiter import Limiter, client_of
 from bff.model import LoginTransaction
-from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.steps.authorization import LoginRequest
 from bff.sessions.cookie import Binder, NewId
 from bff.sessions.single_use import LoginTransactions
 

@@ -23,7 +23,7 @@ from bff.errors import BadRequest, BffError
 from bff.gate.outcome import Local
 from bff.gate.problem import CONTENT_SECURITY_POLICY
 from bff.limits.limiter import Limiter, client_of
-from bff.oidc.issuers import TrustedIssuers
+from bff.oidc.provider.issuers import TrustedIssuers
 from bff.tokens.op_logout import OpLogout
 
 PARAMETER = "logout_token"

@@ -9,7 +9,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from bff.oidc.end_session import RETURN_ADDRESS
+from bff.oidc.steps.end_session import RETURN_ADDRESS
 
 # OpenID Connect Core section 11: these OPs give a refresh token for nothing else.
 _WITH_OFFLINE_ACCESS = "openid profile email offline_access"

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 from bff.errors import CodeRejected, OpError
-from bff.oidc.authorization import SECRET_BYTES, AuthorizationRequest
-from bff.oidc.http import OpHttp
-from bff.oidc.metadata import discovery_url
-from bff.oidc.op_text import plain_code
+from bff.oidc.provider.http import OpHttp
+from bff.oidc.provider.metadata import discovery_url
+from bff.oidc.provider.op_text import plain_code
 from bff.oidc.settings import RelyingPartySettings
-from bff.oidc.token_endpoint import Grant, TokenEndpoint
-from bff.oidc.userinfo import UserInfo
+from bff.oidc.steps.authorization import SECRET_BYTES, AuthorizationRequest
+from bff.oidc.steps.token_endpoint import Grant, TokenEndpoint
+from bff.oidc.steps.userinfo import UserInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from bff.oidc.client_auth import CLIENT_SECRET_BASIC, CLIENT_SECRET_POST
-from bff.oidc.jwks import KEY_OF_ALG
-from bff.oidc.op_text import quoted
+from bff.oidc.client_auth.methods import CLIENT_SECRET_BASIC, CLIENT_SECRET_POST
+from bff.oidc.jwt.jwks import KEY_OF_ALG
+from bff.oidc.provider.op_text import quoted
 
 LONGEST_CHARS = 4096
 # RFC 6749 appendices A.1 and A.2. Without the space, which no OP gives and no header would keep.

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 from bff.clock import Clock
 from bff.errors import OpError
-from bff.oidc.client_auth import TLS
-from bff.oidc.client_certificate import certificate_subject
-from bff.oidc.endpoint_url import is_endpoint_url, plain_http_policy
-from bff.oidc.http import OpAnswer, OpHttp
-from bff.oidc.metadata import ENDPOINTS, discovery_url, process_metadata
-from bff.oidc.op_text import error_code, quoted
+from bff.oidc.client_auth.keys import certificate_subject
+from bff.oidc.client_auth.methods import TLS
+from bff.oidc.provider.endpoint_url import is_endpoint_url, plain_http_policy
+from bff.oidc.provider.http import OpAnswer, OpHttp
+from bff.oidc.provider.metadata import ENDPOINTS, discovery_url, process_metadata
+from bff.oidc.provider.op_text import error_code, quoted
 from bff.oidc.registered_client import (
     Management,
     RegisteredClient,

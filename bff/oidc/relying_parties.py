@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from bff.errors import LogoutTokenInvalid, OpError
-from bff.oidc.logout_token import LogoutNotice
+from bff.oidc.jwt.logout_token import LogoutNotice
+from bff.oidc.jwt.signed_jwt import stated_claims
 from bff.oidc.relying_party import RelyingParty
-from bff.oidc.signed_jwt import stated_claims
 
 
 class RelyingParties:

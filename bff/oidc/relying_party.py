@@ -20,24 +20,24 @@ from bff.errors import (
     OrganizationMismatch,
 )
 from bff.model import LoginTransaction, Session, Tokens
-from bff.oidc.authorization import AuthorizationRequest, LoginRequest, authorization_request
-from bff.oidc.callback import AuthorizationResponse, require_issuer
-from bff.oidc.client_auth import BY_CERTIFICATE
-from bff.oidc.client_certificate import TlsContexts
-from bff.oidc.client_requests import ClientRequests
-from bff.oidc.end_session import end_session_url
-from bff.oidc.http import OpHttp
-from bff.oidc.id_token import IdTokenRules, IdTokenVerifier
-from bff.oidc.key_source import KeySource
-from bff.oidc.logout_token import LogoutNotice, LogoutTokenRules, LogoutTokenVerifier
-from bff.oidc.metadata import ENDPOINTS, Discovery, ProviderMetadata
-from bff.oidc.op_text import differs
+from bff.oidc.client_auth.methods import BY_CERTIFICATE
+from bff.oidc.client_auth.requests import ClientRequests
+from bff.oidc.jwt.id_token import IdTokenRules, IdTokenVerifier
+from bff.oidc.jwt.key_source import KeySource
+from bff.oidc.jwt.logout_token import LogoutNotice, LogoutTokenRules, LogoutTokenVerifier
 from bff.oidc.probe import Probe
-from bff.oidc.pushed_request import push_endpoint, pushed_url
-from bff.oidc.revocation import Revocation
+from bff.oidc.provider.client_tls import TlsContexts
+from bff.oidc.provider.http import OpHttp
+from bff.oidc.provider.metadata import ENDPOINTS, Discovery, ProviderMetadata
+from bff.oidc.provider.op_text import differs
 from bff.oidc.settings import RelyingPartySettings
-from bff.oidc.token_endpoint import Grant, TokenEndpoint
-from bff.oidc.userinfo import UserInfo
+from bff.oidc.steps.authorization import AuthorizationRequest, LoginRequest, authorization_request
+from bff.oidc.steps.callback import AuthorizationResponse, require_issuer
+from bff.oidc.steps.end_session import end_session_url
+from bff.oidc.steps.pushed_request import push_endpoint, pushed_url
+from bff.oidc.steps.revocation import Revocation
+from bff.oidc.steps.token_endpoint import Grant, TokenEndpoint
+from bff.oidc.steps.userinfo import UserInfo
 
 # A logout must not wait for an OP whose metadata has never been seen.
 END_SESSION_PATIENCE_SECONDS = 0.5

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bff.model import DEFAULT_PROVIDER
-from bff.oidc import authorization, end_session
-from bff.oidc.client_auth import (
+from bff.oidc.client_auth.keys import ClientKey, certificate_jwk
+from bff.oidc.client_auth.methods import (
     CLIENT_SECRET_BASIC,
     PRIVATE_KEY_JWT,
     SELF_SIGNED_TLS,
@@ -23,14 +23,13 @@ from bff.oidc.client_auth import (
     ClientAuthMethod,
     require_client_auth,
 )
-from bff.oidc.client_certificate import certificate_jwk
-from bff.oidc.client_keys import ClientKey
-from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, require_https
-from bff.oidc.http import DIRECT, Network
-from bff.oidc.issuers import TENANT, TrustedIssuers, require_template, require_tenant_ids
-from bff.oidc.jwks import SigningAlg, require_signing_algs
-from bff.oidc.metadata import ENDPOINTS, WELL_KNOWN
-from bff.oidc.pushed_request import ParMode, require_par_mode
+from bff.oidc.jwt.jwks import SigningAlg, require_signing_algs
+from bff.oidc.provider.endpoint_url import PlainHttp, is_endpoint_url, require_https
+from bff.oidc.provider.http import DIRECT, Network
+from bff.oidc.provider.issuers import TENANT, TrustedIssuers, require_template, require_tenant_ids
+from bff.oidc.provider.metadata import ENDPOINTS, WELL_KNOWN
+from bff.oidc.steps import authorization, end_session
+from bff.oidc.steps.pushed_request import ParMode, require_par_mode
 
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 MAX_LEEWAY_SECONDS = 60.0

@@ -16,7 +16,7 @@ from bff.audit.event import Actor, Event, EventName, Origin
 from bff.errors import BffError, LogoutTokenInvalid
 from bff.model import Session
 from bff.observability.metrics import Metrics
-from bff.oidc.logout_token import LogoutNotice
+from bff.oidc.jwt.logout_token import LogoutNotice
 from bff.oidc.relying_parties import RelyingParties
 from bff.sessions.sessions import Sessions
 from bff.sessions.single_use import ReplayCache

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from bff.model import DEFAULT_FRONTEND, Session, Tokens
-from bff.oidc.signed_jwt import stated_claims
+from bff.oidc.jwt.signed_jwt import stated_claims
 
 MAX_SHOWN_BYTES = 8 * 1024
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url
+from bff.oidc.provider.endpoint_url import PlainHttp, is_endpoint_url
 from spa_demo.op.client_assertions import BY_KEY, BY_SECRET
 from spa_demo.op.grants import AUTH_METHODS
 from spa_demo.op.keys import ALGORITHM

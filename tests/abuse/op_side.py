@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 from functools import cache
 
-from bff.oidc.http import GZIP
+from bff.oidc.provider.http import GZIP
 from tests.abuse.hostile_op import Endless
 from tests.abuse.inputs import COLLIDING
 from tests.abuse.measures import MIB, Course

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
-from bff.oidc.logout_token import LOGOUT_EVENT
+from bff.oidc.jwt.logout_token import LOGOUT_EVENT
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from bff.clock import ManualClock
-from bff.oidc.logout_token import LOGOUT_EVENT, MAX_AGE_SECONDS
+from bff.oidc.jwt.logout_token import LOGOUT_EVENT, MAX_AGE_SECONDS
 from tests.flows.logins import log_in
 from tests.flows.op_logouts import (
     FORM,

@@ -16,9 +16,9 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from bff.clock import ManualClock, SystemClock
-from bff.oidc.client_auth import ASSERTION_TYPE, ClientAuth
-from bff.oidc.client_keys import load_client_key
-from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.client_auth.keys import load_client_key
+from bff.oidc.client_auth.methods import ASSERTION_TYPE, ClientAuth
+from bff.oidc.provider.metadata import ProviderMetadata
 from tests.flows.logins import log_in
 from tests.flows.test_check import check, configuration
 from tests.flows.test_cli import FAILED, VALID

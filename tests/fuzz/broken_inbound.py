@@ -15,7 +15,7 @@ from bff.errors import (
 from bff.gate.head import Field, RequestHead
 from bff.gate.outcome import Decision, Forward
 from bff.gate.paths import Target as RequestTarget
-from bff.oidc.authorization import LoginRequest
+from bff.oidc.steps.authorization import LoginRequest
 from tests.canonical_target import parse_target
 from tests.fuzz.targets.cookie import NAME, key_of, values_of
 from tests.fuzz.targets.head import a_gate

@@ -13,13 +13,13 @@ from bff.errors import (
 )
 from bff.gate.head import Field
 from bff.model import Session, Tokens
-from bff.oidc.callback import AuthorizationResponse
-from bff.oidc.id_token import EndUser, verify_login_id_token
-from bff.oidc.jwks import ProviderKeys, process_jwks
-from bff.oidc.logout_token import LogoutNotice, verify_logout_claims
-from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.signed_jwt import VerifiedJwt, parse_jwt
-from bff.oidc.token_endpoint import Grant, process_token_response
+from bff.oidc.jwt.id_token import EndUser, verify_login_id_token
+from bff.oidc.jwt.jwks import ProviderKeys, process_jwks
+from bff.oidc.jwt.logout_token import LogoutNotice, verify_logout_claims
+from bff.oidc.jwt.signed_jwt import VerifiedJwt, parse_jwt
+from bff.oidc.provider.metadata import ProviderMetadata
+from bff.oidc.steps.callback import AuthorizationResponse
+from bff.oidc.steps.token_endpoint import Grant, process_token_response
 from bff.proxy.upstream.responses import response_fields
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sealing.records import UnreadableRecord, decode_session

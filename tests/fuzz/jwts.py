@@ -8,8 +8,8 @@ from random import Random
 
 from cryptography.hazmat.primitives import serialization
 
-from bff.oidc.jwks import process_jwks
-from bff.oidc.signed_jwt import MAX_JWT_CHARS, VerifiedJwt, parse_jwt, verify_signature
+from bff.oidc.jwt.jwks import process_jwks
+from bff.oidc.jwt.signed_jwt import MAX_JWT_CHARS, VerifiedJwt, parse_jwt, verify_signature
 from tests.fuzz.json_mutation import changed, read_again, text_of
 from tests.fuzz.keys import FixedKey, is_signature
 from tests.fuzz.mutation import garbage, mutated

@@ -13,7 +13,7 @@ from bff.clock import ManualClock
 from bff.errors import LogoutTokenInvalid, StoreUnavailable
 from bff.model import Tokens
 from bff.observability.metrics import Metrics
-from bff.oidc.logout_token import LOGOUT_EVENT
+from bff.oidc.jwt.logout_token import LOGOUT_EVENT
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings

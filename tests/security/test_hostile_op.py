@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from bff.oidc.logout_token import LOGOUT_EVENT
+from bff.oidc.jwt.logout_token import LOGOUT_EVENT
 from tests.parts.scripted_op import CLIENT_ID, Answer, ScriptedOp, signing_key
 from tests.parts.written_log import written_log
 from tests.polling import until

@@ -13,7 +13,7 @@ import pytest
 from bff.clock import ManualClock
 from bff.config import ConfigError
 from bff.errors import OpMetadataRefused
-from bff.oidc.metadata import process_metadata
+from bff.oidc.provider.metadata import process_metadata
 from tests.parts.certificates import self_signed
 from tests.parts.configuration import Ports, gateway_toml, settings_from
 from tests.parts.raw_upstream import raw_upstream

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from bff.cli.sessions import _rows, table
-from bff.oidc.logout_token import LOGOUT_EVENT
+from bff.oidc.jwt.logout_token import LOGOUT_EVENT
 from tests.parts.servers import free_port
 from tests.polling import until
 from tests.security.kept_connection import kept_connection

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from bff.oidc.logout_token import LOGOUT_EVENT
+from bff.oidc.jwt.logout_token import LOGOUT_EVENT
 from tests.parts.scripted_op import CLIENT_ID, Answer
 from tests.polling import until
 from tests.security.scripted_installation import SESSION, code_of, location_of

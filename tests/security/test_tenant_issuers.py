@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from bff.clock import ManualClock
-from bff.oidc.logout_token import LOGOUT_EVENT
+from bff.oidc.jwt.logout_token import LOGOUT_EVENT
 from tests.parts.configuration import Ports, settings_from
 from tests.parts.scripted_op import CLIENT_ID, Answer, ScriptedOp, signing_key
 from tests.security.kept_connection import Reply

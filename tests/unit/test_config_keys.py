@@ -9,10 +9,10 @@ import pytest
 from bff.config.reference import file_schema
 from bff.gate.csrf import CsrfGuard
 from bff.gate.routes import CsrfMode, Route, Spelling, TokenKind, Upstream
-from bff.oidc import end_session
-from bff.oidc.authorization import RESERVED_PARAMETERS
-from bff.oidc.jwks import KEY_OF_ALG
+from bff.oidc.jwt.jwks import KEY_OF_ALG
 from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.steps import end_session
+from bff.oidc.steps.authorization import RESERVED_PARAMETERS
 from bff.sessions.sessions import SessionPolicy
 from tests.parts.config_files import OTHER_SECRET, SECRET, line_of, loaded, problems, toml
 

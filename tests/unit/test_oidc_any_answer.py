@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from bff.errors import BffError
 from bff.model import Tokens
-from bff.oidc.id_token import IdTokenRules, verify_login_id_token
-from bff.oidc.jwks import process_jwks
-from bff.oidc.metadata import process_metadata
-from bff.oidc.signed_jwt import JwtRefused, VerifiedJwt, parse_jwt
-from bff.oidc.token_endpoint import Grant, process_token_response
-from bff.oidc.userinfo import process_userinfo
+from bff.oidc.jwt.id_token import IdTokenRules, verify_login_id_token
+from bff.oidc.jwt.jwks import process_jwks
+from bff.oidc.jwt.signed_jwt import JwtRefused, VerifiedJwt, parse_jwt
+from bff.oidc.provider.metadata import process_metadata
+from bff.oidc.steps.token_endpoint import Grant, process_token_response
+from bff.oidc.steps.userinfo import process_userinfo
 from tests.parts.scripted_op import b64json, signing_key
 
 ISSUER = "https://op.test"

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from bff.errors import OpMetadataRefused
-from bff.oidc.authorization import (
+from bff.oidc.steps.authorization import (
     RESERVED_PARAMETERS,
     AuthorizationRequest,
     LoginRequest,

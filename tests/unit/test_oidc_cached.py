@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from bff.clock import ManualClock
 from bff.errors import OpAnswerMalformed, OpError, OpUnavailable
-from bff.oidc.cached import KEEP_SECONDS, RETRY_SECONDS, Cached
+from bff.oidc.provider.cached import KEEP_SECONDS, RETRY_SECONDS, Cached
 from tests.polling import until
 
 

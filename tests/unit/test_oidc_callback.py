@@ -14,15 +14,15 @@ from bff.errors import (
     OpUnavailable,
     StepUpNotMet,
 )
-from bff.oidc.callback import (
+from bff.oidc.provider.issuers import TrustedIssuers
+from bff.oidc.provider.metadata import ProviderMetadata
+from bff.oidc.steps.callback import (
     MAX_RESPONSE_CHARS,
     AuthorizationResponse,
     process_callback,
     require_code,
     require_issuer,
 )
-from bff.oidc.issuers import TrustedIssuers
-from bff.oidc.metadata import ProviderMetadata
 
 ISSUER = "https://op.example.test"
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.errors import OpMetadataRefused
-from bff.oidc.client_auth import ASSERTION_TYPE, METHODS, ClientAuth, require_supported
-from bff.oidc.client_keys import ClientKey, load_client_key
-from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.client_auth.keys import ClientKey, load_client_key
+from bff.oidc.client_auth.methods import ASSERTION_TYPE, METHODS, ClientAuth, require_supported
+from bff.oidc.provider.metadata import ProviderMetadata
 from tests.parts.client_keys import key_file
 
 ISSUER = "https://op.example.test"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.oidc.client_keys import load_client_key
+from bff.oidc.client_auth.keys import load_client_key
 from tests.parts.client_keys import key_file
 
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}  # RFC 7518 section 6

@@ -5,8 +5,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from bff.errors import OpMetadataRefused
-from bff.oidc.end_session import MAX_HINT_CHARS, RESERVED_PARAMETERS, end_session_url
-from bff.oidc.end_session import require_unreserved as require_unreserved_parameters
+from bff.oidc.steps.end_session import MAX_HINT_CHARS, RESERVED_PARAMETERS, end_session_url
+from bff.oidc.steps.end_session import require_unreserved as require_unreserved_parameters
 
 ENDPOINT = "https://op.example.test/logout"
 

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from bff.oidc.endpoint_url import (
+from bff.oidc.provider.endpoint_url import (
     PlainHttp,
     is_endpoint_url,
     is_loopback,

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from bff.oidc.http import retry_after_seconds
+from bff.oidc.provider.http import retry_after_seconds
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 

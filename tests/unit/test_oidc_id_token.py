@@ -6,7 +6,7 @@ import pytest
 
 from bff.errors import IdTokenInvalid, StepUpNotMet
 from bff.model import Session, Tokens
-from bff.oidc.id_token import (
+from bff.oidc.jwt.id_token import (
     EndUser,
     IdTokenRules,
     require_same_end_user,
@@ -14,7 +14,7 @@ from bff.oidc.id_token import (
     verify_login_id_token,
     verify_refreshed_id_token,
 )
-from bff.oidc.signed_jwt import VerifiedJwt
+from bff.oidc.jwt.signed_jwt import VerifiedJwt
 from tests.parts.scripted_op import at_hash
 
 NOW = 1_700_000_000.0

@@ -6,7 +6,7 @@ import pytest
 from joserfc.jwk import OctKey, RSAKey
 
 from bff.errors import OpAnswerMalformed
-from bff.oidc.jwks import (
+from bff.oidc.jwt.jwks import (
     KEY_OF_ALG,
     MAX_KEYS,
     ProviderKey,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.errors import LogoutTokenInvalid
-from bff.oidc.id_token import IdTokenRules
-from bff.oidc.logout_token import (
+from bff.oidc.jwt.id_token import IdTokenRules
+from bff.oidc.jwt.logout_token import (
     LOGOUT_EVENT,
     MAX_AGE_SECONDS,
     LogoutNotice,

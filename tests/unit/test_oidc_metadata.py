@@ -3,7 +3,7 @@
 import pytest
 
 from bff.errors import OpAnswerMalformed, OpError, OpMetadataRefused
-from bff.oidc.metadata import discovery_url, process_metadata
+from bff.oidc.provider.metadata import discovery_url, process_metadata
 
 ISSUER = "https://op.example.test/realms/acme"
 DOCUMENT: dict[str, object] = {

@@ -2,7 +2,15 @@
 
 import pytest
 
-from bff.oidc.op_text import LONGEST_NAME, away, differs, error_code, lacks, plain_code, quoted
+from bff.oidc.provider.op_text import (
+    LONGEST_NAME,
+    away,
+    differs,
+    error_code,
+    lacks,
+    plain_code,
+    quoted,
+)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ member with what was asked for (RFC 7591 section 3.2.1)."""
 
 import pytest
 
-from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url
+from bff.oidc.provider.endpoint_url import PlainHttp, is_endpoint_url
 from bff.oidc.registered_client import (
     LONGEST_CHARS,
     Management,

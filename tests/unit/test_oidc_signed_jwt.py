@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from joserfc.jwk import OctKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from bff.oidc.jwks import KEY_OF_ALG, process_jwks
-from bff.oidc.signed_jwt import (
+from bff.oidc.jwt.jwks import KEY_OF_ALG, process_jwks
+from bff.oidc.jwt.signed_jwt import (
     MAX_JWT_CHARS,
     JwtRefused,
     VerifiedJwt,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.oidc.strict_json import MAX_DEPTH, JsonRefused, parse_json
+from bff.oidc.provider.strict_json import MAX_DEPTH, JsonRefused, parse_json
 
 REFUSED = {
     "empty": b"",

@@ -14,8 +14,8 @@ from bff.errors import (
     RefreshRefused,
 )
 from bff.model import Tokens
-from bff.oidc.strict_json import NOT_JSON
-from bff.oidc.token_endpoint import MAX_TOKEN_CHARS, Grant, process_token_response
+from bff.oidc.provider.strict_json import NOT_JSON
+from bff.oidc.steps.token_endpoint import MAX_TOKEN_CHARS, Grant, process_token_response
 
 NOW = 1_700_000_000.0
 ANSWER: dict[str, object] = {"access_token": "at", "token_type": "Bearer", "expires_in": 60}

@@ -3,7 +3,7 @@
 import pytest
 
 from bff.errors import IdTokenInvalid, OpAnswerMalformed
-from bff.oidc.userinfo import process_userinfo
+from bff.oidc.steps.userinfo import process_userinfo
 
 
 @pytest.mark.rule("ID-15")

@@ -15,7 +15,7 @@ from bff.endpoints.parameters import (
     ui_locales_of,
 )
 from bff.errors import BadRequest
-from bff.oidc.authorization import LoginRequest
+from bff.oidc.steps.authorization import LoginRequest
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ from bff.clock import Clock
 from bff.config.frontends import Frontend
 from bff.errors import OpError
 from bff.model import LoginTransaction
-from bff.oidc.authorization import AuthorizationRequest, LoginRequest
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.steps.authorization import AuthorizationRequest, LoginRequest
 
 _HEADERS = {
     "Cache-Control": "no-store",

@@ -19,9 +19,9 @@ from bff.errors import (
     LoginDenied,
 )
 from bff.model import LoginTransaction, Session, Tokens
-from bff.oidc.callback import process_callback, require_code
 from bff.oidc.relying_party import Identity, RelyingParty
 from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.steps.callback import process_callback, require_code
 
 _ID_TOKEN: Mapping[str, str] = {
     "missing": "the OP sent none: has {table}.scope openid, and is it a client of OpenID Connect?",

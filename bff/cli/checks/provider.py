@@ -14,13 +14,13 @@ from bff.errors import (
     OpError,
     OpMetadataRefused,
 )
-from bff.oidc.authorization import LoginRequest
-from bff.oidc.client_auth import require_supported
-from bff.oidc.metadata import ProviderMetadata, discovery_url
+from bff.oidc.client_auth.methods import require_supported
 from bff.oidc.probe import SilentLogin
-from bff.oidc.pushed_request import push_endpoint
+from bff.oidc.provider.metadata import ProviderMetadata, discovery_url
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.steps.authorization import LoginRequest
+from bff.oidc.steps.pushed_request import push_endpoint
 
 OFFLINE = "offline_access"
 # What an OP answers `prompt=none` with where no user is logged in (OIDC Core section 3.1.2.6).

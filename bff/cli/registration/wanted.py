@@ -11,7 +11,7 @@ from bff.clock import SystemClock
 from bff.config.frontends import Frontend, frontends_of
 from bff.config.settings import Settings
 from bff.gate.routes import TokenKind
-from bff.oidc.client_auth import BY_SECRET
+from bff.oidc.client_auth.methods import BY_SECRET
 from bff.oidc.registered_client import Difference, RegisteredClient, Weight
 from bff.oidc.registration import LogoutUris, Permission, Registrar, client_metadata
 from bff.oidc.settings import RelyingPartySettings

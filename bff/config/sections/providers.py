@@ -16,14 +16,12 @@ from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.secrets import GivenSecret
 from bff.config.values.texts import SOME, NonEmpty, Scope, require_text
 from bff.config.values.urls import HostName, Issuer, split_http_url
-from bff.oidc import authorization, end_session
-from bff.oidc.client_auth import ClientAuthMethod, require_client_auth
-from bff.oidc.client_keys import load_client_key
-from bff.oidc.http import ENVIRONMENT, Network
-from bff.oidc.issuers import TrustedIssuers
-from bff.oidc.jwks import SigningAlg
+from bff.oidc.client_auth.keys import load_client_key
+from bff.oidc.client_auth.methods import ClientAuthMethod, require_client_auth
+from bff.oidc.jwt.jwks import SigningAlg
 from bff.oidc.presets import PRESETS
-from bff.oidc.pushed_request import ParMode
+from bff.oidc.provider.http import ENVIRONMENT, Network
+from bff.oidc.provider.issuers import TrustedIssuers
 from bff.oidc.settings import (
     MAX_LEEWAY_SECONDS,
     Organization,
@@ -32,6 +30,8 @@ from bff.oidc.settings import (
     require_openid,
     require_provider_name,
 )
+from bff.oidc.steps import authorization, end_session
+from bff.oidc.steps.pushed_request import ParMode
 
 
 def refuse_public_client(method: object) -> object:

@@ -17,7 +17,7 @@ from bff.config.values.urls import (
     host_spellings,
 )
 from bff.model import DEFAULT_PROVIDER
-from bff.oidc.endpoint_url import is_loopback
+from bff.oidc.provider.endpoint_url import is_loopback
 
 # What each listener is called, and the key with its address.
 LISTENERS = {

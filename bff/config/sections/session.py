@@ -9,7 +9,7 @@ from bff.config.values.files import FilePath
 from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.secrets import LongSecret
 from bff.config.values.texts import SOME, CookieName, Namespace
-from bff.oidc.endpoint_url import is_loopback
+from bff.oidc.provider.endpoint_url import is_loopback
 from bff.sessions.redis.url import KINDS, parse_redis_url
 from bff.sessions.sessions import SessionPolicy
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
 
-from bff.oidc.client_keys import load_client_key
+from bff.oidc.client_auth.keys import load_client_key
 
 _MAX_SECRET_FILE_BYTES = 65536
 

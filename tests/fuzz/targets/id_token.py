@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from bff.errors import IdTokenInvalid
-from bff.oidc.id_token import (
+from bff.oidc.jwt.id_token import (
     ID_TOKEN_TYP,
     MAX_LOGIN_AGE_SECONDS,
     EndUser,
     IdTokenRules,
     verify_login_id_token,
 )
-from bff.oidc.signed_jwt import JwtRefused
+from bff.oidc.jwt.signed_jwt import JwtRefused
 from tests.fuzz.json_mutation import HUGE, deep, digits, many_members
 from tests.fuzz.jwts import ALGS, OP_KEYS, a_jwt, claims_if_signed, is_time, verified
 from tests.fuzz.target import require

@@ -6,8 +6,8 @@ from random import Random
 from joserfc.jwk import RSAKey
 
 from bff.errors import OpAnswerMalformed
-from bff.oidc.jwks import MAX_KEYS, ProviderKey, ProviderKeys, process_jwks
-from bff.oidc.strict_json import JsonRefused, parse_json
+from bff.oidc.jwt.jwks import MAX_KEYS, ProviderKey, ProviderKeys, process_jwks
+from bff.oidc.provider.strict_json import JsonRefused, parse_json
 from tests.fuzz.json_mutation import changed, deep, many_members, read_again, text_of
 from tests.fuzz.jwts import OP_KEYS
 from tests.fuzz.mutation import garbage, mutated

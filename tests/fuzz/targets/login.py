@@ -16,7 +16,7 @@ from bff.endpoints.parameters import (
     ui_locales_of,
 )
 from bff.errors import BadRequest
-from bff.oidc.authorization import (
+from bff.oidc.steps.authorization import (
     RESERVED_PARAMETERS,
     LoginRequest,
     authorization_request,

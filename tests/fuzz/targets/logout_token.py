@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from bff.errors import LogoutTokenInvalid
-from bff.oidc.id_token import IdTokenRules
-from bff.oidc.logout_token import (
+from bff.oidc.jwt.id_token import IdTokenRules
+from bff.oidc.jwt.logout_token import (
     LOGOUT_EVENT,
     LOGOUT_TOKEN_TYP,
     MAX_AGE_SECONDS,
@@ -17,7 +17,7 @@ from bff.oidc.logout_token import (
     LogoutTokenRules,
     verify_logout_claims,
 )
-from bff.oidc.signed_jwt import JwtRefused
+from bff.oidc.jwt.signed_jwt import JwtRefused
 from tests.fuzz.json_mutation import HUGE, digits, many_members, read_again
 from tests.fuzz.jwts import ALGS, OP_KEYS, a_jwt, claims_if_signed, decoded, is_time, verified
 from tests.fuzz.target import require

@@ -10,8 +10,8 @@ from typing import Protocol
 from yarl import URL
 
 from bff.errors import OpAnswerMalformed, OpMetadataRefused
-from bff.oidc.metadata import ProviderMetadata, process_metadata
-from bff.oidc.strict_json import JsonRefused, parse_json
+from bff.oidc.provider.metadata import ProviderMetadata, process_metadata
+from bff.oidc.provider.strict_json import JsonRefused, parse_json
 from tests.fuzz.json_mutation import changed, deep, many_members, read_again, text_of
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from random import Random
 
-from bff.oidc.http import DEFAULT_PAUSE_SECONDS, MAX_PAUSE_SECONDS, retry_after_seconds
+from bff.oidc.provider.http import DEFAULT_PAUSE_SECONDS, MAX_PAUSE_SECONDS, retry_after_seconds
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require
 

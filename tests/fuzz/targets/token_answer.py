@@ -18,8 +18,8 @@ from bff.errors import (
     OpUnavailable,
 )
 from bff.model import Tokens
-from bff.oidc.strict_json import NOT_JSON, JsonRefused, parse_json
-from bff.oidc.token_endpoint import MAX_TOKEN_CHARS, Grant, process_token_response
+from bff.oidc.provider.strict_json import NOT_JSON, JsonRefused, parse_json
+from bff.oidc.steps.token_endpoint import MAX_TOKEN_CHARS, Grant, process_token_response
 from tests.fuzz.json_mutation import changed, deep, digits, many_members, read_again, text_of
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require

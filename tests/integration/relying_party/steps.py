@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from bff.model import LoginTransaction, Session
-from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.steps.authorization import LoginRequest
 from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
 
 MakeRp = Callable[..., RelyingParty]

@@ -10,7 +10,7 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.errors import OpMetadataRefused, OpUnavailable
-from bff.oidc.http import Network
+from bff.oidc.provider.http import Network
 from bff.oidc.settings import jwk_set
 from tests.integration.relying_party.steps import MakeRp, log_in, settings_for
 from tests.parts.certificates import self_signed

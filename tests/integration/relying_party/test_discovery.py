@@ -10,8 +10,8 @@ from bff.errors import (
     OpMetadataRefused,
     OpUnavailable,
 )
-from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty
+from bff.oidc.steps.authorization import LoginRequest
 from tests.integration.relying_party.steps import MakeRp
 from tests.parts.scripted_op import Answer, ScriptedOp
 from tests.polling import HANG_SECONDS, until

@@ -23,7 +23,7 @@ from bff.errors import (
     OpError,
     OpUnavailable,
 )
-from bff.oidc.http import ENVIRONMENT, MAX_BODY_BYTES, Network, OpHttp
+from bff.oidc.provider.http import ENVIRONMENT, MAX_BODY_BYTES, Network, OpHttp
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp, begin, log_in, settings_for
 from tests.movable_loop import later, on_a_movable_loop

@@ -16,9 +16,9 @@ from bff.errors import (
     StepUpNotMet,
 )
 from bff.model import LoginTransaction
-from bff.oidc.authorization import LoginRequest, s256_challenge
-from bff.oidc.callback import AuthorizationResponse
 from bff.oidc.relying_party import RelyingParty
+from bff.oidc.steps.authorization import LoginRequest, s256_challenge
+from bff.oidc.steps.callback import AuthorizationResponse
 from tests.integration.relying_party.steps import MakeRp, begin, log_in, settings_for
 from tests.parts.scripted_op import (
     CLIENT_ID,

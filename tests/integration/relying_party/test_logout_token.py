@@ -7,7 +7,7 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.errors import LogoutTokenInvalid, OpUnavailable
-from bff.oidc.logout_token import LOGOUT_EVENT
+from bff.oidc.jwt.logout_token import LOGOUT_EVENT
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp, log_in
 from tests.parts.scripted_op import (

@@ -3,9 +3,9 @@
 import pytest
 
 from bff.errors import ClientRejected, OpAnswerMalformed, OpError, OpUnavailable
-from bff.oidc.authorization import LoginRequest
 from bff.oidc.probe import SilentLogin
 from bff.oidc.relying_party import RelyingParty
+from bff.oidc.steps.authorization import LoginRequest
 from tests.integration.relying_party.steps import settings_for
 from tests.parts.scripted_op import Answer, ScriptedOp
 

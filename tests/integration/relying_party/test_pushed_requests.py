@@ -13,8 +13,8 @@ from bff.errors import (
     OpMetadataRefused,
     OpUnavailable,
 )
-from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_party import RelyingParty
+from bff.oidc.steps.authorization import LoginRequest
 from tests.parts.scripted_op import CLIENT_ID, Answer, Received, ScriptedOp
 
 REFERENCE = "urn:ietf:params:oauth:request_uri:a-reference"

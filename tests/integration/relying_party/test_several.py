@@ -10,9 +10,9 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.errors import LogoutTokenInvalid, OpUnavailable
-from bff.oidc.authorization import LoginRequest
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
+from bff.oidc.steps.authorization import LoginRequest
 from tests.integration.relying_party.steps import MakeRp, settings_for
 from tests.integration.relying_party.test_logout_token import signed
 from tests.parts.scripted_op import Answer, ScriptedOp

@@ -21,8 +21,8 @@ from yarl import URL
 from bff.clock import Clock
 from bff.errors import OpAnswerMalformed, OpUnavailable
 from bff.observability.reasons import reason_of
-from bff.oidc.client_certificate import ClientTls, TlsContexts
-from bff.oidc.strict_json import NOT_JSON, JsonRefused, parse_json
+from bff.oidc.provider.client_tls import ClientTls, TlsContexts
+from bff.oidc.provider.strict_json import NOT_JSON, JsonRefused, parse_json
 
 MAX_BODY_BYTES = 1024 * 1024
 CONNECT_TIMEOUT_SECONDS = 5.0

@@ -13,9 +13,9 @@ from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64decode
 
-from bff.oidc.jwks import KEY_OF_ALG, ProviderKeys
-from bff.oidc.op_text import quoted
-from bff.oidc.strict_json import JsonRefused, parse_json
+from bff.oidc.jwt.jwks import KEY_OF_ALG, ProviderKeys
+from bff.oidc.provider.op_text import quoted
+from bff.oidc.provider.strict_json import JsonRefused, parse_json
 
 MAX_JWT_CHARS = 64 * 1024
 MAX_IDENTIFIER_CHARS = 255

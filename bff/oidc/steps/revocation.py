@@ -7,9 +7,9 @@ import structlog
 
 from bff.errors import OpError
 from bff.model import Tokens
-from bff.oidc.client_requests import ClientRequests
-from bff.oidc.metadata import Discovery
-from bff.oidc.op_text import error_code
+from bff.oidc.client_auth.requests import ClientRequests
+from bff.oidc.provider.metadata import Discovery
+from bff.oidc.provider.op_text import error_code
 
 MAX_RETRIES = 2
 RETRY_PAUSE_SECONDS = 0.2

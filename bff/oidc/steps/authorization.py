@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from bff.errors import OpMetadataRefused
-from bff.oidc.endpoint_url import parameter_names, with_parameters
+from bff.oidc.provider.endpoint_url import parameter_names, with_parameters
 
 SECRET_BYTES = 32  # 43 characters of base64url: RFC 7636 section 4.1, and a nonce under 64
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from bff.oidc.op_text import differs, quoted
+from bff.oidc.provider.op_text import differs, quoted
 
 TENANT = "{tenantid}"
 TENANT_CLAIM = "tid"

@@ -13,10 +13,10 @@ from urllib.parse import quote_plus
 from joserfc.jwk import OctKey
 
 from bff.errors import OpMetadataRefused
-from bff.oidc.client_keys import ClientKey, signed_jwt
-from bff.oidc.issuers import TENANT
-from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.op_text import quoted
+from bff.oidc.client_auth.keys import ClientKey, signed_jwt
+from bff.oidc.provider.issuers import TENANT
+from bff.oidc.provider.metadata import ProviderMetadata
+from bff.oidc.provider.op_text import quoted
 
 ClientAuthMethod = Literal[
     "client_secret_basic",

@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from joserfc.util import base64_to_int
 
 from bff.errors import OpAnswerMalformed
-from bff.oidc.issuers import TENANT_CLAIM, TrustedIssuers
+from bff.oidc.provider.issuers import TENANT_CLAIM, TrustedIssuers
 
 MAX_KEYS = 100
 MIN_RSA_BITS = 2048

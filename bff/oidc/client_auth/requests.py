@@ -11,10 +11,10 @@ from dataclasses import replace
 import structlog
 
 from bff.clock import Clock
-from bff.oidc.client_auth import ClientAuth, require_supported
-from bff.oidc.http import OpAnswer, OpHttp
-from bff.oidc.metadata import Discovery
-from bff.oidc.op_text import error_code
+from bff.oidc.client_auth.methods import ClientAuth, require_supported
+from bff.oidc.provider.http import OpAnswer, OpHttp
+from bff.oidc.provider.metadata import Discovery
+from bff.oidc.provider.op_text import error_code
 
 log = structlog.get_logger("bff.oidc")
 

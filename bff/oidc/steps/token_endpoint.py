@@ -29,9 +29,9 @@ from bff.errors import (
     RefreshRefused,
 )
 from bff.model import Tokens
-from bff.oidc.client_requests import ClientRequests
-from bff.oidc.metadata import Discovery
-from bff.oidc.op_text import error_code
+from bff.oidc.client_auth.requests import ClientRequests
+from bff.oidc.provider.metadata import Discovery
+from bff.oidc.provider.op_text import error_code
 
 DEFAULT_ACCESS_LIFETIME_SECONDS = 300.0
 MAX_ACCESS_LIFETIME_SECONDS = 30 * 86400.0

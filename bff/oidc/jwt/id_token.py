@@ -17,11 +17,9 @@ import structlog
 from bff.clock import Clock
 from bff.errors import IdTokenInvalid, OpError, StepUpNotMet
 from bff.model import LoginTransaction, Session, Tokens
-from bff.oidc.issuers import TrustedIssuers
-from bff.oidc.jwks import KEY_OF_ALG
-from bff.oidc.key_source import KeySource
-from bff.oidc.op_text import away, differs, lacks, quoted
-from bff.oidc.signed_jwt import (
+from bff.oidc.jwt.jwks import KEY_OF_ALG
+from bff.oidc.jwt.key_source import KeySource
+from bff.oidc.jwt.signed_jwt import (
     JwtRefused,
     UnverifiedJwt,
     VerifiedJwt,
@@ -31,6 +29,8 @@ from bff.oidc.signed_jwt import (
     stated_claims,
     time_of,
 )
+from bff.oidc.provider.issuers import TrustedIssuers
+from bff.oidc.provider.op_text import away, differs, lacks, quoted
 
 MAX_LOGIN_AGE_SECONDS = 600
 ID_TOKEN_TYP: frozenset[str | None] = frozenset({None, "jwt"})  # RFC 8725 section 3.11

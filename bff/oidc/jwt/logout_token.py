@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from bff.clock import Clock
 from bff.errors import LogoutTokenInvalid
 from bff.model import DEFAULT_PROVIDER
-from bff.oidc.id_token import IdTokenRules
-from bff.oidc.issuers import TENANT_CLAIM
-from bff.oidc.key_source import KeySource
-from bff.oidc.op_text import away, lacks, quoted
-from bff.oidc.signed_jwt import JwtRefused, audiences_of, is_identifier, parse_jwt, time_of
+from bff.oidc.jwt.id_token import IdTokenRules
+from bff.oidc.jwt.key_source import KeySource
+from bff.oidc.jwt.signed_jwt import JwtRefused, audiences_of, is_identifier, parse_jwt, time_of
+from bff.oidc.provider.issuers import TENANT_CLAIM
+from bff.oidc.provider.op_text import away, lacks, quoted
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_TOKEN_TYP: frozenset[str | None] = frozenset({"logout+jwt", "jwt", None})

@@ -1,21 +1,27 @@
-"""The gateway's own keys at an OP, which sign its client assertions: read from PEM files, named by
-their thumbprint (RFC 7638), and published without the private half (RFC 7517 section 4).
+"""The gateway's own keys at an OP: those that sign its client assertions, read from PEM files, and
+that of its client certificate (RFC 8705). Each is named by its thumbprint (RFC 7638) and published
+without the private half (RFC 7517 section 4).
 """
 
 import json
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 from joserfc.jwk import ECKey, JWKRegistry, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from bff.oidc.jwks import KEY_OF_ALG, MIN_RSA_BITS
+from bff.oidc.jwt.jwks import KEY_OF_ALG, MIN_RSA_BITS
 
 MAX_FILE_BYTES = 64 * 1024
 # In order of preference. FAPI 2.0 section 5.4.1 has PS256, ES256 and EdDSA.
@@ -88,6 +94,41 @@ def _content(path: Path) -> bytes:
     if len(pem) > MAX_FILE_BYTES:
         raise ValueError("is too large")
     return pem
+
+
+def certificate_jwk(cert_file: str) -> Mapping[str, object]:
+    """The public key of a certificate with the certificate itself (RFC 7517 section 4.7, RFC 8705
+    section 2.2.2).
+
+    Raises:
+        ValueError: there is none, or its key is of a kind that has no JWK.
+        OSError: it can't be read.
+    """
+    certificate = _certificate(cert_file)
+    key = certificate.public_key()
+    kinds = {"RSA": rsa.RSAPublicKey, "EC": ec.EllipticCurvePublicKey,
+             "OKP": ed25519.Ed25519PublicKey}  # fmt: skip
+    for kty, kind in kinds.items():
+        if isinstance(key, kind):
+            pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            try:
+                jwk = JWKRegistry.import_key(pem, kty)
+                public = {**jwk.as_dict(private=False), "kid": jwk.thumbprint()}
+            except KeyError:  # a curve that has no name in a JWK
+                break
+            return {**public, "x5c": [b64encode(certificate.public_bytes(Encoding.DER)).decode()]}
+    raise ValueError("the certificate's key is none of RSA, EC and Ed25519")
+
+
+def certificate_subject(cert_file: str) -> str:
+    """Its distinguished name (RFC 4514), by which an OP knows the client that shows it (RFC 8705
+    section 2.1.2). Raises as `certificate_jwk`."""
+    return _certificate(cert_file).subject.rfc4514_string()
+
+
+def _certificate(cert_file: str) -> x509.Certificate:
+    """The first one of a PEM file: that of the client."""
+    return x509.load_pem_x509_certificate(Path(cert_file).read_bytes())
 
 
 def signed_jwt(

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 from bff.errors import BffError, ClientRejected, LoginRefused, OpAnswerMalformed, OpMetadataRefused
-from bff.oidc.client_requests import ClientRequests
-from bff.oidc.endpoint_url import parameter_names, with_parameters
-from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.op_text import error_code
-from bff.oidc.token_endpoint import stated_lifetime
+from bff.oidc.client_auth.requests import ClientRequests
+from bff.oidc.provider.endpoint_url import parameter_names, with_parameters
+from bff.oidc.provider.metadata import ProviderMetadata
+from bff.oidc.provider.op_text import error_code
+from bff.oidc.steps.token_endpoint import stated_lifetime
 
 ParMode = Literal["if-offered", "required", "off"]
 MODES: tuple[ParMode, ...] = get_args(ParMode)

@@ -5,7 +5,7 @@ browser to. `id_token_hint` is the one token that may ever stand in a URL, and o
 from collections.abc import Mapping
 
 from bff.errors import OpMetadataRefused
-from bff.oidc.endpoint_url import parameter_names, with_parameters
+from bff.oidc.provider.endpoint_url import parameter_names, with_parameters
 
 # A request line of 8 KiB is what common servers take; a hint that would burst it is left out, the
 # OP then knows us by `client_id`.

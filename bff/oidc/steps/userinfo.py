@@ -10,12 +10,12 @@ from collections.abc import Mapping
 import structlog
 
 from bff.errors import IdTokenInvalid, OpAnswerMalformed, OpMetadataRefused
-from bff.oidc.http import OpHttp
-from bff.oidc.id_token import ID_TOKEN_TYP, IdTokenRules
-from bff.oidc.key_source import KeySource
-from bff.oidc.metadata import Discovery
-from bff.oidc.op_text import differs, lacks
-from bff.oidc.signed_jwt import JwtRefused, audiences_of, parse_jwt
+from bff.oidc.jwt.id_token import ID_TOKEN_TYP, IdTokenRules
+from bff.oidc.jwt.key_source import KeySource
+from bff.oidc.jwt.signed_jwt import JwtRefused, audiences_of, parse_jwt
+from bff.oidc.provider.http import OpHttp
+from bff.oidc.provider.metadata import Discovery
+from bff.oidc.provider.op_text import differs, lacks
 
 MAX_USERINFO_BYTES = 64 * 1024  # becomes part of every session
 REFUSALS = frozenset({401, 403})  # RFC 6750 section 3.1: invalid_token, insufficient_scope

@@ -11,10 +11,10 @@ from types import MappingProxyType
 
 from bff.clock import Clock
 from bff.errors import OpAnswerMalformed, OpMetadataRefused
-from bff.oidc.cached import Cached
-from bff.oidc.endpoint_url import PlainHttp, is_endpoint_url, plain_http_policy
-from bff.oidc.http import OpHttp
-from bff.oidc.op_text import differs, quoted
+from bff.oidc.provider.cached import Cached
+from bff.oidc.provider.endpoint_url import PlainHttp, is_endpoint_url, plain_http_policy
+from bff.oidc.provider.http import OpHttp
+from bff.oidc.provider.op_text import differs, quoted
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 NOTHING_BY_HAND: Mapping[str, str] = MappingProxyType({})

@@ -1,17 +1,11 @@
-"""The client certificate that the gateway shows to an OP (RFC 8705 section 2): loaded anew when its
-files change, and published where the OP knows the client by it.
+"""TLS towards an OP: the authorities that are trusted, and the client certificate that the gateway
+shows (RFC 8705 section 2), loaded anew when its files change.
 """
 
 import ssl
-from base64 import b64encode
-from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from joserfc.jwk import JWKRegistry
 
 log = structlog.get_logger("bff.oidc")
 
@@ -85,38 +79,3 @@ class ClientTls:
         except OSError:
             return ()
         return tuple((one.st_mtime_ns, one.st_ctime_ns, one.st_ino, one.st_size) for one in found)
-
-
-def certificate_jwk(cert_file: str) -> Mapping[str, object]:
-    """The public key of a certificate with the certificate itself (RFC 7517 section 4.7, RFC 8705
-    section 2.2.2).
-
-    Raises:
-        ValueError: there is none, or its key is of a kind that has no JWK.
-        OSError: it can't be read.
-    """
-    certificate = _certificate(cert_file)
-    key = certificate.public_key()
-    kinds = {"RSA": rsa.RSAPublicKey, "EC": ec.EllipticCurvePublicKey,
-             "OKP": ed25519.Ed25519PublicKey}  # fmt: skip
-    for kty, kind in kinds.items():
-        if isinstance(key, kind):
-            pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-            try:
-                jwk = JWKRegistry.import_key(pem, kty)
-                public = {**jwk.as_dict(private=False), "kid": jwk.thumbprint()}
-            except KeyError:  # a curve that has no name in a JWK
-                break
-            return {**public, "x5c": [b64encode(certificate.public_bytes(Encoding.DER)).decode()]}
-    raise ValueError("the certificate's key is none of RSA, EC and Ed25519")
-
-
-def certificate_subject(cert_file: str) -> str:
-    """Its distinguished name (RFC 4514), by which an OP knows the client that shows it (RFC 8705
-    section 2.1.2). Raises as `certificate_jwk`."""
-    return _certificate(cert_file).subject.rfc4514_string()
-
-
-def _certificate(cert_file: str) -> x509.Certificate:
-    """The first one of a PEM file: that of the client."""
-    return x509.load_pem_x509_certificate(Path(cert_file).read_bytes())

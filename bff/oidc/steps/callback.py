@@ -18,9 +18,9 @@ from bff.errors import (
     OpUnavailable,
     StepUpNotMet,
 )
-from bff.oidc.issuers import TrustedIssuers
-from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.op_text import UNREADABLE, plain_code
+from bff.oidc.provider.issuers import TrustedIssuers
+from bff.oidc.provider.metadata import ProviderMetadata
+from bff.oidc.provider.op_text import UNREADABLE, plain_code
 
 MAX_RESPONSE_CHARS = 8 * 1024
 MAX_PARAMETERS = 32

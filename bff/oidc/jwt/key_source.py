@@ -6,11 +6,11 @@ reason to look again, as an unknown `kid` is.
 """
 
 from bff.clock import Clock
-from bff.oidc.cached import Cached
-from bff.oidc.http import OpHttp
-from bff.oidc.jwks import ProviderKeys, process_jwks
-from bff.oidc.metadata import Discovery
-from bff.oidc.signed_jwt import JwtRefused, UnverifiedJwt, VerifiedJwt, verify_signature
+from bff.oidc.jwt.jwks import ProviderKeys, process_jwks
+from bff.oidc.jwt.signed_jwt import JwtRefused, UnverifiedJwt, VerifiedJwt, verify_signature
+from bff.oidc.provider.cached import Cached
+from bff.oidc.provider.http import OpHttp
+from bff.oidc.provider.metadata import Discovery
 
 RENEWAL_INTERVAL_SECONDS = 10.0
 
