@@ -1,7 +1,7 @@
 """One frontend as this process serves it: what its browsers hold, its place at the gate, and its
 own endpoints. What all of them share is in the core."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -12,7 +12,7 @@ from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.callback import Callback
 from bff.endpoints.jwks import Jwks
 from bff.endpoints.login import Login, Providers, Resume
-from bff.endpoints.logout import Logout
+from bff.endpoints.logout import LoggedOut, Logout, LogoutReturns
 from bff.endpoints.op_logout import BackchannelLogout, FrontchannelLogout
 from bff.endpoints.pages import Pages
 from bff.endpoints.return_url import ReturnRules
@@ -26,17 +26,18 @@ from bff.gate.refusals import Refusals
 from bff.gate.routes import RouteTable
 from bff.oidc.relying_parties import RelyingParties
 from bff.proxy.own_endpoints import Endpoint
-from bff.sessions.cookie import Binder, LogoutSid, SessionCookie
+from bff.sessions.cookie import Binder, LogoutReturn, LogoutSid, SessionCookie
 from bff.sessions.single_use import LoginTransactions
 from bff.tokens.policy import RefreshPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class BrowserState:
-    """What a browser holds of us: two cookies, and the `sid` of its logout link."""
+    """What a browser holds of us: its cookies, and the `sid` of its logout link."""
 
     session_cookie: SessionCookie
     binder: Binder
+    logout_return: LogoutReturn
     logout_sid: LogoutSid
     cookies: BrowserCookies
 
@@ -47,6 +48,7 @@ class BrowserState:
         return cls(
             SessionCookie(frontend.session_cookie, secrets, frontend=name, entries=entries),
             Binder(secrets, name),
+            LogoutReturn(secrets, name),
             LogoutSid(secrets, name),
             wiring.browser_cookies(frontend),
         )
@@ -159,6 +161,8 @@ class ServedFrontend:
 
     def _session_endpoints(self) -> dict[str, Endpoint]:
         core, settings = self.core, self.frontend.settings
+        returns = self._logout_returns()
+        ends = {name: self.frontend.post_logout_path_of(name) for name in settings.providers}
         own_sessions = OwnSessions(core.sessions, core.ender)
         endpoints: dict[str, Endpoint] = {
             "user": User(
@@ -174,13 +178,15 @@ class ServedFrontend:
                 core.ender,
                 self.browser.logout_sid,
                 self.browser.cookies,
-                post_logout_paths={
-                    name: self.frontend.post_logout_path_of(name) for name in settings.providers
-                },
+                returns,
+                post_logout_paths=ends,
             ),
             "sessions": own_sessions.collection,
             "session": own_sessions.item,
         }
+        if returns is not None:
+            default = ends[self.relying_parties.default.name]
+            endpoints["logged-out"] = LoggedOut(returns, self.browser.cookies, default=default)
         if settings.spa.root is not None:
             endpoints["spa"] = Spa(
                 Path(settings.spa.root),
@@ -189,6 +195,17 @@ class ServedFrontend:
                 self.frontend.base_path,
             )
         return endpoints
+
+    def _logout_returns(self) -> LogoutReturns | None:
+        pages = self.frontend.settings.session.logout_return_paths
+        if not pages:
+            return None
+        return LogoutReturns(
+            replace(self.return_rules, pages=pages),
+            self.browser.logout_return,
+            self.browser.cookies,
+            self.core.clock,
+        )
 
     def _op_endpoints(self) -> dict[str, Endpoint]:
         """Those that the OP calls, or has a browser call."""

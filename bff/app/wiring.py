@@ -15,6 +15,7 @@ from bff.endpoints.op_logout import FrontchannelOp
 from bff.gate.endpoints import (
     FRONTCHANNEL_RULE,
     JWKS_RULE,
+    LOGGED_OUT_RULE,
     PROVIDER_CALLBACK_RULE,
     RULES,
     SPA_RULE,
@@ -109,7 +110,7 @@ def relying_parties_at(frontend: Frontend, shared: RelyingParties) -> RelyingPar
     `shared`, which is opened and closed."""
     parties = []
     for name, provider in frontend.settings.providers.items():
-        returning = frontend.settings.server.public_url + frontend.post_logout_path_of(name)
+        returning = frontend.post_logout_uri_of(name)
         parties.append(
             shared[name].at(frontend.redirect_uri_of(name), returning, provider.email_domains)
         )
@@ -121,6 +122,7 @@ def browser_cookies(frontend: Frontend) -> BrowserCookies:
     return BrowserCookies(
         session_name=frontend.session_cookie,
         binder_name=frontend.binder_cookie,
+        logout_name=frontend.logout_cookie,
         secure=settings.server.is_https,
         same_site=session.same_site,
         login_seconds=int(session.login_timeout),
@@ -155,6 +157,8 @@ def public_rules(frontend: Frontend) -> FrontendRules:
     rules = [*RULES]
     if frontchannel_ops(settings):
         rules.append(FRONTCHANNEL_RULE)
+    if settings.session.logout_return_paths:
+        rules.append(LOGGED_OUT_RULE)
     if clients_known_by_keys(settings):
         rules.append(JWKS_RULE)
     if set(settings.providers) != {DEFAULT_PROVIDER}:

@@ -111,7 +111,7 @@ def _provider(settings: Settings, at: Frontend, name: str | None) -> RelyingPart
     return replace(
         by_name[chosen],
         redirect_uri=at.redirect_uri_of(chosen),
-        post_logout_redirect_uri=at.settings.server.public_url + at.post_logout_path_of(chosen),
+        post_logout_redirect_uri=at.post_logout_uri_of(chosen),
     )
 
 

@@ -88,6 +88,12 @@ export type LoginOptions = {
      */
     maxAge?: number;
 };
+export type LogoutOptions = {
+    /**
+     * where the logout ends; one of the gateway's `session.logout_return_paths`
+     */
+    returnUrl?: string;
+};
 export type UserOptions = {
     /**
      * false: the question does not count as activity
@@ -109,10 +115,10 @@ export type Client = {
      */
     login: (how?: LoginOptions) => void;
     /**
-     * leaves this page for the logout; false when there was no
-     * session to end, and the page stays
+     * leaves this page for the logout; false
+     * when there was no session to end, and the page stays
      */
-    logout: () => Promise<boolean>;
+    logout: (how?: LogoutOptions) => Promise<boolean>;
     /**
      * `fetch` for
      * paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
@@ -168,6 +174,10 @@ export type Client = {
  * @property {number} [maxAge] OIDC `max_age`, seconds
  */
 /**
+ * @typedef {object} LogoutOptions
+ * @property {string} [returnUrl] where the logout ends; one of the gateway's `session.logout_return_paths`
+ */
+/**
  * @typedef {object} UserOptions
  * @property {boolean} [slide] false: the question does not count as activity
  * @property {AbortSignal} [signal] default: the answer must come within ten seconds
@@ -178,8 +188,8 @@ export type Client = {
  * @property {(how?: UserOptions) => Promise<User | null>} user the user who is logged in, or
  *   null. Throws `UnavailableError` when that cannot be known at the moment
  * @property {(how?: LoginOptions) => void} login leaves this page for the login
- * @property {() => Promise<boolean>} logout leaves this page for the logout; false when there was no
- *   session to end, and the page stays
+ * @property {(how?: LogoutOptions) => Promise<boolean>} logout leaves this page for the logout; false
+ *   when there was no session to end, and the page stays
  * @property {(input: RequestInfo | URL, init?: RequestInit) => Promise<Response>} fetch `fetch` for
  *   paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
  *   login, `UnavailableError` for a 503, no answer or too many calls

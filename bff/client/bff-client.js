@@ -57,6 +57,11 @@ const ANSWER_WITHIN_MS = 10_000;
  */
 
 /**
+ * @typedef {object} LogoutOptions
+ * @property {string} [returnUrl] where the logout ends; one of the gateway's `session.logout_return_paths`
+ */
+
+/**
  * @typedef {object} UserOptions
  * @property {boolean} [slide] false: the question does not count as activity
  * @property {AbortSignal} [signal] default: the answer must come within ten seconds
@@ -68,8 +73,8 @@ const ANSWER_WITHIN_MS = 10_000;
  * @property {(how?: UserOptions) => Promise<User | null>} user the user who is logged in, or
  *   null. Throws `UnavailableError` when that cannot be known at the moment
  * @property {(how?: LoginOptions) => void} login leaves this page for the login
- * @property {() => Promise<boolean>} logout leaves this page for the logout; false when there was no
- *   session to end, and the page stays
+ * @property {(how?: LogoutOptions) => Promise<boolean>} logout leaves this page for the logout; false
+ *   when there was no session to end, and the page stays
  * @property {(input: RequestInfo | URL, init?: RequestInit) => Promise<Response>} fetch `fetch` for
  *   paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
  *   login, `UnavailableError` for a 503, no answer or too many calls
@@ -224,13 +229,15 @@ export function createClient(options = {}) {
    * A navigation, not a fetch: so the address it leads to at the login service, which may carry an
    * ID token as a hint, is never readable by a script. The link is asked for anew, because one from
    * an earlier session would be refused.
+   * @param {LogoutOptions} [how]
    * @returns {Promise<boolean>}
    */
-  async function logout() {
+  async function logout({ returnUrl } = {}) {
     const current = await user({ slide: false });
     if (!current) return false;
     const target = new URL(current.bff.logout_url, location.href);
     if (target.origin !== location.origin) throw new GatewayError('malformed', null, null);
+    if (returnUrl !== undefined) target.searchParams.set('returnUrl', returnUrl);
     learn(null);
     events.loggingOut();
     location.assign(target.href);

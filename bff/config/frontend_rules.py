@@ -119,7 +119,8 @@ def _cookies(
     ports; a session of one frontend must not reach an API of another."""
     first_of: dict[str, int] = {}
     for index in there:
-        names = [known[index].session_cookie.lower(), known[index].binder_cookie.lower()]
+        at = known[index]
+        names = [name.lower() for name in (at.session_cookie, at.binder_cookie, at.logout_cookie)]
         others = {first_of[name] for name in names if name in first_of}
         for other in sorted(others)[:1]:
             if not _are_one_place(known[other], known[index]):

@@ -40,8 +40,14 @@ class Frontend:
         return self.url + server.redirect_uri_of(provider).removeprefix(server.public_url)
 
     def post_logout_path_of(self, provider: str) -> str:
-        """The path to which the provider's OP returns after a logout."""
+        """The path at which a logout ends that asks for no other."""
         return self.base_path + self.settings.providers[provider].post_logout_path
+
+    def post_logout_uri_of(self, provider: str) -> str:
+        """Where the provider's OP sends the browser after a logout."""
+        if self.settings.session.logout_return_paths:
+            return f"{self.settings.server.public_url}{self.prefix}/logged-out"
+        return self.settings.server.public_url + self.post_logout_path_of(provider)
 
     @property
     def session_cookie(self) -> str:
@@ -52,6 +58,11 @@ class Frontend:
     def binder_cookie(self) -> str:
         """The name of the cookie of logins that are open."""
         return f"{self.session_cookie}-login"
+
+    @property
+    def logout_cookie(self) -> str:
+        """The name of the cookie of a logout that is at the OP."""
+        return f"{self.session_cookie}-logout"
 
     @property
     def host_names(self) -> frozenset[str]:

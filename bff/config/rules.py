@@ -364,6 +364,15 @@ def logout_returns_to_a_page(settings: Settings, providers: Providers) -> Iterat
             yield Fault((*path, "post_logout_path"), "must not lie below server.prefix")
 
 
+@rule("session.logout_return_paths", "server.prefix")
+def logout_ends_at_a_page(settings: Settings) -> Iterator[Fault]:
+    for index, path in enumerate(settings.session.logout_return_paths):
+        if is_within(path, settings.server.prefix):
+            yield Fault(
+                ("session", "logout_return_paths", index), "must not lie below server.prefix"
+            )
+
+
 @provider_rule("allow_frontchannel_logout_without_iss", "frontchannel_logout")
 def front_channel_is_offered(_: Settings, providers: Providers) -> Iterator[Fault]:
     for path, provider in providers.items():

@@ -61,6 +61,8 @@ RULES = (
 
 # Where an OP knows one of the clients by its keys.
 JWKS_RULE = EndpointRule("jwks", {"GET": Guard.NONE, "HEAD": Guard.NONE}, wants_session=False)
+# The OP returns to it after a logout, where a logout may say at which page it ends.
+LOGGED_OUT_RULE = EndpointRule("logged-out", {"GET": Guard.PROOF}, wants_session=False)
 # The OP's page loads it in a frame, or as an image.
 FRONTCHANNEL_RULE = EndpointRule("frontchannel-logout", {"GET": Guard.PROOF}, wants_session=False)
 # The redirect URI of a provider that has a name.

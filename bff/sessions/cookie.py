@@ -1,11 +1,12 @@
 """Our cookies.
 
 Owns what a browser holds of us: signed random references, and the attributes they are set with. A
-value never carries anything but randomness and a signature, so a forgery costs no store access, and
-the store never learns a value: it is keyed by the SHA-256 of the id. RFC 6265bis sections 4.1.2,
+reference carries nothing but randomness and a signature, so a forgery costs no store access, and
+the store never learns it: it is keyed by the SHA-256 of the id. RFC 6265bis sections 4.1.2,
 4.1.3 (prefixes) and 5; layered-cookies section 4.1.3.
 """
 
+import base64
 import hashlib
 import hmac
 import re
@@ -115,6 +116,29 @@ class LogoutSid:
         given = value.encode("ascii")
         hits = [hmac.compare_digest(s.get_signature(session_key), given) for s in self._signers]
         return any(hits)
+
+
+class LogoutReturn:
+    """Where a logout leads to in the end: what a browser keeps while it is at the OP."""
+
+    def __init__(self, secrets: Sequence[str], frontend: str = DEFAULT_FRONTEND) -> None:
+        self._signer = _signer(secrets, "bff.logout-return", frontend)
+
+    def value_for(self, location: str, *, expires_at: float) -> str:
+        """The cookie's value. `location` is ASCII, and safe to send a browser to."""
+        payload = base64.urlsafe_b64encode(location.encode("ascii")).rstrip(b"=")
+        return self._signer.sign(b"%d.%b" % (int(expires_at), payload)).decode("ascii")
+
+    def location_of(self, value: str, *, now: float) -> str | None:
+        """The location of a cookie's value; None when we did not sign it, or it is too old. Never
+        raises."""
+        try:
+            expires_at, _, payload = self._signer.unsign(value).partition(b".")
+        except BadSignature:
+            return None
+        if now >= int(expires_at):
+            return None
+        return base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)).decode("ascii")
 
 
 def set_cookie_header(

@@ -261,6 +261,13 @@ def test_logout_is_a_navigation_with_a_fresh_link() -> None:
 
 
 @needs_node
+def test_logout_says_where_it_ends() -> None:
+    work = "await client.logout({ returnUrl: '/bye?a=1&b#c' }); return went;"
+    [went] = in_browser(work, {"body": USER})
+    assert went == "https://app.test/bff/logout?sid=s1&returnUrl=%2Fbye%3Fa%3D1%26b%23c"
+
+
+@needs_node
 def test_logout_without_a_session_stays() -> None:
     """There is nothing to end."""
     work = "return [await client.logout(), went];"

@@ -44,10 +44,13 @@ async def an_op(directory: Path, **toml: str) -> AsyncIterator[Ports]:
         yield ports
 
 
-async def test_a_real_login_is_judged_step_by_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("session", "end"), [("", "/"), ('logout_return_paths = ["/bye"]', "/bff/logged-out")]
+)
+async def test_a_real_login_is_judged_step_by_step(tmp_path: Path, session: str, end: str) -> None:
     """With a person at a real OP, from the link to the end of the logout."""
     async with (
-        an_op(tmp_path, oidc="userinfo = true") as ports,
+        an_op(tmp_path, oidc="userinfo = true", session=session) as ports,
         checking(tmp_path) as command,
         Browser() as browser,
     ):
@@ -55,7 +58,7 @@ async def test_a_real_login_is_judged_step_by_step(tmp_path: Path) -> None:
         assert link.startswith(f"http://localhost:{ports.gateway}/bff/login?check=")
         page = await browser.navigate(link)
         page = await browser.log_in_at_op(page, "alice")
-        assert page.url.startswith(f"http://localhost:{ports.gateway}/?state=")
+        assert page.url.startswith(f"http://localhost:{ports.gateway}{end}?state=")
         done = await command.result()
     assert (done.code, done.err) == (0, ""), done.out
     out = done.out.partition(link)[2].strip()

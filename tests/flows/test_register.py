@@ -167,6 +167,7 @@ providers = ["corp"]
 name = "crm"
 public_url = "https://crm.example.com/wiki"
 providers = ["other", "corp"]
+session = {{ logout_return_paths = ["/goodbye"] }}
 
 [[frontends]]
 name = "desk"
@@ -190,7 +191,7 @@ async def test_the_client_is_that_of_every_application_that_uses_the_provider(
     ]
     assert shown["post_logout_redirect_uris"] == [
         "https://shop.example.com/",
-        "https://crm.example.com/wiki/",
+        "https://crm.example.com/wiki/bff/logged-out",
     ]
     assert shown["client_uri"] == "https://shop.example.com"
     assert shown["frontchannel_logout_uri"] == "https://shop.example.com/bff/frontchannel-logout"

@@ -102,7 +102,7 @@ async def running_demo_op(
         CLIENT_ID,
         (client or {}).get("client_secret", CLIENT_SECRET),
         redirect_uris=(f"{public_url}/bff/callback",),
-        post_logout_redirect_uris=(f"{public_url}/",),
+        post_logout_redirect_uris=(f"{public_url}/", f"{public_url}/bff/logged-out"),
         backchannel_logout_uri=f"{public_url}/bff/backchannel-logout" if backchannel else None,
         **{name: value for name, value in (client or {}).items() if name != "client_secret"},
     )

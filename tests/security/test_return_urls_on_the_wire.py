@@ -6,8 +6,10 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 
+from tests.parts.scripted_op import ScriptedOp
 from tests.security import corpus_return_urls
 from tests.security.scripted_installation import (
+    LIMITS,
     ORIGIN,
     ScriptedInstallation,
     Visitor,
@@ -139,3 +141,48 @@ async def test_a_logout_leads_to_the_op_or_home(installation: ScriptedInstallati
         assert f"post_logout_redirect_uri={quote(ORIGIN + '/', safe='')}" in where
         assert where.count("post_logout_redirect_uri") == 1
         assert "evil" not in where
+
+
+ANY_PAGE = f"""{LIMITS}
+[session]
+logout_return_paths = ["/"]
+"""
+
+
+@pytest.mark.rule("AZ-12")
+async def test_a_logout_may_name_what_a_login_may_name() -> None:
+    """One rule for both, here at an OP that has no logout page of its own."""
+
+    def without_logout(op: ScriptedOp) -> None:
+        op.metadata_changes = {"end_session_endpoint": None}
+
+    async with scripted_installation(prepare=without_logout, limits=ANY_PAGE) as installation:
+        visitor = installation.visitor
+        for url, where in {**dict.fromkeys(AWAY[::8], "/"), **corpus_return_urls.KEPT}.items():
+            if not is_text(url):
+                continue
+            await visitor.log_in()
+            user = await visitor.get("/bff/user")
+            logout_url = user.body.decode().partition('"logout_url": "')[2].partition('"')[0]
+            reply = await visitor.get(f"{logout_url}&returnUrl={encoded(url)}")
+            assert (reply.status, location_of(reply)) == (303, where), url
+            assert len(reply.values(b"set-cookie")) == 1, "there is nothing to keep"
+
+
+@pytest.mark.rule("AZ-12")
+async def test_a_return_from_the_op_leads_to_what_a_login_may_name() -> None:
+    async with scripted_installation(limits=ANY_PAGE) as installation:
+        visitor, op = installation.visitor, installation.op
+        back = quote(f"{ORIGIN}/bff/logged-out", safe="")
+        for url, where in {**dict.fromkeys(AWAY[::8], "/"), **corpus_return_urls.KEPT}.items():
+            if not is_text(url):
+                continue
+            await visitor.log_in()
+            user = await visitor.get("/bff/user")
+            logout_url = user.body.decode().partition('"logout_url": "')[2].partition('"')[0]
+            reply = await visitor.get(f"{logout_url}&returnUrl={encoded(url)}")
+            assert location_of(reply).startswith(f"{op.issuer}/logout?"), url
+            assert f"post_logout_redirect_uri={back}&" in f"{location_of(reply)}&"
+            reply = await visitor.get("/bff/logged-out")
+            assert (reply.status, location_of(reply)) == (303, where), url
+            assert "__Host-Http-bff-logout" not in visitor.cookies

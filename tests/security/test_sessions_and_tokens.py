@@ -55,7 +55,7 @@ async def test_an_id_kept_beyond_the_end_is_worth_nothing() -> None:
 def test_a_jar_with_a_browsers_rules_drops_the_cookie_at_logout(name: str) -> None:
     """RFC 6265bis section 5: a deletion without Secure would be refused, and the cookie stay."""
     url = "https://app.example/"
-    cookies = BrowserCookies(name, f"{name}-login", True, "strict", 600)
+    cookies = BrowserCookies(name, f"{name}-login", f"{name}-logout", True, "strict", 600)
     jar = Jar()
     jar.store(url, cookies.set_session("value"))
     assert jar.get(name) == "value"

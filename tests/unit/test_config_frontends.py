@@ -90,8 +90,23 @@ def test_a_frontend_below_a_path_has_all_of_its_addresses_there() -> None:
         "__Secure-bff-wiki",
         "__Secure-bff-wiki-login",
     )
+    assert wiki.post_logout_uri_of("corp") == "https://intra.example.com/wiki/"
     [plain] = resolved(a_frontend("wiki", "http://localhost/wiki"))
     assert plain.session_cookie == "bff-wiki"
+
+
+def test_the_op_returns_to_one_address_where_logouts_may_name_pages() -> None:
+    """Each application says so for itself."""
+    shop, wiki = resolved(
+        a_frontend("shop", "https://shop.example.com"),
+        a_frontend(
+            "wiki", "https://intra.example.com/wiki", 'session = { logout_return_paths = ["/bye"] }'
+        ),
+    )
+    assert shop.post_logout_uri_of("corp") == "https://shop.example.com/"
+    assert wiki.post_logout_uri_of("corp") == "https://intra.example.com/wiki/bff/logged-out"
+    assert wiki.post_logout_path_of("corp") == "/wiki/"
+    assert wiki.logout_cookie == "__Secure-bff-wiki-logout"
 
 
 def test_a_cookie_name_of_the_top_level_is_for_whole_hosts() -> None:
@@ -237,6 +252,17 @@ LINE = TOP.count("\n") + SHOP.count("\n") + 1  # of the second [[frontends]]
                 "b",
                 "https://shop.example.com/b",
                 '[[frontends.routes]]\npath = "/x/"\nupstream = "http://127.0.0.1:1/"\n' + LEAK,
+            ),
+            "routes[0].forward_cookies",
+            6,
+            "must not name a cookie of frontend shop",
+        ),
+        (
+            (
+                "b",
+                "https://shop.example.com/b",
+                '[[frontends.routes]]\npath = "/x/"\nupstream = "http://127.0.0.1:1/"\n'
+                + LEAK.replace('bff"', 'bff-logout"'),
             ),
             "routes[0].forward_cookies",
             6,

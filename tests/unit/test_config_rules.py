@@ -51,6 +51,11 @@ BROKEN: list[tuple[Tables, str, str]] = [
     ({"oidc": {"post_logout_path": '"/bff/logout"'}}, "oidc.post_logout_path", "server.prefix"),
     ({"oidc": {"post_logout_path": '"/bff"'}}, "oidc.post_logout_path", "server.prefix"),
     (
+        {"session": {"logout_return_paths": '["/bye", "/bff/user"]'}},
+        "session.logout_return_paths[1]",
+        "server.prefix",
+    ),
+    (
         {"oidc": {"allow_frontchannel_logout_without_iss": "true"}},
         "oidc.allow_frontchannel_logout_without_iss",
         "frontchannel_logout",

@@ -7,6 +7,7 @@ from bff.gate.csrf import CsrfGuard
 from bff.gate.endpoints import (
     FRONTCHANNEL_RULE,
     JWKS_RULE,
+    LOGGED_OUT_RULE,
     PROVIDER_CALLBACK_RULE,
     RULES,
     SPA_RULE,
@@ -149,12 +150,20 @@ def test_each_endpoint_has_its_methods_its_guard_and_its_place() -> None:
             rule.wants_session,
             table.route_of(rule),
         )
-        for rule in (*RULES, PROVIDER_CALLBACK_RULE, FRONTCHANNEL_RULE, JWKS_RULE, SPA_RULE)
+        for rule in (
+            *RULES,
+            PROVIDER_CALLBACK_RULE,
+            FRONTCHANNEL_RULE,
+            JWKS_RULE,
+            LOGGED_OUT_RULE,
+            SPA_RULE,
+        )
     }
     assert found == {
         "login": ({"GET": "NAVIGATION", "POST": "FORM"}, True, "/bff/login"),
         "callback": ({"GET": "PROOF"}, False, "/bff/callback"),
         "provider-callback": ({"GET": "PROOF"}, False, "/bff/callback/*"),
+        "logged-out": ({"GET": "PROOF"}, False, "logged-out"),
         "resume": ({"GET": "NAVIGATION"}, True, "/bff/resume"),
         "providers": ({"GET": "NONE"}, False, "/bff/providers"),
         "user": ({"GET": "CSRF"}, True, "/bff/user"),

@@ -136,3 +136,25 @@ def test_the_application_is_told_by_one_parameter_of_its_query(before: str, afte
 )
 def test_it_goes_by_two_names(parameters: dict[str, str], found: str) -> None:
     assert ReturnRules(ORIGIN, "/own").offered_in(parameters) == found
+
+
+@pytest.mark.rule("AZ-12")
+@pytest.mark.parametrize(
+    ("offered", "found"),
+    [
+        ("/shop/bye", "/shop/bye"),
+        ("/shop/bye/", "/shop/bye/"),
+        (f"{ORIGIN}/shop/bye?x#y", "/shop/bye?x#y"),
+        ("/shop/bye/now", "/shop/bye/now"),
+        ("/shop/byes", "/left"),
+        ("/shop/", "/left"),
+        ("/bye", "/left"),
+        ("/shop/bye/../cart", "/left"),
+        ("/shop/bye/crm/x", "/left"),
+        (None, "/left"),
+    ],
+)
+def test_only_some_pages_may_be_named(offered: str | None, found: str) -> None:
+    """With what lies below them, below the application's path; in no other one's."""
+    rules = ReturnRules(ORIGIN, "/shop/bff", "/shop", ("/shop/bye/crm",), ("/bye", "/account/"))
+    assert rules.safe(offered, "/left") == found

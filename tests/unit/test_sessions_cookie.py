@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bff.sessions.cookie import (
     Binder,
+    LogoutReturn,
     LogoutSid,
     SameSite,
     SessionCookie,
@@ -280,6 +281,32 @@ def test_what_one_frontend_has_signed_is_nothing_to_another(made_at: str, shown_
     sid = LogoutSid([NEW], made_at).sid_for("session")
     assert LogoutSid([NEW], made_at).matches("session", sid)
     assert not LogoutSid([NEW], shown_at).matches("session", sid)
+    kept = LogoutReturn([NEW], made_at).value_for("/bye", expires_at=9)
+    assert LogoutReturn([NEW], made_at).location_of(kept, now=0) == "/bye"
+    assert LogoutReturn([NEW], shown_at).location_of(kept, now=0) is None
+
+
+@pytest.mark.rule("AZ-12")
+def test_the_end_of_a_logout_is_kept_as_it_was_signed() -> None:
+    """For its time, and by any secret of ours; nothing else that we sign is taken for it."""
+    location = "/" + "a" * 2047
+    value = LogoutReturn([OLD]).value_for(location, expires_at=100.9)
+    assert len(set_cookie_header("__Host-Http-bff-logout", value, secure=True, same_site="lax"))
+    assert len(value) < 3000  # browsers take 4096 with the name
+    kept = LogoutReturn([NEW, OLD])
+    assert kept.location_of(value, now=99) == location
+    assert kept.location_of(value, now=100) is None
+    assert LogoutReturn([NEW]).location_of(value, now=0) is None
+    for other in (cookie.issue().value, Binder([NEW]).issue().value, "", ".", "1.L2E", "\xe9."):
+        assert kept.location_of(other, now=0) is None
+
+
+@given(st.text(max_size=60))
+def test_a_changed_end_of_a_logout_is_none(changed: str) -> None:
+    kept = LogoutReturn([NEW])
+    value = kept.value_for("/bye", expires_at=100)
+    assert kept.location_of(changed, now=0) is None
+    assert kept.location_of(f"{changed}{value}", now=0) == (None if changed else "/bye")
 
 
 @pytest.mark.rule("FE-07")

@@ -41,9 +41,7 @@ class Wanted:
             relying_party,
             LogoutUris(f"{base}/backchannel-logout", front_channel),
             redirect_uris=[one.redirect_uri_of(provider) for one in known],
-            post_logout_redirect_uris=[
-                one.settings.server.public_url + one.post_logout_path_of(provider) for one in known
-            ],
+            post_logout_redirect_uris=[one.post_logout_uri_of(provider) for one in known],
             name=name or first.settings.server.authority,
             uri=first.url,
             jwks_uri=f"{base}/jwks",

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, SecretStr, StrictBool, StrictInt, Wi
 
 from bff.config.sections import Section, default_of
 from bff.config.values.files import FilePath
+from bff.config.values.paths import RoutePath
 from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.secrets import LongSecret
 from bff.config.values.texts import SOME, CookieName, Namespace
@@ -112,6 +113,15 @@ class SessionSettings(Section):
         default="10m",
         validate_default=True,
         description="How long a user may take to log in at the OP, at most 10m.",
+    )
+    logout_return_paths: tuple[RoutePath, ...] = Field(
+        default=(),
+        description="Pages of the app, each with what lies below it, that a logout may name as "
+        "`returnUrl` to end there; `/` is every page. Any other ends at the provider's "
+        "post_logout_path. With a page here the OP returns to public_url plus "
+        "`/bff/logged-out` (server.prefix) after every logout: register that as "
+        "post_logout_redirect_uri.",
+        examples=[["/goodbye"]],
     )
     logins_per_browser: Annotated[StrictInt, Field(ge=1, le=50)] = Field(
         default=10,
