@@ -38,6 +38,26 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenTarget:
+    """What an access token is for, as the OP is asked: `resource` is a URI (RFC 8707), `audience`
+    a name that the OP knows the API by (RFC 8693), `scope` are scopes with a space between. Empty
+    ones are not asked for. A token is kept and found by all three, its `key`."""
+
+    resource: str = ""
+    audience: str = ""
+    scope: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.resource}\n{self.audience}\n{self.scope}"
+
+    def form(self) -> dict[str, str]:
+        """As parameters of a token request."""
+        named = {"resource": self.resource, "audience": self.audience, "scope": self.scope}
+        return {name: value for name, value in named.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """What exists after a login. `key` is the SHA-256 (hex) of the cookie's id, never the id.
 

@@ -296,6 +296,14 @@ def logins_pass_on_what_is_free(_: Settings, providers: Providers) -> Iterator[F
                 )
 
 
+@provider_rule("resource", "authorization_params", "login_params")
+def resource_is_said_once(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        for key in ("authorization_params", "login_params"):
+            if provider.resource and any(n.lower() == "resource" for n in getattr(provider, key)):
+                yield Fault((*path, key), "must not hold resource, which is set beside it")
+
+
 @provider_rule("audience_pattern")
 def audiences_are_not_all(_: Settings, providers: Providers) -> Iterator[Fault]:
     for path, provider in providers.items():
@@ -417,11 +425,12 @@ def routes_leave_the_app(settings: Settings, routes: Routes) -> Iterator[Fault]:
             yield Fault((*path, "path"), "would hide the app that [spa] serves")
 
 
-@route_rule("token", "scope")
-def scope_needs_client_token(_settings: Settings, routes: Routes) -> Iterator[Fault]:
+@route_rule("token", "resource", "audience", "scope")
+def what_a_token_is_for_needs_one(_settings: Settings, routes: Routes) -> Iterator[Fault]:
     for path, route in routes.items():
-        if route.scope and route.token is not TokenKind.CLIENT:
-            yield Fault((*path, "scope"), _CLIENT_ONLY)
+        for key in ("resource", "audience", "scope"):
+            if getattr(route, key) and route.token is not TokenKind.CLIENT:
+                yield Fault((*path, key), _CLIENT_ONLY)
 
 
 @route_rule("token", "anonymous")

@@ -17,6 +17,8 @@ What an operator needs to know goes into `log_detail`, which is logged and never
 
 from bff.errors.backends import (
     AccessTokenUnusable,
+    ApiTokenDenied,
+    ApiTokenRefused,
     ClientRejected,
     DevServerUnreachable,
     GrantRejected,
@@ -85,6 +87,8 @@ from bff.errors.requests import (
 __all__ = [
     "AccessTokenUnusable",
     "AmbiguousPath",
+    "ApiTokenDenied",
+    "ApiTokenRefused",
     "BadHandshake",
     "BadRequest",
     "BffError",

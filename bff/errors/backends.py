@@ -82,6 +82,30 @@ class ClientRejected(OpError):
         super().__init__(log_detail, retry_after=retry_after)
 
 
+class ApiTokenRefused(OpError):
+    """The OP gives no token for the API of one route (`invalid_target`, `invalid_scope`): the
+    operator's fault, at that route alone. The session stays."""
+
+    status = 502
+    code = "api_token_refused"
+    title = "The login service gives no access token for this API."
+    retryable = False
+    log_level = logging.ERROR
+
+    def __init__(self, log_detail: str = "", *, retry_after: int | None = 30) -> None:
+        super().__init__(log_detail, retry_after=retry_after)
+
+
+class ApiTokenDenied(ApiTokenRefused):
+    """The OP does not let this caller have a token for the API of one route (`access_denied`, or a
+    consent or a further login that it wants first). The session stays."""
+
+    status = 403
+    code = "api_token_denied"
+    title = "The login service does not allow access to this API."
+    log_level = logging.WARNING
+
+
 class GrantRejected(BffError):
     """No tokens can be had for this refresh token any more: the OP says so (RFC 6749 section 5.2),
     or it is none of this OP's. What that means for the session is for the caller to say, with

@@ -96,7 +96,7 @@ class Admission:
         if wait.needs is Needs.SESSION:
             return Known(session=await self._sessions.load(wait.key))
         if wait.needs is Needs.CLIENT_TOKEN:
-            token = await self._client_tokens[wait.provider].get(wait.scope)
+            token = await self._client_tokens[wait.provider].get(wait.target)
             return Known(session=wait.session, client_token=token)
         if wait.session is None:
             raise AssertionError("a token is only refreshed for a session")

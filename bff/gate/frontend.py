@@ -208,7 +208,7 @@ class Frontend:
             key=session.key if session is not None else "",
             session=session,
             provider=self.rules.provider,
-            scope=route.scope,
+            target=route.target,
             may_clear_cookie=self._may_clear_cookie(request.fields),
         )
 

@@ -8,7 +8,7 @@ from bff.gate.forwarding import RequestIdentity
 from bff.gate.head import Field, ScannedFields
 from bff.gate.paths import Target
 from bff.gate.routes import Route
-from bff.model import Session, Tokens
+from bff.model import Session, Tokens, TokenTarget
 
 
 class Needs(Enum):
@@ -77,14 +77,14 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Find what is needed and ask again. `may_clear_cookie`: should the session turn out dead.
-    A client token is the one of `provider` for `scope`."""
+    A client token is the one of `provider` for `target`."""
 
     needs: Needs
     identity: RequestIdentity
     key: str = ""
     session: Session | None = None
     provider: str = ""
-    scope: str = ""
+    target: TokenTarget = field(default_factory=TokenTarget)
     may_clear_cookie: bool = False
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bff.gate.head import fold
+from bff.model import TokenTarget
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 USUAL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -71,7 +72,8 @@ class Route:
     `timeout_seconds` is the longest silence between bytes, `total_timeout_seconds` the longest a
     whole exchange may take, `idle_seconds` how long a connection is kept without one,
     `max_concurrent` how many there may be at a time; 0 is no limit.
-    `scope` is asked for with a client token; `anonymous` lets callers without a session use one.
+    `resource`, `audience` and `scope` are asked for with a client token, of which `target` is the
+    key; `anonymous` lets callers without a session use one.
     `allow_in_path` are the spellings with a second reading that are forwarded as they were sent.
     `strip_headers` are folded names of fields that the route's upstreams don't get from a browser.
     `dev_host` is the Host that a development server is sent; None for every other route.
@@ -86,6 +88,8 @@ class Route:
     strip_prefix: bool = True
     csrf: CsrfMode = CsrfMode.HEADER
     anonymous: bool = False
+    resource: str = ""
+    audience: str = ""
     scope: str = ""
     timeout_seconds: float = 30.0
     connect_timeout_seconds: float = 5.0
@@ -103,12 +107,15 @@ class Route:
     ca_file: str | None = None
     base_path: str = ""
     cut: str = field(init=False, default="")
+    target: TokenTarget = field(init=False, default_factory=TokenTarget)
     told_prefix: tuple[bytes, bytes] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """What every request of the route needs, made once; the class is frozen."""
         cut = self.prefix if self.strip_prefix else self.base_path
         object.__setattr__(self, "cut", cut)
+        target = TokenTarget(self.resource, self.audience, self.scope)
+        object.__setattr__(self, "target", target)
         if self.map_location and cut:
             object.__setattr__(self, "told_prefix", (b"X-Forwarded-Prefix", cut.encode()))
 

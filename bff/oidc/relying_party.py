@@ -19,7 +19,7 @@ from bff.errors import (
     OpError,
     OrganizationMismatch,
 )
-from bff.model import LoginTransaction, Session, Tokens
+from bff.model import LoginTransaction, Session, Tokens, TokenTarget
 from bff.oidc.client_auth.methods import BY_CERTIFICATE
 from bff.oidc.client_auth.requests import ClientRequests
 from bff.oidc.jwt.id_token import IdTokenRules, IdTokenVerifier
@@ -191,6 +191,7 @@ class RelyingParty:
             redirect_uri=self.settings.redirect_uri,
             scope=self.settings.scope,
             static=self.settings.authorization_params,
+            resource=self.settings.resource,
             login=login,
         )
         if push_to is None:
@@ -229,6 +230,7 @@ class RelyingParty:
                 "code": code,
                 "redirect_uri": self.settings.redirect_uri,
                 "code_verifier": transaction.code_verifier,
+                **self._main_resource,
             },
             scope=self.settings.scope,
         )
@@ -255,6 +257,13 @@ class RelyingParty:
             tokens,
             wanted,
         )
+
+    @property
+    def _main_resource(self) -> dict[str, str]:
+        """What the access token of a login is for: of the resources that a login is granted, the
+        first (RFC 8707 section 2.2)."""
+        resource = self.settings.resource
+        return {"resource": resource[0]} if resource else {}
 
     def _is_for(self, wanted: str, claims: Mapping[str, object]) -> bool:
         """Whether the claims of an ID token name the organization."""
@@ -286,7 +295,10 @@ class RelyingParty:
         if old.refresh_token is None or not is_own:
             raise GrantRejected("no refresh token for this issuer")
         tokens = await self._token_endpoint.request(
-            Grant.REFRESH, {"refresh_token": old.refresh_token}, scope=old.scope, previous=old
+            Grant.REFRESH,
+            {"refresh_token": old.refresh_token, **self._main_resource},
+            scope=old.scope,
+            previous=old,
         )
         unchanged = Refreshed(
             replace(tokens, id_token=old.id_token), None, session.acr, session.auth_time
@@ -311,10 +323,11 @@ class RelyingParty:
             self._told.add("no_refresh_token")
             log.warning("no_refresh_token", provider=self.name, scope=self.settings.scope)
 
-    async def client_credentials(self, scope: str) -> Tokens:
+    async def client_credentials(self, target: TokenTarget) -> Tokens:
         """Tokens of the gateway's own (RFC 6749 section 4.4). Raises: OpError."""
-        form = {"scope": scope} if scope else {}
-        return await self._token_endpoint.request(Grant.CLIENT, form, scope=scope)
+        return await self._token_endpoint.request(
+            Grant.CLIENT, {}, scope=target.scope, target=target
+        )
 
     async def revoke(self, tokens: Tokens) -> str | None:
         """Why the OP has not confirmed the revocation, or None; never raises for trouble there."""

@@ -24,7 +24,12 @@ from bff.oidc.client_auth.methods import (
     require_client_auth,
 )
 from bff.oidc.jwt.jwks import SigningAlg, require_signing_algs
-from bff.oidc.provider.endpoint_url import PlainHttp, is_endpoint_url, require_https
+from bff.oidc.provider.endpoint_url import (
+    PlainHttp,
+    is_endpoint_url,
+    require_https,
+    require_resource,
+)
 from bff.oidc.provider.http import DIRECT, Network
 from bff.oidc.provider.issuers import TENANT, TrustedIssuers, require_template, require_tenant_ids
 from bff.oidc.provider.metadata import ENDPOINTS, WELL_KNOWN
@@ -148,6 +153,8 @@ class RelyingPartySettings:
     What `client_auth` names must be given: a secret, keys (of which the first signs), or the
     certificate of `network`. `read_client_secret` reads the file of the secret anew.
 
+    A login is granted tokens for `resource`; its own access token is for the first (RFC 8707).
+
     `discovery_url` is where the metadata lies, if not below the issuer; `endpoints` are those by
     hand, under the names of `metadata.ENDPOINTS`. A login may pass on the parameters
     `login_params`, and the organization it is for. Where `issuer` has `{tenantid}`, users of the
@@ -172,6 +179,7 @@ class RelyingPartySettings:
     table: str = "oidc"
     post_logout_redirect_uri: str | None = None
     scope: str = "openid"
+    resource: tuple[str, ...] = ()
     client_auth: ClientAuthMethod = CLIENT_SECRET_BASIC
     par: ParMode = "if-offered"
     id_token_algs: tuple[SigningAlg, ...] = ("RS256",)
@@ -228,6 +236,7 @@ class RelyingPartySettings:
             "client_auth": require_client_auth,
             "par": require_par_mode,
             "scope": require_openid,
+            "resource": lambda uris: [*map(require_resource, uris)],
             "id_token_algs": require_signing_algs,
             "leeway_seconds": require_leeway,
             "authorization_params": authorization.require_unreserved,

@@ -1,13 +1,16 @@
-"""How long to leave alone what has failed: a session, a scope (`Backoff`), an OP (`Breaker`)."""
+"""How long to leave alone what has failed: a session, a target (`Backoff`), an OP (`Breaker`); and
+what an OP gives no token for (`RefusedTargets`)."""
 
 import random
 from dataclasses import dataclass
 
 from bff.bounded_map import BoundedMap
 from bff.clock import Clock
+from bff.errors import ApiTokenRefused
 
 MAX_KEYS = 10_000
 LONGEST_ASKED_SECONDS = 60.0
+REFUSED_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -128,3 +131,22 @@ class Breaker:
         self._wait_seconds = wait_seconds
         jitter = 0.5 + random.random() / 2  # noqa: S311 - jitter, not a secret
         self._retry_at = self._clock.now() + wait_seconds * jitter
+
+
+class RefusedTargets:
+    """Tokens for an API that an OP has refused: the next callers get the same answer, for
+    `REFUSED_SECONDS`, and the OP is not asked."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._refusals: BoundedMap[str, tuple[float, ApiTokenRefused]] = BoundedMap(MAX_KEYS)
+
+    def require_not(self, key: str) -> None:
+        """Raises: ApiTokenRefused, as it was, with what is left of the time."""
+        until, error = self._refusals.get(key, (0.0, None))
+        seconds = until - self._clock.now()
+        if error is not None and seconds > 0:
+            raise type(error)(error.log_detail, retry_after=max(1, round(seconds)))
+
+    def remember(self, key: str, error: ApiTokenRefused) -> None:
+        self._refusals[key] = self._clock.now() + REFUSED_SECONDS, error

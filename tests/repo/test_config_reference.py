@@ -167,6 +167,8 @@ NOT_ALONE = {
     "client_key_file",
     "issuer_tenants",  # with an issuer that is a template
     "scope",  # on a route: for client tokens
+    "resource",
+    "audience",
     "webhook_token",  # with a webhook among the sinks
 }
 

@@ -7,6 +7,7 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.endpoints.browser_cookies import BrowserCookies
+from bff.model import TokenTarget
 from bff.oidc.relying_party import RelyingParty
 from bff.tokens.client_tokens import ClientTokens
 from spa_demo.op.settings import User
@@ -87,7 +88,8 @@ async def test_parallel_client_tokens_of_two_scopes_are_two() -> None:
         tokens = ClientTokens(rp, clock)
         scopes = ["a", "b", "a b", "b a"] * 10
         for _ in range(2):
-            found = await asyncio.gather(*(tokens.get(scope) for scope in scopes))
+            targets = (TokenTarget(scope=scope) for scope in scopes)
+            found = await asyncio.gather(*map(tokens.get, targets))
             for scope, token in zip(scopes, found, strict=True):
                 assert token.access_token.rpartition("-")[0] == scope.replace(" ", "+")
         assert op.count("token") == 4

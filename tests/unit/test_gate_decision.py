@@ -315,12 +315,12 @@ def test_a_client_token_is_for_sessions_unless_the_route_says_anonymous() -> Non
     assert refused(ask(gate, b"/service/x", HEADER)) == "not_authenticated"
     wait = ask(gate, b"/catalog/x", HEADER)
     assert isinstance(wait, Wait)
-    assert (wait.needs, wait.scope) == (Needs.CLIENT_TOKEN, "s2")
+    assert (wait.needs, wait.target.scope) == (Needs.CLIENT_TOKEN, "s2")
     sent = forwarded(ask(gate, b"/catalog/x", HEADER, known=Known(client_token=token)))
     assert (b"Authorization", b"Bearer client-at") in sent.fields
     with_session = ask(a_gate(a_session()), b"/service/x", COOKIE, HEADER)
     assert isinstance(with_session, Wait)
-    assert with_session.scope == "s1"
+    assert with_session.target.scope == "s1"
 
 
 @pytest.mark.rule("SE-11")
@@ -584,7 +584,7 @@ def test_a_session_that_was_found_with_an_expired_token_is_waited_for_once_more(
 def test_a_handshake_with_the_clients_token_carries_no_header() -> None:
     wait = ask(a_gate(), b"/ticker", *WEBSOCKET, OURS)
     assert isinstance(wait, Wait)
-    assert (wait.needs, wait.scope) == (Needs.CLIENT_TOKEN, "s3")
+    assert (wait.needs, wait.target.scope) == (Needs.CLIENT_TOKEN, "s3")
 
 
 def test_only_the_users_token_asks_for_a_refresh() -> None:

@@ -126,8 +126,8 @@ def test_loopback_is_judged_by_address_or_reserved_name(host: str, loopback: boo
 
 def test_parameters_are_added_after_the_endpoints_own() -> None:
     """RFC 6749 section 3.1: the endpoint's query MUST be retained."""
-    plain = with_parameters("https://op.test/a", [("x", "1 &=#\r\n")])
-    extended = with_parameters("https://op.test/a?tenant=b", [("x", "1")])
+    plain = with_parameters("https://op.test/a", {"x": "1 &=#\r\n"})
+    extended = with_parameters("https://op.test/a?tenant=b", {"x": "1"})
     assert parse_qsl(urlsplit(plain).query) == [("x", "1 &=#\r\n")]
     assert "\r" not in plain
     assert extended == "https://op.test/a?tenant=b&x=1"

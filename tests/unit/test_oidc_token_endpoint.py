@@ -4,6 +4,8 @@ import pytest
 
 from bff.errors import (
     AccessTokenUnusable,
+    ApiTokenDenied,
+    ApiTokenRefused,
     BffError,
     ClientRejected,
     CodeRejected,
@@ -39,9 +41,16 @@ def process(
     status: int = 200,
     grant: Grant = Grant.CODE,
     previous: Tokens | None = None,
+    for_api: bool = False,
 ) -> Tokens:
     return process_token_response(
-        status, document, grant=grant, now=NOW, scope="openid", previous=previous
+        status,
+        document,
+        grant=grant,
+        now=NOW,
+        scope="openid",
+        previous=previous,
+        for_api=for_api,
     )
 
 
@@ -360,3 +369,26 @@ def test_what_is_called_an_error_beside_tokens_is_none() -> None:
     with pytest.raises(OpAnswerMalformed) as caught:
         process({"error": "x"}, grant=Grant.CLIENT)
     assert type(caught.value) is OpAnswerMalformed
+
+
+@pytest.mark.rule("FP-13")
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (400, "invalid_target", ApiTokenRefused),
+        (400, "invalid_scope", ApiTokenRefused),
+        (403, "access_denied", ApiTokenDenied),
+        (400, "consent_required", ApiTokenDenied),
+        (400, "interaction_required", ApiTokenDenied),
+        (401, "invalid_client", ClientRejected),
+        (400, "temporarily_unavailable", OpUnavailable),
+    ],
+)
+def test_what_is_refused_for_one_api_is_no_fault_of_the_client(
+    status: int, code: str, error: type[BffError]
+) -> None:
+    """RFC 8707 section 2, RFC 6749 section 5.2."""
+    with pytest.raises(BffError) as refused:
+        process({"error": code}, status=status, grant=Grant.CLIENT, for_api=True)
+    assert type(refused.value) is error
+    assert code in refused.value.log_detail

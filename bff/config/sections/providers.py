@@ -14,8 +14,8 @@ from bff.config.values.files import CaFile, FilePath, KeyFile, read_text
 from bff.config.values.paths import OwnPath
 from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.secrets import GivenSecret
-from bff.config.values.texts import SOME, NonEmpty, Scope, require_text
-from bff.config.values.urls import HostName, Issuer, split_http_url
+from bff.config.values.texts import SOME, NonEmpty, Scope, require_all_different, require_text
+from bff.config.values.urls import HostName, Issuer, Resource, split_http_url
 from bff.oidc.client_auth.keys import load_client_key
 from bff.oidc.client_auth.methods import ClientAuthMethod, require_client_auth
 from bff.oidc.jwt.jwks import SigningAlg
@@ -238,6 +238,13 @@ class ProviderSettings(Section):
         "gives no refresh token without it: the log then says no_refresh_token. At an OP that does "
         "(Keycloak), it makes sessions that outlive the user's logout there.",
     )
+    resource: Annotated[tuple[Resource, ...], AfterValidator(require_all_different)] = Field(
+        default=_default("resource"),
+        description="What the APIs behind the gateway are called at an OP with resource indicators "
+        "(RFC 8707): absolute URIs. A login asks for all of them; its own access token is for the "
+        "first. See docs/tokens-per-api.md.",
+        examples=[["https://orders.example.com", "https://stock.example.com"]],
+    )
     id_token_algs: Annotated[tuple[SigningAlg, ...], SOME] = Field(
         default=_default("id_token_algs"),
         description="Signature algorithms accepted on ID tokens and logout tokens, whatever the "
@@ -350,6 +357,7 @@ class ProviderSettings(Section):
             redirect_uri=server.redirect_uri_of(name),
             post_logout_redirect_uri=f"{server.public_url}{self.post_logout_path}",
             scope=self.scope,
+            resource=self.resource,
             client_auth=self.client_auth,
             par=self.par,
             id_token_algs=self.id_token_algs,

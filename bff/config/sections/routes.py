@@ -15,8 +15,8 @@ from bff.config.sections import Section, default_of
 from bff.config.values.files import CaFile
 from bff.config.values.paths import RoutePath
 from bff.config.values.quantities import Between, Duration, duration_text
-from bff.config.values.texts import SOME, Scope, Token
-from bff.config.values.urls import URL_SCHEMA, UpstreamUrl
+from bff.config.values.texts import SOME, NonEmpty, Scope, Token
+from bff.config.values.urls import URL_SCHEMA, Resource, UpstreamUrl
 from bff.gate.head import fold
 from bff.gate.routes import (
     USUAL_METHODS,
@@ -72,6 +72,18 @@ class RouteSettings(Section):
         default=_default("token"),
         description="Whose access token goes along: the user's, the gateway's own (client "
         "credentials), or none. With none no session is needed.",
+    )
+    resource: Resource | None = Field(
+        default=None,
+        description="The API that the token is for, as an absolute URI (RFC 8707); only with "
+        'token = "client". See docs/tokens-per-api.md.',
+        examples=["https://orders.example.com"],
+    )
+    audience: NonEmpty | None = Field(
+        default=None,
+        description="The same, as a name that the OP knows the API by, for an OP that has its own "
+        "parameter for it.",
+        examples=["orders-api"],
     )
     scope: Scope = Field(
         default=_default("scope"),
@@ -190,6 +202,8 @@ class RouteSettings(Section):
             strip_prefix=self.strip_prefix,
             csrf=self.csrf,
             anonymous=self.anonymous,
+            resource=self.resource or "",
+            audience=self.audience or "",
             scope=self.scope,
             timeout_seconds=self.timeout,
             connect_timeout_seconds=self.connect_timeout,

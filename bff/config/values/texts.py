@@ -63,6 +63,13 @@ def require_some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def require_all_different(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """No value twice."""
+    if len(set(values)) != len(values):
+        raise ValueError("must not name the same value twice")
+    return values
+
+
 SOME = AfterValidator(require_some)
 NonEmpty = Annotated[str, AfterValidator(require_text)]
 Token = Annotated[str, AfterValidator(require_token)]

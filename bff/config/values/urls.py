@@ -16,7 +16,7 @@ from bff.config.values.paths import require_canonical
 from bff.gate.paths import is_authority
 from bff.gate.peers import Network
 from bff.gate.routes import Upstream
-from bff.oidc.provider.endpoint_url import PlainHttp, is_loopback, require_https
+from bff.oidc.provider.endpoint_url import PlainHttp, is_loopback, require_https, require_resource
 from bff.oidc.settings import require_issuer
 
 _VISIBLE = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # no space, control, backslash or non-ASCII
@@ -209,4 +209,7 @@ ProxyNetwork = Annotated[
 ]
 HostName = Annotated[
     str, AfterValidator(require_host), WithJsonSchema({"type": "string", "x-kind": "host"})
+]
+Resource = Annotated[
+    str, AfterValidator(require_resource), WithJsonSchema({"type": "string", "x-kind": "URI"})
 ]

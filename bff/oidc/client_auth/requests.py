@@ -5,13 +5,14 @@ the OP and in its file is found when the OP refuses the old one, and the refused
 again, once: such a refusal comes before anything is judged or spent (RFC 6749 section 5.2).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
 
 from bff.clock import Clock
 from bff.oidc.client_auth.methods import ClientAuth, require_supported
+from bff.oidc.provider.endpoint_url import Parameters
 from bff.oidc.provider.http import OpAnswer, OpHttp
 from bff.oidc.provider.metadata import Discovery
 from bff.oidc.provider.op_text import error_code
@@ -42,7 +43,7 @@ class ClientRequests:
         require_supported(self._auth, await self._discovery.metadata())
 
     async def post(
-        self, name: str, url: str, form: Mapping[str, str], *, at_least_seconds: float = 0.0
+        self, name: str, url: str, form: Parameters, *, at_least_seconds: float = 0.0
     ) -> OpAnswer:
         """POST `form` with the client's credentials. Parameters and errors as `OpHttp.post`, and
 
@@ -65,7 +66,7 @@ class ClientRequests:
         auth: ClientAuth,
         name: str,
         url: str,
-        form: Mapping[str, str],
+        form: Parameters,
         at_least_seconds: float,
     ) -> OpAnswer:
         metadata = await self._discovery.metadata()

@@ -7,12 +7,20 @@ section 2.6).
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from enum import Enum, auto
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 MAX_URL_CHARS = 2048
 
+# By name. The values of one that comes more than once are a tuple.
+Parameters = Mapping[str, str | tuple[str, ...]]
+
+# RFC 3986 section 4.3; one of http names a host.
+_ABSOLUTE_URI = re.compile(
+    r"(?:https?://(?![/?])|(?!https?:)[A-Za-z][A-Za-z0-9+.-]*:)"
+    r"(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+"
+)
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")  # a name, or an address without its brackets
 
 
@@ -82,7 +90,22 @@ def parameter_names(endpoint: str) -> frozenset[str]:
     return frozenset(name for name, _ in parse_qsl(urlsplit(endpoint).query, True))
 
 
-def with_parameters(endpoint: str, parameters: Iterable[tuple[str, str]]) -> str:
+def with_parameters(endpoint: str, parameters: Parameters) -> str:
     """`endpoint` with `parameters` appended; its own query is kept (RFC 6749 section 3.1)."""
     separator = "&" if "?" in endpoint else "?"
-    return f"{endpoint}{separator}{urlencode(list(parameters))}"
+    return f"{endpoint}{separator}{encoded(parameters)}"
+
+
+def encoded(parameters: Parameters) -> str:
+    """As a query or a form."""
+    return urlencode(parameters, doseq=True)
+
+
+def require_resource(value: str) -> str:
+    """What an API is called in a request for a token (RFC 8707 section 2): an absolute URI without
+    a fragment. Raises: ValueError, with the rest of a sentence about the setting."""
+    if "#" in value:
+        raise ValueError("must not hold a fragment (#)")
+    if len(value) > MAX_URL_CHARS or not _ABSOLUTE_URI.fullmatch(value):
+        raise ValueError('must be an absolute URI, such as "https://orders.example.com"')
+    return value

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
@@ -22,6 +22,7 @@ from bff.clock import Clock
 from bff.errors import OpAnswerMalformed, OpUnavailable
 from bff.observability.reasons import reason_of
 from bff.oidc.provider.client_tls import ClientTls, TlsContexts
+from bff.oidc.provider.endpoint_url import Parameters, encoded
 from bff.oidc.provider.strict_json import NOT_JSON, JsonRefused, parse_json
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -132,7 +133,7 @@ class OpHttp:
         self,
         name: str,
         url: str,
-        form: Mapping[str, str],
+        form: Parameters,
         headers: Mapping[str, str],
         *,
         at_least_seconds: float = 0.0,
@@ -140,7 +141,7 @@ class OpHttp:
         """POST a form to `url`. `at_least_seconds` are waited for an answer, even where the timeout
         of every other call is shorter; connecting takes no longer for it. Raises as `get`."""
         form_headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
-        body = urlencode(form).encode("ascii")
+        body = encoded(form).encode("ascii")
         seconds = max(self._timeout_seconds, at_least_seconds)
         return await self._send("POST", name, url, form_headers, body, MAX_BODY_BYTES, seconds)
 

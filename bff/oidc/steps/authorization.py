@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from bff.errors import OpMetadataRefused
-from bff.oidc.provider.endpoint_url import parameter_names, with_parameters
+from bff.oidc.provider.endpoint_url import Parameters, parameter_names, with_parameters
 
 SECRET_BYTES = 32  # 43 characters of base64url: RFC 7636 section 4.1, and a nonce under 64
 
@@ -90,7 +90,7 @@ class AuthorizationRequest:
     state: str = field(repr=False)
     nonce: str = field(repr=False)
     code_verifier: str = field(repr=False)
-    parameters: Mapping[str, str] = field(default_factory=lambda: NOTHING, repr=False)
+    parameters: Parameters = field(default_factory=lambda: NOTHING, repr=False)
 
 
 def s256_challenge(code_verifier: str) -> str:
@@ -126,9 +126,11 @@ def authorization_request(
     redirect_uri: str,
     scope: str,
     static: Mapping[str, str],
+    resource: tuple[str, ...] = (),
     login: LoginRequest,
 ) -> AuthorizationRequest:
     """A request that can't be guessed. `static` gives defaults that the login may override.
+    `resource` is what tokens of the login may be for (RFC 8707 section 2.1).
 
     Raises:
         OpMetadataRefused: the endpoint's own query already holds one of our parameters.
@@ -136,7 +138,7 @@ def authorization_request(
     """
     require_unreserved(static)
     state, nonce, code_verifier = (secrets.token_urlsafe(SECRET_BYTES) for _ in range(3))
-    parameters = {
+    parameters: dict[str, str | tuple[str, ...]] = {
         "response_type": "code",
         "client_id": client_id,
         "redirect_uri": redirect_uri,
@@ -147,9 +149,10 @@ def authorization_request(
         "code_challenge_method": "S256",
         **static,
         **login.parameters(),
+        **({"resource": resource} if resource else {}),
     }
     # RFC 6749 section 3.1: a parameter must not be included more than once.
     if parameter_names(endpoint) & (RESERVED_PARAMETERS | parameters.keys()):
         raise OpMetadataRefused("authorization_endpoint holds a reserved parameter")
-    url = with_parameters(endpoint, parameters.items())
+    url = with_parameters(endpoint, parameters)
     return AuthorizationRequest(url, state, nonce, code_verifier, parameters)

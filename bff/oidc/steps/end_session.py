@@ -56,4 +56,4 @@ def end_session_url(
         parameters["state"] = state  # section 2: comes back with the redirect
     if parameter_names(endpoint) & (RESERVED_PARAMETERS | parameters.keys()):
         raise OpMetadataRefused("end_session_endpoint holds a reserved parameter")
-    return with_parameters(endpoint, parameters.items())
+    return with_parameters(endpoint, parameters)

@@ -5,12 +5,11 @@ A request that is to be pushed never goes through the browser instead, whatever 
 """
 
 import re
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 from bff.errors import BffError, ClientRejected, LoginRefused, OpAnswerMalformed, OpMetadataRefused
 from bff.oidc.client_auth.requests import ClientRequests
-from bff.oidc.provider.endpoint_url import parameter_names, with_parameters
+from bff.oidc.provider.endpoint_url import Parameters, parameter_names, with_parameters
 from bff.oidc.provider.metadata import ProviderMetadata
 from bff.oidc.provider.op_text import error_code
 from bff.oidc.steps.token_endpoint import stated_lifetime
@@ -58,7 +57,7 @@ async def pushed_url(
     push_to: str,
     authorization_endpoint: str,
     client_id: str,
-    parameters: Mapping[str, str],
+    parameters: Parameters,
 ) -> str:
     """Push the parameters; where to send the browser then, at once: the reference serves once.
 
@@ -72,7 +71,7 @@ async def pushed_url(
     reference = process_push_response(answer.status, answer.document)
     # RFC 9126 section 4: these two, and nothing that another party could have put there.
     return with_parameters(
-        authorization_endpoint, {"client_id": client_id, "request_uri": reference}.items()
+        authorization_endpoint, {"client_id": client_id, "request_uri": reference}
     )
 
 

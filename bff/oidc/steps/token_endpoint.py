@@ -20,6 +20,8 @@ from enum import StrEnum
 from bff.clock import Clock
 from bff.errors import (
     AccessTokenUnusable,
+    ApiTokenDenied,
+    ApiTokenRefused,
     BffError,
     ClientRejected,
     CodeRejected,
@@ -28,7 +30,7 @@ from bff.errors import (
     OpUnavailable,
     RefreshRefused,
 )
-from bff.model import Tokens
+from bff.model import Tokens, TokenTarget
 from bff.oidc.client_auth.requests import ClientRequests
 from bff.oidc.provider.metadata import Discovery
 from bff.oidc.provider.op_text import error_code
@@ -47,6 +49,10 @@ _DEAD_GRANT = frozenset(
 )
 _OPERATOR = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
 _OUTAGE = frozenset({"temporarily_unavailable", "server_error"})
+_REFUSED_TARGET = frozenset({"invalid_target", "invalid_scope"})  # RFC 8707 section 2
+_DENIED_TARGET = frozenset(
+    {"access_denied", "interaction_required", "login_required", "consent_required"}
+)
 _PASSING = frozenset({408, 425})  # RFC 9110 section 15.5.9, RFC 8470 section 5.2
 
 
@@ -88,18 +94,26 @@ class TokenEndpoint:
         *,
         scope: str,
         previous: Tokens | None = None,
+        target: TokenTarget | None = None,
     ) -> Tokens:
-        """Present `grant` with the fields of `form`. Raises as `process_token_response`."""
+        """Present `grant` with the fields of `form`, for a token for `target` if there is one.
+        Raises as `process_token_response`."""
         metadata = await self._discovery.metadata()
         sent_at = self._clock.now()
         answer = await self._requests.post(
             "token",
             metadata.token_endpoint,
-            {"grant_type": grant.value, **form},
+            {"grant_type": grant.value, **form, **(target.form() if target else {})},
             at_least_seconds=self._refresh_timeout_seconds if grant is Grant.REFRESH else 0.0,
         )
         return process_token_response(
-            answer.status, answer.document, grant=grant, now=sent_at, scope=scope, previous=previous
+            answer.status,
+            answer.document,
+            grant=grant,
+            now=sent_at,
+            scope=scope,
+            previous=previous,
+            for_api=target is not None,
         )
 
 
@@ -111,12 +125,14 @@ def process_token_response(
     now: float,
     scope: str,
     previous: Tokens | None = None,
+    for_api: bool = False,
 ) -> Tokens:
     """The tokens in an answer below 500. `document` is None when the body was empty, `NOT_JSON`
     when it was not JSON.
 
     `scope` is what was asked for; it holds when the OP names none. `previous` are the tokens being
-    refreshed: their refresh and ID token stay where the OP sends no new one that can be used. The
+    refreshed: their refresh and ID token stay where the OP sends no new one that can be used.
+    `for_api`: the token was wanted for the API of one route, and a refusal is of that alone. The
     returned ID token is not verified yet. `now` should be the time of the request, so that expiry
     errs on the early side.
 
@@ -125,10 +141,13 @@ def process_token_response(
         ClientRejected: the OP does not accept the gateway itself.
         AccessTokenUnusable: of a refresh only the new refresh token can be used.
         RefreshRefused: the OP refuses the refresh in words of its own.
+        ApiTokenRefused, ApiTokenDenied: it gives no token for this API.
         OpUnavailable, OpAnswerMalformed: anything else; the grant may still be good.
     """
     try:
-        return _tokens(status, document, grant=grant, now=now, scope=scope, previous=previous)
+        if status != 200:
+            raise token_error(status, document, grant, for_api=for_api)
+        return _tokens(document, grant=grant, now=now, scope=scope, previous=previous)
     except OpAnswerMalformed as malformed:
         kept = _with_rotated(status, document, now, previous)
         if kept is None:
@@ -137,7 +156,6 @@ def process_token_response(
 
 
 def _tokens(
-    status: int,
     document: object,
     *,
     grant: Grant,
@@ -145,8 +163,6 @@ def _tokens(
     scope: str,
     previous: Tokens | None,
 ) -> Tokens:
-    if status != 200:
-        raise token_error(status, document, grant)
     if not isinstance(document, dict):
         raise OpAnswerMalformed("token: no JSON object")
     if grant is Grant.REFRESH and _is_error_answer(document) and "access_token" not in document:
@@ -173,12 +189,16 @@ def _tokens(
     )
 
 
-def token_error(status: int, document: object, grant: Grant) -> BffError:
+def token_error(status: int, document: object, grant: Grant, *, for_api: bool = False) -> BffError:
     """What an answer other than 200 means for `grant`."""
     code = error_code(document)
     detail = f"token: status {status}, error {code}"
     if not 400 <= status < 500:
         return OpAnswerMalformed(detail)
+    if for_api and code in _DENIED_TARGET:
+        return ApiTokenDenied(detail)
+    if for_api and code in _REFUSED_TARGET:
+        return ApiTokenRefused(detail)
     if code in _DEAD_GRANT or (status == 400 and document is None):
         return _REJECTED[grant](detail)
     if code in _OPERATOR:

@@ -10,6 +10,7 @@ import pytest
 
 from bff.clock import ManualClock
 from bff.errors import OpMetadataRefused, OpUnavailable
+from bff.model import TokenTarget
 from bff.oidc.provider.http import Network
 from bff.oidc.settings import jwk_set
 from tests.integration.relying_party.steps import MakeRp, log_in, settings_for
@@ -118,12 +119,12 @@ async def test_a_new_certificate_is_shown_without_a_restart(
         rp = make_rp(client_auth=METHODS[0], client_secret="", network=network, ca_file=ca_file)
         await rp.start()
         with pytest.raises(OpUnavailable):
-            await rp.client_credentials("")
+            await rp.client_credentials(TokenTarget())
         used[0].write_bytes(new[0].read_bytes())  # not its key yet
         with pytest.raises(OpUnavailable):
-            await rp.client_credentials("")
+            await rp.client_credentials(TokenTarget())
         used[1].write_bytes(new[1].read_bytes())
-        await rp.client_credentials("")
+        await rp.client_credentials(TokenTarget())
         assert port.count("token") == 1
 
 

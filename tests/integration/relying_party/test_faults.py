@@ -23,6 +23,7 @@ from bff.errors import (
     OpError,
     OpUnavailable,
 )
+from bff.model import TokenTarget
 from bff.oidc.provider.http import ENVIRONMENT, MAX_BODY_BYTES, Network, OpHttp
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp, begin, log_in, settings_for
@@ -180,7 +181,7 @@ async def test_only_a_refresh_is_waited_for_longer() -> None:
         for work in (
             rp.refresh(session),
             rp.redeem("c", transaction),
-            rp.client_credentials("x"),
+            rp.client_credentials(TokenTarget(scope="x")),
         )
     )
     await until(lambda: op.count("token") == before + 3)
@@ -220,7 +221,7 @@ async def test_what_an_op_asks_for_is_told_from_a_pause_of_ours(
     for headers, asked in (({}, 0), ({"Retry-After": "7"}, 7)):
         op.answers["token"] = Answer(status=429, headers=headers)
         with pytest.raises(OpUnavailable) as caught:
-            await rp.client_credentials("x")
+            await rp.client_credentials(TokenTarget(scope="x"))
         assert caught.value.asked_seconds == asked
         assert caught.value.retry_after == (asked or 5)
 

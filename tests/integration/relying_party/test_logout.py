@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from bff.model import Tokens
+from bff.model import Tokens, TokenTarget
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp
 from tests.parts.scripted_op import CLIENT_ID, Answer, ScriptedOp
@@ -18,10 +18,10 @@ async def test_client_credentials_bring_tokens_of_the_gateways_own(
 ) -> None:
     """RFC 6749 section 4.4."""
     op.token_changes = {"refresh_token": None, "id_token": None}
-    tokens = await rp.client_credentials("api:read")
+    tokens = await rp.client_credentials(TokenTarget(scope="api:read"))
     assert op.last("token").form == {"grant_type": "client_credentials", "scope": "api:read"}
     assert (tokens.access_token, tokens.scope) == ("at-1", "api:read")
-    await rp.client_credentials("")
+    await rp.client_credentials(TokenTarget())
     assert op.last("token").form == {"grant_type": "client_credentials"}
 
 
