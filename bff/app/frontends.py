@@ -169,6 +169,7 @@ class ServedFrontend:
                 core.sessions,
                 self.browser.logout_sid,
                 core.clock,
+                self.browser.cookies,
                 logout_path=f"{self.frontend.prefix}/logout",
                 anonymous_null=settings.user.anonymous == "null",
                 names_provider=len(settings.providers) > 1,

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from bff.clock import Clock
+from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.parameters import parse_parameters
 from bff.errors import BadRequest, NotAuthenticated
 from bff.gate.outcome import Local
@@ -20,6 +21,7 @@ class User:
         sessions: Sessions,
         logout_sid: LogoutSid,
         clock: Clock,
+        cookies: BrowserCookies,
         *,
         logout_path: str,
         anonymous_null: bool,
@@ -28,6 +30,7 @@ class User:
         self._sessions = sessions
         self._logout_sid = logout_sid
         self._clock = clock
+        self._cookies = cookies
         self._logout_path = logout_path
         self._anonymous_null = anonymous_null
         self._names_provider = names_provider
@@ -37,9 +40,12 @@ class User:
         if slide not in ("true", "false"):
             raise BadRequest("slide")
         if local.session is None:
-            if self._anonymous_null:
-                return web.json_response(None)
-            raise NotAuthenticated
+            if not self._anonymous_null:
+                raise NotAuthenticated
+            response = web.json_response(None)
+            if local.clear_cookie:
+                response.headers.add("Set-Cookie", self._cookies.clear_session())
+            return response
         if slide == "true":
             self._sessions.touch(local.session)
         current = self._sessions.cached(local.session.key) or local.session

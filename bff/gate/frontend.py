@@ -136,8 +136,17 @@ class Frontend:
             if isinstance(found, Wait):
                 return found
             session = found
-        route = self.rules.endpoints.route_of(rule)
-        return Local(rule.name, route, target, fields, request.identity, key, session, by_form)
+        return Local(
+            rule.name,
+            self.rules.endpoints.route_of(rule),
+            target,
+            fields,
+            request.identity,
+            key,
+            session,
+            by_form,
+            clear_cookie=key is not None and session is None and self._may_clear_cookie(fields),
+        )
 
     # --- the API
 

@@ -51,7 +51,8 @@ class Forward:
 @dataclass(frozen=True, slots=True)
 class Local:
     """One of the gateway's own endpoints; `route` is where it is. `session_key` is set for a
-    well-signed cookie. `by_form`: it is a form of our own pages, without anti-forgery header."""
+    well-signed cookie. `by_form`: it is a form of our own pages, without anti-forgery header.
+    `clear_cookie`: as in `Answer`, if the endpoint answers that there is no session."""
 
     endpoint: str
     route: str
@@ -61,6 +62,7 @@ class Local:
     session_key: str | None
     session: Session | None
     by_form: bool = False
+    clear_cookie: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Protocol
 from aiohttp import web
 from structlog.contextvars import bound_contextvars
 
-from bff.errors import BadRequest, BffError, InternalError
+from bff.errors import BadRequest, BffError, InternalError, NotAuthenticated
 from bff.gate.framing import MAX_HEAD_BYTES
 from bff.gate.outcome import Local
 from bff.gate.problem import OwnResponses
@@ -215,6 +215,7 @@ class OwnEndpoints:
             method=request.method,
             route=local.route,
             address=local.identity.client_address,
+            clear=local.clear_cookie and isinstance(error, NotAuthenticated),
         )
         return Refusal(status=problem.status, headers=problem.headers, body=problem.body)
 

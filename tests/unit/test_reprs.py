@@ -40,6 +40,7 @@ SHOWN = {
     "Known.client_token": "hides itself",
     "Limits.failed_logout_tokens": "a limiter",
     "Local.by_form": "a switch",
+    "Local.clear_cookie": "a switch",
     "Locations.authority": "configured",
     "Locations.base": "configured",
     "Locations.prefix": "configured",
