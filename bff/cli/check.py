@@ -23,9 +23,11 @@ from bff.config.problems import dotted
 from bff.config.rules import guessable_secrets
 from bff.config.settings import Settings
 from bff.observability import logs
+from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 
 CHECK_FAILED = 1
+OPS_AT_ONCE = 16  # are asked side by side
 
 
 @click.command()
@@ -145,21 +147,39 @@ async def _ask(settings: Settings) -> bool:
 
 async def all_verdicts(settings: Settings) -> AsyncIterator[Verdict]:
     """What is found by asking, as it comes."""
-    parties = app.relying_parties(settings, SystemClock())
-    served = [app.relying_parties_at(one, parties) for one in frontends_of(settings)]
-    for party in parties:
-        registered = [own[party.name] for own in served if party.name in own]
-        async for verdict in on_provider(party, registered):
-            # Where there are several, each line says of which.
-            item = f"{party.name}: {verdict.item}" if len(parties) > 1 else verdict.item
-            yield replace(verdict, item=item)
     for verdicts in (
+        on_providers(settings),
         on_store(settings),
         on_upstreams(settings),
         on_listeners(settings),
     ):
         async for verdict in verdicts:
             yield verdict
+
+
+async def on_providers(settings: Settings) -> AsyncIterator[Verdict]:
+    """What is found by asking the OPs, side by side; it is told in the order of the file."""
+    parties = app.relying_parties(settings, SystemClock())
+    served = [app.relying_parties_at(one, parties) for one in frontends_of(settings)]
+    turns = asyncio.Semaphore(OPS_AT_ONCE)
+
+    async def ask(party: RelyingParty, found: asyncio.Queue[Verdict | None]) -> None:
+        registered = [own[party.name] for own in served if party.name in own]
+        async with turns:
+            async for verdict in on_provider(party, registered):
+                # Where there are several, each line says of which.
+                item = f"{party.name}: {verdict.item}" if len(parties) > 1 else verdict.item
+                found.put_nowait(replace(verdict, item=item))
+        found.put_nowait(None)
+
+    async with asyncio.TaskGroup() as asking:
+        queues: list[asyncio.Queue[Verdict | None]] = []
+        for party in parties:
+            queues.append(asyncio.Queue())
+            asking.create_task(ask(party, queues[-1]))
+        for found in queues:
+            while (verdict := await found.get()) is not None:
+                yield verdict
 
 
 def _summary(settings: Settings) -> str:

@@ -2,6 +2,7 @@
 line of its own that says what to do. Black box: the command, against real programs.
 """
 
+import asyncio
 import json
 import socket
 import ssl
@@ -23,6 +24,7 @@ from tests.parts.redis_server import RedisServer, free_port_for_redis
 from tests.parts.scripted_op import Answer, ScriptedOp
 from tests.parts.servers import free_port
 from tests.parts.stack import Stack, running_stack
+from tests.polling import until
 
 CALLBACK = "http://localhost:8080/bff/callback"
 
@@ -433,6 +435,63 @@ async def test_a_redis_that_wants_a_password_evicts_or_only_reads(tmp_path: Path
         assert "it wants a password" in (await store_line(tmp_path, server.url)).lower()
     finally:
         server.close()
+
+
+# --- several OPs
+
+SEVERAL = """
+[server]
+public_url = "http://localhost:8080"
+listen = "127.0.0.1:{listen}"
+admin_listen = "127.0.0.1:{admin_listen}"
+
+[session]
+store = "memory://"
+secrets = ["Zk3vJ8qT5nY1cW7xB2mL9rD4sF6hG0pA"]
+"""
+PROVIDER = """
+[providers.{name}]
+issuer = "{issuer}"
+client_id = "spa"
+client_secret = "a-secret-of-{name}-7c1f5e"
+timeout = "60s"
+"""
+
+
+def with_providers(directory: Path, issuers: Mapping[str, str]) -> Path:
+    tables = [SEVERAL.format(listen=free_port(), admin_listen=free_port())]
+    tables += [PROVIDER.format(name=name, issuer=issuer) for name, issuer in issuers.items()]
+    return write(directory, "".join(tables))
+
+
+async def test_an_op_that_is_slow_holds_up_no_other(tmp_path: Path) -> None:
+    """They are asked side by side: all of these before one of them has answered."""
+    async with scripted_op() as first, scripted_op() as second, scripted_op() as third:
+        ops = {"first": first, "second": second, "third": third}
+        for op in ops.values():
+            op.answers["discovery"] = Answer(hang=True)
+        issuers = {name: op.issuer for name, op in ops.items()}
+        checking = asyncio.create_task(check(with_providers(tmp_path, issuers)))
+        await until(lambda: all(op.count("discovery") for op in ops.values()))
+        assert not checking.done()
+        checking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await checking
+
+
+async def test_findings_come_in_the_order_of_the_file(tmp_path: Path) -> None:
+    """The first OP answers last."""
+    async with scripted_op() as last, scripted_op() as first:
+        metadata = last.metadata()
+        last.answers["discovery"] = Answer(metadata, delay_seconds=0.3)
+        down = f"http://127.0.0.1:{free_port()}"
+        issuers = {"zeta": last.issuer, "alpha": first.issuer, "down": down}
+        result = await check(with_providers(tmp_path, issuers))
+    told = [shown[2:].partition(":")[0] for shown in result.out.splitlines() if ": " in shown]
+    of_ops = [name for name in told if name in issuers]
+    assert list(dict.fromkeys(of_ops)) == ["zeta", "alpha", "down"]
+    assert of_ops == sorted(of_ops, key=list(issuers).index)
+    assert result.code == FAILED
 
 
 # --- the APIs and the own addresses
