@@ -22,6 +22,7 @@ from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Forward, Needs, Wait
 from bff.gate.routes import Route, Upstream
 from bff.proxy.downstream.phases import Phase
+from bff.proxy.downstream.untaken import has_unread_bytes
 from bff.proxy.exchange.request import KEPT_BYTES
 from bff.proxy.transport import WriteCoalescer
 from bff.proxy.upstream.pool import UpstreamPool
@@ -160,13 +161,15 @@ async def test_a_request_behind_one_that_was_held_back_is_read_while_the_gateway
             wired(other.port) as wire,
         ):
             size = KEPT_BYTES + 1
-            head = f"POST /api/x HTTP/1.1\r\n{lines}Content-Length: {size}\r\n\r\n"
+            head = f"POST /api/x HTTP/1.1\r\n{lines}Content-Length: {size + 1}\r\n\r\n"
             wire.send(head.encode())
             await until(lambda: bool(other.connections))
             (connection,) = other.connections
             await until(lambda: connection.phase is Phase.RECEIVING)
             wire.send(b"x" * size)
             await until(lambda: connection.phase is Phase.HELD)
+            await wire.send_split([b"x"])
+            assert has_unread_bytes(connection._transport)
             go_on.set()
             await wire.until_received(OK[-3:-1])
             stopping = asyncio.create_task(other.listener.stop(60.0))

@@ -207,7 +207,6 @@ class Exchange(UpgradableExchange):
         self._fail(error)
 
     def answer_breaks(self, error: Exception) -> None:
-        self._upstream = None
         self.breaks(error)
 
     def answer_late(self) -> None:
@@ -216,10 +215,9 @@ class Exchange(UpgradableExchange):
             return
         is_sending = not self._request.is_complete and not upstream.is_full
         if self.phase is RENEWING or self._browser.is_full or is_sending:
-            upstream.wait_longer()  # for what is on its way to it, or from it: that has its limits
-        else:
-            upstream.abort()
-            self.answer_fails(UpstreamTimeout("silence"), unanswered=False)
+            return  # the others have limits of their own, and what they do next sets this one anew
+        upstream.abort()
+        self.answer_fails(UpstreamTimeout("silence"), unanswered=False)
 
     def _on_total_timeout(self) -> None:
         try:
@@ -247,9 +245,7 @@ class Exchange(UpgradableExchange):
         self._note_identity(decision)
         self._destination = again = self._context.destination(decision, self.head)
         again.may_renew = False
-        self._enter(CONNECTING)
-        connection = again.take() or await again.connect()
-        self._send(again, connection)
+        self._set_out(again)
 
     def _let_through(self) -> None:
         self._enter(SENT)

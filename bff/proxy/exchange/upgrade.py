@@ -61,10 +61,8 @@ class UpgradableExchange(EndingExchange):
             self._fail(error)
             return
         except TooManyStreams as error:
-            destination.answered()
             self._fail(error)
             return
-        destination.answered()
         self._enter(TUNNEL)
         self._answer.keep_alive = False
         self._tunnel = tunnel

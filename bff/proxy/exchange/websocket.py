@@ -151,7 +151,8 @@ def switch_protocol(
     *,
     frontend: str,
 ) -> Tunnel:
-    """Pass a 101 on to the browser. `frontend` is the application that is spoken to.
+    """Pass a 101 on to the browser; its upstream works, whether or not there is room for a tunnel.
+    `frontend` is the application that is spoken to.
 
     Raises:
         UpstreamMalformed: it was not asked for, or accepts another handshake.
@@ -159,6 +160,7 @@ def switch_protocol(
     """
     if not accepts_handshake(head.fields, destination.websocket_key):
         raise UpstreamMalformed("101 that was not asked for")
+    destination.answered()
     require_room(context.bound_streams, destination.session)
     context.metrics.answered(UpstreamDestination.kind, head.status, frontend=frontend)
     fields = [*destination.answer_fields(head), *messages.UPGRADE]

@@ -125,10 +125,6 @@ class UpstreamConnection(asyncio.Protocol):
             self._reads.want(on=True)
             self._await_bytes()
 
-    def wait_longer(self) -> None:
-        """The silence is not the upstream's fault."""
-        self._await_bytes()
-
     def close(self) -> None:
         """An idle one."""
         self._close()
