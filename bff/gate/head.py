@@ -5,7 +5,7 @@ all but letters and digits read as `-`, because upstreams (WSGI, CGI, FastCGI) f
 `X_Forwarded_User`, and to some `X.Forwarded.User`, is `X-Forwarded-User`, so it must be to us.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from operator import itemgetter
@@ -90,20 +90,23 @@ class RequestHead:
 
 @dataclass(slots=True)
 class ScannedFields:
-    """The fields of one head, sorted once: those the gate reads, and those an upstream may see.
-    `stripped` are the names of those that it may not, as they were spelled."""
+    """The fields of one head, sorted once: those the gate reads, each at its `places`, and those an
+    upstream may see. `stripped` are the names of those that it may not, as they were spelled."""
 
-    read: dict[bytes, list[bytes]] = field(repr=False)
+    all: Sequence[Field] = field(repr=False)
+    places: Mapping[bytes, Sequence[int]] = field(repr=False)
     passed: list[Field] = field(repr=False)
     stripped: tuple[bytes, ...] = field(default=(), repr=False)
 
     def values(self, name: bytes) -> list[bytes]:
-        return self.read.get(name, _NONE)
+        """In order; none for a field that is absent, as most of them are."""
+        places = self.places.get(name)
+        return _NONE if places is None else [self.all[at][1] for at in places]
 
     def single(self, name: bytes) -> bytes | None:
         """The only value of a field; None when it is absent, repeated or empty."""
-        values = self.read.get(name)
-        return values[0].strip() or None if values is not None and len(values) == 1 else None
+        values = self.values(name)
+        return values[0].strip() or None if len(values) == 1 else None
 
 
 _NONE: list[bytes] = []
@@ -129,30 +132,25 @@ class FieldReader:
         """One pass over the fields of a head."""
         names = tuple(map(_name_of, fields))
         plan = self._plans.get(names) or self._plan(names)
-        read = {name: [fields[at][1]] for name, at in plan.read}
-        for name, at in plan.repeated:
-            read[name].append(fields[at][1])
         passed = list(compress(fields, plan.passed))
-        if b"connection" in read:
-            passed = _without_named(passed, read[b"connection"])
-        return ScannedFields(read, passed, plan.stripped)
+        scanned = ScannedFields(fields, plan.places, passed, plan.stripped)
+        if b"connection" in plan.places:
+            scanned.passed = _without_named(passed, scanned.values(b"connection"))
+        return scanned
 
     def _plan(self, names: tuple[bytes, ...]) -> "_Plan":
         judged = [self._judged.get(name) or self._judge(name) for name in names]
-        read: dict[bytes, int] = {}
-        repeated: list[tuple[bytes, int]] = []
+        places: dict[bytes, list[int]] = {}
         for at, (_, name) in enumerate(judged):
-            if name in read:
-                repeated.append((name, at))
-            elif name is not None:
-                read[name] = at
+            if name is not None:
+                places.setdefault(name, []).append(at)
         passed = [is_passed for is_passed, _ in judged]
         stripped = tuple(
             name
             for name, passes in zip(names, passed, strict=True)
             if not passes and name.lower() not in _REPLACED
         )
-        plan = _Plan(passed, list(read.items()), repeated, stripped)
+        plan = _Plan(passed, places, stripped)
         if len(names) <= _MOST_NAMES and all(name in self._judged for name in names):
             self._plans.keep(names, plan)
         return plan
@@ -181,12 +179,11 @@ _name_of = itemgetter(0)
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Which fields are passed on, and at which places those stand that are read: of each name the
-    first, then the others in order; and the names of those that are taken away."""
+    """Which fields are passed on, at which places those stand that are read, by their name, and the
+    names of those that are taken away."""
 
     passed: list[bool]
-    read: list[tuple[bytes, int]] = field(repr=False)
-    repeated: list[tuple[bytes, int]] = field(repr=False)
+    places: Mapping[bytes, Sequence[int]] = field(repr=False)
     stripped: tuple[bytes, ...] = field(repr=False)
 
 
@@ -206,7 +203,7 @@ def without(fields: ScannedFields, names: Collection[bytes]) -> ScannedFields:
     if not taken:
         return fields
     passed = [item for item in fields.passed if item[0] not in taken]
-    return ScannedFields(fields.read, passed, fields.stripped + taken)
+    return ScannedFields(fields.all, fields.places, passed, fields.stripped + taken)
 
 
 def is_ours(name: bytes) -> bool:

@@ -164,7 +164,7 @@ async def test_a_silent_stream_is_kept_open_by_comments() -> None:
             {DEFAULT_FRONTEND: OwnResponses(hsts=False)},
             EventSettings(heartbeat_seconds=0.05),
         )
-        target, fields = parse_target(b"/bff/events"), ScannedFields({}, [])
+        target, fields = parse_target(b"/bff/events"), ScannedFields([], {}, [])
         identity = RequestIdentity("request", ())
         local = Local("events", "/bff/events", target, fields, identity, session.key, session)
 

@@ -84,7 +84,7 @@ class Place:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         session = self.sessions[request.path.strip("/")]
-        target, fields = parse_target(b"/bff/events"), ScannedFields({}, [])
+        target, fields = parse_target(b"/bff/events"), ScannedFields([], {}, [])
         identity = RequestIdentity("the-id", ())
         key = None if session is None else session.key
         local = Local("events", "/bff/events", target, fields, identity, key, session)

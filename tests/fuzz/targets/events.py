@@ -120,7 +120,7 @@ class EventsTarget:
         require(isinstance(own, Local) and isinstance(own_plain, Local), "no stream")
         if isinstance(own, Local) and isinstance(own_plain, Local):
             require(own.session == own_plain.session, "another session")
-            require(b"last-event-id" not in own.fields.read, "it is read")
+            require(b"last-event-id" not in own.fields.places, "it is read")
         api = self._asked(b"/api/x", extra)
         require(isinstance(api, Forward), "refused because of an id")
         if isinstance(api, Forward):
