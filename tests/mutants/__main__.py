@@ -50,10 +50,10 @@ class _Round:
         ]
 
     def run(self, seconds: float) -> None:
-        """For so long, and what the mutant that is tried then still takes. A third of the time is
-        kept for all tests, so that few of those tried stay in doubt."""
+        """For so long, and what the mutant that is tried then still takes. Most of the time is kept
+        for all tests: only those that have met them count."""
         now = time.monotonic()
-        first = now + seconds * 2 / 3
+        first = now + seconds / 3
         new = [one for one in self._mutants if self._results.outcome(one) is None]
         self._try_with(new, self._package.first, plan.SECONDS_OF_FIRST_TESTS, first)
         self._try_with(self._mutants, self._package.tests, self._bound, now + seconds)
@@ -169,8 +169,8 @@ def _uses(name: str, module: str) -> bool:
 
 def _show(score: plan.Score, *, in_full: bool) -> None:
     _say(
-        f"{score.package}: {score.noticed} of {score.tried} noticed ({score.percent:.1f} %) and "
-        f"{score.doubtful} in doubt, of {score.total}; {score.without_effect} have no effect"
+        f"{score.package}: {score.noticed} of {score.tried} noticed ({score.percent:.1f} %), of "
+        f"{score.total}; {score.doubtful} in doubt, {score.without_effect} have no effect"
     )
     for mutant in score.survivors if in_full else ():
         _say(f"\n# {mutant.module}:{mutant.lines.start}\n[[{score.package}]]")

@@ -9,8 +9,8 @@ DOCUMENT = ROOT / "docs" / "security.md"
 BEGIN = "<!-- Made by `make mutants`: from here -->\n"
 END = "<!-- Made by `make mutants`: to here -->\n"
 HEAD = """
-| package | mutants | tried | noticed | at least | in doubt | without effect |
-|---|---|---|---|---|---|---|
+| package | mutants | tried | noticed | score | without effect |
+|---|---|---|---|---|---|
 """
 
 
@@ -30,8 +30,7 @@ def _row(score: Score) -> str:
         str(score.total),
         str(score.tried),
         str(score.noticed),
-        f"{score.percent:.1f} %" if score.tried else "",
-        str(score.doubtful),
+        f"{score.percent:.1f} %",
         str(score.without_effect),
     ]
     return f"| {' | '.join(cells)} |\n"

@@ -2,6 +2,7 @@
 earlier runs, which are gone on with."""
 
 import hashlib
+import itertools
 import json
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -90,6 +91,10 @@ class Results:
         outcome, _, asked = self._kept.get(mutant.key, (None, "", 0.0))
         return outcome == SURVIVED and asked < SECONDS_OF_TESTS
 
+    def is_judged(self, mutant: Mutant) -> bool:
+        """Whether it was noticed, or all tests have been asked."""
+        return self.outcome(mutant) is not None and not self.is_doubtful(mutant)
+
     def is_settled(self, mutant: Mutant, seconds: float) -> bool:
         """Whether trying it with tests of so many seconds would say nothing new."""
         outcome, tests, asked = self._kept.get(mutant.key, (SURVIVED, "", 0.0))
@@ -106,21 +111,20 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Of one package. `total` and `tried` are without those that have no effect. Of the survivors
-    so many are `doubtful`: only the first tests have been asked. `unused` reasons are for mutants
-    that there are no longer."""
+    """Of one package. `total` is without those that have no effect; `tried` are the first of them,
+    in their order, that all tests have been asked about, and `noticed` so many of these: no more
+    are judged by the quick tests alone. `survivors` are all that are known; `doubtful` is how many
+    of them only the first tests have been asked about. `unused` reasons are for mutants that there
+    are no longer."""
 
     package: str
     total: int
+    tried: int
     noticed: int
     survivors: tuple[Mutant, ...]
     doubtful: int
     without_effect: int
     unused: tuple[tuple[str, str], ...]
-
-    @property
-    def tried(self) -> int:
-        return self.noticed + len(self.survivors)
 
     @property
     def percent(self) -> float:
@@ -134,10 +138,12 @@ def score(package: Package, results: Results) -> Score:
     there = {(mutant.function, mutant.change) for mutant in mutants}
     judged = [mutant for mutant in mutants if (mutant.function, mutant.change) not in known]
     outcomes = {mutant: results.outcome(mutant) for mutant in judged}
+    in_full = list(itertools.takewhile(results.is_judged, judged))
     return Score(
         package.name,
         len(judged),
-        sum(outcome in (NOTICED, HUNG) for outcome in outcomes.values()),
+        len(in_full),
+        sum(outcomes[mutant] in (NOTICED, HUNG) for mutant in in_full),
         tuple(mutant for mutant, outcome in outcomes.items() if outcome == SURVIVED),
         sum(results.is_doubtful(mutant) for mutant in judged),
         len(mutants) - len(judged),

@@ -22,6 +22,7 @@ from tests.mutants.trial import QUIET, ROOT, Live, in_child, sources, waited_sec
 BUILD = ROOT / "build" / "mutants"
 LOADING = "loading"
 AT_MOST_SECONDS = 3600.0
+LEAST_SECONDS = 0.05  # that any test costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,16 @@ class Reach:
     failing: list[str]
 
     def of_lines(self, module: str, lines: Iterable[int]) -> list[str]:
-        """The tests that reach one of them, the quickest first."""
+        """The tests that reach one of them, first those that are about the module and quick."""
         known = self.lines.get(module, {})
-        return self._quickest({test for line in lines for test in known.get(line, ())})
+        tests = {test for line in lines for test in known.get(line, ())}
+        return self._promising(tests, [module])
 
-    def of_modules(self, modules: Iterable[str]) -> list[str]:
+    def of_modules(self, modules: Sequence[str]) -> list[str]:
         """The tests that reach any line of them."""
         known = [self.lines.get(module, {}) for module in modules]
-        return self._quickest({t for lines in known for tests in lines.values() for t in tests})
+        tests = {test for lines in known for tests in lines.values() for test in tests}
+        return self._promising(tests, modules)
 
     def is_loading(self, module: str, lines: Iterable[int]) -> bool:
         """Whether one of the lines runs before the first test."""
@@ -53,14 +56,22 @@ class Reach:
         """How long they take, without a change."""
         return sum(self.tests[test] for test in tests)
 
-    def _quickest(self, tests: set[str]) -> list[str]:
-        """The quickest first, where each case of a test also waits for those before it: many cases
-        of one test do not come before the first of the next."""
+    def _promising(self, tests: set[str], modules: Iterable[str]) -> list[str]:
+        """Ordered by what one costs for what it tells: its seconds by how many lines of the modules
+        it reaches that few others do. Each case of a test also waits for those before it: many
+        cases of one test do not come before the first of the next."""
+        told: defaultdict[str, float] = defaultdict(float)
+        for module in modules:
+            for reached in self.lines.get(module, {}).values():
+                for test in reached:
+                    told[test] += 1 / len(reached)
+        known = self.tests
+        costs = {test: (LEAST_SECONDS + known[test]) / told[test] for test in tests - {LOADING}}
         waits: defaultdict[str, float] = defaultdict(float)
         keys = {}
-        for test in sorted(tests - {LOADING}, key=lambda test: self.tests[test]):
+        for test in sorted(costs, key=lambda test: costs[test]):
             name = test.partition("[")[0]
-            keys[test] = waits[name] = waits[name] + self.tests[test]
+            keys[test] = waits[name] = waits[name] + costs[test]
         return sorted(keys, key=lambda test: keys[test])
 
 

@@ -129,10 +129,11 @@ def test_results_are_kept_and_one_that_nothing_noticed_lapses_with_the_tests(
     assert again.is_settled(second, 2)
     assert not again.is_settled(second, 20)
     found = score(package, again)
-    assert (found.tried, found.noticed, found.survivors) == (3, 2, (second,))
+    assert (found.tried, found.noticed, found.survivors) == (1, 1, (second,))
     assert found.doubtful == 1
     again.keep(second, trial.SURVIVED, 20)
-    assert score(package, again).doubtful == 0
+    settled = score(package, again)
+    assert (settled.tried, settled.noticed, settled.doubtful) == (3, 2, 0)
     file = tmp_path / "limits.json"
     kept = json.loads(file.read_text())
     others = {key: [outcome, "other tests", 20] for key, (outcome, _, _) in kept.items()}
@@ -144,10 +145,17 @@ def test_results_are_kept_and_one_that_nothing_noticed_lapses_with_the_tests(
 
 def test_the_quickest_tests_come_first_and_no_test_fills_the_time_with_its_cases() -> None:
     seconds = {"slow": 9.0, "cases[1]": 1.0, "cases[2]": 1.1, "cases[3]": 1.2, "quick": 2.0}
-    reach = Reach(seconds, {"m": {1: {*seconds}, 2: {"slow", LOADING}}}, [])
+    reach = Reach(seconds, {"m": {1: {*seconds}, 2: {*seconds, LOADING}}}, [])
     assert reach.of_lines("m", [1]) == ["cases[1]", "quick", "cases[2]", "cases[3]", "slow"]
-    assert reach.of_lines("m", [2]) == [*reach.of_modules(["other"]), "slow"]
+    assert reach.of_modules(["m"]) == reach.of_lines("m", [2])
+    assert reach.of_modules(["other"]) == []
     assert [reach.is_loading("m", [line]) for line in (1, 2)] == [False, True]
+
+
+def test_a_test_that_reaches_what_few_others_do_comes_before_a_quicker_one() -> None:
+    lines = {1: {"slow", "quick"}, **{line: {"slow"} for line in range(2, 12)}}
+    reach = Reach({"slow": 9.0, "quick": 2.0}, {"m": lines}, [])
+    assert reach.of_lines("m", [1]) == ["slow", "quick"]
 
 
 TRIALS = """
