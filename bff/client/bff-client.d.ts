@@ -30,6 +30,10 @@ export type SessionInfo = {
      */
     logout_url: string;
     /**
+     * the provider's name, where the gateway has several
+     */
+    idp?: string;
+    /**
      * how strongly the user was authenticated (OIDC Core section 2)
      */
     acr?: string | null;
@@ -66,7 +70,25 @@ export type ClientOptions = {
      */
     onSessionEnded?: (error: NotAuthenticatedError) => void;
 };
+export type Provider = {
+    /**
+     * for `login({ idp })`
+     */
+    name: string;
+    /**
+     * for people
+     */
+    label: string;
+    /**
+     * path and query of a login link
+     */
+    login_url: string;
+};
 export type LoginOptions = {
+    /**
+     * name of the provider, where there are several
+     */
+    idp?: string;
     /**
      * path to come back to; default: the current path, query and fragment
      */
@@ -111,6 +133,10 @@ export type Client = {
      */
     user: (how?: UserOptions) => Promise<User | null>;
     /**
+     * the login services there are, the default first
+     */
+    providers: () => Promise<Provider[]>;
+    /**
      * leaves this page for the login
      */
     login: (how?: LoginOptions) => void;
@@ -148,6 +174,7 @@ export type Client = {
  * @property {number} idle_expires_in until the session ends for want of activity
  * @property {number} access_token_expires_in until the gateway needs a new access token
  * @property {string} logout_url path and query of a logout link bound to this session
+ * @property {string} [idp] the provider's name, where the gateway has several
  * @property {string | null} [acr] how strongly the user was authenticated (OIDC Core section 2)
  * @property {number | null} [auth_time] when the user was authenticated, epoch seconds
  */
@@ -166,7 +193,15 @@ export type Client = {
  *   by this page. A page with an `onSession` listener does not need it.
  */
 /**
+ * A login service that users may choose, as `GET /bff/providers` says.
+ * @typedef {object} Provider
+ * @property {string} name for `login({ idp })`
+ * @property {string} label for people
+ * @property {string} login_url path and query of a login link
+ */
+/**
  * @typedef {object} LoginOptions
+ * @property {string} [idp] name of the provider, where there are several
  * @property {string} [returnUrl] path to come back to; default: the current path, query and fragment
  * @property {string} [prompt] OIDC `prompt`, such as `login` or `none`
  * @property {string} [loginHint] OIDC `login_hint`
@@ -187,6 +222,7 @@ export type Client = {
  * @typedef {object} Client
  * @property {(how?: UserOptions) => Promise<User | null>} user the user who is logged in, or
  *   null. Throws `UnavailableError` when that cannot be known at the moment
+ * @property {() => Promise<Provider[]>} providers the login services there are, the default first
  * @property {(how?: LoginOptions) => void} login leaves this page for the login
  * @property {(how?: LogoutOptions) => Promise<boolean>} logout leaves this page for the logout; false
  *   when there was no session to end, and the page stays

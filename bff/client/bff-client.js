@@ -27,6 +27,7 @@ const ANSWER_WITHIN_MS = 10_000;
  * @property {number} idle_expires_in until the session ends for want of activity
  * @property {number} access_token_expires_in until the gateway needs a new access token
  * @property {string} logout_url path and query of a logout link bound to this session
+ * @property {string} [idp] the provider's name, where the gateway has several
  * @property {string | null} [acr] how strongly the user was authenticated (OIDC Core section 2)
  * @property {number | null} [auth_time] when the user was authenticated, epoch seconds
  */
@@ -48,7 +49,16 @@ const ANSWER_WITHIN_MS = 10_000;
  */
 
 /**
+ * A login service that users may choose, as `GET /bff/providers` says.
+ * @typedef {object} Provider
+ * @property {string} name for `login({ idp })`
+ * @property {string} label for people
+ * @property {string} login_url path and query of a login link
+ */
+
+/**
  * @typedef {object} LoginOptions
+ * @property {string} [idp] name of the provider, where there are several
  * @property {string} [returnUrl] path to come back to; default: the current path, query and fragment
  * @property {string} [prompt] OIDC `prompt`, such as `login` or `none`
  * @property {string} [loginHint] OIDC `login_hint`
@@ -72,6 +82,7 @@ const ANSWER_WITHIN_MS = 10_000;
  * @typedef {object} Client
  * @property {(how?: UserOptions) => Promise<User | null>} user the user who is logged in, or
  *   null. Throws `UnavailableError` when that cannot be known at the moment
+ * @property {() => Promise<Provider[]>} providers the login services there are, the default first
  * @property {(how?: LoginOptions) => void} login leaves this page for the login
  * @property {(how?: LogoutOptions) => Promise<boolean>} logout leaves this page for the logout; false
  *   when there was no session to end, and the page stays
@@ -210,12 +221,28 @@ export function createClient(options = {}) {
   }
 
   /**
+   * The login services that users may choose from, the default first. Needs no session.
+   * @returns {Promise<Provider[]>}
+   * @throws {UnavailableError} they cannot be known at the moment
+   * @throws {GatewayError} the answer is not one of the contract's
+   */
+  async function providers() {
+    const response = await send(`${prefix}/providers`, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+    await requireService(response);
+    if (!response.ok) throw await refused(response);
+    const body = await response.json().catch(() => undefined);
+    if (!Array.isArray(body)) throw new GatewayError('malformed', response, null);
+    return body;
+  }
+
+  /**
    * Leaves this page for the login; comes back to `returnUrl`.
    * @param {LoginOptions} [how]
    */
-  function login({ returnUrl, prompt, loginHint, acrValues, maxAge } = {}) {
+  function login({ idp, returnUrl, prompt, loginHint, acrValues, maxAge } = {}) {
     const here = location.pathname + location.search + location.hash;
     const query = new URLSearchParams({ returnUrl: returnUrl ?? here });
+    if (idp !== undefined) query.set('idp', idp);
     if (prompt !== undefined) query.set('prompt', prompt);
     if (loginHint !== undefined) query.set('login_hint', loginHint);
     if (acrValues !== undefined) query.set('acr_values', acrValues);
@@ -261,6 +288,7 @@ export function createClient(options = {}) {
 
   return Object.freeze({
     user,
+    providers,
     login,
     logout,
     fetch: sameOriginFetch,

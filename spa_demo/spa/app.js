@@ -14,6 +14,7 @@ import { clearIdentity, showIdentity } from './views/identity.js';
 import { createNotesView } from './views/notes.js';
 import { createProblemBanner, SessionEnd } from './views/problem.js';
 import { createProofView } from './views/proof.js';
+import { createProvidersView } from './views/providers.js';
 import { createSessionView } from './views/session.js';
 import { createVisits, VisitOver } from './visit.js';
 
@@ -37,6 +38,8 @@ let phase = 'asking';
 let isLeaving = false;
 /** @type {string | null} */
 let sub = null;
+/** @type {string | undefined} the login service of the last user, where there are several */
+let idp;
 
 const flow = element('flow', HTMLElement);
 const caller = element('keep-calling', HTMLInputElement);
@@ -55,6 +58,7 @@ const expiring = createExpiringBanner({ onStay: () => attempt(stay), onLogin: lo
 const devicesView = createDevicesView(visits.bound(client.devices), attempt);
 const notesView = createNotesView(api, attempt);
 const proofView = createProofView();
+const providersView = createProvidersView({ onLogin: loginWith });
 const watch = createWatch(client, {
   onUser: meet,
   onEvent: hear,
@@ -77,6 +81,7 @@ function meet(user) {
     banner.hide();
   }
   sub = user.sub;
+  idp = user.bff.idp;
   showIdentity(user);
   sessionView.update(user.bff);
   expiring.update(user.bff);
@@ -168,8 +173,22 @@ async function callApi() {
 }
 
 function login() {
+  loginWith(idp);
+}
+
+/** @param {string | undefined} chosen */
+function loginWith(chosen) {
   isLeaving = true;
-  client.login();
+  client.login(chosen === undefined ? {} : { idp: chosen });
+}
+
+/** Until the gateway has answered, and if it does not, the one button logs in at the default provider. */
+async function offerProviders() {
+  try {
+    providersView.show(await client.providers());
+  } catch {
+    // the page says elsewhere that the gateway can't be reached
+  }
 }
 
 async function logout() {
@@ -188,6 +207,7 @@ async function logout() {
 /** @param {Phase} next */
 function enter(next) {
   phase = next;
+  if (next === 'anonymous') void offerProviders();
   arrange();
 }
 

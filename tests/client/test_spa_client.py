@@ -239,6 +239,7 @@ def test_end_of_a_session_is_told_once(work: str, answers: list[object], expecte
             "client.login({ returnUrl: '/a b&c', prompt: 'login', loginHint: 'a@b' })",
             "/bff/login?returnUrl=%2Fa+b%26c&prompt=login&login_hint=a%40b",
         ),
+        ("client.login({ idp: 'corp' })", "/bff/login?returnUrl=%2Fnotes%3Fx%3D1%23top&idp=corp"),
         (
             "client.login({ returnUrl: '/', acrValues: 'mfa', maxAge: 0 })",
             "/bff/login?returnUrl=%2F&acr_values=mfa&max_age=0",
@@ -248,6 +249,37 @@ def test_end_of_a_session_is_told_once(work: str, answers: list[object], expecte
 def test_login_is_a_navigation_that_comes_back(call: str, expected: str) -> None:
     """By default to this very address, query and fragment included."""
     assert in_browser(f"{call}; return went;") == [expected]
+
+
+PROVIDERS = [
+    {"name": "corp", "label": "Example Corp", "login_url": "/bff/login?idp=corp"},
+    {"name": "google", "label": "Google", "login_url": "/bff/login?idp=google"},
+]
+
+
+@needs_node
+def test_providers_are_those_of_the_gateway() -> None:
+    """One request, of this origin, whoever is logged in."""
+    work = "return [await client.providers(), asked, ended];"
+    found, [asked], ended = in_browser(work, {"body": PROVIDERS})
+    assert (found, ended) == (PROVIDERS, [])
+    assert (asked["url"], asked["method"]) == ("https://app.test/bff/providers", "GET")
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (None, "UnavailableError"),
+        (problem(503, code="unavailable", title="x"), "UnavailableError"),
+        (problem(421, code="unknown_host", title="x"), "GatewayError"),
+        ({"body": {"providers": []}}, "GatewayError"),
+        ({"text": "<html>"}, "GatewayError"),
+    ],
+)
+def test_providers_that_cannot_be_known_are_an_error(answer: object, error: str) -> None:
+    work = "return (await attempt(() => client.providers())).name;"
+    assert in_browser(work, answer) == error
 
 
 @needs_node
