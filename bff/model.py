@@ -14,6 +14,7 @@ _PUBLIC_ID_LABEL = b"bff.session-public-id\n"
 DEFAULT_FRONTEND = "default"  # the name of the application where no other is configured
 DEFAULT_PROVIDER = "default"  # the name of the provider that is the only one
 NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
+NO_TOKENS: "Mapping[str, Tokens]" = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Session:
     `client` and `address` are the browser's User-Agent and IP address at the login; `address` is
     empty unless it is configured to be kept. `frontend` is the application it was made for. It is
     not part of the sealed record either, which tells by its seal. `organization` is the one that
-    the login was asked for and has been proven to be for.
+    the login was asked for and has been proven to be for. `api_tokens` are access tokens that
+    came by the same refresh token, each for one API, by the key of its target.
     """
 
     key: str
@@ -87,11 +89,21 @@ class Session:
     client: str = ""
     address: str = ""
     organization: str | None = None
+    api_tokens: Mapping[str, Tokens] = field(default_factory=lambda: NO_TOKENS, repr=False)
     provider: str = DEFAULT_PROVIDER
     frontend: str = DEFAULT_FRONTEND
 
     def is_live(self, now: float) -> bool:
         return now < self.expires_at and now < self.idle_expires_at
+
+    def tokens_for(self, target: TokenTarget | None) -> Tokens | None:
+        """Those that the session holds for a target; None stands for those of the login."""
+        return self.tokens if target is None else self.api_tokens.get(target.key)
+
+    @property
+    def refreshed_at(self) -> float:
+        """When the refresh token was last used, or came with the login."""
+        return max(self.tokens.obtained_at, *(t.obtained_at for t in self.api_tokens.values()), 0.0)
 
     def last_seen_at(self, now: float, *, idle_seconds: float) -> float:
         """When it was last used. `idle_seconds` is its idle timeout, from which this is told: the

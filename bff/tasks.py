@@ -5,8 +5,10 @@ Standard library only; what a failure means is for the caller to log.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]
@@ -94,6 +96,22 @@ class TaskSet(Generic[T]):
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # retrieved, for a task that no caller waits for any more
+
+
+class KeyedLock:
+    """One holder of each key at a time; the others get it in the order in which they asked."""
+
+    def __init__(self) -> None:
+        # A lock exists for as long as a task holds it or waits for it.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def held(self, key: str) -> AsyncIterator[None]:
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        async with lock:
+            yield
 
 
 class SingleFlight(Generic[T]):

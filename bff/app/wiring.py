@@ -25,7 +25,7 @@ from bff.gate.forwarding import Forwarding
 from bff.gate.frontend import FrontendRules
 from bff.gate.peers import TrustedProxies
 from bff.gate.problem import OwnResponses
-from bff.gate.routes import Route, RouteTable
+from bff.gate.routes import Route, RouteTable, TokenKind
 from bff.model import DEFAULT_PROVIDER
 from bff.oidc.provider.client_tls import TlsContexts
 from bff.oidc.relying_parties import RelyingParties
@@ -109,12 +109,22 @@ def relying_parties_at(frontend: Frontend, shared: RelyingParties) -> RelyingPar
     """The clients that a frontend's users log in by, as far as they are its own: the rest is
     `shared`, which is opened and closed."""
     parties = []
+    resources = api_resources(frontend)
     for name, provider in frontend.settings.providers.items():
         returning = frontend.post_logout_uri_of(name)
         parties.append(
-            shared[name].at(frontend.redirect_uri_of(name), returning, provider.email_domains)
+            shared[name].at(
+                frontend.redirect_uri_of(name), returning, provider.email_domains, resources
+            )
         )
     return RelyingParties(parties)
+
+
+def api_resources(frontend: Frontend) -> tuple[str, ...]:
+    """What a login must be granted, so that its refresh token brings tokens for single routes."""
+    routes = (route.as_route() for route in frontend.settings.routes)
+    named = (one.resource for one in routes if one.token is TokenKind.USER and one.resource)
+    return tuple(dict.fromkeys(named))
 
 
 def browser_cookies(frontend: Frontend) -> BrowserCookies:

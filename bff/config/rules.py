@@ -429,8 +429,8 @@ def routes_leave_the_app(settings: Settings, routes: Routes) -> Iterator[Fault]:
 def what_a_token_is_for_needs_one(_settings: Settings, routes: Routes) -> Iterator[Fault]:
     for path, route in routes.items():
         for key in ("resource", "audience", "scope"):
-            if getattr(route, key) and route.token is not TokenKind.CLIENT:
-                yield Fault((*path, key), _CLIENT_ONLY)
+            if getattr(route, key) and route.token is TokenKind.NONE:
+                yield Fault((*path, key), 'is for a token, and token = "none" sends none')
 
 
 @route_rule("token", "anonymous")

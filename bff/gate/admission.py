@@ -9,7 +9,7 @@ from bff.gate.decision import Gate
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.limits.limiter import retry_after
-from bff.model import Session
+from bff.model import Session, TokenTarget
 from bff.sessions.sessions import Sessions
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
@@ -70,7 +70,10 @@ class Admission:
 
         None when there is none to be had. Raises: as `RefreshCoordinator.replaced`.
         """
-        newer = await self._coordinator.replaced(session)
+        decision = self._gate.decide(head, Known(session=session, refreshed=True))
+        if not isinstance(decision, Forward):
+            return None
+        newer = await self._coordinator.replaced(session, decision.route.target)
         if newer is None:
             return None
         decision = self._gate.decide(head, Known(session=newer, refreshed=True))
@@ -89,18 +92,20 @@ class Admission:
                 return Answer(error, decision.identity)
         self._sessions.touch(session)
         if decision.refresh_due:
-            self._coordinator.refresh_soon(session)
+            self._coordinator.refresh_soon(session, decision.route.target)
         return decision
 
     async def _find(self, wait: Wait) -> Known:
         if wait.needs is Needs.SESSION:
             return Known(session=await self._sessions.load(wait.key))
         if wait.needs is Needs.CLIENT_TOKEN:
-            token = await self._client_tokens[wait.provider].get(wait.target)
+            target = wait.target or TokenTarget()
+            token = await self._client_tokens[wait.provider].get(target)
             return Known(session=wait.session, client_token=token)
         if wait.session is None:
             raise AssertionError("a token is only refreshed for a session")
-        return Known(session=await self._coordinator.refreshed(wait.session), refreshed=True)
+        refreshed = await self._coordinator.refreshed(wait.session, wait.target)
+        return Known(session=refreshed, refreshed=True)
 
 
 def _tell_stripped(decision: Forward) -> None:

@@ -204,9 +204,12 @@ class Frontend:
         # A token just fetched is used even if the OP gave it no life at all: waiting again for
         # the same answer would never end.
         is_new = known is not None and known.refreshed
-        if self._refresh_policy.is_expired(session.tokens, self._clock.now()) and not is_new:
+        tokens = session.tokens_for(route.target)
+        if tokens is None:
             return Needs.FRESH_TOKEN
-        return session.tokens
+        if self._refresh_policy.is_expired(tokens, self._clock.now()) and not is_new:
+            return Needs.FRESH_TOKEN
+        return tokens
 
     def _wait_for(
         self, needs: Needs, route: Route, request: ReadRequest, session: Session | None
@@ -240,16 +243,16 @@ class Frontend:
             self._forwarding.fields_for(route, fields, request.identity, token),
             request.identity,
             session,
-            refresh_due=token is not None and self._is_refresh_due(route, session),
+            refresh_due=token is not None and self._is_refresh_due(route, session, token),
             websocket_key=websocket_key,
             stripped=fields.stripped,
         )
 
-    def _is_refresh_due(self, route: Route, session: Session | None) -> bool:
+    def _is_refresh_due(self, route: Route, session: Session | None, token: Tokens) -> bool:
         return (
             route.token is TokenKind.USER
             and session is not None
-            and self._refresh_policy.is_due(session, self._clock.now())
+            and self._refresh_policy.is_due(session, self._clock.now(), token)
         )
 
     # --- the rules both share

@@ -79,14 +79,15 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Find what is needed and ask again. `may_clear_cookie`: should the session turn out dead.
-    A client token is the one of `provider` for `target`."""
+    A token is wanted for `target`, None where that is the login's; a client token is one of
+    `provider`."""
 
     needs: Needs
     identity: RequestIdentity
     key: str = ""
     session: Session | None = None
     provider: str = ""
-    target: TokenTarget = field(default_factory=TokenTarget)
+    target: TokenTarget | None = None
     may_clear_cookie: bool = False
 
 

@@ -72,8 +72,9 @@ class Route:
     `timeout_seconds` is the longest silence between bytes, `total_timeout_seconds` the longest a
     whole exchange may take, `idle_seconds` how long a connection is kept without one,
     `max_concurrent` how many there may be at a time; 0 is no limit.
-    `resource`, `audience` and `scope` are asked for with a client token, of which `target` is the
-    key; `anonymous` lets callers without a session use one.
+    `resource`, `audience` and `scope` are what a token is asked for: together the `target`, None
+    where the token of the login will do. `anonymous` lets callers without a session use a client
+    token.
     `allow_in_path` are the spellings with a second reading that are forwarded as they were sent.
     `strip_headers` are folded names of fields that the route's upstreams don't get from a browser.
     `dev_host` is the Host that a development server is sent; None for every other route.
@@ -107,7 +108,7 @@ class Route:
     ca_file: str | None = None
     base_path: str = ""
     cut: str = field(init=False, default="")
-    target: TokenTarget = field(init=False, default_factory=TokenTarget)
+    target: TokenTarget | None = field(init=False, default=None)
     told_prefix: tuple[bytes, bytes] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -115,7 +116,8 @@ class Route:
         cut = self.prefix if self.strip_prefix else self.base_path
         object.__setattr__(self, "cut", cut)
         target = TokenTarget(self.resource, self.audience, self.scope)
-        object.__setattr__(self, "target", target)
+        if self.token is TokenKind.CLIENT or target.form():
+            object.__setattr__(self, "target", target)
         if self.map_location and cut:
             object.__setattr__(self, "told_prefix", (b"X-Forwarded-Prefix", cut.encode()))
 

@@ -140,17 +140,22 @@ class RelyingParty:
         self._told: set[str] = set()  # what is logged once, at whichever application
 
     def at(
-        self, redirect_uri: str, post_logout_redirect_uri: str, email_domains: tuple[str, ...]
+        self,
+        redirect_uri: str,
+        post_logout_redirect_uri: str,
+        email_domains: tuple[str, ...],
+        api_resources: tuple[str, ...] = (),
     ) -> "RelyingParty":
-        """The same client for another application, to which the OP sends browsers back, and where
-        users of these domains log in by it: all else is shared. Only one of them is started and
-        closed."""
+        """The same client for another application, to which the OP sends browsers back, where users
+        of these domains log in by it, and where logins ask for these resources as well: all else is
+        shared. Only one of them is started and closed."""
         other = copy(self)
         other.settings = replace(
             self.settings,
             redirect_uri=redirect_uri,
             post_logout_redirect_uri=post_logout_redirect_uri,
             email_domains=email_domains,
+            api_resources=api_resources,
         )
         return other
 
@@ -191,7 +196,7 @@ class RelyingParty:
             redirect_uri=self.settings.redirect_uri,
             scope=self.settings.scope,
             static=self.settings.authorization_params,
-            resource=self.settings.resource,
+            resource=(*self.settings.resource, *self.settings.api_resources),
             login=login,
         )
         if push_to is None:
@@ -281,10 +286,13 @@ class RelyingParty:
             return False
         return not self._is_for(wanted, claims)
 
-    async def refresh(self, session: Session) -> Refreshed:
-        """Spend the session's refresh token, once. UserInfo is not asked again.
+    async def refresh(self, session: Session, target: TokenTarget | None = None) -> Refreshed:
+        """Spend the session's refresh token, once, for the access token of the login or for one
+        that is for `target` (RFC 6749 section 6, RFC 8707 section 2.2). UserInfo is not asked
+        again.
 
         Raises:
+            ApiTokenRefused: the OP gives no token for this target; the session is untouched.
             GrantRejected: nothing can be had for it any more; nothing is sent to another OP.
             IdTokenInvalid: the new ID token contradicts the session; its `tokens` came with it.
             AccessTokenUnusable: only the new refresh token can be used.
@@ -294,11 +302,13 @@ class RelyingParty:
         is_own = session.provider == self.name and self.issuers.includes(session.issuer)
         if old.refresh_token is None or not is_own:
             raise GrantRejected("no refresh token for this issuer")
+        resource = self._main_resource if target is None else {}
         tokens = await self._token_endpoint.request(
             Grant.REFRESH,
-            {"refresh_token": old.refresh_token, **self._main_resource},
-            scope=old.scope,
+            {"refresh_token": old.refresh_token, **resource},
+            scope=old.scope if target is None else target.scope,
             previous=old,
+            target=target,
         )
         unchanged = Refreshed(
             replace(tokens, id_token=old.id_token), None, session.acr, session.auth_time

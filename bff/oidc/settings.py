@@ -153,7 +153,8 @@ class RelyingPartySettings:
     What `client_auth` names must be given: a secret, keys (of which the first signs), or the
     certificate of `network`. `read_client_secret` reads the file of the secret anew.
 
-    A login is granted tokens for `resource`; its own access token is for the first (RFC 8707).
+    A login is granted tokens for `resource` and for `api_resources`, those of single routes. Its
+    own access token is for the first `resource` (RFC 8707).
 
     `discovery_url` is where the metadata lies, if not below the issuer; `endpoints` are those by
     hand, under the names of `metadata.ENDPOINTS`. A login may pass on the parameters
@@ -180,6 +181,7 @@ class RelyingPartySettings:
     post_logout_redirect_uri: str | None = None
     scope: str = "openid"
     resource: tuple[str, ...] = ()
+    api_resources: tuple[str, ...] = ()
     client_auth: ClientAuthMethod = CLIENT_SECRET_BASIC
     par: ParMode = "if-offered"
     id_token_algs: tuple[SigningAlg, ...] = ("RS256",)

@@ -11,7 +11,7 @@ import structlog
 
 from bff.bounded_map import BoundedMap
 from bff.clock import Clock
-from bff.errors import ClientRejected, OpError, OpUnavailable, RefreshRefused
+from bff.errors import ApiTokenRefused, ClientRejected, OpError, OpUnavailable, RefreshRefused
 from bff.limits.limiter import Limiter
 from bff.model import DEFAULT_PROVIDER, Session, public_id
 from bff.observability.metrics import Metrics
@@ -93,6 +93,11 @@ class Attempts:
     def refused(self, key: str, error: RefreshRefused) -> None:
         """The OP has said no, and may say something else later."""
         self._backoff.failed(key, retry_after=SPACING_SECONDS)
+        self._record(key, error)
+
+    def refused_for_api(self, key: str, error: ApiTokenRefused) -> None:
+        """The OP is there, and gives no token for one API: that says nothing of the session."""
+        self.answered(key)
         self._record(key, error)
 
     def forget(self, key: str) -> None:

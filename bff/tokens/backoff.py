@@ -148,5 +148,9 @@ class RefusedTargets:
         if error is not None and seconds > 0:
             raise type(error)(error.log_detail, retry_after=max(1, round(seconds)))
 
+    def has(self, key: str) -> bool:
+        until, _ = self._refusals.get(key, (0.0, None))
+        return self._clock.now() < until
+
     def remember(self, key: str, error: ApiTokenRefused) -> None:
         self._refusals[key] = self._clock.now() + REFUSED_SECONDS, error

@@ -4,11 +4,14 @@ Within a process all callers join one task. Between processes a lease in the sto
 them call the OP; its holder renews it for as long as the OP takes. A process that gets the lease
 reads the record again before spending anything (`refresh_request`).
 
+An access token for one API comes by the same refresh token. Each target has a task of its own, and
+within a process these wait for one another, so that one at a time contends for the lease.
+
 RFC 9700 section 4.14.2.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
@@ -16,19 +19,21 @@ import structlog
 from bff.audit.audit import OFF, Audit
 from bff.clock import Clock
 from bff.errors import (
+    ApiTokenRefused,
     BffError,
     OpUnavailable,
     SessionEnded,
     StoreUnavailable,
 )
 from bff.limits.limiter import Limiter
-from bff.model import Session, public_id
+from bff.model import Session, TokenTarget, public_id
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
-from bff.tasks import SingleFlight
+from bff.tasks import KeyedLock, SingleFlight
 from bff.tokens.attempts import Attempts
+from bff.tokens.backoff import RefusedTargets
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.lease import ChangeWaiters, held, renewal_seconds
 from bff.tokens.policy import ClaimFilter, RefreshPolicy
@@ -76,6 +81,8 @@ class RefreshCoordinator:
         self._policy = policy
         self._settings = settings or CoordinatorSettings()
         self._flights: SingleFlight[Session] = SingleFlight()
+        self._one_of_session = KeyedLock()
+        self._refused_targets = RefusedTargets(clock)
         self._attempts = {
             party.name: Attempts(clock, limiter, metrics, party.name) for party in relying_parties
         }
@@ -102,28 +109,35 @@ class RefreshCoordinator:
             on_proven=self._hold.on_proven,
         )
 
-    def refresh_soon(self, session: Session) -> None:
-        """Refresh in the background, unless the OP is being left alone: after failures, or because
-        the session was refreshed too often."""
-        if self._attempts[session.provider].may_begin(session.key):
-            self._start(session.key)
+    def refresh_soon(self, session: Session, target: TokenTarget | None = None) -> None:
+        """Refresh in the background, unless the OP is being left alone: after failures, because
+        the session was refreshed too often, or because it gives no token for this target."""
+        job = _Job(session.key, target)
+        may_begin = self._attempts[session.provider].may_begin(session.key)
+        if may_begin and not self._refused_targets.has(job.name):
+            self._start(job)
 
-    async def refreshed(self, session: Session) -> Session:
-        """The session with a token that is good.
+    async def refreshed(self, session: Session, target: TokenTarget | None = None) -> Session:
+        """The session with a token that is good: that of the login, or the one for `target`.
 
         Raises:
+            ApiTokenRefused: the OP gives none for this target; the session stays.
             SessionEnded: it has.
             OpError: the OP can't be asked now; the session stays.
             StoreUnavailable: the store can't; the session stays.
             RateLimited: it was refreshed too often; the session stays.
         """
-        found = await self._join(session)
-        if self._policy.is_expired(found.tokens, self._clock.now()):
+        job = _Job(session.key, target)
+        found = await self._join(session, job)
+        tokens = found.tokens_for(target)
+        if tokens is None or self._policy.is_expired(tokens, self._clock.now()):
             # It took longer than the token lives: at a slow OP, or to get it into the store.
-            found = await self._join(session)
+            found = await self._join(session, job)
+        if found.tokens_for(target) is None:
+            raise OpUnavailable("no token for this target was kept", retry_after=1)
         return found
 
-    async def replaced(self, session: Session) -> Session | None:
+    async def replaced(self, session: Session, target: TokenTarget | None = None) -> Session | None:
         """The session with another access token, because an API has refused this one.
 
         None when there is none to be had. For one that was obtained only just now the OP is not
@@ -133,31 +147,31 @@ class RefreshCoordinator:
 
         Raises: as `refreshed`.
         """
-        refused = session.tokens
-        if refused.refresh_token is None:
+        refused = session.tokens_for(target)
+        if refused is None or session.tokens.refresh_token is None:
             return None
+        job = _Job(session.key, target)
         found: Session | None
         if self._clock.now() - refused.obtained_at >= self._settings.forced_after_seconds:
-            found = await self._join(session, refused.access_token)
-        elif self._flights.is_running(session.key):
-            found = await self._join(session)
+            found = await self._join(session, _Job(session.key, target, refused.access_token))
+        elif self._flights.is_running(job.name):
+            found = await self._join(session, job)
         else:
             found = await self._sessions.load(session.key)
-        if found is None or found.tokens.access_token == refused.access_token:
-            return None
-        return found
+        newer = None if found is None else found.tokens_for(target)
+        return None if newer is None or newer.access_token == refused.access_token else found
 
     async def close(self, seconds: float) -> None:
         """Let running refreshes finish, for at most `seconds`."""
         await self._flights.drain(seconds)
         await self._rotations.close()
 
-    async def _join(self, session: Session, refused: str = "") -> Session:
-        key = session.key
-        if not self._flights.is_running(key):
-            self._attempts[session.provider].require_begin(key)
-        task = self._start(key, refused)
-        waited = self._flights.age_seconds(key)
+    async def _join(self, session: Session, job: "_Job") -> Session:
+        if not self._flights.is_running(job.name):
+            self._refused_targets.require_not(job.name)
+            self._attempts[session.provider].require_begin(job.key)
+        task = self._start(job)
+        waited = self._flights.age_seconds(job.name)
         patience = max(self._settings.wait_seconds - waited, self._settings.late_wait_seconds)
         try:
             async with asyncio.timeout(patience):
@@ -165,35 +179,39 @@ class RefreshCoordinator:
         except TimeoutError:
             raise OpUnavailable("refresh still under way", retry_after=1) from None
 
-    def _start(self, key: str, refused: str = "") -> asyncio.Task[Session]:
-        return self._flights.start(key, lambda: self._run(key, refused))
+    def _start(self, job: "_Job") -> asyncio.Task[Session]:
+        return self._flights.start(job.name, lambda: self._run(job))
 
     def _on_ended(self, key: str, _reason: str) -> None:
         for attempts in self._attempts.values():
             attempts.forget(key)
         self._waiters.wake(key)
 
-    async def _run(self, key: str, refused: str) -> Session:
+    async def _run(self, job: "_Job") -> Session:
         try:
-            return await self._refresh(key, refused)
+            async with self._one_of_session.held(job.key):
+                return await self._refresh(job)
         except StoreUnavailable:
-            self._hold.session_failed(key)
+            self._hold.session_failed(job.key)
+            raise
+        except ApiTokenRefused as error:
+            self._refused_targets.remember(job.name, error)
             raise
         except BffError:
             raise
         except Exception:  # a refresh in the background has no caller to report it
-            log.exception("refresh_aborted", session=public_id(key))
+            log.exception("refresh_aborted", session=public_id(job.key))
             raise
 
-    async def _refresh(self, key: str, refused: str) -> Session:
-        """`refused` is an access token that will not do, good as it may look."""
+    async def _refresh(self, job: "_Job") -> Session:
+        key = job.key
         while True:
             with self._waiters.armed(key) as waiter:
                 pause = self._hold.remaining_seconds(key)
                 asked_at = _loop_time()
                 lease = await self._lease(key) if pause == 0 else None
                 if lease is not None:
-                    found = await self._refresh_under(lease, asked_at, refused)
+                    found = await self._refresh_under(lease, asked_at, job)
                     if found is not None:
                         return found
                     continue
@@ -201,19 +219,21 @@ class RefreshCoordinator:
                 # is for a holder that died; then the lease has lapsed.
                 await waiter.wait(pause or renewal_seconds(self._settings.lease_seconds))
                 session = await self._rotations.load(key)
-                if not self._is_due(session, refused):
+                if not self._is_due(session, job):
                     return session
 
-    async def _refresh_under(self, lease: Lease, asked_at: float, refused: str) -> Session | None:
+    async def _refresh_under(self, lease: Lease, asked_at: float, job: "_Job") -> Session | None:
         """With a lease that was asked for at that time. None: it is to be begun anew, for there was
         trouble with the store meanwhile."""
-        key = lease.name
+        key = job.key
         in_doubt = partial(self._on_lease_in_doubt, key)
         async with held(self._leases, lease, self._settings.lease_seconds, in_doubt):
             session = await self._rotations.load(key)
-            if not self._is_due(session, refused):
+            if not self._is_due(session, job):
                 return session
             if session.tokens.refresh_token is None:
+                if job.target is not None:
+                    raise ApiTokenRefused("the session has no refresh token")
                 await self._ender.end(session, "token_expired", revoke=False)
                 raise SessionEnded("expired, without a refresh token")
             is_safe = partial(self._is_undisturbed_since, key, asked_at)
@@ -221,7 +241,7 @@ class RefreshCoordinator:
             if attempt is None:
                 return None
             with self._rotations.under_way():
-                return await self._requests.send(session, attempt)
+                return await self._requests.send(session, attempt, job.target)
 
     def _on_lease_in_doubt(self, key: str) -> None:
         """Another process may get the lease while this one waits for the OP."""
@@ -236,11 +256,27 @@ class RefreshCoordinator:
         age = _loop_time() - asked_at
         return self._hold.remaining_seconds(key) == 0 and age < self._settings.lease_seconds / 2
 
-    def _is_due(self, session: Session, refused: str) -> bool:
+    def _is_due(self, session: Session, job: "_Job") -> bool:
         now = self._clock.now()
-        if session.tokens.access_token == refused:
+        tokens = session.tokens_for(job.target)
+        if tokens is None or tokens.access_token == job.refused:
             return True
-        return self._policy.is_due(session, now) or self._policy.is_expired(session.tokens, now)
+        return self._policy.is_due(session, now, tokens) or self._policy.is_expired(tokens, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One refresh of the session `key`: for the access token of the login, or for one that is for
+    `target`. `refused` is an access token that will not do, good as it may look. Callers of jobs
+    with the same `name` share one."""
+
+    key: str
+    target: TokenTarget | None = None
+    refused: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.key if self.target is None else f"{self.key}\n{self.target.key}"
 
 
 def _loop_time() -> float:

@@ -29,18 +29,20 @@ class RefreshPolicy:
             return self.refresh_before_seconds
         return self.of_frontends.get(session.frontend, self.refresh_before_seconds)
 
-    def due_at(self, session: Session) -> float:
-        tokens = session.tokens
+    def due_at(self, session: Session, tokens: Tokens | None = None) -> float:
+        """Of the login's tokens, or of those that the session has for an API."""
+        tokens = tokens or session.tokens
         margin = min(self._before_seconds(session), max(tokens.lifetime_seconds, 0.0) / 3)
         jitter = int(session.key[:4], 16) / 0x10000
         return tokens.expires_at - margin * (1 - jitter / 5)
 
-    def is_due(self, session: Session, now: float) -> bool:
-        tokens = session.tokens
+    def is_due(self, session: Session, now: float, tokens: Tokens | None = None) -> bool:
+        """As `due_at`."""
+        tokens = tokens or session.tokens
         before = self._before_seconds(session)
-        if now < tokens.expires_at - before or tokens.refresh_token is None:
+        if now < tokens.expires_at - before or session.tokens.refresh_token is None:
             return False  # as nearly always; the margin is never larger
-        return now >= self.due_at(session)
+        return now >= self.due_at(session, tokens)
 
     def is_expired(self, tokens: Tokens, now: float) -> bool:
         return now >= tokens.expires_at

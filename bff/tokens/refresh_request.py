@@ -16,6 +16,7 @@ from bff.audit.event import Actor, Event, EventName
 from bff.clock import Clock
 from bff.errors import (
     AccessTokenUnusable,
+    ApiTokenRefused,
     ClientRejected,
     GrantRejected,
     IdTokenInvalid,
@@ -23,7 +24,7 @@ from bff.errors import (
     RefreshRefused,
     SessionEnded,
 )
-from bff.model import Session, public_id
+from bff.model import Session, Tokens, TokenTarget, public_id
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import Refreshed
@@ -64,10 +65,14 @@ class RefreshRequests:
         self._rotations = rotations
         self._audit = audit
 
-    async def send(self, session: Session, attempt: Attempt) -> Session:
-        """Spend the session's refresh token. The session as the store has it then.
+    async def send(
+        self, session: Session, attempt: Attempt, target: TokenTarget | None = None
+    ) -> Session:
+        """Spend the session's refresh token, for the access token of the login or for one that is
+        for `target`. The session as the store has it then.
 
         Raises:
+            ApiTokenRefused: the OP gives no token for this target; the session stays.
             SessionEnded: the grant is dead, another identity came back, or a logout was faster.
             OpError: it may be tried again; the session stays.
             StoreUnavailable: the session stays, unless it has expired meanwhile.
@@ -75,7 +80,7 @@ class RefreshRequests:
         started = self._clock.now()
         attempts = self._attempts[session.provider]
         try:
-            refreshed = await self._relying_parties[session.provider].refresh(session)
+            refreshed = await self._relying_parties[session.provider].refresh(session, target)
         except GrantRejected:
             attempts.answered(session.key)
             return await self._after_rejection(session)
@@ -83,8 +88,15 @@ class RefreshRequests:
             attempts.answered(session.key)
             await self._after_contradiction(session, error)
             raise SessionEnded("the refreshed ID token is not valid") from error
+        except ApiTokenRefused as error:
+            attempts.refused_for_api(session.key, error)
+            raise
         except RefreshRefused as error:
-            return await self._after_refusal(session, error)
+            if target is None:
+                return await self._after_refusal(session, error)
+            refused = ApiTokenRefused(error.log_detail)
+            attempts.refused_for_api(session.key, refused)
+            raise refused from None
         except AccessTokenUnusable as error:
             attempts.failed(session.key, attempt, error)
             await self._keep(dataclasses.replace(session, tokens=error.tokens))
@@ -95,7 +107,7 @@ class RefreshRequests:
                 self._tell_refused(session, error)
             raise
         attempts.answered(session.key)
-        written = await self._keep(self._updated(session, refreshed))
+        written = await self._keep(self._updated(session, refreshed, target))
         self._metrics.refreshed("ok", seconds=self._clock.now() - started)
         return written
 
@@ -146,10 +158,17 @@ class RefreshRequests:
         )
         await self._ender.end(session, "identity_mismatch", rotated=error.tokens)
 
-    def _updated(self, session: Session, refreshed: Refreshed) -> Session:
+    def _updated(
+        self, session: Session, refreshed: Refreshed, target: TokenTarget | None
+    ) -> Session:
+        now = self._clock.now()
+        held = {key: one for key, one in session.api_tokens.items() if now < one.expires_at}
+        if target is not None:
+            return _with_api_token(session, held, target, refreshed.tokens)
         return dataclasses.replace(
             session,
             tokens=refreshed.tokens,
+            api_tokens=held,
             claims=self._claims.kept(
                 refreshed.claims or {},
                 access_token=refreshed.tokens.access_token,
@@ -165,3 +184,19 @@ class RefreshRequests:
         # a revocation of these tokens would end that as well.
         if self._sessions.end_reason(obtained.key) not in (None, "replaced"):
             await self._ender.revoke(obtained, obtained.tokens)
+
+
+def _with_api_token(
+    session: Session, held: Mapping[str, Tokens], target: TokenTarget, obtained: Tokens
+) -> Session:
+    """The session with an access token for `target` beside those that it holds. A new refresh token
+    is that of the login as well: its scope is that of the old one (RFC 6749 section 6)."""
+    tokens = dataclasses.replace(
+        session.tokens,
+        refresh_token=obtained.refresh_token,
+        refresh_expires_at=obtained.refresh_expires_at,
+    )
+    api_token = dataclasses.replace(
+        obtained, refresh_token=None, refresh_expires_at=None, id_token=None
+    )
+    return dataclasses.replace(session, tokens=tokens, api_tokens={**held, target.key: api_token})

@@ -207,4 +207,4 @@ def _went_back(loaded: Session, updated: Session) -> bool:
 
 def _is_older(loaded: Session, known: Session) -> bool:
     """By version and by time: a version counts anew where a store went back."""
-    return loaded.version < known.version and loaded.tokens.obtained_at < known.tokens.obtained_at
+    return loaded.version < known.version and loaded.refreshed_at < known.refreshed_at

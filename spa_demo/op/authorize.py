@@ -12,7 +12,7 @@ from authlib.oauth2 import OAuth2Error
 
 from spa_demo.op.authorization_server import DemoServer
 from spa_demo.op.cookies import OpCookies
-from spa_demo.op.grants import CodeGrant
+from spa_demo.op.grants import CodeGrant, resources_of
 from spa_demo.op.interaction import Asked, Step, next_step, read_asked
 from spa_demo.op.pushed_requests import PushedRequests
 from spa_demo.op.records import OpSession
@@ -65,6 +65,7 @@ class Authorize:
         parameters = {name: value for name, value in request.parameters if value}
         settings = self._server.settings
         try:
+            resources_of(grant.request, settings.resources)
             asked = read_asked(parameters, grant.request.scope, settings)
             step = next_step(
                 asked,

@@ -6,8 +6,10 @@ Each grant reaches its `TokenIssuer` and `OpState` through Authlib's `server` at
 """
 
 import secrets
+from collections.abc import Collection
 from typing import cast
 
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import ClientMixin, InvalidRequestError, OAuth2Request
 from authlib.oauth2.rfc6749.grants import (
     AuthorizationCodeGrant,
@@ -29,6 +31,21 @@ AUTH_METHODS = [
     "client_secret_jwt",
     "private_key_jwt",
 ]
+
+
+class InvalidTarget(OAuth2Error):
+    """RFC 8707 section 2."""
+
+    error = "invalid_target"
+
+
+def resources_of(request: OAuth2Request, allowed: Collection[str]) -> tuple[str, ...]:
+    """The APIs that a request names. Raises: InvalidTarget."""
+    asked = request.payload.data.get("resource", "") if request.payload else ""
+    resources = tuple(asked.split())
+    if not set(resources) <= set(allowed):
+        raise InvalidTarget("The resource is unknown, or was not granted.")
+    return resources
 
 
 class CodeGrant(AuthorizationCodeGrant):
@@ -63,6 +80,7 @@ class CodeGrant(AuthorizationCodeGrant):
                 nonce=asked.get("nonce"),
                 code_challenge=asked["code_challenge"],
                 code_challenge_method=asked["code_challenge_method"],
+                resources=resources_of(request, self.server.settings.resources),
                 expires_at=self.server.clock.now() + self.server.settings.code_seconds,
             )
         )
@@ -85,7 +103,8 @@ class CodeGrant(AuthorizationCodeGrant):
     ) -> TokenResponse:
         tokens: TokenIssuer = self.server.tokens
         code = cast("AuthorizationCode", self.request.authorization_code)
-        return tokens.redeem(code, with_refresh_token=include_refresh_token)
+        resources = resources_of(self.request, code.resources)
+        return tokens.redeem(code, resources, with_refresh_token=include_refresh_token)
 
     def delete_authorization_code(self, authorization_code: AuthorizationCode) -> None:
         """Nothing to do: the code was spent when its family was opened, and is remembered."""
@@ -108,7 +127,8 @@ class RotatingRefreshGrant(RefreshTokenGrant):
     def issue_token(self, user: User, refresh_token: IssuedToken) -> TokenResponse:  # type: ignore[override]
         tokens: TokenIssuer = self.server.tokens
         scope = self.request.payload.scope if self.request.payload else None
-        return tokens.renew(refresh_token, scope or refresh_token.get_scope())
+        resources = resources_of(self.request, refresh_token.family.resources)
+        return tokens.renew(refresh_token, scope or refresh_token.get_scope(), resources)
 
     def revoke_old_credential(self, refresh_token: IssuedToken) -> None:  # type: ignore[override]
         """Nothing to do: the token was spent before its successor came into being."""
@@ -131,7 +151,8 @@ class MachineGrant(ClientCredentialsGrant):
         client = cast("Client", self.request.client)
         allowed = client.get_allowed_scope(scope or client.scope)
         api_scope = " ".join(token for token in allowed.split() if token.startswith("api:"))
-        return tokens.for_client(client, api_scope)
+        resources = resources_of(self.request, self.server.settings.resources)
+        return tokens.for_client(client, api_scope, resources)
 
 
 class RequiredS256(CodeChallenge):

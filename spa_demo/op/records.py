@@ -48,13 +48,15 @@ class Interaction:
 class TokenFamily:
     """All tokens that descend from one authorization, and are revoked together.
 
-    `user` is None for a client acting for itself. `revoked_because` is None until then.
+    `user` is None for a client acting for itself. Access tokens may be for `resources`.
+    `revoked_because` is None until then.
     """
 
     id: str
     client_id: str
     user: User | None
     scope: str
+    resources: tuple[str, ...] = ()
     sid: str | None = None
     auth_time: float | None = None
     acr: str | None = None
@@ -80,6 +82,7 @@ class AuthorizationCode(AuthorizationCodeMixin):
     code_challenge: str
     code_challenge_method: str
     expires_at: float
+    resources: tuple[str, ...] = ()
     family: TokenFamily | None = None
 
     def get_redirect_uri(self) -> str:
@@ -100,6 +103,7 @@ class IssuedToken(TokenMixin):
     expires_at: float
     clock: Clock = field(repr=False)
     jti: str = ""
+    audience: str | list[str] = ""
     spent: bool = False
     revoked: bool = False
 

@@ -129,6 +129,8 @@ class OpSettings:
     """Adds the customary, unregistered `refresh_expires_in` to token responses."""
     token_delay_seconds: float = 0.0
     """How long a token answer is held back after its tokens came into force: a slow network."""
+    resources: frozenset[str] = frozenset()
+    """The APIs that access tokens can be asked for by name (RFC 8707), beside `audience`."""
     par: Literal["off", "offered", "required"] = "off"
     """Whether requests may be pushed (RFC 9126), or must be."""
     par_seconds: int = 60

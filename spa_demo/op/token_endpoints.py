@@ -63,7 +63,7 @@ class Introspection(IntrospectionEndpoint):
             "exp": int(token.expires_at),
         }
         if token.kind == "access_token":
-            answer |= {"token_type": "Bearer", "aud": self.server.settings.audience}
+            answer |= {"token_type": "Bearer", "aud": token.audience}
             answer |= {"jti": token.jti}
         if family.user:
             answer["username"] = family.user.sub

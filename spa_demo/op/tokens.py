@@ -6,6 +6,7 @@ Never decides whether a token may be issued: the grants do.
 
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from hashlib import sha256
 
 from bff.clock import Clock
@@ -29,30 +30,33 @@ class TokenIssuer:
         self._keys = keys
         self._clock = clock
 
-    def redeem(self, code: AuthorizationCode, *, with_refresh_token: bool) -> TokenResponse:
+    def redeem(
+        self, code: AuthorizationCode, resources: Sequence[str], *, with_refresh_token: bool
+    ) -> TokenResponse:
         """Open the token family of a code; the code is spent from here on."""
         family = TokenFamily(
             id=new_name(),
             client_id=code.client_id,
             user=code.session.user,
             scope=code.scope,
+            resources=code.resources,
             sid=code.session.sid,
             auth_time=code.session.auth_time,
             acr=code.acr,
         )
         code.family = self._state.open_family(family)
-        return self._respond(family, family.scope, with_refresh_token=with_refresh_token)
+        return self._respond(family, family.scope, resources, with_refresh_token=with_refresh_token)
 
-    def renew(self, spent: IssuedToken, scope: str) -> TokenResponse:
+    def renew(self, spent: IssuedToken, scope: str, resources: Sequence[str]) -> TokenResponse:
         """Rotate: the presented refresh token is spent, its successor has the family's scope."""
         self._state.note_refresh(spent)
-        return self._respond(spent.family, scope, with_refresh_token=True)
+        return self._respond(spent.family, scope, resources, with_refresh_token=True)
 
-    def for_client(self, client: Client, scope: str) -> TokenResponse:
+    def for_client(self, client: Client, scope: str, resources: Sequence[str]) -> TokenResponse:
         """A token for the client itself (RFC 6749 section 4.4): never a refresh token."""
         family = TokenFamily(new_name(), client.client_id, user=None, scope=scope)
         self._state.open_family(family)
-        return self._respond(family, scope, with_refresh_token=False)
+        return self._respond(family, scope, resources, with_refresh_token=False)
 
     def id_token(
         self, family: TokenFamily, access_token: str, scope: str, nonce: str | None
@@ -93,10 +97,15 @@ class TokenIssuer:
         return self._keys.sign(claims, typ="logout+jwt")
 
     def _respond(
-        self, family: TokenFamily, scope: str, *, with_refresh_token: bool
+        self,
+        family: TokenFamily,
+        scope: str,
+        resources: Sequence[str],
+        *,
+        with_refresh_token: bool,
     ) -> TokenResponse:
         response: TokenResponse = {
-            "access_token": self._access_token(family, scope),
+            "access_token": self._access_token(family, scope, resources),
             "token_type": "Bearer",
             "expires_in": self._settings.access_token_seconds,
             "scope": scope,
@@ -107,14 +116,15 @@ class TokenIssuer:
                 response["refresh_expires_in"] = self._settings.refresh_token_seconds
         return response
 
-    def _access_token(self, family: TokenFamily, scope: str) -> str:
+    def _access_token(self, family: TokenFamily, scope: str, resources: Sequence[str]) -> str:
+        audience = [*resources] if len(resources) > 1 else "".join(resources)
         now = self._clock.now()
         expires_at = int(now) + self._settings.access_token_seconds
         jti = secrets.token_urlsafe(16)
         claims: dict[str, object] = {
             "iss": self._settings.issuer,
             "sub": family.sub,
-            "aud": self._settings.audience,
+            "aud": audience or self._settings.audience,
             "client_id": family.client_id,
             "iat": int(now),
             "exp": expires_at,
@@ -124,6 +134,7 @@ class TokenIssuer:
         if family.user:
             claims |= {"auth_time": int(family.auth_time or now), "acr": family.acr}
         token = IssuedToken("access_token", family, scope, now, expires_at, self._clock, jti)
+        token.audience = audience or self._settings.audience
         self._state.keep_token(jti, token)
         return self._keys.sign(claims, typ="at+jwt")
 

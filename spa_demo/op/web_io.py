@@ -33,6 +33,11 @@ async def read_request(request: web.Request, settings: OpSettings) -> FormReques
     if request.method == "POST":
         # RFC 6749 section 2.3.1: credentials and tokens never come in the query.
         pairs = tuple((await read_form(request)).items())
+    # The one parameter that may come more than once (RFC 8707 section 2). No URI has a space.
+    resources = " ".join(value for name, value in pairs if name == "resource")
+    pairs = tuple(pair for pair in pairs if pair[0] != "resource")
+    if resources:
+        pairs = (*pairs, ("resource", resources))
     return FormRequest(request.method, settings.issuer + request.path, pairs, request.headers)
 
 

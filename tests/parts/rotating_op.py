@@ -3,7 +3,7 @@ section 4.14.2). It can be made to hold answers back, or to forget them, after i
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
@@ -48,10 +48,12 @@ class RotatingOp(ScriptedOp):
         """`refuse`, when set, comes before anything has happened."""
         if self.refuse is not None:
             return self.refuse
-        answer = self._rotated(received.form["refresh_token"])
+        answer = self._rotated(received.form)
         return self.fault(answer) if self.fault is not None else answer
 
-    def _rotated(self, presented: str) -> Answer:
+    def _rotated(self, form: Mapping[str, str]) -> Answer:
+        presented = form["refresh_token"]
+        wanted_for = form.get("resource") or form.get("scope")
         _, name, number = presented.split(".")
         if presented in self.spent:
             self.reused.append(presented)
@@ -61,7 +63,8 @@ class RotatingOp(ScriptedOp):
         self.spent.add(presented)
         self.current[name] = f"rt.{name}.{int(number) + 1}"
         document = {
-            "access_token": f"at.{name}.{int(number) + 1}",
+            "access_token": f"at.{name}.{int(number) + 1}"
+            + (f"@{wanted_for}" if wanted_for else ""),
             "token_type": "Bearer",
             "expires_in": self.expires_in,
             "refresh_token": self.current[name],

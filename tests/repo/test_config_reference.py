@@ -166,9 +166,6 @@ NOT_ALONE = {
     "client_cert_file",  # with its key
     "client_key_file",
     "issuer_tenants",  # with an issuer that is a template
-    "scope",  # on a route: for client tokens
-    "resource",
-    "audience",
     "webhook_token",  # with a webhook among the sinks
 }
 

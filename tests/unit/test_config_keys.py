@@ -69,6 +69,8 @@ ACCEPTED: list[tuple[str, str, object]] = [
         '["https://a:443/v1/", "http://[::1]:9000"]',
         (Upstream("https", "a", "/v1"), Upstream("http", "[::1]:9000", "")),
     ),
+    ("routes.resource", '"https://a.test:8443/"', "https://a.test:8443/"),
+    ("routes.audience", '"orders api"', "orders api"),
     ("routes.token", '"none"', TokenKind.NONE),
     ("routes.methods", '["GET", "PROPFIND"]', ("GET", "PROPFIND")),
     ("routes.csrf", '"same-origin"', CsrfMode.SAME_ORIGIN),

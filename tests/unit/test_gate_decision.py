@@ -15,7 +15,7 @@ from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.gate.peers import TrustedProxies
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
-from bff.model import Session, Tokens
+from bff.model import Session, Tokens, TokenTarget
 from bff.tokens.policy import RefreshPolicy
 
 Fields = list[tuple[bytes, bytes]]
@@ -26,6 +26,7 @@ HOST = (b"Host", b"app.example")
 COOKIE = (b"Cookie", b"theme=dark; bff=good; locale=de")
 HEADER = (b"X-CSRF", b"1")
 API = Upstream("http", "127.0.0.1:9000", "/v1")
+ORDERS = TokenTarget(resource="https://orders.example")
 
 
 def a_session(**changes: object) -> Session:
@@ -58,6 +59,7 @@ def a_gate(
             ),
             Route("/hooks", (API,), token=TokenKind.NONE, csrf=CsrfMode.OFF),
             Route("/live", (API,), websocket=True, strip_headers=frozenset({b"x-debug"})),
+            Route("/orders", (API,), resource=ORDERS.resource),
         ]
     )
     frontend = Frontend(
@@ -194,6 +196,27 @@ def test_a_token_that_is_due_goes_on_and_asks_for_a_refresh() -> None:
     assert not forwarded(ask(a_gate(without), b"/api/x", COOKIE, HEADER)).refresh_due
 
 
+@pytest.mark.rule("FP-13")
+def test_a_route_with_a_resource_gets_the_token_for_it_and_no_other() -> None:
+    """The login's token may be good or long expired: it is another one."""
+    login = Tokens("at-secret", NOW - 400, NOW - 100, refresh_token="rt")
+    for without in (a_session(), a_session(tokens=login)):
+        wait = ask(a_gate(without), b"/orders/x", COOKIE, HEADER)
+        assert isinstance(wait, Wait)
+        assert (wait.needs, wait.target) == (Needs.FRESH_TOKEN, ORDERS)
+        found = dataclasses.replace(
+            without, api_tokens={ORDERS.key: Tokens("at-orders", NOW, NOW + 300)}
+        )
+        sent = forwarded(ask(a_gate(found), b"/orders/x", COOKIE, HEADER))
+        assert (b"Authorization", b"Bearer at-orders") in sent.fields
+        assert not sent.refresh_due
+    due = a_session(api_tokens={ORDERS.key: Tokens("at-orders", NOW - 290, NOW + 10)})
+    assert forwarded(ask(a_gate(due), b"/orders/x", COOKIE, HEADER)).refresh_due
+    assert not forwarded(ask(a_gate(due), b"/api/x", COOKIE, HEADER)).refresh_due
+    expired = a_session(api_tokens={ORDERS.key: Tokens("at-orders", NOW - 300, NOW)})
+    assert isinstance(ask(a_gate(expired), b"/orders/x", COOKIE, HEADER), Wait)
+
+
 @pytest.mark.rule("PX-04")
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "FOO", "get"])
 def test_methods_are_those_of_the_route(method: str) -> None:
@@ -315,12 +338,12 @@ def test_a_client_token_is_for_sessions_unless_the_route_says_anonymous() -> Non
     assert refused(ask(gate, b"/service/x", HEADER)) == "not_authenticated"
     wait = ask(gate, b"/catalog/x", HEADER)
     assert isinstance(wait, Wait)
-    assert (wait.needs, wait.target.scope) == (Needs.CLIENT_TOKEN, "s2")
+    assert (wait.needs, wait.target) == (Needs.CLIENT_TOKEN, TokenTarget(scope="s2"))
     sent = forwarded(ask(gate, b"/catalog/x", HEADER, known=Known(client_token=token)))
     assert (b"Authorization", b"Bearer client-at") in sent.fields
     with_session = ask(a_gate(a_session()), b"/service/x", COOKIE, HEADER)
     assert isinstance(with_session, Wait)
-    assert with_session.target.scope == "s1"
+    assert with_session.target == TokenTarget(scope="s1")
 
 
 @pytest.mark.rule("SE-11")
@@ -584,7 +607,7 @@ def test_a_session_that_was_found_with_an_expired_token_is_waited_for_once_more(
 def test_a_handshake_with_the_clients_token_carries_no_header() -> None:
     wait = ask(a_gate(), b"/ticker", *WEBSOCKET, OURS)
     assert isinstance(wait, Wait)
-    assert (wait.needs, wait.target.scope) == (Needs.CLIENT_TOKEN, "s3")
+    assert (wait.needs, wait.target) == (Needs.CLIENT_TOKEN, TokenTarget(scope="s3"))
 
 
 def test_only_the_users_token_asks_for_a_refresh() -> None:

@@ -12,6 +12,7 @@ from bff.gate.routes import (
     require_forwardable,
     require_strippable,
 )
+from bff.model import TokenTarget
 
 ROOT = Upstream("http", "api")
 BELOW = Upstream("http", "api", "/v1")
@@ -50,6 +51,22 @@ def test_a_route_needs_a_session_for_the_users_token_and_by_default_for_the_clie
     kind: TokenKind, *, anonymous: bool, needs: bool
 ) -> None:
     assert Route("/x", (ROOT,), token=kind, anonymous=anonymous).needs_session is needs
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "target"),
+    [
+        (TokenKind.USER, "", None),
+        (TokenKind.USER, "a", TokenTarget(scope="a")),
+        (TokenKind.CLIENT, "", TokenTarget()),
+        (TokenKind.CLIENT, "a", TokenTarget(scope="a")),
+        (TokenKind.NONE, "", None),
+    ],
+)
+def test_a_route_has_a_token_of_its_own_where_it_says_what_for(
+    kind: TokenKind, scope: str, target: TokenTarget | None
+) -> None:
+    assert Route("/x", (ROOT,), token=kind, scope=scope).target == target
 
 
 def test_a_route_has_no_limits_unless_they_are_given() -> None:

@@ -48,6 +48,11 @@ sessions = st.builds(
     acr=st.none() | texts,
     auth_time=st.none() | seconds,
     client=texts,
+    api_tokens=st.dictionaries(
+        texts,
+        st.builds(Tokens, access_token=texts, obtained_at=times, expires_at=times, scope=texts),
+        max_size=3,
+    ),
 )
 logins = st.builds(
     LoginTransaction,

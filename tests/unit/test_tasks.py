@@ -7,7 +7,7 @@ import pytest
 
 from bff.errors import StoreUnavailable
 from bff.model import Session
-from bff.tasks import BackgroundTask, PeriodicTask, SingleFlight, TaskSet
+from bff.tasks import BackgroundTask, KeyedLock, PeriodicTask, SingleFlight, TaskSet
 from tests.polling import HANG_SECONDS, until
 
 
@@ -149,6 +149,30 @@ async def test_a_flight_has_an_age_while_it_runs() -> None:
     answers.pending[0].set_result(None)
     await caller
     assert (reads.is_running("a"), reads.age_seconds("a")) == (False, 0)
+
+
+async def test_a_key_has_one_holder_and_the_others_come_in_their_order() -> None:
+    """Whatever becomes of one of them; another key is held beside it."""
+    lock, held, release = KeyedLock(), [], asyncio.Event()
+
+    async def hold(key: str, name: str) -> None:
+        async with lock.held(key):
+            held.append(name)
+            await release.wait()
+
+    tasks = [asyncio.create_task(hold("a", name)) for name in ("1", "2", "3")]
+    tasks.append(asyncio.create_task(hold("b", "other")))
+    await settle()
+    assert held == ["1", "other"]
+    tasks[0].cancel()
+    await settle()
+    assert held == ["1", "other", "2"]
+    tasks[1].cancel()
+    release.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert held == ["1", "other", "2", "3"]
+    await hold("a", "later")
+    assert held[-1] == "later"
 
 
 async def test_what_has_ended_is_not_joined_by_the_next() -> None:

@@ -93,6 +93,26 @@ async def test_what_the_store_has_lost_is_told_again(
 
 
 @pytest.mark.rule("TK-07")
+async def test_a_rotation_for_the_token_of_one_api_is_told_again_as_well(
+    sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
+) -> None:
+    """The login's access token is the same in both records; the refresh token is not."""
+    session, before = await new_session(sessions, clock), await store.load("k")
+    assert before is not None
+    tokens = dataclasses.replace(session.tokens, refresh_token="rt1")
+    at = clock.now() + 1
+    api_tokens = {"orders": Tokens("at1", at, at + 60)}
+    with rotations.under_way():
+        await rotations.keep(dataclasses.replace(session, tokens=tokens, api_tokens=api_tokens))
+    store.go_back("k", before)
+    loaded = await sessions.load_fresh("k")
+    assert loaded is not None
+    found = await rotations.restored(loaded)
+    assert found is not None
+    assert found.tokens.refresh_token == "rt1"
+
+
+@pytest.mark.rule("TK-07")
 async def test_two_that_restore_at_once_both_get_the_newest_tokens(
     sessions: Sessions, rotations: Rotations, store: ScriptedStore, clock: ManualClock
 ) -> None:

@@ -75,8 +75,9 @@ class RouteSettings(Section):
     )
     resource: Resource | None = Field(
         default=None,
-        description="The API that the token is for, as an absolute URI (RFC 8707); only with "
-        'token = "client". See docs/tokens-per-api.md.',
+        description="The API that the token is for, as an absolute URI (RFC 8707). With it, "
+        "audience or scope the route gets an access token of its own, by the user's refresh token "
+        "or by client credentials. See docs/tokens-per-api.md.",
         examples=["https://orders.example.com"],
     )
     audience: NonEmpty | None = Field(
@@ -87,7 +88,7 @@ class RouteSettings(Section):
     )
     scope: Scope = Field(
         default=_default("scope"),
-        description='Scopes of the client token; only with token = "client".',
+        description="The scopes that the token is asked for.",
         examples=["catalog.read"],
     )
     anonymous: StrictBool = Field(

@@ -130,7 +130,8 @@ def authorization_request(
     login: LoginRequest,
 ) -> AuthorizationRequest:
     """A request that can't be guessed. `static` gives defaults that the login may override.
-    `resource` is what tokens of the login may be for (RFC 8707 section 2.1).
+    `resource` is what tokens of the login may be for, beside one in `static` (RFC 8707 section
+    2.1).
 
     Raises:
         OpMetadataRefused: the endpoint's own query already holds one of our parameters.
@@ -149,10 +150,15 @@ def authorization_request(
         "code_challenge_method": "S256",
         **static,
         **login.parameters(),
-        **({"resource": resource} if resource else {}),
+        **_resources(static.get("resource"), *resource),
     }
     # RFC 6749 section 3.1: a parameter must not be included more than once.
     if parameter_names(endpoint) & (RESERVED_PARAMETERS | parameters.keys()):
         raise OpMetadataRefused("authorization_endpoint holds a reserved parameter")
     url = with_parameters(endpoint, parameters)
     return AuthorizationRequest(url, state, nonce, code_verifier, parameters)
+
+
+def _resources(*named: str | None) -> dict[str, tuple[str, ...]]:
+    resources = tuple(dict.fromkeys(one for one in named if one))
+    return {"resource": resources} if resources else {}

@@ -58,6 +58,9 @@ def _kinds_of(hint: Any) -> frozenset[type]:
 
 _BESIDE = frozenset({"key", "version", "idle_expires_at", "provider", "frontend"})
 _TOKENS = _kinds(Tokens)
+_API_TOKEN = {
+    name: _TOKENS[name] for name in ("access_token", "obtained_at", "expires_at", "scope")
+}
 _SESSION = {name: kinds for name, kinds in _kinds(Session).items() if name not in _BESIDE}
 _LOGIN = {name: kinds for name, kinds in _kinds(LoginTransaction).items() if name not in _BESIDE}
 
@@ -70,6 +73,9 @@ def encode_session(session: Session) -> bytes:
     """The sealed part of a session."""
     record = _taken(session, _SESSION)
     record["tokens"] = _taken(session.tokens, _TOKENS)
+    record["api_tokens"] = {
+        key: _taken(tokens, _API_TOKEN) for key, tokens in session.api_tokens.items()
+    }
     record["claims"] = dict(session.claims)
     return _dump(record)
 
@@ -93,6 +99,12 @@ def decode_session(
         known = _known(record, _SESSION)
         known["tokens"] = Tokens(**_known(known["tokens"], _TOKENS))
         known["claims"] = MappingProxyType(known.get("claims", {}))
+        known["api_tokens"] = MappingProxyType(
+            {
+                key: Tokens(**_known(tokens, _API_TOKEN))
+                for key, tokens in known.get("api_tokens", {}).items()
+            }
+        )
         return Session(
             key=key,
             version=version,
