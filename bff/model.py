@@ -120,7 +120,8 @@ class LoginTransaction:
     `binder_hash` is the SHA-256 (hex) of the binder cookie's value. `previous_session` is the key
     of the session the browser had when it started, to be ended by the callback. `organization` is
     the one that the user is to log in for, `passed_on` what else the browser asked of this very OP.
-    `provider` is that of the request; as with a session, the seal tells it.
+    `user_issuer` and `user_sub` are those of the session that a step-up is about: no other user may
+    come back. `provider` is that of the request; as with a session, the seal tells it.
     """
 
     issuer: str
@@ -135,7 +136,13 @@ class LoginTransaction:
     previous_session: str | None = None
     organization: str | None = None
     passed_on: Mapping[str, str] = field(default_factory=dict, repr=False)
+    user_issuer: str | None = None
+    user_sub: str | None = None
     provider: str = DEFAULT_PROVIDER
+
+    @property
+    def is_step_up(self) -> bool:
+        return self.user_sub is not None
 
 
 def public_id(session_key: str) -> str:

@@ -1,6 +1,11 @@
 """The composition root: builds each object once, from settings, and runs them as one process."""
 
 from bff.app.gateway import Gateway
-from bff.app.wiring import relying_parties, relying_parties_at, session_store
+from bff.app.wiring import (
+    relying_parties,
+    relying_parties_at,
+    session_store,
+    step_up_rules,
+)
 
-__all__ = ["Gateway", "relying_parties", "relying_parties_at", "session_store"]
+__all__ = ["Gateway", "relying_parties", "relying_parties_at", "session_store", "step_up_rules"]

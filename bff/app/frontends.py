@@ -1,6 +1,7 @@
 """One frontend as this process serves it: what its browsers hold, its place at the gate, and its
 own endpoints. What all of them share is in the core."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -25,6 +26,7 @@ from bff.gate.problem import OwnResponses
 from bff.gate.refusals import Refusals
 from bff.gate.routes import RouteTable
 from bff.oidc.relying_parties import RelyingParties
+from bff.oidc.step_up import StepUpRules
 from bff.proxy.own_endpoints import Endpoint
 from bff.sessions.cookie import Binder, LogoutReturn, LogoutSid, SessionCookie
 from bff.sessions.single_use import LoginTransactions
@@ -56,7 +58,8 @@ class BrowserState:
 
 @dataclass(frozen=True, slots=True)
 class ServedFrontend:
-    """`own` are the fields of its own answers, `refusals` what its requests are refused with."""
+    """`own` are the fields of its own answers, `refusals` what its requests are refused with,
+    `step_up` the rules of each provider."""
 
     core: Core
     frontend: Frontend
@@ -66,6 +69,7 @@ class ServedFrontend:
     return_rules: ReturnRules
     own: OwnResponses
     refusals: Refusals
+    step_up: Mapping[str, StepUpRules]
 
     @classmethod
     def build(cls, core: Core, frontend: Frontend, paths_below: tuple[str, ...]) -> Self:
@@ -90,7 +94,17 @@ class ServedFrontend:
             frontend=frontend.name,
         )
         routes = wiring.route_table(frontend)
-        return cls(core, frontend, browser, relying_parties, routes, return_rules, own, refusals)
+        return cls(
+            core,
+            frontend,
+            browser,
+            relying_parties,
+            routes,
+            return_rules,
+            own,
+            refusals,
+            wiring.step_up_rules(frontend),
+        )
 
     def at_gate(self, rules: FrontendRules) -> FrontendAtGate:
         """What decides about its requests at one of the listeners."""
@@ -129,6 +143,7 @@ class ServedFrontend:
             core.clock,
             core.limits.logins,
             core.audit,
+            self.step_up,
             frontend=self.frontend.name,
         )
         callback = Callback(

@@ -114,7 +114,8 @@ def _contexts(
                 (name.encode(), value.encode())
                 for name, value in one.own.transport_headers().items()
             ),
+            step_up=one.step_up,
         )
         for one in served
     }
-    return {"": FrontendContext(refusals_of_none(core), {}, ()), **found}
+    return {"": FrontendContext(refusals_of_none(core), {}, (), {}), **found}

@@ -31,6 +31,7 @@ from bff.oidc.provider.client_tls import TlsContexts
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.step_up import StepUpRules
 from bff.proxy.context import ProxyLimits
 from bff.sessions.memory import MemoryStore
 from bff.sessions.redis.store import RedisStore
@@ -161,6 +162,16 @@ def login_params(settings: Settings) -> list[str]:
     return list(dict.fromkeys(named))
 
 
+def step_up_rules(frontend: Frontend) -> dict[str, StepUpRules]:
+    """What may be asked of a login at each provider of a frontend, and what meets it."""
+    settings = frontend.settings
+    required = frozenset(acr for route in settings.routes for acr in route.require_acr or ())
+    return {
+        name: StepUpRules(provider.acr_order, required, provider.leeway)
+        for name, provider in settings.providers.items()
+    }
+
+
 def public_rules(frontend: Frontend) -> FrontendRules:
     """Of a frontend at the public listener."""
     settings = frontend.settings
@@ -182,6 +193,7 @@ def public_rules(frontend: Frontend) -> FrontendRules:
         binder_cookie=frontend.binder_cookie.encode(),
         endpoints=EndpointTable(frontend.prefix, rules),
         spa=SPA_RULE if settings.spa.root is not None else None,
+        step_up=step_up_rules(frontend),
     )
 
 

@@ -14,6 +14,7 @@ from bff.model import DEFAULT_FRONTEND, Session, public_id
 
 VERSION = 1  # of the record's schema: docs/audit-event.schema.json
 
+STEP_UP = "step_up"  # of a login that was begun to go on with a session, stronger or more recent
 ABANDONED = "abandoned"  # a login that no browser was told of: it hung up, or the store failed
 
 

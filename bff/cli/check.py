@@ -160,13 +160,16 @@ async def all_verdicts(settings: Settings) -> AsyncIterator[Verdict]:
 async def on_providers(settings: Settings) -> AsyncIterator[Verdict]:
     """What is found by asking the OPs, side by side; it is told in the order of the file."""
     parties = app.relying_parties(settings, SystemClock())
-    served = [app.relying_parties_at(one, parties) for one in frontends_of(settings)]
+    frontends = frontends_of(settings)
+    served = [app.relying_parties_at(one, parties) for one in frontends]
+    step_up = [app.step_up_rules(one) for one in frontends]
     turns = asyncio.Semaphore(OPS_AT_ONCE)
 
     async def ask(party: RelyingParty, found: asyncio.Queue[Verdict | None]) -> None:
         registered = [own[party.name] for own in served if party.name in own]
+        acr = {name for one in step_up if party.name in one for name in one[party.name].named}
         async with turns:
-            async for verdict in on_provider(party, registered):
+            async for verdict in on_provider(party, registered, sorted(acr)):
                 # Where there are several, each line says of which.
                 item = f"{party.name}: {verdict.item}" if len(parties) > 1 else verdict.item
                 found.put_nowait(replace(verdict, item=item))

@@ -440,6 +440,18 @@ def anonymous_needs_client_token(_settings: Settings, routes: Routes) -> Iterato
             yield Fault((*path, "anonymous"), _CLIENT_ONLY)
 
 
+@route_rule("require_acr", "max_auth_age", "token", "anonymous")
+def step_up_needs_a_login(_settings: Settings, routes: Routes) -> Iterator[Fault]:
+    for path, route in routes.items():
+        if route.token is TokenKind.NONE or route.anonymous:
+            for key in ("require_acr", "max_auth_age"):
+                if getattr(route, key) is not None:
+                    yield Fault(
+                        (*path, key),
+                        'needs a session: not with token = "none", nor with anonymous = true',
+                    )
+
+
 @route_rule("csrf", "token", "forward_cookies")
 def only_the_open_go_unguarded(_settings: Settings, routes: Routes) -> Iterator[Fault]:
     # Without the guard any site could act with what the browser or the gateway adds.

@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 
 from bff.audit.audit import Audit
-from bff.audit.event import ABANDONED, Actor, Event, EventName, Origin
+from bff.audit.event import ABANDONED, STEP_UP, Actor, Event, EventName, Origin
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.clients import Device, client_name, origin_of
 from bff.endpoints.login import parameters_again
@@ -261,8 +261,8 @@ class Callback:
             session=public_id(session.key),
             request_id=origin.request_id,
         )
-        event = EventName.LOGIN_SUCCEEDED
-        self._audit.report(Event.about(event, Actor.USER, session, origin=origin))
+        event, reason = EventName.LOGIN_SUCCEEDED, STEP_UP if transaction.is_step_up else ""
+        self._audit.report(Event.about(event, Actor.USER, session, reason=reason, origin=origin))
         return new_id.value
 
     async def _settle(

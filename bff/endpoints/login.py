@@ -3,12 +3,13 @@
 OIDC Core section 3.1.2.1; the parameters a browser may set are the ones listed here and no others.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from aiohttp import web
 
 from bff.audit.audit import Audit
-from bff.audit.event import Actor, Event, EventName
+from bff.audit.event import STEP_UP, Actor, Event, EventName
 from bff.clock import Clock
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.clients import origin_of
@@ -30,10 +31,11 @@ from bff.errors import BadRequest, UnknownProvider
 from bff.gate.outcome import Local
 from bff.gate.paths import MAX_TARGET_BYTES
 from bff.limits.limiter import Limiter, client_of
-from bff.model import LoginTransaction
+from bff.model import LoginTransaction, Session
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.step_up import StepUpRules
 from bff.oidc.steps.authorization import LoginRequest
 from bff.sessions.cookie import Binder, NewId
 from bff.sessions.single_use import LoginTransactions
@@ -92,6 +94,7 @@ class Login:
         clock: Clock,
         limiter: Limiter,
         audit: Audit,
+        step_up: Mapping[str, StepUpRules],
         *,
         frontend: str,
     ) -> None:
@@ -103,6 +106,7 @@ class Login:
         self._clock = clock
         self._limiter = limiter
         self._audit = audit
+        self._step_up = step_up
         self._frontend = frontend
 
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
@@ -122,6 +126,7 @@ class Login:
         """Store a transaction and redirect. `parameters` say where to, and where to return.
 
         Raises:
+            BadRequest: a parameter asks for what the provider is not configured for.
             UnknownProvider: `idp` names none.
             OpError: the OP's metadata can't be had.
             StoreUnavailable: the transaction can't be kept.
@@ -129,8 +134,13 @@ class Login:
         """
         relying_party = self._chosen(parameters, local)
         await self._limiter.take(client_of(local.identity.client_address))
+        if not self._step_up[relying_party.name].may_be_asked(wanted.acr_values):
+            raise BadRequest("acr_values that the configuration does not name")
         passed_on = passed_on_of(parameters, relying_party.settings)
+        about = self._stepped_up(wanted, relying_party, local)
         organization, of_op = organization_of(parameters), {}
+        if organization is None and about is not None:
+            organization = about.organization
         if organization is not None:
             if relying_party.settings.organization is None:
                 raise BadRequest("org, at a provider without organizations")
@@ -152,12 +162,15 @@ class Login:
             previous_session=local.session_key,
             organization=organization,
             passed_on=passed_on,
+            user_issuer=about.issuer if about is not None else None,
+            user_sub=about.sub if about is not None else None,
             provider=relying_party.name,
         )
         await self._transactions.put(outgoing.state, transaction)
         event = Event(
             EventName.LOGIN_BEGUN,
             Actor.USER,
+            STEP_UP if transaction.is_step_up else "",
             origin=origin_of(request, local),
             frontend=self._frontend,
             provider=relying_party.name,
@@ -168,6 +181,17 @@ class Login:
         response = web.Response(status=status, headers={"Location": outgoing.url})
         response.headers.add("Set-Cookie", self._cookies.set_binder(binder.value))
         return response
+
+    @staticmethod
+    def _stepped_up(
+        wanted: LoginRequest, relying_party: RelyingParty, local: Local
+    ) -> Session | None:
+        """The session that the login is to go on with: of its user, and at its provider."""
+        session = local.session
+        if session is None or session.provider != relying_party.name:
+            return None
+        is_asked = bool(wanted.acr_values) or wanted.max_age is not None
+        return session if is_asked else None
 
     def _chosen(self, parameters: dict[str, str], local: Local) -> RelyingParty:
         """The provider that `idp` names, or `iss` (OIDC Core section 4), or the domain of

@@ -21,8 +21,9 @@ from bff.errors import (
     LoginExpired,
     NavigationRequired,
     NotAuthenticated,
+    StepUpRequired,
 )
-from bff.gate.problem import CONTENT_SECURITY_POLICY, Problem
+from bff.gate.problem import CONTENT_SECURITY_POLICY, Problem, step_up_url
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -97,6 +98,8 @@ class Pages:
             action, policy = self._button(error), _FORM_CSP
         elif isinstance(error, NotAuthenticated):
             action = _link(f"{self._prefix}/login", "Log in")
+        elif isinstance(error, StepUpRequired):
+            action = _link(step_up_url(f"{self._prefix}/login", error), "Log in again")
         elif error.retryable and not isinstance(error, LoginError):
             action = _link(self._return_rules.home, "Try again")
         else:

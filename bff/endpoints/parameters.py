@@ -4,19 +4,21 @@ is read where it announces too much or is no form.
 
 import asyncio
 import re
+from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import aiohttp
 from aiohttp import web
 
 from bff.errors import BadRequest, BodyTooLarge
+from bff.oidc.step_up import read_acr_values, read_max_age
 
 MAX_PARAMETERS = 32
 FORM = "application/x-www-form-urlencoded"
 PATIENCE_SECONDS = 5.0  # for a form's body
 
 _PROMPT = frozenset({"none", "login", "consent", "select_account", "create"})
-_ACR = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}( [\x21\x23-\x5b\x5d-\x7e]{1,255}){0,9}\Z")
 _LOCALES = re.compile(r"[A-Za-z0-9-]{1,35}( [A-Za-z0-9-]{1,35}){0,9}\Z")
 _IDP = re.compile(r"[a-z0-9_-]{1,64}\Z")
 _HINT = re.compile(r"[^\x00-\x1f\x7f]{1,320}\Z")
@@ -55,18 +57,12 @@ def prompt_of(parameters: dict[str, str]) -> str | None:
 
 
 def max_age_of(parameters: dict[str, str]) -> int | None:
-    """`max_age` in seconds, at most a year."""
-    value = parameters.get("max_age")
-    if value is None:
-        return None
-    if not (value.isascii() and value.isdigit() and len(value) <= 8):
-        raise BadRequest("max_age")
-    return int(value)
+    """`max_age` in seconds."""
+    return _read(parameters, "max_age", read_max_age)
 
 
 def acr_values_of(parameters: dict[str, str]) -> tuple[str, ...]:
-    value = _matching(parameters, "acr_values", _ACR)
-    return tuple(value.split(" ")) if value else ()
+    return _read(parameters, "acr_values", read_acr_values) or ()
 
 
 def ui_locales_of(parameters: dict[str, str]) -> str | None:
@@ -95,6 +91,17 @@ def organization_of(parameters: dict[str, str]) -> str | None:
 def passed_on_value(parameters: dict[str, str], name: str) -> str:
     """That of a parameter of the OP's own, which is there."""
     return _matching(parameters, name, _HINT) or ""
+
+
+ValueT = TypeVar("ValueT")
+
+
+def _read(parameters: dict[str, str], name: str, read: Callable[[str], ValueT]) -> ValueT | None:
+    value = parameters.get(name)
+    try:
+        return read(value) if value is not None else None
+    except ValueError:
+        raise BadRequest(name) from None
 
 
 def _matching(parameters: dict[str, str], name: str, shape: re.Pattern[str]) -> str | None:

@@ -51,6 +51,7 @@ from bff.errors.logins import (
     LoginRefused,
     OrganizationMismatch,
     StepUpNotMet,
+    StepUpOtherUser,
     UnknownProvider,
 )
 from bff.errors.requests import (
@@ -78,6 +79,7 @@ from bff.errors.requests import (
     ReloadRefused,
     RequestTimeout,
     SessionEnded,
+    StepUpRequired,
     TargetTooLong,
     TooManyConnections,
     TooManyStreams,
@@ -134,6 +136,8 @@ __all__ = [
     "SessionEnded",
     "Source",
     "StepUpNotMet",
+    "StepUpOtherUser",
+    "StepUpRequired",
     "StoreUnavailable",
     "TargetTooLong",
     "TooManyConnections",

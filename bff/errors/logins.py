@@ -97,3 +97,11 @@ class StepUpNotMet(LoginError):
     status = 403
     code = "step_up_not_met"
     title = "The login service did not authenticate as strongly or as recently as was asked."
+
+
+class StepUpOtherUser(LoginError):
+    """The page still shows the work of the user whose session it was."""
+
+    status = 403
+    code = "step_up_other_user"
+    title = "Another user has logged in than the one whose session it is."

@@ -153,6 +153,20 @@ class SessionEnded(NotAuthenticated):
     title = "The session has ended. A login is needed."
 
 
+class StepUpRequired(DownstreamError):
+    """The session is alive, but its login was not strong or not recent enough, for the route or for
+    the API behind it. `acr_values` and `max_age`, in seconds, are to be asked for (RFC 9470)."""
+
+    status = 401
+    code = "step_up_required"
+    title = "A stronger or more recent login is needed."
+
+    def __init__(self, acr_values: tuple[str, ...], max_age: int | None) -> None:
+        super().__init__()
+        self.acr_values = acr_values
+        self.max_age = max_age
+
+
 class CsrfRefused(DownstreamError):
     """Base of the three layers of the CSRF guard."""
 

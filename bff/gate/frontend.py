@@ -5,8 +5,8 @@ in memory. The order of the checks is the order of the lines: the cheap ones fir
 about a session is looked up for a request that would be refused anyway.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from bff.clock import Clock
 from bff.errors import (
@@ -15,6 +15,7 @@ from bff.errors import (
     MethodNotAllowed,
     NotAuthenticated,
     NotFound,
+    StepUpRequired,
     UpgradeNotSupported,
 )
 from bff.gate import cookies
@@ -29,6 +30,7 @@ from bff.gate.paths import Target
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind
 from bff.gate.spellings import require_within
 from bff.model import DEFAULT_FRONTEND, DEFAULT_PROVIDER, Session, Tokens
+from bff.oidc.step_up import StepUp, StepUpRules
 from bff.tokens.policy import RefreshPolicy
 
 
@@ -48,7 +50,7 @@ class ReadRequest:
 class FrontendRules:
     """`hosts` are the Host values served, lower case. `base_path` is what all its paths begin with,
     such as `/shop`; empty for an application that has its hosts to itself. `provider` is where the
-    gateway's own tokens for its APIs come from."""
+    gateway's own tokens for its APIs come from; `step_up` are the rules of each provider."""
 
     hosts: frozenset[bytes]
     session_cookie: bytes
@@ -58,6 +60,7 @@ class FrontendRules:
     name: str = DEFAULT_FRONTEND
     base_path: bytes = b""
     provider: str = DEFAULT_PROVIDER
+    step_up: Mapping[str, StepUpRules] = field(default_factory=dict)
 
 
 class Frontend:
@@ -160,6 +163,8 @@ class Frontend:
             if isinstance(found, Wait):
                 return found
             session = found
+            if route.step_up is not None:
+                self._require_step_up(route.step_up, session)
         elif websocket_key is None and _is_guarded_without_session(route, request.head.method):
             self._require_guard(request, route.csrf)
         token = self._token_for(route, session, request.known)
@@ -192,6 +197,12 @@ class Frontend:
         if session is None:
             raise NotAuthenticated
         return session
+
+    def _require_step_up(self, asked: StepUp, session: Session) -> None:
+        rules = self.rules.step_up[session.provider]
+        now = self._clock.now()
+        if rules.why_unmet(asked, session.acr, session.auth_time, now) is not None:
+            raise StepUpRequired(asked.acr_values, asked.max_age)
 
     def _token_for(
         self, route: Route, session: Session | None, known: Known | None

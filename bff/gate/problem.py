@@ -6,8 +6,15 @@ This is the only place that does it. Nothing of what a request, the OP or an ups
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
-from bff.errors import BffError, MethodNotAllowed, NotAuthenticated, ReloadRefused
+from bff.errors import (
+    BffError,
+    MethodNotAllowed,
+    NotAuthenticated,
+    ReloadRefused,
+    StepUpRequired,
+)
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -62,6 +69,9 @@ def problem_for(error: BffError, *, request_id: str, login_url: str) -> Problem:
     headers = {"Content-Type": "application/problem+json", "X-Request-ID": request_id}
     if isinstance(error, NotAuthenticated):
         document["login_url"] = login_url
+    if isinstance(error, StepUpRequired):
+        document |= _asked(error)
+        document["login_url"] = step_up_url(login_url, error)
     if error.retry_after is not None:
         document["retry_after"] = error.retry_after
         headers["Retry-After"] = str(error.retry_after)
@@ -70,3 +80,18 @@ def problem_for(error: BffError, *, request_id: str, login_url: str) -> Problem:
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
     return Problem(error.status, headers, json.dumps(document).encode())
+
+
+def step_up_url(login_url: str, error: StepUpRequired) -> str:
+    """Where the login begins that is needed."""
+    return f"{login_url}?{urlencode(_asked(error))}"
+
+
+def _asked(error: StepUpRequired) -> dict[str, str | int]:
+    """By the names of RFC 9470 and of the login's parameters."""
+    found: dict[str, str | int] = {}
+    if error.acr_values:
+        found["acr_values"] = " ".join(error.acr_values)
+    if error.max_age is not None:
+        found["max_age"] = error.max_age
+    return found

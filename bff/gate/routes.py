@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from bff.gate.head import fold
 from bff.model import TokenTarget
+from bff.oidc.step_up import StepUp
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 USUAL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -80,6 +81,7 @@ class Route:
     `dev_host` is the Host that a development server is sent; None for every other route.
     `map_location`: an upstream is told of the prefix that was cut off, and where it says that
     something is is turned into our terms.
+    `step_up` is what the login of a session must have been for a call.
     """
 
     prefix: str
@@ -106,6 +108,7 @@ class Route:
     strip_headers: frozenset[bytes] = frozenset()
     dev_host: str | None = None
     ca_file: str | None = None
+    step_up: StepUp | None = None
     base_path: str = ""
     cut: str = field(init=False, default="")
     target: TokenTarget | None = field(init=False, default=None)

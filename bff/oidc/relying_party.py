@@ -18,6 +18,7 @@ from bff.errors import (
     IssuerMismatch,
     OpError,
     OrganizationMismatch,
+    StepUpOtherUser,
 )
 from bff.model import LoginTransaction, Session, Tokens, TokenTarget
 from bff.oidc.client_auth.methods import BY_CERTIFICATE
@@ -128,6 +129,7 @@ class RelyingParty:
             audience_pattern=settings.audience_pattern,
             tenants=settings.issuers.tenants,
             any_tenant=settings.issuers.any_tenant,
+            acr_order=settings.acr_order,
         )
         self._id_tokens = IdTokenVerifier(self._keys, rules, clock)
         self._userinfo = UserInfo(self._http, self._discovery, self._keys, rules)
@@ -223,6 +225,7 @@ class RelyingParty:
             IssuerMismatch: the transaction was begun with another OP, and nothing has been sent; or
                 the user is from another issuer than `iss`.
             OrganizationMismatch: the user logged in for another organization than was asked.
+            StepUpOtherUser: it is another user than the one whose session was to be stepped up.
             CodeRejected, IdTokenInvalid, StepUpNotMet, OpError.
         """
         begun_at = (transaction.provider, transaction.issuer)
@@ -242,6 +245,9 @@ class RelyingParty:
         user = await self._id_tokens.login(tokens, transaction)
         if iss is not None and iss != user.issuer:  # RFC 9207 section 2.4, of each tenant
             raise IssuerMismatch(f"iss of the response: {differs(iss, user.issuer)}")
+        whose = (transaction.user_issuer, transaction.user_sub)
+        if transaction.is_step_up and whose != (user.issuer, user.sub):
+            raise StepUpOtherUser
         wanted = transaction.organization
         if wanted is not None and not self._is_for(wanted, user.claims):
             raise OrganizationMismatch("the claim is missing or names another")
@@ -323,8 +329,11 @@ class RelyingParty:
             return unchanged
         if self._contradicts(session, user.claims):
             raise IdTokenInvalid("organization", "another than at the login", tokens=tokens)
-        # OIDC Core section 12.2: auth_time stays that of the login, whatever the OP writes.
-        auth_time = user.auth_time if session.auth_time is None else session.auth_time
+        # OIDC Core section 12.2: auth_time stays that of the login, whatever the OP writes; where
+        # the login has told none, it is not later than the login.
+        auth_time = session.auth_time
+        if auth_time is None and user.auth_time is not None:
+            auth_time = min(user.auth_time, int(session.created_at))
         return Refreshed(tokens, user.claims, user.acr or session.acr, auth_time)
 
     def _tell_of_no_refresh_token(self) -> None:

@@ -33,6 +33,7 @@ from bff.oidc.provider.endpoint_url import (
 from bff.oidc.provider.http import DIRECT, Network
 from bff.oidc.provider.issuers import TENANT, TrustedIssuers, require_template, require_tenant_ids
 from bff.oidc.provider.metadata import ENDPOINTS, WELL_KNOWN
+from bff.oidc.step_up import require_acr_values
 from bff.oidc.steps import authorization, end_session
 from bff.oidc.steps.pushed_request import ParMode, require_par_mode
 
@@ -161,6 +162,8 @@ class RelyingPartySettings:
     `login_params`, and the organization it is for. Where `issuer` has `{tenantid}`, users of the
     `issuer_tenants` may log in, or those of any tenant.
 
+    `acr_order` are the OP's values of `acr`, from weak to strong.
+
     `on_demand`: nothing is fetched before a request needs it, neither at start nor by a probe.
 
     The answer to a refresh is waited for longer than any other: it may hold the only copy of a
@@ -211,6 +214,7 @@ class RelyingPartySettings:
     email_domains: tuple[str, ...] = ()
     issuer_tenants: tuple[str, ...] = ()
     allow_any_issuer_tenant: bool = False
+    acr_order: tuple[str, ...] = ()
 
     @property
     def issuers(self) -> TrustedIssuers:
@@ -241,6 +245,7 @@ class RelyingPartySettings:
             "resource": lambda uris: [*map(require_resource, uris)],
             "id_token_algs": require_signing_algs,
             "leeway_seconds": require_leeway,
+            "acr_order": require_acr_values,
             "authorization_params": authorization.require_unreserved,
             "end_session_params": end_session.require_unreserved,
         }

@@ -9,6 +9,7 @@ from bff.gate.outcome import Forward, Local
 from bff.gate.refusals import Refusals
 from bff.observability.access_log import AccessLog
 from bff.observability.metrics import Metrics
+from bff.oidc.step_up import StepUpRules
 from bff.proxy.exchange.access import AccessRecord
 from bff.proxy.exchange.answer import Browser
 from bff.proxy.messages import DateField
@@ -38,11 +39,13 @@ class ProxyLimits:
 @dataclass(frozen=True, slots=True)
 class FrontendContext:
     """What the requests of one application lead to, and how they are refused. `targets` are by the
-    prefix of their route; `own_fields` are added to what APIs answer."""
+    prefix of their route; `own_fields` are added to what APIs answer; `step_up` are the rules of
+    each provider."""
 
     refusals: Refusals
     targets: Mapping[str, RouteTargets]
     own_fields: tuple[Field, ...]
+    step_up: Mapping[str, StepUpRules]
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,11 @@ OP_LINES: list[tuple[dict[str, object], dict[str, str], str]] = [
         "! OP            does not list the scope offline_access",
     ),
     (
+        {"acr_values_supported": ["silver", "gold"]},
+        {"acr_order": '["silver", "golden"]'},
+        "! OP            does not list golden in acr_values_supported",
+    ),
+    (
         {"code_challenge_methods_supported": ["plain"]},
         {},
         "✗ OP            The login service is not configured as expected. (code_challenge",

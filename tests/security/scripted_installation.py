@@ -113,9 +113,10 @@ async def scripted_installation(
     *,
     limits: str = LIMITS,
     user: str = "",
+    route: str = "",
 ) -> AsyncIterator[ScriptedInstallation]:
     """`prepare` is handed the OP before the gateway starts; `limits` is a table of its own,
-    `user` are lines of [user]."""
+    `user` are lines of [user], `route` of the route to the API."""
     clock = ManualClock()
     async with AsyncExitStack() as stack:
         op = await ScriptedOp(clock).start()
@@ -128,7 +129,11 @@ async def scripted_installation(
             "BFF_OIDC__CLIENT_ID": CLIENT_ID,
             "BFF_OIDC__CLIENT_SECRET": CLIENT_SECRET,
         }
-        toml = gateway_toml(ports, oidc=oidc, extra=user + limits)
+        routes = f"""[[routes]]
+path = "/api/"
+upstream = "http://127.0.0.1:{upstream.port}/"
+{route}"""
+        toml = gateway_toml(ports, oidc=oidc, extra=user + limits, routes=routes)
         await stack.enter_async_context(running_gateway(toml, clock, environ))
         public = await stack.enter_async_context(kept_connection(ports.gateway))
         admin = await stack.enter_async_context(kept_connection(ports.admin))

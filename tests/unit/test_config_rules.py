@@ -92,6 +92,16 @@ BROKEN: list[tuple[Tables, str, str]] = [
         "resource",
     ),
     ({"routes": {"anonymous": "true"}}, "routes[0].anonymous", "client"),
+    (
+        {"routes": {"require_acr": '["gold"]', "token": '"none"'}},
+        "routes[0].require_acr",
+        "needs a session",
+    ),
+    (
+        {"routes": {"max_auth_age": '"5m"', "token": '"client"', "anonymous": "true"}},
+        "routes[0].max_auth_age",
+        "needs a session",
+    ),
     ({"routes": {"csrf": '"off"'}}, "routes[0].csrf", 'token = "none"'),
     ({"routes": {"csrf": '"off"', "token": '"client"'}}, "routes[0].csrf", 'token = "none"'),
     (
@@ -131,6 +141,7 @@ KEPT: list[Tables] = [
     {"server": {"public_url": HTTP}, "session": {"cookie_name": '"acme"'}},
     {"oidc": {"post_logout_path": '"/bffx"'}},
     {"routes": {"path": '"/bffx"'}},
+    {"routes": {"require_acr": '["gold"]', "max_auth_age": '"5m"', "token": '"client"'}},
     {"routes": {"path": '"/"'}},
     {"routes": {"scope": '"x"', "token": '"client"', "anonymous": "true"}},
     {"routes": {"resource": '"urn:a"', "audience": '"a"', "token": '"client"'}},

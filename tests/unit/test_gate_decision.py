@@ -16,6 +16,7 @@ from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wai
 from bff.gate.peers import TrustedProxies
 from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind, Upstream
 from bff.model import Session, Tokens, TokenTarget
+from bff.oidc.step_up import StepUp, StepUpRules
 from bff.tokens.policy import RefreshPolicy
 
 Fields = list[tuple[bytes, bytes]]
@@ -57,6 +58,8 @@ def a_gate(
                 anonymous=True,
                 websocket=True,
             ),
+            Route("/gold", (API,), step_up=StepUp(("gold",)), websocket=True),
+            Route("/recent", (API,), token=TokenKind.CLIENT, step_up=StepUp((), 300)),
             Route("/hooks", (API,), token=TokenKind.NONE, csrf=CsrfMode.OFF),
             Route("/live", (API,), websocket=True, strip_headers=frozenset({b"x-debug"})),
             Route("/orders", (API,), resource=ORDERS.resource),
@@ -69,6 +72,7 @@ def a_gate(
             binder_cookie=b"bff-login",
             endpoints=EndpointTable("/bff"),
             spa=spa,
+            step_up={"default": StepUpRules(("silver", "gold", "platinum"), leeway_seconds=10)},
         ),
         routes,
         CsrfGuard(b"https://app.example"),
@@ -101,6 +105,46 @@ def refused(decision: Decision) -> str:
 def forwarded(decision: Decision) -> Forward:
     assert isinstance(decision, Forward), decision
     return decision
+
+
+@pytest.mark.rule("ID-18")
+@pytest.mark.parametrize(
+    ("acr", "passes"), [("gold", True), ("platinum", True), ("silver", False), (None, False)]
+)
+def test_a_route_wants_a_login_of_some_strength(acr: str | None, *, passes: bool) -> None:
+    """Decided by what the session holds, without waiting for anything."""
+    decision = ask(a_gate(a_session(acr=acr)), b"/gold/x", COOKIE, HEADER)
+    if passes:
+        assert forwarded(decision).session is not None
+    else:
+        assert refused(decision) == "step_up_required"
+        assert isinstance(decision, Answer)
+        assert not decision.clear_cookie  # the session is as good as before
+
+
+@pytest.mark.rule("ID-18")
+@pytest.mark.parametrize(
+    ("age", "passes"), [(0, True), (310, True), (311, False), (-10, True), (-11, False)]
+)
+def test_a_route_wants_a_login_of_some_age(age: int, *, passes: bool) -> None:
+    """With the clock leeway; one from the future is none."""
+    gate = a_gate(a_session(auth_time=int(NOW) - age))
+    decision = ask(gate, b"/recent", COOKIE, HEADER)
+    assert isinstance(decision, Wait if passes else Answer)
+    assert refused(ask(a_gate(a_session()), b"/recent", COOKIE, HEADER)) == "step_up_required"
+
+
+@pytest.mark.rule("ID-18")
+def test_a_handshake_is_held_to_the_same() -> None:
+    """And a call without the CSRF header learns nothing of the session."""
+    handshake = [
+        (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13"),
+        (b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="), (b"Origin", b"https://app.example"),
+    ]  # fmt: skip
+    gate = a_gate(a_session(acr="silver"))
+    assert refused(ask(gate, b"/gold", COOKIE, *handshake)) == "step_up_required"
+    assert refused(ask(gate, b"/gold", COOKIE)) == "csrf_header_missing"
+    assert refused(ask(gate, b"/gold", HEADER)) == "not_authenticated"
 
 
 def test_a_call_with_a_session_is_forwarded_with_its_token() -> None:

@@ -15,6 +15,7 @@ from bff.oidc.jwt.id_token import (
     verify_refreshed_id_token,
 )
 from bff.oidc.jwt.signed_jwt import VerifiedJwt
+from bff.oidc.step_up import StepUp
 from tests.parts.scripted_op import at_hash
 
 NOW = 1_700_000_000.0
@@ -213,10 +214,10 @@ def test_a_step_up_is_met_only_as_it_was_asked_for(
     """OIDC Core sections 3.1.2.1 and 3.1.3.7 (12), (13); leeway 30 s."""
     user = EndUser("alice", None, acr, auth_time, {}, ISSUER)
     if met:
-        require_step_up(user, acr_values=acr_values, max_age=max_age, now=NOW, leeway=30)
+        require_step_up(user, StepUp(acr_values, max_age), RULES.step_up, NOW)
     else:
         with pytest.raises(StepUpNotMet):
-            require_step_up(user, acr_values=acr_values, max_age=max_age, now=NOW, leeway=30)
+            require_step_up(user, StepUp(acr_values, max_age), RULES.step_up, NOW)
 
 
 SESSION = Session(

@@ -57,6 +57,7 @@ SHOWN = {
     "RelyingPartySettings.send_id_token_hint": "a switch",
     "Route.forward_cookies": "names",
     "Route.strip_headers": "names",
+    "Challenge.scheme": "a name",
     "Route.told_prefix": "configured",
     "Route.token": "a kind",
     "ServerLimits.body_seconds": "a number",

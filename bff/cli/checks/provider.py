@@ -40,10 +40,11 @@ MOST_REDIRECT_URIS = 20  # are asked about, of a client that has one for each fr
 
 
 async def on_provider(
-    relying_party: RelyingParty, registered: Sequence[RelyingParty]
+    relying_party: RelyingParty, registered: Sequence[RelyingParty], acr: Sequence[str]
 ) -> AsyncIterator[Verdict]:
     """All there is to say of the OP, in the order in which a login would meet it. `registered` are
-    the same client at the redirect URIs that it has."""
+    the same client at the redirect URIs that it has; `acr` are the values that the configuration
+    names."""
     settings = relying_party.settings
     try:
         await relying_party.start()
@@ -62,6 +63,8 @@ async def on_provider(
         yield good("OP", f"{settings.issuer}: metadata and keys are good")
         yield good("client authentication", _told_of_client_auth(settings, metadata))
         for verdict in on_metadata(settings, metadata, document):
+            yield verdict
+        for verdict in _on_acr(acr, document):
             yield verdict
         yield await _client(relying_party)
         for one in registered[:MOST_REDIRECT_URIS]:
@@ -130,6 +133,18 @@ def _on_signatures(
             "OP",
             f"signs ID tokens with {_list(listed)}, but {settings.table}.id_token_algs allows "
             f"{_list(ours)} only: name the one that this client is given",
+        )
+
+
+def _on_acr(acr: Sequence[str], document: Mapping[str, object]) -> Iterator[Verdict]:
+    # A warning only: the list need not hold all that it knows (Discovery section 3).
+    listed = document.get("acr_values_supported")
+    missing = [one for one in acr if isinstance(listed, list) and one not in listed]
+    if missing:
+        yield warning(
+            "OP",
+            f"does not list {_list(missing)} in acr_values_supported, which require_acr or "
+            "acr_order names: a step-up would not end",
         )
 
 

@@ -30,6 +30,7 @@ from bff.oidc.settings import (
     require_openid,
     require_provider_name,
 )
+from bff.oidc.step_up import require_acr_values
 from bff.oidc.steps import authorization, end_session
 from bff.oidc.steps.pushed_request import ParMode
 
@@ -226,6 +227,13 @@ class ProviderSettings(Section):
         "and the login fails unless `claim` of the ID token names x.",
         examples=[{"parameter": "organization", "claim": "org_id"}],
     )
+    acr_order: Annotated[tuple[str, ...], AfterValidator(require_acr_values)] = Field(
+        default=_default("acr_order"),
+        description="The OP's values of acr, from weak to strong: a stronger one does where a "
+        "weaker one is asked for. With it a login may ask for these and for those of a route's "
+        "require_acr only. See docs/step-up.md.",
+        examples=[["silver", "gold"]],
+    )
     audience_pattern: NonEmpty | None = Field(
         default=None,
         description="As trusted_audiences, for audiences that have a part in common: `*` stands "
@@ -384,6 +392,7 @@ class ProviderSettings(Section):
             audience_pattern=self.audience_pattern,
             issuer_tenants=self.issuer_tenants,
             allow_any_issuer_tenant=self.allow_any_issuer_tenant,
+            acr_order=self.acr_order,
         )
 
     def _read_client_secret(self) -> str:

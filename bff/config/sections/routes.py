@@ -29,6 +29,7 @@ from bff.gate.routes import (
     require_forwardable,
     require_strippable,
 )
+from bff.oidc.step_up import StepUp, require_acr_values
 
 
 def as_list(value: object) -> object:
@@ -42,6 +43,7 @@ def require_distinct(upstreams: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
     return upstreams
 
 
+AcrValues = Annotated[tuple[str, ...], SOME, AfterValidator(require_acr_values)]
 Method = Annotated[Token, AfterValidator(require_forwardable)]
 
 
@@ -181,12 +183,33 @@ class RouteSettings(Section):
         "where something is, has it turned into the browser's terms, with the prefix put back; and "
         "whether `X-Forwarded-Prefix` tells it of a prefix that is cut off.",
     )
+    require_acr: AcrValues | None = Field(
+        default=None,
+        description="How strong the user's login must have been for a call: one of these values of "
+        "acr, or a stronger one in the provider's acr_order. Else the answer is 401 "
+        "step_up_required. See docs/step-up.md.",
+        examples=[["gold"]],
+    )
+    max_auth_age: Annotated[Duration, Between("10s", "365d")] | None = Field(
+        default=None,
+        description="How long ago the user may have logged in for a call, in whole seconds; the "
+        "provider's leeway is added. Else the answer is 401 step_up_required.",
+        examples=["5m"],
+    )
     ca_file: CaFile | None = Field(
         default=None,
         description="PEM file of the certificate authorities to trust for https upstreams "
         "instead of the system's.",
         examples=["/etc/ssl/private-ca.pem"],
     )
+
+    @property
+    def step_up(self) -> StepUp | None:
+        """What is asked of the user's login; None where nothing is."""
+        if self.require_acr is None and self.max_auth_age is None:
+            return None
+        max_age = None if self.max_auth_age is None else int(self.max_auth_age)
+        return StepUp(self.require_acr or (), max_age)
 
     @property
     def prefix(self) -> str:
@@ -219,4 +242,5 @@ class RouteSettings(Section):
             map_location=self.map_location,
             strip_headers=frozenset(fold(name.encode()) for name in self.strip_headers),
             ca_file=str(self.ca_file) if self.ca_file else None,
+            step_up=self.step_up,
         )

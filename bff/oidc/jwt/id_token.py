@@ -31,6 +31,7 @@ from bff.oidc.jwt.signed_jwt import (
 )
 from bff.oidc.provider.issuers import TrustedIssuers
 from bff.oidc.provider.op_text import away, differs, lacks, quoted
+from bff.oidc.step_up import StepUp, StepUpRules
 
 MAX_LOGIN_AGE_SECONDS = 600
 ID_TOKEN_TYP: frozenset[str | None] = frozenset({None, "jwt"})  # RFC 8725 section 3.11
@@ -53,10 +54,15 @@ class IdTokenRules:
     audience_pattern: str | None = None
     tenants: frozenset[str] = frozenset()
     any_tenant: bool = False
+    acr_order: tuple[str, ...] = ()
 
     @property
     def issuers(self) -> TrustedIssuers:
         return TrustedIssuers(self.issuer, self.tenants, self.any_tenant)
+
+    @property
+    def step_up(self) -> StepUpRules:
+        return StepUpRules(self.acr_order, leeway_seconds=self.leeway_seconds)
 
     def untrusted(self, audiences: frozenset[str]) -> frozenset[str]:
         """Those that may not stand beside us in `aud`."""
@@ -142,20 +148,15 @@ def verify_refreshed_id_token(
     return _end_user(jwt.claims)
 
 
-def require_step_up(
-    user: EndUser, *, acr_values: tuple[str, ...], max_age: int | None, now: float, leeway: float
-) -> None:
+def require_step_up(user: EndUser, asked: StepUp, rules: StepUpRules, now: float) -> None:
     """What this login asked for was done (OIDC Core section 3.1.2.1, RFC 9470 section 5).
 
     Raises:
-        StepUpNotMet: `acr` is none of `acr_values`, or `auth_time` is missing or too old.
+        StepUpNotMet: `acr` is none of those, or `auth_time` is missing or too old.
     """
-    if acr_values and user.acr not in acr_values:  # (12)
-        raise StepUpNotMet("acr is none of those asked for")
-    if max_age is None:
-        return
-    if user.auth_time is None or not now - max_age - leeway <= user.auth_time <= now + leeway:
-        raise StepUpNotMet("auth_time is missing, too old or in the future")  # (13)
+    unmet = rules.why_unmet(asked, user.acr, user.auth_time, now)  # (12), (13)
+    if unmet is not None:
+        raise StepUpNotMet(unmet)
 
 
 def _require(check: str, held: bool, detail: str = "") -> None:
@@ -248,11 +249,7 @@ class IdTokenVerifier:
             now=now,
         )
         require_step_up(
-            user,
-            acr_values=transaction.acr_values,
-            max_age=transaction.max_age,
-            now=now,
-            leeway=self._rules.leeway_seconds,
+            user, StepUp(transaction.acr_values, transaction.max_age), self._rules.step_up, now
         )
         return user
 

@@ -29,7 +29,12 @@ from bff.proxy.exchange.phases import (
     TUNNEL,
     WAITING,
 )
-from bff.proxy.exchange.renewal import another_decision, asks_for_another_token
+from bff.proxy.exchange.renewal import (
+    UNAUTHORIZED,
+    another_decision,
+    asks_for_another_token,
+    step_up_for,
+)
 from bff.proxy.exchange.upgrade import UpgradableExchange
 from bff.proxy.phases import phase_seconds
 from bff.proxy.transport import PhaseDeadline
@@ -156,6 +161,12 @@ class Exchange(UpgradableExchange):
         destination.answered()
         if self._record is not None:
             self._record.answered()
+        if head.status == UNAUTHORIZED:
+            rules = self._context.frontends[self._frontend].step_up
+            step_up = step_up_for(head, destination, rules)
+            if step_up is not None:
+                self._fail(step_up)
+                return
         if not self._request.is_complete or self._browser.is_draining:
             self._answer.keep_alive = False  # the rest of the body is not read
         self._answer.begin(head, destination.answer_fields(head))

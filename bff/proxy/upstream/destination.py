@@ -23,7 +23,8 @@ _NOT_FROM_LOCAL = HOP_BY_HOP | {b"server"}
 class Destination(Protocol):
     """One way for one request. `kind` names its answer in metrics, None where that is counted
     already; `session` is the one that opened it; `websocket_key` is that of a handshake;
-    `total_seconds` 0 is no limit; `may_renew`: a 401 may mean that the token is no longer good."""
+    `total_seconds` 0 is no limit; `may_renew`: a 401 may mean that the token is no longer good;
+    `carries_user_token`: the request has the access token of the session's user."""
 
     @property
     def kind(self) -> str | None: ...
@@ -32,6 +33,7 @@ class Destination(Protocol):
     websocket_key: bytes | None
     total_seconds: float
     may_renew: bool
+    carries_user_token: bool
 
     def take(self) -> UpstreamConnection | None:
         """A connection that lies idle."""
@@ -71,8 +73,8 @@ class UpstreamDestination:
     """
 
     __slots__ = (
-        "_date", "_decision", "_own_fields", "_target", "_targets", "may_renew", "session",
-        "total_seconds", "websocket_key",
+        "_date", "_decision", "_own_fields", "_target", "_targets", "carries_user_token",
+        "may_renew", "session", "total_seconds", "websocket_key",
     )  # fmt: skip
 
     kind = "forward"
@@ -93,7 +95,8 @@ class UpstreamDestination:
         self.session = decision.session
         self.websocket_key = decision.websocket_key
         self.total_seconds = route.total_timeout_seconds
-        self.may_renew = route.retry_unauthorized and route.token is TokenKind.USER
+        self.carries_user_token = route.token is TokenKind.USER
+        self.may_renew = route.retry_unauthorized and self.carries_user_token
 
     def take(self) -> UpstreamConnection | None:
         return self._require_target().pool.take()
@@ -172,6 +175,7 @@ class LocalDestination:
 
     total_seconds = 0.0
     may_renew = False
+    carries_user_token = False
 
     def __init__(
         self, decision: Local, pool: LocalPool, method: str, fields: Sequence[Field]

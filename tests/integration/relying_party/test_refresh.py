@@ -200,6 +200,8 @@ async def test_an_authentication_that_a_login_did_not_date_is_dated_by_a_refresh
     assert session.auth_time is None
     op.id_token_changes = {"auth_time": 1_699_999_990}
     assert (await rp.refresh(session)).auth_time == 1_699_999_990
+    op.id_token_changes = {"auth_time": int(session.created_at) + 20}
+    assert (await rp.refresh(session)).auth_time == int(session.created_at)
 
 
 @pytest.mark.rule("TK-08")
