@@ -10,7 +10,6 @@ import datetime
 import json
 import os
 import sys
-import tomllib
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from bff.cli.registration.wanted import Wanted, keys_text
 from bff.config.problems import KeyPath
 from bff.config.settings import Settings
 from bff.config.sources.environment import variable_of
+from bff.config.sources.toml_lines import read_toml
 from bff.config.values.files import read_text
 from bff.config.values.secrets import new_secret, require_unguessed
 from bff.model import DEFAULT_PROVIDER
@@ -169,7 +169,7 @@ def _has_named_providers(file: Path) -> bool:
 
 def _tables(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_text(file))
+        return read_toml(read_text(file))[0]
     except ValueError:  # the configuration is judged later
         return {}
 

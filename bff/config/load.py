@@ -32,7 +32,7 @@ from bff.config.sources.layers import (
     replace_keys,
 )
 from bff.config.sources.tenants import expand_tenants
-from bff.config.sources.toml_lines import key_lines
+from bff.config.sources.toml_lines import read_toml
 from bff.config.values.files import read_text
 from bff.model import DEFAULT_PROVIDER
 
@@ -123,7 +123,7 @@ def _refusal(problems: Iterable[Problem], main: str) -> ConfigError:
 def _read_file(path: Path) -> _File:
     try:
         text = read_text(path, most_bytes=MAX_FILE_BYTES)
-        return _File(tomllib.loads(text), key_lines(text))
+        return _File(*read_toml(text))
     except tomllib.TOMLDecodeError as error:
         return _File(problem=syntax_problem(str(error), str(path)))
     except ValueError as error:

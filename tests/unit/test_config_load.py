@@ -166,6 +166,40 @@ def test_a_syntax_error_is_a_problem_with_its_line(
     assert line is None or problem.line == line
 
 
+DEPTH = 5_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a = {'[' * DEPTH}{']' * DEPTH}",
+        f"a = {'{ a = ' * DEPTH}1{' }' * DEPTH}",
+        f"{'.'.join('a' * DEPTH)} = 1",
+        f"[{'.'.join('a' * DEPTH)}]",
+        f"a = {'[' * 65}{']' * 65}",
+        f"[routes]\nupstream = {'[' * 200}{']' * 200}",
+    ],
+    ids=["arrays", "inline", "dotted", "heading", "a level too many", "known"],
+)
+def test_a_text_that_is_nested_too_deeply_is_a_problem(tmp_path: Path, text: str) -> None:
+    """Of this file, in words; not of the program that reads it."""
+    [problem] = problems(tmp_path, text)
+    assert problem.source.endswith(".toml")
+    assert problem.message.startswith("has tables or arrays in each other, more than 64 levels")
+
+
+def test_a_text_that_is_nested_a_little_is_judged_by_its_keys(tmp_path: Path) -> None:
+    said = problems(tmp_path, f"a = {'[' * 63}{']' * 63}")
+    assert any(one.message == "unknown key" for one in said)
+
+
+def test_a_variable_that_is_nested_too_deeply_is_a_problem() -> None:
+    """Below what the JSON parser itself bears."""
+    text = f"{'[' * 900}{']' * 900}"
+    with pytest.raises(ConfigError, match="BFF_ROUTES: routes: must be a JSON array of objects"):
+        load(None, {"BFF_ROUTES": text})
+
+
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"missing\.toml: cannot be read: No such file"):
         load(tmp_path / "missing.toml", {})

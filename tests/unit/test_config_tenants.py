@@ -214,6 +214,7 @@ def test_settings_with_tenants_reach_a_worker(tmp_path: Path) -> None:
         ('providers = ["crop"]', '1: providers[0]: is no provider, did you mean "corp"?'),
         ("hosts = [", " is not valid TOML"),
         ("a = 1\nb\nc = 2", "2: is not valid TOML"),
+        (f"a = {'[' * 5000}{']' * 5000}", " has tables or arrays in each other"),
         ('[session]\nstore = "memory://"', "2: session.store: unknown key"),
         ('[session]\nidle_timeout = "2d"', "2: session.idle_timeout: must"),
     ],
@@ -273,6 +274,27 @@ def test_a_tenants_provider_takes_no_others_place(tmp_path: Path) -> None:
     own = 'issuer = "https://a.example"\nclient_id = "a"\nclient_secret = "Kq3vK8nT5xY1cW7zB2mL"\n'
     [said] = problems(tmp_path, {"corp.toml": own})
     assert said.startswith("tenants.d/corp.toml: name: another provider has this name")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BFF_PROVIDERS__ACME__CLIENT_SECRET", "Kq3vK8nT5xY1cW7zB2mL"),
+        ("BFF_PROVIDERS", '{"acme": {"client_id": "a"}}'),
+    ],
+)
+def test_no_variable_sets_a_key_of_a_tenants_provider(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    """The file is the tenant: there would be none without it. What is wrong is the variable."""
+    own = 'issuer = "https://a.example"\nclient_id = "a"\n'
+    with pytest.raises(ConfigError) as raised:
+        loaded(tmp_path, {"acme.toml": own}, environ={variable: value})
+    said = [str(one) for one in raised.value.problems if "no variable sets" in str(one)]
+    assert len(said) == 1
+    assert said[0].startswith(f"{variable}: providers.acme.cl")
+    assert "tenants.d/acme.toml" in said[0]
+    assert value not in said[0]
 
 
 @pytest.mark.parametrize(

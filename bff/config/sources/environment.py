@@ -14,6 +14,7 @@ from typing import Annotated, get_args, get_origin
 from bff.config.problems import KeyPath, Problem, dotted, suggestion
 from bff.config.sections import Section, is_table, section_of, without_none
 from bff.config.settings import Settings, inner
+from bff.config.sources.toml_lines import require_shallow
 
 PREFIX = "BFF_"
 PREDECESSOR_VARIABLE = "BFF_PREDECESSOR"  # set by a running gateway for the one that replaces it
@@ -153,6 +154,7 @@ def _list(text: str) -> object:
 def _json(text: str, kind: type, wanted: str) -> object:
     try:
         value = json.loads(text)
+        require_shallow(value)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, kind):

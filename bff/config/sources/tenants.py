@@ -22,7 +22,7 @@ from bff.config.sections.tenants import (
     is_template,
     require_host_template,
 )
-from bff.config.sources.toml_lines import key_lines
+from bff.config.sources.toml_lines import read_toml
 from bff.config.values.files import in_directory, read_text
 from bff.oidc.settings import require_provider_name
 
@@ -133,7 +133,7 @@ def _read_file(path: Path) -> _File | Problem:
         if not stat.S_ISREG(path.stat().st_mode):  # to read a pipe would not end
             return Problem("", "is no file", source=source)
         text = read_text(path)
-        return _File(label, source, tomllib.loads(text), key_lines(text))
+        return _File(label, source, *read_toml(text))
     except OSError as error:
         return Problem("", f"cannot be read: {error.strerror}", source=source)
     except tomllib.TOMLDecodeError as error:
@@ -219,9 +219,7 @@ class _Expansion:
             )
             return
         if name in self._providers:
-            self.problems.append(
-                place.problem("another provider has this name, which the tenant's own would have")
-            )
+            self.problems.append(self._named_twice(place, name))
             return
         self._has_own_providers = True
         own: dict[str, Any] = {"on_demand": True}
@@ -234,6 +232,16 @@ class _Expansion:
         if isinstance(others, list) and name not in others:
             # The own one first: it is the default.
             self._frontends[-1]["providers"] = [name, *others]
+
+    def _named_twice(self, place: Place, name: str) -> Problem:
+        keys = self._providers[name]
+        given = [self._place_of(("providers", name, key)) for key in keys] if keys else []
+        if given and all(one.is_variable for one in given):
+            return given[0].problem(
+                f"no variable sets a key of a tenant's provider: put it into {place.source}, or a "
+                "secret into the file that client_secret_file names there"
+            )
+        return place.problem("another provider has this name, which the tenant's own would have")
 
     def _put(self, file: _File, key: str, table: dict[str, Any], at: KeyPath) -> None:
         """A key of the tenant's file, or else what it inherits."""

@@ -1,5 +1,5 @@
-"""On which line of a TOML text each key stands. `tomllib`, which does not report lines, has already
-accepted the text; so this scanner finds keys and judges nothing.
+"""A TOML text as tables, and on which line each key stands. `tomllib` does not report lines; it has
+accepted the text before the scanner sees it, which finds keys and judges nothing.
 
 TOML 1.0: dotted and quoted keys, tables, arrays of tables, strings of four kinds, arrays, inline
 tables.
@@ -9,8 +9,12 @@ import re
 import tomllib
 from bisect import bisect_left
 from collections.abc import Iterator
+from typing import Any
 
 from bff.config.problems import KeyPath
+
+MOST_LEVELS = 64  # of tables and arrays in each other; keys that are known have fewer than ten
+_TOO_DEEP = f"has tables or arrays in each other, more than {MOST_LEVELS} levels deep"
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_\-]+")
@@ -25,6 +29,41 @@ _STRINGS = (
 )
 
 Place = tuple[KeyPath, int]
+
+
+def read_toml(text: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    """Its tables, and the lines as of `key_lines`.
+
+    Raises:
+        tomllib.TOMLDecodeError: it is no TOML.
+        ValueError: it is nested too deeply.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    require_shallow(tables)
+    return tables, key_lines(text)
+
+
+def require_shallow(value: object) -> None:
+    """That tables and arrays are not nested more deeply than code that recurses into them can bear.
+
+    Raises:
+        ValueError: they are.
+    """
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        level = [item for outer in level for item in _items(outer)]
+    if level:
+        raise ValueError(_TOO_DEEP)
+
+
+def _items(value: object) -> Iterator[object]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
