@@ -1,6 +1,7 @@
 """The admin listener: `/healthz`, `/readyz` and `/metrics`, with no user data in any of them, and
-`/sessions` and `/reload` for administrators; and the health listener, with the first two. They have
-no authentication; their address decides which programs can reach them.
+`/sessions` and `/reload` for administrators; the listener for metrics, with the first three; and
+the health listener, with the first two. They have no authentication; their address decides which
+programs can reach them.
 """
 
 import secrets
@@ -40,21 +41,18 @@ class OperatorEndpoints:
         reloads: AdminReloads | None = None,
     ) -> Self:
         """All of them, for `server.admin_listen`; without `reloads` for a process that can't."""
-
-        async def exposition(_request: web.BaseRequest) -> web.Response:
-            return web.Response(
-                body=metrics.exposition(),
-                headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
-            )
-
         return cls(
             {
-                **_probes(health),
-                "/metrics": _reading(exposition),
+                **_figures(health, metrics),
                 "/sessions": {**_reading(sessions.show), "DELETE": sessions.end},
                 **({"/reload": {"POST": reloads}} if reloads is not None else {}),
             }
         )
+
+    @classmethod
+    def figures(cls, health: Health, metrics: Metrics) -> Self:
+        """Those that are about the gateway and no session, for `metrics.listen`."""
+        return cls(_figures(health, metrics))
 
     @classmethod
     def probes(cls, health: Health) -> Self:
@@ -86,6 +84,16 @@ class OperatorEndpoints:
 
 def _probes(health: Health) -> Handlers:
     return {"/healthz": _reading(health.alive), "/readyz": _reading(health.ready)}
+
+
+def _figures(health: Health, metrics: Metrics) -> Handlers:
+    async def exposition(_request: web.BaseRequest) -> web.Response:
+        return web.Response(
+            body=metrics.exposition(),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        )
+
+    return {**_probes(health), "/metrics": _reading(exposition)}
 
 
 def _reading(handler: Handler) -> dict[str, Handler]:

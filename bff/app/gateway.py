@@ -46,8 +46,8 @@ class Gateway:
         reload: Reload | None = None,
     ) -> None:
         self.settings = settings
-        self._setup = setup or ProcessSetup.alone(settings.server)
-        metrics = Metrics(self._setup.metrics_directory)
+        self._setup = setup or ProcessSetup.alone(settings)
+        self._metrics = metrics = Metrics(self._setup.metrics_directory)
         if self._setup.replaces:
             metrics.worker_restarted()
         self._core = Core.build(settings, clock or SystemClock(), metrics)
@@ -98,12 +98,16 @@ class Gateway:
         limits = wiring.admin_limits(self.settings)
         admin = LimitedServer(self._admin, limits, for_proxies=False)
         probes = LimitedServer(OperatorEndpoints.probes(self._health), limits, for_proxies=False)
+        figures = LimitedServer(
+            OperatorEndpoints.figures(self._health, self._metrics), limits, for_proxies=False
+        )
         auth = LimitedServer(self._auth, wiring.auth_limits(self.settings), for_proxies=True)
         self.addresses = Addresses(
             public,
-            await self._listen(admin, self._setup.admin),
-            await self._listen(probes, self._setup.health),
-            await self._listen(auth, self._setup.auth),
+            await self._listen(admin, "admin"),
+            await self._listen(probes, "health"),
+            await self._listen(auth, "auth"),
+            await self._listen(figures, "metrics"),
         )
 
     def drain(self) -> None:
@@ -152,7 +156,8 @@ class Gateway:
         others_listen = bool(listening.inherited) and self._is_handed_over
         await stop_accepting(servers, outlives=listening.outlives or others_listen)
 
-    async def _listen(self, server: LimitedServer, listening: Listening | None) -> tuple[str, ...]:
+    async def _listen(self, server: LimitedServer, name: str) -> tuple[str, ...]:
+        listening = self._setup.listeners.get(name)
         if listening is None:
             return ()
         runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from bff.app.listening import UNIX, Listening, ProcessSetup, bound, host_and_port, show_address
-from bff.config.sections.server import ServerSettings
 
 FIRST_PASSED = 3  # SD_LISTEN_FDS_START
 
@@ -86,12 +85,8 @@ class HeldAddresses:
     def setup(self, metrics_directory: Path | None, *, succeeds: bool) -> ProcessSetup:
         """For one process of the service; without a directory for the only one."""
         is_alone = metrics_directory is None
-        found = {name: held.listening(is_alone=is_alone) for name, held in self._held.items()}
         return ProcessSetup(
-            found["public"],
-            found["admin"],
-            found.get("health"),
-            found.get("auth"),
+            {name: held.listening(is_alone=is_alone) for name, held in self._held.items()},
             metrics_directory,
             succeeds=succeeds,
         )
@@ -110,15 +105,15 @@ class HeldAddresses:
 
 @contextlib.contextmanager
 def held_addresses(
-    server: ServerSettings, passed: Sequence[HeldAddress] = (), *, listen: bool
+    wanted: Mapping[str, str], passed: Sequence[HeldAddress] = (), *, listen: bool
 ) -> Iterator[HeldAddresses]:
-    """Those of a configuration. What was passed is used where the configuration still has that
-    address, else closed; the rest is opened, to `listen` or to be kept for several processes.
+    """Those of a configuration, by name. What was passed is used where the configuration still
+    has that address, else closed; the rest is opened, to `listen` or to be kept for several
+    processes.
 
     Raises:
         OSError: an address can't be listened on.
     """
-    wanted = server.listeners
     with contextlib.ExitStack() as stack:
         held: dict[str, HeldAddress] = {}
         for one in passed:
@@ -143,10 +138,11 @@ def held_addresses(
 
 
 def passed_by_systemd(
-    server: ServerSettings, environment: MutableMapping[str, str]
+    listeners: Mapping[str, str], environment: MutableMapping[str, str]
 ) -> list[HeldAddress]:
     """The sockets of a .socket unit, each for the listener of its address, or else of its name
-    (`FileDescriptorName=public`, `admin`, `health`, `auth`). The variables are taken out.
+    (`FileDescriptorName=public`, `admin`, `health`, `auth`, `metrics`). The variables are taken
+    out.
 
     Raises:
         ForeignSocket: one is for no listener, or two are for one.
@@ -157,7 +153,7 @@ def passed_by_systemd(
     if variables["LISTEN_PID"] != str(os.getpid()) or not variables["LISTEN_FDS"].isdecimal():
         return []
     names = variables["LISTEN_FDNAMES"].split(":")
-    wanted = _addresses(server)
+    wanted = _addresses(listeners)
     found: dict[str, HeldAddress] = {}
     for index in range(int(variables["LISTEN_FDS"])):
         os.set_inheritable(FIRST_PASSED + index, False)
@@ -173,9 +169,9 @@ def passed_by_systemd(
     return list(found.values())
 
 
-def _addresses(server: ServerSettings) -> dict[str, list[str]]:
+def _addresses(listeners: Mapping[str, str]) -> dict[str, list[str]]:
     """How each listener's address may be spelled, first as it is configured."""
-    return {name: [address, *_resolved(address)] for name, address in server.listeners.items()}
+    return {name: [address, *_resolved(address)] for name, address in listeners.items()}
 
 
 def _resolved(address: str) -> list[str]:

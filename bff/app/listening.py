@@ -12,11 +12,11 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bff.config.sections.server import ServerSettings
+from bff.config.settings import Settings
 
 UNIX = "unix:"
 PROBE_SECONDS = 1.0
@@ -31,6 +31,7 @@ class Addresses:
     admin: tuple[str, ...] = ()
     health: tuple[str, ...] = ()
     auth: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,39 +164,30 @@ def _require_unused(path: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSetup:
-    """`health` and `auth` are None when they are not served. `metrics_directory` is None for a
-    process that is alone; `replaces`: a worker that died. `succeeds`: another process serves these
+    """`listeners` are those that are served, by name. `metrics_directory` is None for a process
+    that is alone; `replaces`: a worker that died. `succeeds`: another process serves these
     addresses until this one is ready."""
 
-    public: Listening
-    admin: Listening
-    health: Listening | None = None
-    auth: Listening | None = None
+    listeners: Mapping[str, Listening]
     metrics_directory: Path | None = None
     replaces: bool = False
     succeeds: bool = False
 
     @classmethod
-    def alone(cls, server: ServerSettings) -> "ProcessSetup":
+    def alone(cls, settings: Settings) -> "ProcessSetup":
         """All of it."""
-        health, auth = (
-            Listening(address) if address is not None else None
-            for address in (server.health_listen, server.auth_listen)
-        )
-        return cls(Listening(server.listen), Listening(server.admin_listen), health, auth)
+        return cls({name: Listening(address) for name, address in settings.listeners.items()})
+
+    @property
+    def public(self) -> Listening:
+        return self.listeners["public"]
 
     @property
     def addresses(self) -> Addresses:
         """Where all of it is served."""
-        return Addresses(
-            *(
-                (one.address,) if one is not None else ()
-                for one in (self.public, self.admin, self.health, self.auth)
-            )
-        )
+        return Addresses(**{name: (one.address,) for name, one in self.listeners.items()})
 
     @property
     def inherited(self) -> tuple[int, ...]:
         """The file descriptors that a process with this setup needs."""
-        listeners = (self.public, self.admin, self.health, self.auth)
-        return tuple(number for one in listeners if one for number in one.inherited)
+        return tuple(number for one in self.listeners.values() for number in one.inherited)

@@ -63,11 +63,11 @@ def serve(file: Path | None) -> None:
     succession: Succession | None = None
     try:
         predecessor = Predecessor.from_environment(os.environ)
-        passed = passed_by_systemd(settings.server, os.environ)
+        passed = passed_by_systemd(settings.listeners, os.environ)
         if predecessor is not None:
             passed = predecessor.passed
         is_alone = settings.server.workers == 1
-        with held_addresses(settings.server, passed, listen=is_alone) as held:
+        with held_addresses(settings.listeners, passed, listen=is_alone) as held:
             succession = Succession(held, predecessor, reloads, _why_no_restart(settings))
             _run(settings, announcer, held, succession, reloads, predecessor)
     except NotReady as error:
@@ -161,7 +161,11 @@ class Announcer:
     def __call__(self, addresses: Addresses) -> None:
         settings = self._settings
         self._began = time.monotonic()
-        others = {"health_listen": addresses.health, "auth_listen": addresses.auth}
+        others = {
+            "health_listen": addresses.health,
+            "auth_listen": addresses.auth,
+            "metrics_listen": addresses.metrics,
+        }
         log.info(
             "started",
             version=__version__,
@@ -198,6 +202,7 @@ def banner(settings: Settings, addresses: Addresses) -> str:
         f"  admin     {', '.join(addresses.admin)}",
         *([f"  health    {', '.join(addresses.health)}"] if addresses.health else []),
         *([f"  auth      {', '.join(addresses.auth)}"] if addresses.auth else []),
+        *([f"  metrics   {', '.join(addresses.metrics)}"] if addresses.metrics else []),
         *(
             f"  OP        {one.issuer} as {one.client_id}{_named(name, settings)}"
             for name, one in settings.providers.items()

@@ -8,8 +8,7 @@ from typing import Any
 from bff.config.load import Loaded
 from bff.config.problems import Fault, KeyPath, Problem, dotted
 from bff.config.sections import Section
-from bff.config.sections.server import LISTENERS
-from bff.config.settings import Settings
+from bff.config.settings import LISTENERS, Settings
 from bff.config.sources.layers import SUFFIX
 
 _ABSENT = object()
@@ -46,11 +45,10 @@ def files_named_in(settings: object) -> frozenset[Path]:
 
 
 def _reload_faults(running: Settings, new: Settings) -> Iterator[Fault]:
-    for key in LISTENERS.values():
-        served = getattr(running.server, key)
-        if served is not None and getattr(new.server, key) != served:
+    for name, served in running.listeners.items():
+        if new.listener_at(name) != served:
             yield Fault(
-                ("server", key),
+                LISTENERS[name],
                 "a reload must not close or move a listener that is served: "
                 "a restart (SIGUSR2) may",
             )

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from bff.audit.destinations import StreamDestination, WebhookDestination
-from bff.config.problems import Fault, KeyPath
+from bff.config.problems import Fault, KeyPath, dotted
 from bff.config.rulebook import (
     RULES,
     Providers,
@@ -18,7 +18,7 @@ from bff.config.rulebook import (
     rule,
 )
 from bff.config.sections.providers import ProviderSettings
-from bff.config.settings import Settings
+from bff.config.settings import LISTENERS, Settings
 from bff.config.sources.environment import variable_of
 from bff.config.values.files import require_certificate
 from bff.config.values.paths import is_within
@@ -93,28 +93,30 @@ def reloads_keep_sessions(settings: Settings) -> Iterator[Fault]:
 
 @dataclass(frozen=True, slots=True)
 class SeparateListener:
-    """A rule: the address in `key` must be none of those in `others`; `why` ends the sentence."""
+    """A rule: the address of the listener `name` must be none of those of `others`; `why` ends the
+    sentence."""
 
-    key: str
+    name: str
     others: tuple[str, ...]
     why: str = ""
 
     def __call__(self, settings: Settings) -> Iterator[Fault]:
-        address = getattr(settings.server, self.key)
-        others = [getattr(settings.server, other) for other in self.others]
+        address = settings.listener_at(self.name)
+        others = [settings.listener_at(other) for other in self.others]
         # With port 0 each listener gets a free port of its own.
         if address is not None and address in others and not address.endswith(":0"):
-            *first, last = (f"server.{other}" for other in self.others)
+            *first, last = (dotted(LISTENERS[other]) for other in self.others)
             named = f"{', '.join(first)} and {last}" if first else last
-            yield Fault(("server", self.key), f"must differ from {named}{self.why}")
+            yield Fault(LISTENERS[self.name], f"must differ from {named}{self.why}")
 
 
 for listener in (
-    SeparateListener("admin_listen", ("listen",), ": never public"),
-    SeparateListener("auth_listen", ("listen", "admin_listen"), ": its answers hold tokens"),
-    SeparateListener("health_listen", ("listen", "admin_listen", "auth_listen")),
+    SeparateListener("admin", ("public",), ": never public"),
+    SeparateListener("auth", ("public", "admin"), ": its answers hold tokens"),
+    SeparateListener("health", ("public", "admin", "auth")),
+    SeparateListener("metrics", ("public", "admin", "auth", "health")),
 ):
-    rule(*(f"server.{key}" for key in (listener.key, *listener.others)))(listener)
+    rule(*(dotted(LISTENERS[name]) for name in (listener.name, *listener.others)))(listener)
 
 
 @rule("server.auth_listen", "server.trusted_proxies")

@@ -15,6 +15,7 @@ from bff.config.sections.operations import (
     AuditSettings,
     LimitSettings,
     LogSettings,
+    MetricsSettings,
 )
 from bff.config.sections.providers import ProviderName, ProviderSettings
 from bff.config.sections.routes import RouteSettings
@@ -22,6 +23,15 @@ from bff.config.sections.server import ServerSettings
 from bff.config.sections.session import SessionSettings
 from bff.config.sections.tenants import TenantsSettings
 from bff.oidc.settings import RelyingPartySettings
+
+# What each listener is called, and the section and key with its address.
+LISTENERS = {
+    "public": ("server", "listen"),
+    "admin": ("server", "admin_listen"),
+    "health": ("server", "health_listen"),
+    "auth": ("server", "auth_listen"),
+    "metrics": ("metrics", "listen"),
+}
 
 
 class Settings(Section):
@@ -76,6 +86,9 @@ class Settings(Section):
         default=AuditSettings(),
         description="A record of each login, end of a session and refusal: see docs/audit.md.",
     )
+    metrics: MetricsSettings = Field(
+        default=MetricsSettings(), description="Figures for Prometheus."
+    )
 
     def relying_parties(self) -> list[RelyingPartySettings]:
         """One for each provider, in order."""
@@ -85,6 +98,18 @@ class Settings(Section):
             )
             for name, provider in self.providers.items()
         ]
+
+    def listener_at(self, name: str) -> str | None:
+        """The address of a listener of `LISTENERS`; None for one that is not served."""
+        section, key = LISTENERS[name]
+        address: str | None = getattr(getattr(self, section), key)
+        return address
+
+    @property
+    def listeners(self) -> dict[str, str]:
+        """The addresses of those that are served, by name."""
+        addresses = ((name, self.listener_at(name)) for name in LISTENERS)
+        return {name: address for name, address in addresses if address is not None}
 
     @property
     def op_timeout(self) -> float:

@@ -37,6 +37,7 @@ def configuration(
     routes: Mapping[str, str | None] | None = None,
     server: Mapping[str, str | None] | None = None,
     oidc: Mapping[str, str | None] | None = None,
+    metrics: Mapping[str, str | None] | None = None,
 ) -> Path:
     """One that works, with an API wherever the OP is, but for what is given."""
     ports = {name: f'"127.0.0.1:{free_port()}"' for name in ("listen", "admin_listen")}
@@ -45,6 +46,7 @@ def configuration(
         "oidc": {"issuer": json.dumps(issuer), **(oidc or {})},
         "session": {"store": json.dumps(store)},
         "routes": {"upstream": json.dumps(f"{issuer}/"), **(routes or {})},
+        "metrics": dict(metrics or {}),
     }
     return write(directory, toml(changes))
 
@@ -525,6 +527,16 @@ async def test_a_port_that_another_program_has_is_told(tmp_path: Path, key: str)
         async with scripted_op() as op:
             result = await check(configuration(tmp_path, op.issuer, server=server))
     assert "another program listens there" in result.line(f"✗ server        server.{key}")
+    assert result.code == FAILED
+
+
+async def test_a_port_for_metrics_that_another_program_has_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = json.dumps(f"127.0.0.1:{taken.getsockname()[1]}")
+        async with scripted_op() as op:
+            given: dict[str, str | None] = {"listen": address}
+            result = await check(configuration(tmp_path, op.issuer, metrics=given))
+    assert "another program listens there" in result.line("✗ metrics       metrics.listen")
     assert result.code == FAILED
 
 

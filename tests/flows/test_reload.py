@@ -108,7 +108,8 @@ async def test_a_configuration_with_a_problem_changes_nothing(
     any of them, and a good configuration may follow."""
     health = free_port()
     server = f'workers = {workers}\nhealth_listen = "127.0.0.1:{health}"'
-    async with running(own_redis, tmp_path, server=server) as service:
+    metrics = f'[metrics]\nlisten = "127.0.0.1:{free_port()}"\n'
+    async with running(own_redis, tmp_path, server=server, extra=metrics) as service:
         config = config_of(service)
         good = config.read_text()
         listen = f'health_listen = "127.0.0.1:{health}"\n'
@@ -120,6 +121,7 @@ async def test_a_configuration_with_a_problem_changes_nothing(
             (own_redis.url, "memory://", memory, 2 if workers > 1 else 1),
             (listen, "", "server.health_listen: a reload must not close or move", 1),
             (listen, f'health_listen = "127.0.0.1:{free_port()}"\n', "server.health_listen: ", 1),
+            (metrics, "[metrics]\n", "metrics.listen: a reload must not close or move", 1),
         ]
         for old, new, problem, code in spoiled:
             assert old in good

@@ -223,22 +223,26 @@ async def test_a_stop_while_a_restart_is_under_way_stops_both(
 async def test_a_configuration_that_has_changed_is_that_of_the_new_process(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    """Another number of workers, a listener more, one at another address: each works."""
+    """Another number of workers, two listeners more, one at another address: each works."""
     async with running(own_redis, tmp_path) as service, logged_in(service) as (_, fields):
         config = tmp_path / "bff.toml"
         good = config.read_text()
-        moved, health = free_port(), free_port()
+        moved, health, figures = free_port(), free_port(), free_port()
         admin = f"127.0.0.1:{service.ports.admin}"
         config.write_text(
             good.replace(admin, f"127.0.0.1:{moved}").replace(
                 "[server]", f'[server]\nworkers = 2\nhealth_listen = "127.0.0.1:{health}"'
             )
+            + f'\n[metrics]\nlisten = "127.0.0.1:{figures}"\n'
         )
         await restart(service)
-        assert await statuses([moved, health]) == [200, 200]
+        assert await statuses([moved, health, figures]) == [200, 200, 200]
+        await restart(service)
+        assert await statuses([moved, health, figures]) == [200, 200, 200]
         await until_refused(service.ports.admin)
         config.write_text(good)
         await restart(service)
+        await until_refused(figures)
         assert await statuses([service.ports.admin]) == [200]
         async with (
             aiohttp.ClientSession() as http,

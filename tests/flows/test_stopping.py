@@ -246,6 +246,19 @@ async def test_the_health_listener_has_the_probes_and_nothing_else() -> None:
             assert (await admin(at, path))[0] == 404
 
 
+async def test_the_listener_for_metrics_has_the_probes_too_and_nothing_else() -> None:
+    """It may be reached by whatever scrapes, which is not to see or to end sessions."""
+    figures = free_port()
+    async with running_stack(extra=f'[metrics]\nlisten = "127.0.0.1:{figures}"') as stack:
+        at = _at_admin(stack.ports, figures)
+        assert await admin(at, "/healthz") == (200, {"status": "ok"})
+        assert (await admin(at, "/readyz"))[0] == 200
+        status, text = await admin(at, "/metrics")
+        assert (status, "bff_refreshes_total" in text) == (200, True)
+        for path in ("/sessions?sub=alice", "/reload", "/", "/bff/user"):
+            assert (await admin(at, path))[0] == 404
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [

@@ -24,16 +24,16 @@ os.environ["LISTEN_PID"] = sys.argv[2] if len(sys.argv) > 2 else str(os.getpid()
 from pathlib import Path
 from bff.app.held_addresses import held_addresses, passed_by_systemd
 from bff.config import load
-server = load(Path("bff.toml"), {}).server
+listeners = load(Path("bff.toml"), {}).listeners
 try:
-    passed = passed_by_systemd(server, os.environ)
+    passed = passed_by_systemd(listeners, os.environ)
 except OSError as error:
     sys.exit(str(error))
 assert not [name for name in os.environ if name.startswith("LISTEN_")]
-with held_addresses(server, passed, listen=True) as held:
+with held_addresses(listeners, passed, listen=True) as held:
     setup = held.setup(None, succeeds=False)
     print(json.dumps({name: [one.address, list(one.inherited), one.outlives, one.owns_name]
-        for name in ("public", "admin") for one in [getattr(setup, name)]}))
+        for name in ("public", "admin") for one in [setup.listeners[name]]}))
     setup.public.remove_name()
     held.remove_public_name()
 """

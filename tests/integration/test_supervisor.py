@@ -58,7 +58,7 @@ async def run(
     announce: Callable[[Addresses], None] = lambda _: None,
 ) -> bool:
     """A supervisor that holds the addresses of the configuration."""
-    with held_addresses(settings.server, listen=False) as held:
+    with held_addresses(settings.listeners, listen=False) as held:
         return await Supervisor(settings, announce, held, command=command, restarts=restarts).run()
 
 

@@ -28,11 +28,12 @@ VALID: Tables = {
 
 
 def toml(changes: Tables | None = None, extra: str = "") -> str:
-    """The valid file with keys set to other TOML texts, or left out (None); `extra` follows."""
+    """The valid file with keys set to other TOML texts, or left out (None), and further tables;
+    `extra` follows."""
     lines = []
-    for table, keys in VALID.items():
+    for table in dict.fromkeys((*VALID, *(changes or {}))):
         lines.append("[[routes]]" if table == "routes" else f"[{table}]")
-        for key, value in {**keys, **(changes or {}).get(table, {})}.items():
+        for key, value in {**VALID.get(table, {}), **(changes or {}).get(table, {})}.items():
             if value is not None:
                 lines.append(f"{key} = {value}")
     return "\n".join([*lines, extra, ""])

@@ -32,6 +32,16 @@ BROKEN: list[tuple[Tables, str, str]] = [
         "server.auth_listen",
         "server.admin_listen",
     ),
+    ({"metrics": {"listen": '"127.0.0.1:8080"'}}, "metrics.listen", "server.listen"),
+    ({"metrics": {"listen": '"127.0.0.1:9090"'}}, "metrics.listen", "server.admin_listen"),
+    (
+        {
+            "server": {"health_listen": '"127.0.0.1:8082"'},
+            "metrics": {"listen": '"127.0.0.1:8082"'},
+        },
+        "metrics.listen",
+        "server.health_listen",
+    ),
     ({"server": {"auth_listen": '"127.0.0.1:8081"'}}, "server.trusted_proxies", "auth_listen"),
     ({"session": {"idle_timeout": '"13h"'}}, "session.idle_timeout", "absolute_timeout"),
     ({"session": {"absolute_timeout": '"29m"'}}, "session.idle_timeout", "absolute_timeout"),
@@ -130,6 +140,8 @@ BROKEN: list[tuple[Tables, str, str]] = [
 ]
 
 KEPT: list[Tables] = [
+    {"metrics": {"listen": '"127.0.0.1:9464"'}},
+    {"metrics": {"listen": '"unix:/run/metrics.sock"'}},
     {"server": {"workers": "2"}, "session": {"store": REDIS}},
     {"server": {"listen": '"127.0.0.1:9090"', "admin_listen": '"127.0.0.1:9091"'}},
     {"server": {"listen": '"127.0.0.1:0"', "admin_listen": '"127.0.0.1:0"'}},

@@ -16,7 +16,8 @@ from bff.app.listening import UNIX, bound
 from bff.cli.admin_client import AdminFailed, ask_admin
 from bff.cli.checks.verdict import Verdict, bad, good, warning
 from bff.config.frontends import frontends_of
-from bff.config.settings import Settings
+from bff.config.problems import dotted
+from bff.config.settings import LISTENERS, Settings
 from bff.gate.routes import Upstream
 from bff.observability.reasons import reason_of
 
@@ -76,10 +77,11 @@ async def on_listeners(settings: Settings) -> AsyncIterator[Verdict]:
         return
     is_running = await is_gateway_running(settings)
     for key, address, error in taken:
+        section = key.partition(".")[0]
         if error.errno == errno.EADDRINUSE and is_running:
-            yield good("server", f"{key} {address} is in use, and the gateway is running")
+            yield good(section, f"{key} {address} is in use, and the gateway is running")
         else:
-            yield bad("server", f"{key} {address} can't be listened on: {why_not_listened(error)}")
+            yield bad(section, f"{key} {address} can't be listened on: {why_not_listened(error)}")
 
 
 async def is_gateway_running(settings: Settings) -> bool:
@@ -93,11 +95,7 @@ async def is_gateway_running(settings: Settings) -> bool:
 
 
 def _not_free(settings: Settings) -> Iterator[tuple[str, str, OSError]]:
-    server = settings.server
-    for key in ("listen", "admin_listen", "health_listen", "auth_listen"):
-        address = getattr(server, key)
-        if address is None:
-            continue
+    for name, address in settings.listeners.items():
         try:
             if address.startswith(UNIX):
                 _require_place(Path(address.removeprefix(UNIX)))
@@ -105,7 +103,7 @@ def _not_free(settings: Settings) -> Iterator[tuple[str, str, OSError]]:
                 for sock in bound(address, listens=False)[0]:
                     sock.close()
         except OSError as error:
-            yield f"server.{key}", address, error
+            yield dotted(LISTENERS[name]), address, error
 
 
 def _require_place(path: Path) -> None:

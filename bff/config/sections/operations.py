@@ -1,5 +1,5 @@
-"""[limits], [log], [access_log] and [audit]: how often something may happen, and what is written
-of it."""
+"""[limits], [log], [access_log], [audit] and [metrics]: how often something may happen, and what an
+operator sees of it."""
 
 from typing import Annotated, Literal
 
@@ -11,6 +11,7 @@ from bff.config.values.files import FilePath
 from bff.config.values.quantities import RateLimit
 from bff.config.values.secrets import GivenSecret
 from bff.config.values.sinks import AuditSink
+from bff.config.values.urls import Listen
 
 
 class LimitSettings(Section):
@@ -117,4 +118,14 @@ class AuditSettings(Section):
     webhook_token: GivenSecret | None = Field(
         default=None,
         description="A secret that each webhook is sent as a bearer token.",
+    )
+
+
+class MetricsSettings(Section):
+    listen: Listen | None = Field(
+        default=None,
+        description="Where `/metrics` is served as well, with `/healthz` and `/readyz` and nothing "
+        "else: for a Prometheus that is not to reach `server.admin_listen`. There is no "
+        "authentication; a metric names what the configuration names, and nothing of a user.",
+        examples=["0.0.0.0:9464"],
     )

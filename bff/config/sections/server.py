@@ -19,14 +19,6 @@ from bff.config.values.urls import (
 from bff.model import DEFAULT_PROVIDER
 from bff.oidc.provider.endpoint_url import is_loopback
 
-# What each listener is called, and the key with its address.
-LISTENERS = {
-    "public": "listen",
-    "admin": "admin_listen",
-    "health": "health_listen",
-    "auth": "auth_listen",
-}
-
 
 class ServerSettings(Section):
     """`public_url` is normalised to the origin, without a trailing slash."""
@@ -134,12 +126,6 @@ class ServerSettings(Section):
         description="How long running requests may finish after a stop signal and "
         "`shutdown_delay`.",
     )
-
-    @property
-    def listeners(self) -> dict[str, str]:
-        """The addresses of those that are served, by name."""
-        addresses = ((name, getattr(self, key)) for name, key in LISTENERS.items())
-        return {name: address for name, address in addresses if address is not None}
 
     @property
     def is_https(self) -> bool:
