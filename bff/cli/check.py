@@ -20,7 +20,7 @@ from bff.cli.options import config_option
 from bff.clock import SystemClock
 from bff.config.frontends import Frontend, frontends_of
 from bff.config.problems import dotted
-from bff.config.rules import guessable_secrets
+from bff.config.rules.secrets import guessable_secrets
 from bff.config.settings import Settings
 from bff.observability import logs
 from bff.oidc.relying_party import RelyingParty

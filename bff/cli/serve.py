@@ -28,7 +28,7 @@ from bff.cli.running import address_unavailable, run_until_stopped, warn_of_few_
 from bff.config.changes import files_named_in
 from bff.config.load import load_with_origins
 from bff.config.problems import dotted
-from bff.config.rules import guessable_secrets
+from bff.config.rules.secrets import guessable_secrets
 from bff.config.settings import Settings
 from bff.exit_codes import ADDRESS_UNAVAILABLE, INCOMPATIBLE, NOT_READY
 from bff.observability import logs

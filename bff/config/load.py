@@ -17,10 +17,10 @@ from typing import Any, get_origin
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from bff.config.frontend_rules import broken_frontends, misplaced_keys
 from bff.config.frontends import with_public_url
 from bff.config.problems import ConfigError, Fault, KeyPath, Problem, suggestion, syntax_problem
 from bff.config.rules import broken_rules
+from bff.config.rules.frontends import broken_frontends, misplaced_keys
 from bff.config.sections import Section, annotated, is_table, partial, section_of
 from bff.config.settings import Settings, keys_at
 from bff.config.sources.environment import read_environment, variable_of

@@ -7,7 +7,7 @@ import pytest
 
 from bff.config import Settings
 from bff.config.problems import Fault
-from bff.config.rulebook import Routes, Rule, route_rule, rule
+from bff.config.rules.rulebook import Routes, Rule, route_rule, rule
 from tests.parts.config_files import Tables, loaded, problems, toml
 
 REDIS = '"redis://127.0.0.1"'

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.config.problems import dotted
-from bff.config.rules import guessable_secrets
+from bff.config.rules.secrets import guessable_secrets
 from bff.config.values.secrets import new_secret, require_strong, require_unguessed
 from bff.sessions.sealing.keyring import MIN_SECRET_BYTES
 from tests.parts.config_files import SECRET, loaded, problems, toml

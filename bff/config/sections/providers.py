@@ -344,6 +344,11 @@ class ProviderSettings(Section):
     )
 
     @property
+    def secret_text(self) -> str:
+        """Empty without one."""
+        return self.client_secret.get_secret_value() if self.client_secret else ""
+
+    @property
     def issuers(self) -> TrustedIssuers:
         """Those that tokens may be from."""
         return TrustedIssuers(
@@ -359,7 +364,7 @@ class ProviderSettings(Section):
             table=table,
             issuer=self.issuer,
             client_id=self.client_id,
-            client_secret=self.client_secret.get_secret_value() if self.client_secret else "",
+            client_secret=self.secret_text,
             client_keys=tuple(map(load_client_key, self.client_keys)),
             read_client_secret=self._read_client_secret if self.client_secret_file else None,
             redirect_uri=server.redirect_uri_of(name),

@@ -114,7 +114,7 @@ def is_placeholder(secret: str) -> bool:
     return has_words and len(_WORDS.sub("", text.lower())) <= _OWN_AT_MOST
 
 
-# Whether they can be guessed is judged together with `public_url`: see `bff.config.rules`.
+# Whether they can be guessed is judged together with `public_url`: see `bff.config.rules.secrets`.
 def _require_given_secret(secret: SecretStr) -> SecretStr:
     require_text(secret.get_secret_value())
     return secret

@@ -115,7 +115,7 @@ def parse_origin(value: object) -> str:
 def parse_issuer(value: str) -> str:
     """An issuer identifier, kept byte for byte: it is compared as a string."""
     split_http_url(value)  # says more of what is wrong with a URL
-    # Whether it may be without TLS depends on another key: see `bff.config.rules`.
+    # Whether it may be without TLS depends on another key: see `bff.config.rules.providers`.
     return require_issuer(value, allow_insecure_http=True)
 
 

@@ -111,3 +111,11 @@ def provider_rule(
         return judge
 
     return added
+
+
+def refused(path: KeyPath, require: Callable[[Any], object], value: Any) -> Iterator[Fault]:
+    """The fault of a value that a rule of the domain raises a ValueError for."""
+    try:
+        require(value)
+    except ValueError as error:
+        yield Fault(path, str(error))
