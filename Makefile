@@ -32,8 +32,12 @@ demo: .venv/demo.stamp ## Start gateway, OP, API and SPA on loopback; needs noth
 	$(BIN)/bff demo
 
 .PHONY: test
-test: .venv/dev.stamp $(NODE_MODULES) programs ## Run all tests but those of `make interop`, with coverage (PYTEST_ARGS="-k name" narrows them)
-	$(BIN)/python -m pytest -n $(PROCESSES) -m "not real_op" $(if $(CI),-p tests.no_skips --rules) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+test: .venv/dev.stamp $(NODE_MODULES) programs ## Run all tests but those of `make interop` (PYTEST_ARGS="-k name" narrows them)
+	$(BIN)/python -m pytest -n $(PROCESSES) -m "not real_op" $(if $(CI),-p tests.no_skips --rules) $(PYTEST_ARGS)
+
+.PHONY: coverage
+coverage: ## Run the tests of `make test`, slower, and list the lines that none of them has run
+	$(MAKE) test PYTEST_ARGS="--cov --cov-report=term:skip-covered $(PYTEST_ARGS)"
 
 .PHONY: interop
 interop: PROGRAMS := programs interop-programs
