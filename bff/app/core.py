@@ -68,7 +68,7 @@ class Core:
         relying_parties = wiring.relying_parties(settings, clock)
         audit = audit_of(settings, store, clock, metrics)
         ender = SessionEnder(sessions, relying_parties, metrics, audit)
-        seen = ReplayCache(store, keyring.owners, clock)
+        replay_cache = ReplayCache(store, keyring.owners, clock)
         claims = wiring.claim_filter(settings, frontends)
         policy = wiring.refresh_policy(settings, frontends)
         limits = Limits.build(settings, store, keyring.owner, clock, metrics, audit)
@@ -84,7 +84,7 @@ class Core:
             relying_parties=relying_parties,
             ender=ender,
             logins=SingleFlight(),
-            op_logout=OpLogout(relying_parties, sessions, ender, seen, metrics, audit),
+            op_logout=OpLogout(relying_parties, sessions, ender, replay_cache, metrics, audit),
             claims=claims,
             bound_streams=BoundStreams(sessions, clock),
             refresh_policy=policy,

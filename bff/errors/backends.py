@@ -107,12 +107,20 @@ class ApiTokenDenied(ApiTokenRefused):
 
 
 class GrantRejected(BffError):
-    """No tokens can be had for this refresh token any more: the OP says so (RFC 6749 section 5.2),
-    or it is none of this OP's. What that means for the session is for the caller to say, with
-    `SessionEnded`; as an answer this would be a fault of ours."""
+    """No tokens can be had for this refresh token any more: the OP says so (RFC 6749 section 5.2).
+    What that means for the session is for the caller to say, with `SessionEnded`; as an answer this
+    would be a fault of ours."""
 
     title = "The login service does not accept the refresh token."
     source = Source.OP
+    log_level = logging.INFO
+
+
+class NothingToRefresh(BffError):
+    """The session holds no refresh token of this OP, so nothing has been sent. As an answer this
+    would be a fault of ours."""
+
+    title = "The session has no refresh token."
     log_level = logging.INFO
 
 

@@ -13,9 +13,9 @@ import structlog
 
 from bff.clock import Clock
 from bff.errors import (
-    GrantRejected,
     IdTokenInvalid,
     IssuerMismatch,
+    NothingToRefresh,
     OpError,
     OrganizationMismatch,
     StepUpOtherUser,
@@ -299,7 +299,8 @@ class RelyingParty:
 
         Raises:
             ApiTokenRefused: the OP gives no token for this target; the session is untouched.
-            GrantRejected: nothing can be had for it any more; nothing is sent to another OP.
+            NothingToRefresh: there is none, or it is another OP's; nothing has been sent.
+            GrantRejected: nothing can be had for it any more.
             IdTokenInvalid: the new ID token contradicts the session; its `tokens` came with it.
             AccessTokenUnusable: only the new refresh token can be used.
             OpError: as far as is known the session is untouched.
@@ -307,7 +308,7 @@ class RelyingParty:
         old = session.tokens
         is_own = session.provider == self.name and self.issuers.includes(session.issuer)
         if old.refresh_token is None or not is_own:
-            raise GrantRejected("no refresh token for this issuer")
+            raise NothingToRefresh
         resource = self._main_resource if target is None else {}
         tokens = await self._token_endpoint.request(
             Grant.REFRESH,

@@ -39,14 +39,14 @@ class OpLogout:
         relying_parties: RelyingParties,
         sessions: Sessions,
         ender: SessionEnder,
-        seen: ReplayCache,
+        replay_cache: ReplayCache,
         metrics: Metrics,
         audit: Audit = OFF,
     ) -> None:
         self._relying_parties = relying_parties
         self._sessions = sessions
         self._ender = ender
-        self._seen = seen
+        self._replay_cache = replay_cache
         self._metrics = metrics
         self._audit = audit
         self._flights: SingleFlight[int] = SingleFlight()
@@ -93,11 +93,11 @@ class OpLogout:
     async def _obeyed(self, notice: LogoutNotice, origin: Origin) -> list[Session] | None:
         """The sessions that it has ended; None when the token has done its work before."""
         issuer, jti, provider = notice.issuer, notice.jti, notice.provider
-        if await self._seen.has(issuer, jti, provider=provider):
+        if await self._replay_cache.has(issuer, jti, provider=provider):
             return None
         ended = await self._end(await self._named_by(notice), BACK_CHANNEL, origin)
         # Only now: after a failure on the way here the OP's next try must not count as a replay.
-        await self._seen.add(issuer, jti, provider=provider, expires_at=notice.expires_at)
+        await self._replay_cache.add(issuer, jti, provider=provider, expires_at=notice.expires_at)
         return ended
 
     async def _by_sid(

@@ -20,6 +20,7 @@ from bff.errors import (
     ClientRejected,
     GrantRejected,
     IdTokenInvalid,
+    NothingToRefresh,
     OpError,
     RefreshRefused,
     SessionEnded,
@@ -81,7 +82,7 @@ class RefreshRequests:
         attempts = self._attempts[session.provider]
         try:
             refreshed = await self._relying_parties[session.provider].refresh(session, target)
-        except GrantRejected:
+        except (GrantRejected, NothingToRefresh):
             attempts.answered(session.key)
             return await self._after_rejection(session)
         except IdTokenInvalid as error:

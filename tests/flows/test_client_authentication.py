@@ -16,7 +16,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from bff.clock import ManualClock, SystemClock
-from bff.oidc.client_auth.keys import load_client_key
+from bff.config.values.files import load_client_key
 from bff.oidc.client_auth.methods import ASSERTION_TYPE, ClientAuth
 from bff.oidc.provider.metadata import ProviderMetadata
 from tests.flows.logins import log_in

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bff.config import load
-from bff.oidc.client_auth.keys import load_client_key
+from bff.config.values.files import load_client_key
 from spa_demo.api.settings import ApiSettings
 from spa_demo.op.clients import Registration
 from spa_demo.op.state import OpState

@@ -106,8 +106,8 @@ async def running_parts(store: SessionStore, clock: ManualClock) -> AsyncIterato
     sessions = Sessions(store, Keyring(["k" * 32], *owners), clock, SessionPolicy(1800, 3600))
     metrics = Metrics()
     ender = SessionEnder(sessions, relying_parties, metrics)
-    seen = ReplayCache(store, owners, clock)
-    op_logout = OpLogout(relying_parties, sessions, ender, seen, metrics)
+    replay_cache = ReplayCache(store, owners, clock)
+    op_logout = OpLogout(relying_parties, sessions, ender, replay_cache, metrics)
     await sessions.start()
     await relying_parties.start()
     try:

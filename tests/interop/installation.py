@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bff.oidc.client_auth.keys import load_client_key
+from bff.config.values.files import load_client_key
 from tests.interop.certified_op import API_AUDIENCE, CLIENT_SECRET, CertifiedOp, running_op
 from tests.interop.recording_api import RecordingApi
 from tests.parts.browser import Browser

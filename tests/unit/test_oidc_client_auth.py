@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.errors import OpMetadataRefused
-from bff.oidc.client_auth.keys import ClientKey, load_client_key
+from bff.oidc.client_auth.keys import ClientKey, client_key
 from bff.oidc.client_auth.methods import ASSERTION_TYPE, METHODS, ClientAuth, require_supported
 from bff.oidc.provider.metadata import ProviderMetadata
 from tests.parts.client_keys import key_file
@@ -24,7 +24,7 @@ NOW = 1_800_000_000.5
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> ClientKey:
-    return load_client_key(key_file(tmp_path_factory.mktemp("keys") / "key.pem"))
+    return client_key(key_file(tmp_path_factory.mktemp("keys") / "key.pem").read_bytes())
 
 
 def part(assertion: str, index: int) -> dict[str, object]:
@@ -92,7 +92,7 @@ def test_an_assertion_is_for_this_op_and_for_once(method: str, key: ClientKey) -
 
 @pytest.mark.rule("FP-10")
 def test_the_first_key_signs(tmp_path: Path) -> None:
-    first, second = (load_client_key(key_file(tmp_path / f"{name}.pem")) for name in "ab")
+    first, second = (client_key(key_file(tmp_path / f"{name}.pem").read_bytes()) for name in "ab")
     auth = ClientAuth("private_key_jwt", "spa", keys=(first, second))
     assertion = auth.credentials(METADATA, NOW).form["client_assertion"]
     assert part(assertion, 0)["kid"] == first.kid != second.kid

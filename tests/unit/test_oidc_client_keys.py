@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bff.oidc.client_auth.keys import load_client_key
+from bff.config.values.files import load_client_key
+from bff.oidc.client_auth.keys import client_key
 from tests.parts.client_keys import key_file
 
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}  # RFC 7518 section 6
@@ -24,7 +25,7 @@ PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}  # RFC 7518 section 6
 def test_a_key_signs_by_its_kind_and_publishes_no_private_part(
     tmp_path: Path, kind: str, algs: tuple[str, ...]
 ) -> None:
-    key = load_client_key(key_file(tmp_path / "key.pem", kind))
+    key = client_key(key_file(tmp_path / "key.pem", kind).read_bytes())
     assert key.algs == algs
     assert not PRIVATE & key.public.keys()
     assert key.public["kid"] == key.kid == key.material.thumbprint()  # RFC 7638
@@ -42,22 +43,24 @@ def test_a_key_signs_by_its_kind_and_publishes_no_private_part(
 )
 def test_a_weak_or_unknown_key_is_refused(tmp_path: Path, kind: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        load_client_key(key_file(tmp_path / "key.pem", kind))
+        client_key(key_file(tmp_path / "key.pem", kind).read_bytes())
 
 
 def test_a_file_without_a_usable_key_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="cannot be read: No such file"):
-        load_client_key(tmp_path / "absent.pem")
     with pytest.raises(ValueError, match="has a passphrase"):
-        load_client_key(key_file(tmp_path / "locked.pem", passphrase=b"a passphrase"))
+        client_key(key_file(tmp_path / "locked.pem", passphrase=b"a passphrase").read_bytes())
     for content in (
         b"",
         b"not a key",
         b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
     ):
-        (tmp_path / "broken.pem").write_bytes(content)
         with pytest.raises(ValueError, match="no private key in PEM form"):
-            load_client_key(tmp_path / "broken.pem")
+            client_key(content)
+
+
+def test_a_file_is_there_and_small(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be read: No such file"):
+        load_client_key(tmp_path / "absent.pem")
     (tmp_path / "large.pem").write_bytes(b"-" * 70_000)
     with pytest.raises(ValueError, match="too large"):
         load_client_key(tmp_path / "large.pem")
@@ -79,4 +82,4 @@ def test_a_file_without_a_usable_key_is_refused(tmp_path: Path) -> None:
 def test_the_algorithm_is_one_that_the_op_lists(
     tmp_path: Path, kind: str, listed: tuple[str, ...] | None, alg: str | None
 ) -> None:
-    assert load_client_key(key_file(tmp_path / "key.pem", kind)).alg_for(listed) == alg
+    assert client_key(key_file(tmp_path / "key.pem", kind).read_bytes()).alg_for(listed) == alg

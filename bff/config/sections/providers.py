@@ -10,13 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictBo
 from bff.config.problems import suggestion
 from bff.config.sections import Section, default_of
 from bff.config.sections.server import ServerSettings
-from bff.config.values.files import CaFile, FilePath, KeyFile, read_text
+from bff.config.values.files import CaFile, FilePath, KeyFile, load_client_key, read_text
 from bff.config.values.paths import OwnPath
 from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.secrets import GivenSecret
 from bff.config.values.texts import SOME, NonEmpty, Scope, require_all_different, require_text
 from bff.config.values.urls import HostName, Issuer, Resource, split_http_url
-from bff.oidc.client_auth.keys import load_client_key
 from bff.oidc.client_auth.methods import ClientAuthMethod, require_client_auth
 from bff.oidc.jwt.jwks import SigningAlg
 from bff.oidc.presets import PRESETS

@@ -8,9 +8,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
 
-from bff.oidc.client_auth.keys import load_client_key
+from bff.oidc.client_auth.keys import ClientKey, client_key
 
-_MAX_SECRET_FILE_BYTES = 65536
+_MAX_SMALL_FILE_BYTES = 64 * 1024
 
 
 def in_directory(value: object, directory: Path | None) -> Path:
@@ -76,12 +76,28 @@ def require_site(path: Path) -> Path:
     return path
 
 
-def read_text(path: Path, *, most_bytes: int = _MAX_SECRET_FILE_BYTES) -> str:
+def read_text(path: Path, *, most_bytes: int = _MAX_SMALL_FILE_BYTES) -> str:
     """The text of a small file.
 
     Raises:
         ValueError: with the reason, never the content.
     """
+    try:
+        return _read(path, most_bytes).decode()
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8 text") from None
+
+
+def load_client_key(path: Path) -> ClientKey:
+    """The private key in a PEM file.
+
+    Raises:
+        ValueError: with the reason, never the content.
+    """
+    return client_key(_read(path, _MAX_SMALL_FILE_BYTES))
+
+
+def _read(path: Path, most_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
@@ -89,10 +105,7 @@ def read_text(path: Path, *, most_bytes: int = _MAX_SECRET_FILE_BYTES) -> str:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     if len(content) > most_bytes:
         raise ValueError("is too large")
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        raise ValueError("is not UTF-8 text") from None
+    return content
 
 
 _SCHEMA = WithJsonSchema({"type": "string", "x-kind": "file"})

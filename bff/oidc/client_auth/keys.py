@@ -23,7 +23,6 @@ from joserfc.jws import JWSRegistry
 
 from bff.oidc.jwt.jwks import KEY_OF_ALG, MIN_RSA_BITS
 
-MAX_FILE_BYTES = 64 * 1024
 # In order of preference. FAPI 2.0 section 5.4.1 has PS256, ES256 and EdDSA.
 _PREFERRED = ("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "RS256")
 # What an OP that lists no algorithms is most likely to take (OIDC Core section 9).
@@ -55,13 +54,12 @@ class ClientKey:
         return next((alg for alg in self.algs if alg in accepted), None)
 
 
-def load_client_key(path: Path) -> ClientKey:
-    """The key in a PEM file.
+def client_key(pem: bytes) -> ClientKey:
+    """The key in the content of a PEM file.
 
     Raises:
         ValueError: with the rest of a sentence about the file, never its content.
     """
-    pem = _content(path)
     try:
         key = load_pem_private_key(pem, None)
     except TypeError:
@@ -83,17 +81,6 @@ def load_client_key(path: Path) -> ClientKey:
         raise ValueError("holds a key that is none of RSA, EC (P-256, P-384, P-521) and Ed25519")
     kid = material.thumbprint()
     return ClientKey(kid, algs, {**public, "kid": kid, "use": "sig"}, material)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            pem = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
-    if len(pem) > MAX_FILE_BYTES:
-        raise ValueError("is too large")
-    return pem
 
 
 def certificate_jwk(cert_file: str) -> Mapping[str, object]:

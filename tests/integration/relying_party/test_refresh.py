@@ -10,6 +10,7 @@ from bff.errors import (
     ClientRejected,
     GrantRejected,
     IdTokenInvalid,
+    NothingToRefresh,
     OpAnswerMalformed,
     OpUnavailable,
     RefreshRefused,
@@ -236,7 +237,7 @@ async def test_only_a_dead_grant_is_said_to_be_dead(
 async def test_without_a_refresh_token_nothing_is_sent(rp: RelyingParty, op: ScriptedOp) -> None:
     op.token_changes = {"refresh_token": None}
     session = await log_in(rp, op)
-    with pytest.raises(GrantRejected):
+    with pytest.raises(NothingToRefresh):
         await rp.refresh(session)
     assert op.count("token") == 1
 
@@ -253,6 +254,6 @@ async def test_a_refresh_token_never_goes_to_another_issuer(
         },
         issuer="https://former.example.test",
     )
-    with pytest.raises(GrantRejected):
+    with pytest.raises(NothingToRefresh):
         await rp.refresh(foreign)
     assert op.count("token") == 1
