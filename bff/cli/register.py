@@ -6,39 +6,36 @@ missing. No token or secret is printed.
 """
 
 import asyncio
-import datetime
 import json
 import os
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bff.cli.check import show
-from bff.cli.checks.verdict import Verdict, bad, good, warning
+from bff.cli.checks.verdict import bad
 from bff.cli.options import config_file_option, existing_file, settings_or_exit
+from bff.cli.registration import steps
 from bff.cli.registration.files import (
     CREDENTIAL,
     KEYS,
     RECORD,
     FilesUnusable,
-    Record,
     RegistrationFiles,
-    record_text,
 )
-from bff.cli.registration.wanted import Wanted, keys_text
+from bff.cli.registration.wanted import Wanted
 from bff.config.problems import KeyPath
 from bff.config.settings import Settings
 from bff.config.sources.environment import variable_of
 from bff.config.sources.toml_lines import read_toml
 from bff.config.values.files import read_text
-from bff.config.values.secrets import new_secret, require_unguessed
+from bff.config.values.secrets import new_secret
 from bff.model import DEFAULT_PROVIDER
 from bff.oidc.client_auth.methods import BY_SECRET, METHODS
-from bff.oidc.registered_client import Difference, RegisteredClient, Weight, differences
-from bff.oidc.registration import Permission, Registrar, RegistrationFailed
+from bff.oidc.registration import Permission, RegistrationFailed
 
 NOT_DONE = 1
 TOKEN_VARIABLE = "BFF_INITIAL_ACCESS_TOKEN"  # noqa: S105 - a name
@@ -99,16 +96,10 @@ def register(
     Exit code 0: done, or with --read: all is as the configuration says. 1: it is not, or the OP
     refused, or a file could not be written. 2: the command or the configuration is not valid.
     """
-    if read + update + delete > 1:
-        raise click.UsageError("--read, --update and --delete do not go together.")
-    if dry_run and (read or delete):
-        raise click.UsageError("--dry-run goes with a registration or --update.")
     for_new = issuer or initial_access_token_file or software_statement_file or force
-    if (read or update or delete) and for_new:
-        raise click.UsageError(
-            "--issuer, --initial-access-token-file, --software-statement-file and --force go with "
-            "a new registration."
-        )
+    _require_one_task(
+        read=read, update=update, delete=delete, dry_run=dry_run, is_for_new=bool(for_new)
+    )
     file = existing_file(file)
     if provider is None and file is not None and _has_named_providers(file):
         raise click.UsageError("The configuration has [providers]: name one with --provider.")
@@ -124,16 +115,31 @@ def register(
             click.echo(json.dumps(wanted.shown(permission), indent=2))
             return
         if record is None:
-            _run(_create(wanted, permission, files, file, overwrite=force))
+            _run(steps.create(wanted, permission, files, file, overwrite=force))
         elif read:
-            _run(_read(wanted, record, files, file))
+            _run(steps.read(wanted, record, files, file))
         elif update:
-            _run(_update(wanted, record, files, file))
+            _run(steps.update(wanted, record, files, file))
         else:
-            _run(_delete(wanted, record, files))
+            _run(steps.delete(wanted, record, files))
     except (RegistrationFailed, FilesUnusable) as error:
         show(bad("registration", str(error)))
         sys.exit(NOT_DONE)
+
+
+def _require_one_task(
+    *, read: bool, update: bool, delete: bool, dry_run: bool, is_for_new: bool
+) -> None:
+    """Raises: click.UsageError, for options that do not go together."""
+    if read + update + delete > 1:
+        raise click.UsageError("--read, --update and --delete do not go together.")
+    if dry_run and (read or delete):
+        raise click.UsageError("--dry-run goes with a registration or --update.")
+    if (read or update or delete) and is_for_new:
+        raise click.UsageError(
+            "--issuer, --initial-access-token-file, --software-statement-file and --force go with "
+            "a new registration."
+        )
 
 
 def _run(work: Coroutine[Any, Any, bool]) -> None:
@@ -190,172 +196,3 @@ def _content(path: Path) -> str:
     if not content or not content.isascii() or not content.isprintable() or " " in content:
         raise FilesUnusable(f"{path} does not hold one token")
     return content
-
-
-async def _create(
-    wanted: Wanted,
-    permission: Permission,
-    files: RegistrationFiles,
-    config: Path | None,
-    *,
-    overwrite: bool,
-) -> bool:
-    if not overwrite:
-        files.require_free()
-    files.require_writable()
-    async with wanted.registrar() as registrar:
-        client = await registrar.register(wanted.metadata, permission)
-        problem = _problem(wanted, client)
-        if problem is None:
-            try:
-                texts = _texts(wanted, client, client.client_secret or "", files, config)
-                files.write(texts, overwrite=overwrite)
-            except FilesUnusable as error:
-                problem = str(error)
-        if problem is not None:
-            show(bad("registration", f"{problem}; {await _undone(registrar, client)}"))
-            return False
-    show(good("registration", f"{wanted.settings.issuer} knows this gateway as {client.client_id}"))
-    show(good(KEYS, f"{files.path(KEYS)}: put its keys into the configuration"))
-    if wanted.has_secret:
-        show(good(CREDENTIAL, f"{files.path(CREDENTIAL)}: for the user that runs the gateway"))
-    _show_management(client, files)
-    _show_expiry(client)
-    return True
-
-
-def _problem(wanted: Wanted, client: RegisteredClient) -> str | None:
-    """Why the client can't be used; what can be lived with is shown."""
-    found = differences(wanted.metadata, client.metadata)
-    for verdict in _verdicts(found):
-        show(verdict)
-    if not wanted.is_usable(found):
-        hint = ""
-        if all(difference.weight is not Weight.UNUSABLE for difference in found):
-            hint = " (--accept-changes agrees to it)"
-        return f"the OP has registered something else than was asked for{hint}"
-    if not wanted.has_secret:
-        return None
-    if client.client_secret is None:
-        return "the OP gave no client_secret, and the gateway needs one"
-    try:
-        require_unguessed(client.client_secret)
-    except ValueError as error:
-        return f"the client_secret that the OP gave {error}"
-    return None
-
-
-async def _undone(registrar: Registrar, client: RegisteredClient) -> str:
-    """Nothing is to stay at the OP of what can't be used here."""
-    by_hand = f"it still has the client {client.client_id}: delete it there"
-    if client.management is None:
-        return by_hand
-    try:
-        await registrar.delete(client.management)
-    except RegistrationFailed:
-        return by_hand
-    return "the client has been deleted there again"
-
-
-async def _read(
-    wanted: Wanted, record: Record, files: RegistrationFiles, config: Path | None
-) -> bool:
-    files.require_writable()  # a read may replace token and secret
-    async with wanted.registrar() as registrar:
-        client = await registrar.read(record.management)
-    _keep_new(wanted, client, record, files, config)
-    shown = {k: v for k, v in client.metadata.items() if k != "software_statement"}
-    click.echo(json.dumps(shown, indent=2).replace("\x7f", "\\u007f"))
-    found = differences(wanted.metadata, client.metadata)
-    for verdict in _verdicts(found):
-        show(verdict)
-    _show_expiry(client)
-    if wanted.is_usable(found):
-        return True
-    show(bad("registration", "is not as the configuration says; see --update"))
-    return False
-
-
-async def _update(
-    wanted: Wanted, record: Record, files: RegistrationFiles, config: Path | None
-) -> bool:
-    files.require_writable()
-    async with wanted.registrar() as registrar:
-        client = await registrar.update(
-            record.management, record.client_id, record.client_secret, wanted.metadata
-        )
-    secret = client.client_secret or record.client_secret
-    # Before anything is judged: the OP may take neither the old token nor the old secret any more.
-    files.write(_texts(wanted, client, secret, files, config), overwrite=True)
-    found = differences(wanted.metadata, client.metadata)
-    for verdict in _verdicts(found):
-        show(verdict)
-    _show_expiry(client)
-    if not wanted.is_usable(found):
-        show(bad("registration", "the OP has registered something else than was asked for"))
-        return False
-    show(good("registration", f"{client.client_id} is as the configuration says"))
-    return True
-
-
-async def _delete(wanted: Wanted, record: Record, files: RegistrationFiles) -> bool:
-    async with wanted.registrar() as registrar:
-        await registrar.delete(record.management)
-    files.remove()
-    show(good("registration", f"{record.client_id} has been deleted at {record.issuer}"))
-    return True
-
-
-def _keep_new(
-    wanted: Wanted,
-    client: RegisteredClient,
-    record: Record,
-    files: RegistrationFiles,
-    config: Path | None,
-) -> None:
-    secret = client.client_secret or record.client_secret
-    if (client.management, secret) != (record.management, record.client_secret):
-        texts = _texts(wanted, client, secret, files, config)
-        del texts[KEYS]
-        files.write(texts, overwrite=True)
-
-
-def _texts(
-    wanted: Wanted,
-    client: RegisteredClient,
-    secret: str,
-    files: RegistrationFiles,
-    config: Path | None,
-) -> dict[str, str]:
-    """The files by name."""
-    issuer = wanted.settings.issuer
-    texts = {
-        KEYS: keys_text(wanted, client, files.path(CREDENTIAL), config),
-    }
-    if wanted.has_secret:
-        texts[CREDENTIAL] = f"{secret}\n"
-    if client.management is not None:
-        texts[RECORD] = record_text(issuer, client.client_id, client.management)
-    return texts
-
-
-def _verdicts(found: list[Difference]) -> Iterator[Verdict]:
-    for difference in found:
-        as_shown = bad if difference.weight is Weight.UNUSABLE else warning
-        yield as_shown("registration", difference.text)
-
-
-def _show_management(client: RegisteredClient, files: RegistrationFiles) -> None:
-    if client.management is None:
-        show(warning(RECORD, "the OP lets no client manage itself: change and delete it there"))
-    else:
-        show(good(RECORD, f"{files.path(RECORD)}: keep it for --read, --update and --delete"))
-
-
-def _show_expiry(client: RegisteredClient) -> None:
-    if client.secret_expires_at:
-        try:
-            when = datetime.datetime.fromtimestamp(client.secret_expires_at, datetime.UTC)
-        except (ValueError, OverflowError, OSError):
-            return
-        show(warning(CREDENTIAL, f"the client secret expires at {when:%Y-%m-%d %H:%M}Z"))

@@ -23,9 +23,9 @@ from bff.errors import (
 from bff.model import LoginTransaction, Session, Tokens, TokenTarget
 from bff.oidc.client_auth.methods import BY_CERTIFICATE
 from bff.oidc.client_auth.requests import ClientRequests
-from bff.oidc.jwt.id_token import IdTokenRules, IdTokenVerifier
+from bff.oidc.jwt.id_token import IdTokenVerifier
 from bff.oidc.jwt.key_source import KeySource
-from bff.oidc.jwt.logout_token import LogoutNotice, LogoutTokenRules, LogoutTokenVerifier
+from bff.oidc.jwt.logout_token import LogoutNotice, LogoutTokenVerifier
 from bff.oidc.probe import Probe
 from bff.oidc.provider.client_tls import TlsContexts
 from bff.oidc.provider.http import OpHttp
@@ -119,26 +119,10 @@ class RelyingParty:
         self._revocation = Revocation(
             self._requests, self._discovery, settings.revocation_timeout_seconds
         )
-        rules = IdTokenRules(
-            issuer=settings.issuer,
-            client_id=settings.client_id,
-            algs=frozenset(settings.id_token_algs),
-            trusted_audiences=frozenset(settings.trusted_audiences),
-            leeway_seconds=settings.leeway_seconds,
-            table=settings.table,
-            audience_pattern=settings.audience_pattern,
-            tenants=settings.issuers.tenants,
-            any_tenant=settings.issuers.any_tenant,
-            acr_order=settings.acr_order,
-        )
+        rules = settings.id_token_rules()
         self._id_tokens = IdTokenVerifier(self._keys, rules, clock)
         self._userinfo = UserInfo(self._http, self._discovery, self._keys, rules)
-        logout_rules = LogoutTokenRules(
-            rules,
-            session_required=settings.backchannel_logout_session_required,
-            allow_without_exp=settings.allow_logout_tokens_without_exp,
-        )
-        self._logout_tokens = LogoutTokenVerifier(self._keys, logout_rules, clock)
+        self._logout_tokens = LogoutTokenVerifier(self._keys, settings.logout_token_rules(), clock)
         self._told: set[str] = set()  # what is logged once, at whichever application
 
     def at(

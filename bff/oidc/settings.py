@@ -23,7 +23,9 @@ from bff.oidc.client_auth.methods import (
     ClientAuthMethod,
     require_client_auth,
 )
+from bff.oidc.jwt.id_token import IdTokenRules
 from bff.oidc.jwt.jwks import SigningAlg, require_signing_algs
+from bff.oidc.jwt.logout_token import LogoutTokenRules
 from bff.oidc.provider.endpoint_url import (
     PlainHttp,
     is_endpoint_url,
@@ -267,6 +269,27 @@ class RelyingPartySettings:
             self.client_secret,
             self.client_keys,
             has_certificate=self.network.cert_file is not None,
+        )
+
+    def id_token_rules(self) -> IdTokenRules:
+        return IdTokenRules(
+            issuer=self.issuer,
+            client_id=self.client_id,
+            algs=frozenset(self.id_token_algs),
+            trusted_audiences=frozenset(self.trusted_audiences),
+            leeway_seconds=self.leeway_seconds,
+            table=self.table,
+            audience_pattern=self.audience_pattern,
+            tenants=self.issuers.tenants,
+            any_tenant=self.issuers.any_tenant,
+            acr_order=self.acr_order,
+        )
+
+    def logout_token_rules(self) -> LogoutTokenRules:
+        return LogoutTokenRules(
+            self.id_token_rules(),
+            session_required=self.backchannel_logout_session_required,
+            allow_without_exp=self.allow_logout_tokens_without_exp,
         )
 
     @property

@@ -237,18 +237,21 @@ class Sessions:
             provider=provider,
             frontend=frontend,
         )
-        record = NewRecord(
-            self._records.seal(session),
-            idle_seconds=policy.idle_seconds,
-            # The hard limit: `session.expires_at` may yet follow the refresh token's up to it.
-            expires_at=now + policy.absolute_seconds,
-            indexes=self._records.indexes_of(session),
-        )
+        record = self._new_record(session, policy)
         with self._reader.writing(key) as write:
             await self._store.create(key, record)
             write.outcome = session
         self._expect(session)
         return session
+
+    def _new_record(self, session: Session, policy: SessionPolicy) -> NewRecord:
+        return NewRecord(
+            self._records.seal(session),
+            idle_seconds=policy.idle_seconds,
+            # The hard limit: `session.expires_at` may yet follow the refresh token's up to it.
+            expires_at=session.created_at + policy.absolute_seconds,
+            indexes=self._records.indexes_of(session),
+        )
 
     async def replace(self, session: Session) -> Session | None:
         """Write `session` over the version it was read at; returned as it now is.

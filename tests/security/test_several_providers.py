@@ -30,8 +30,7 @@ async def there(shared: TwoProviders) -> TwoProviders:
         op.token_changes = {"access_token": f"at-of-{name}", "refresh_token": f"rt-of-{name}"}
     shared.visitor.cookies.clear()
     shared.clock.advance(3700)
-    ended = b"DELETE /sessions?all=true HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    assert (await shared.admin.ask(ended)).status == 200
+    await shared.admin.end_sessions("?all=true")
     for op in shared.ops.values():
         op.received.clear()
     return shared
@@ -284,7 +283,7 @@ async def test_an_op_that_is_down_keeps_the_users_of_another_in(there: TwoProvid
 
 
 async def test_readiness_shows_each_op(there: TwoProviders) -> None:
-    ready = await there.admin.ask(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    ready = await there.admin.ask("GET", "/readyz")
     assert ready.status == 200
     checks = json.loads(ready.body)["checks"]
     assert checks.keys() == {"store", "op", "op:corp", "op:evil"}

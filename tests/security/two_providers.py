@@ -4,16 +4,23 @@ names itself in its answers (RFC 9207) unless a test makes it."""
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from bff.clock import ManualClock
 from tests.parts.configuration import Ports, gateway_toml
 from tests.parts.raw_upstream import RawUpstream, raw_upstream
-from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp, signing_key
+from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
 from tests.parts.servers import free_port
 from tests.parts.stack import running_gateway
-from tests.security.kept_connection import KeptConnection, Reply, kept_connection
-from tests.security.scripted_installation import LIMITS, ORIGIN, Visitor, location_of
+from tests.security.kept_connection import Reply, kept_connection
+from tests.security.scripted_installation import (
+    LIMITS,
+    ORIGIN,
+    Administrator,
+    Visitor,
+    corp_and_evil,
+    location_of,
+)
 
 
 @dataclass(slots=True)
@@ -24,7 +31,7 @@ class TwoProviders:
     clock: ManualClock
     upstream: RawUpstream
     visitor: Visitor
-    admin: KeptConnection
+    admin: Administrator
     ports: Ports
 
     @asynccontextmanager
@@ -50,8 +57,8 @@ class TwoProviders:
     ) -> Reply:
         """To the redirect URI of the provider `at`, with a code unless the answer is another."""
         named = {"iss": iss} if iss else {}
-        query = urlencode({"state": state, **named, **(answer or {"code": "the-code"})})
-        return await (visitor or self.visitor).get(f"/bff/callback/{at}?{query}")
+        answer = {**named, **(answer or {"code": "the-code"})}
+        return await (visitor or self.visitor).come_back(state, at=at, **answer)
 
     async def log_in(self, provider: str, visitor: Visitor | None = None) -> Reply:
         state = await self.start(provider, visitor)
@@ -86,22 +93,16 @@ async def two_providers(*, extra: str = "") -> AsyncIterator[TwoProviders]:
     """`extra` are keys of each of the providers."""
     clock = ManualClock()
     async with AsyncExitStack() as stack:
-        ops = {}
-        for number, name in enumerate(("corp", "evil"), 1):
-            ops[name] = await ScriptedOp(clock).start()
-            ops[name].keys = [signing_key(number=number)]
-            stack.push_async_callback(ops[name].close)
-            ops[name].token_changes = {
-                "access_token": f"at-of-{name}",
-                "refresh_token": f"rt-of-{name}",
-            }
+        ops = await stack.enter_async_context(corp_and_evil(clock))
+        for name, op in ops.items():
+            op.token_changes = {"access_token": f"at-of-{name}", "refresh_token": f"rt-of-{name}"}
         upstream = await stack.enter_async_context(raw_upstream())
         ports = Ports(free_port(), free_port(), 0, upstream.port)
         environ = {"BFF_SERVER__PUBLIC_URL": ORIGIN}
         toml = two_providers_toml(ports, ops, extra=extra)
         await stack.enter_async_context(running_gateway(toml, clock, environ))
         public = await stack.enter_async_context(kept_connection(ports.gateway))
-        admin = await stack.enter_async_context(kept_connection(ports.admin))
+        admin = Administrator(await stack.enter_async_context(kept_connection(ports.admin)))
         visitor = Visitor(public, ops["corp"])
         yield TwoProviders(ops, clock, upstream, visitor, admin, ports)
 

@@ -86,17 +86,8 @@ def process_metadata(
     """
     if status != 200 or not isinstance(document, dict):
         raise OpAnswerMalformed(f"discovery: status {status} or not a JSON object")
-    # Discovery section 4.3, RFC 8414 section 3.3: identical, compared as a string.
-    if document.get("issuer") != issuer:
-        raise OpMetadataRefused(
-            f"issuer {differs(document.get('issuer'), issuer)} ({table}.issuer)"
-        )
-    _require_listed(document, "response_types_supported", "code")
-    # RFC 9700 section 2.1.1; an OP without the list may still do PKCE, one whose list lacks S256
-    # does not.
-    _require_listed(document, "code_challenge_methods_supported", "S256")
+    _require_usable(document, issuer, table)
     plain_http = plain_http_policy(issuer, allow_insecure_http=allow_insecure_http)
-
     listed = {**document, **(_aliases(document) if uses_mtls else {})}
 
     def endpoint(name: str) -> str:
@@ -122,6 +113,19 @@ def process_metadata(
         is True,
         scopes_supported=_advertised(document, "scopes_supported"),
     )
+
+
+def _require_usable(document: Mapping[str, object], issuer: str, table: str) -> None:
+    """It is this issuer's, and allows the code flow with PKCE. Raises: OpMetadataRefused."""
+    # Discovery section 4.3, RFC 8414 section 3.3: identical, compared as a string.
+    if document.get("issuer") != issuer:
+        raise OpMetadataRefused(
+            f"issuer {differs(document.get('issuer'), issuer)} ({table}.issuer)"
+        )
+    _require_listed(document, "response_types_supported", "code")
+    # RFC 9700 section 2.1.1; an OP without the list may still do PKCE, one whose list lacks S256
+    # does not.
+    _require_listed(document, "code_challenge_methods_supported", "S256")
 
 
 def _aliases(document: Mapping[str, object]) -> Mapping[str, object]:
