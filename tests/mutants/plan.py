@@ -91,10 +91,6 @@ class Results:
         outcome, _, asked = self._kept.get(mutant.key, (None, "", 0.0))
         return outcome == SURVIVED and asked < SECONDS_OF_TESTS
 
-    def is_judged(self, mutant: Mutant) -> bool:
-        """Whether it was noticed, or all tests have been asked."""
-        return self.outcome(mutant) is not None and not self.is_doubtful(mutant)
-
     def is_settled(self, mutant: Mutant, seconds: float) -> bool:
         """Whether trying it with tests of so many seconds would say nothing new."""
         outcome, tests, asked = self._kept.get(mutant.key, (SURVIVED, "", 0.0))
@@ -111,11 +107,10 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Of one package. `total` is without those that have no effect; `tried` are the first of them,
-    in their order, that all tests have been asked about, and `noticed` so many of these: no more
-    are judged by the quick tests alone. `survivors` are all that are known; `doubtful` is how many
-    of them only the first tests have been asked about. `unused` reasons are for mutants that there
-    are no longer."""
+    """Of one package. `total` is without those that have no effect; `tried` are those, in their
+    order, that come before the first that only the first tests have been asked about, and `noticed`
+    so many of these. `survivors` are all that are known, `doubtful` so many of them that only the
+    first tests have been asked about. `unused` reasons are for mutants that there are no longer."""
 
     package: str
     total: int
@@ -138,7 +133,8 @@ def score(package: Package, results: Results) -> Score:
     there = {(mutant.function, mutant.change) for mutant in mutants}
     judged = [mutant for mutant in mutants if (mutant.function, mutant.change) not in known]
     outcomes = {mutant: results.outcome(mutant) for mutant in judged}
-    in_full = list(itertools.takewhile(results.is_judged, judged))
+    settled = itertools.takewhile(lambda mutant: not results.is_doubtful(mutant), judged)
+    in_full = [mutant for mutant in settled if outcomes[mutant] is not None]
     return Score(
         package.name,
         len(judged),
