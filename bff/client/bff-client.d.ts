@@ -4,8 +4,8 @@
  *
  * It never sees a token and stores nothing. It never sends its header to another origin.
  */
-import { GatewayError, NotAuthenticatedError, readProblem, UnavailableError } from './problems.js';
-export { GatewayError, NotAuthenticatedError, readProblem, UnavailableError };
+import { GatewayError, NotAuthenticatedError, readProblem, StepUpRequiredError, UnavailableError } from './problems.js';
+export { GatewayError, NotAuthenticatedError, readProblem, StepUpRequiredError, UnavailableError };
 export type Problem = import('./problems.js').Problem;
 export type Device = import('./devices.js').Device;
 export type Devices = import('./devices.js').Devices;
@@ -116,6 +116,12 @@ export type LogoutOptions = {
      */
     returnUrl?: string;
 };
+export type StepUpOptions = {
+    /**
+     * path to come back to; default: the current path, query and fragment
+     */
+    returnUrl?: string;
+};
 export type UserOptions = {
     /**
      * false: the question does not count as activity
@@ -141,6 +147,11 @@ export type Client = {
      */
     login: (how?: LoginOptions) => void;
     /**
+     * leaves this page for the
+     * login that a call wants. Send the call again when the page is back
+     */
+    stepUp: (error: StepUpRequiredError, how?: StepUpOptions) => void;
+    /**
      * leaves this page for the logout; false
      * when there was no session to end, and the page stays
      */
@@ -148,7 +159,8 @@ export type Client = {
     /**
      * `fetch` for
      * paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
-     * login, `UnavailableError` for a 503, no answer or too many calls
+     * login, `StepUpRequiredError` when a stronger or more recent one, `UnavailableError` for a 503, no
+     * answer or too many calls
      */
     fetch: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>;
     /**
@@ -213,6 +225,10 @@ export type Client = {
  * @property {string} [returnUrl] where the logout ends; one of the gateway's `session.logout_return_paths`
  */
 /**
+ * @typedef {object} StepUpOptions
+ * @property {string} [returnUrl] path to come back to; default: the current path, query and fragment
+ */
+/**
  * @typedef {object} UserOptions
  * @property {boolean} [slide] false: the question does not count as activity
  * @property {AbortSignal} [signal] default: the answer must come within ten seconds
@@ -224,11 +240,14 @@ export type Client = {
  *   null. Throws `UnavailableError` when that cannot be known at the moment
  * @property {() => Promise<Provider[]>} providers the login services there are, the default first
  * @property {(how?: LoginOptions) => void} login leaves this page for the login
+ * @property {(error: StepUpRequiredError, how?: StepUpOptions) => void} stepUp leaves this page for the
+ *   login that a call wants. Send the call again when the page is back
  * @property {(how?: LogoutOptions) => Promise<boolean>} logout leaves this page for the logout; false
  *   when there was no session to end, and the page stays
  * @property {(input: RequestInfo | URL, init?: RequestInit) => Promise<Response>} fetch `fetch` for
  *   paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
- *   login, `UnavailableError` for a 503, no answer or too many calls
+ *   login, `StepUpRequiredError` when a stronger or more recent one, `UnavailableError` for a 503, no
+ *   answer or too many calls
  * @property {(listener: (event: SessionEvent) => void) => () => void} onSession calls `listener` with
  *   the session's events, until the function it returns is called
  * @property {Devices} devices the user's own sessions

@@ -7,9 +7,16 @@
 
 import { createDevices } from './devices.js';
 import { createSessionEvents } from './events.js';
-import { GatewayError, NotAuthenticatedError, readProblem, refused, UnavailableError } from './problems.js';
+import {
+  GatewayError,
+  NotAuthenticatedError,
+  readProblem,
+  refused,
+  StepUpRequiredError,
+  UnavailableError,
+} from './problems.js';
 
-export { GatewayError, NotAuthenticatedError, readProblem, UnavailableError };
+export { GatewayError, NotAuthenticatedError, readProblem, StepUpRequiredError, UnavailableError };
 
 const ANSWER_WITHIN_MS = 10_000;
 
@@ -72,6 +79,11 @@ const ANSWER_WITHIN_MS = 10_000;
  */
 
 /**
+ * @typedef {object} StepUpOptions
+ * @property {string} [returnUrl] path to come back to; default: the current path, query and fragment
+ */
+
+/**
  * @typedef {object} UserOptions
  * @property {boolean} [slide] false: the question does not count as activity
  * @property {AbortSignal} [signal] default: the answer must come within ten seconds
@@ -84,11 +96,14 @@ const ANSWER_WITHIN_MS = 10_000;
  *   null. Throws `UnavailableError` when that cannot be known at the moment
  * @property {() => Promise<Provider[]>} providers the login services there are, the default first
  * @property {(how?: LoginOptions) => void} login leaves this page for the login
+ * @property {(error: StepUpRequiredError, how?: StepUpOptions) => void} stepUp leaves this page for the
+ *   login that a call wants. Send the call again when the page is back
  * @property {(how?: LogoutOptions) => Promise<boolean>} logout leaves this page for the logout; false
  *   when there was no session to end, and the page stays
  * @property {(input: RequestInfo | URL, init?: RequestInit) => Promise<Response>} fetch `fetch` for
  *   paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
- *   login, `UnavailableError` for a 503, no answer or too many calls
+ *   login, `StepUpRequiredError` when a stronger or more recent one, `UnavailableError` for a 503, no
+ *   answer or too many calls
  * @property {(listener: (event: SessionEvent) => void) => () => void} onSession calls `listener` with
  *   the session's events, until the function it returns is called
  * @property {Devices} devices the user's own sessions
@@ -165,6 +180,9 @@ export function createClient(options = {}) {
     if (response.status === 503 || (response.status === 429 && code === 'rate_limited')) {
       throw new UnavailableError(code, response, problem);
     }
+    if (code === 'step_up_required' && problem?.login_url) {
+      throw new StepUpRequiredError(response, problem, problem.login_url);
+    }
     if (code !== 'not_authenticated' && code !== 'session_ended') return;
     const error = refusal(response, problem);
     learn(null, error);
@@ -240,14 +258,27 @@ export function createClient(options = {}) {
    * @param {LoginOptions} [how]
    */
   function login({ idp, returnUrl, prompt, loginHint, acrValues, maxAge } = {}) {
-    const here = location.pathname + location.search + location.hash;
-    const query = new URLSearchParams({ returnUrl: returnUrl ?? here });
+    const query = new URLSearchParams({ returnUrl: returnUrl ?? here() });
     if (idp !== undefined) query.set('idp', idp);
     if (prompt !== undefined) query.set('prompt', prompt);
     if (loginHint !== undefined) query.set('login_hint', loginHint);
     if (acrValues !== undefined) query.set('acr_values', acrValues);
     if (maxAge !== undefined) query.set('max_age', String(maxAge));
     location.assign(`${prefix}/login?${query}`);
+  }
+
+  /**
+   * Leaves this page for the login that a call wants; comes back to `returnUrl`. The page is loaded anew
+   * then, and it is for the page to send the call again.
+   * @param {StepUpRequiredError} error
+   * @param {StepUpOptions} [how]
+   * @throws {GatewayError} the answer names a login of another origin
+   */
+  function stepUp(error, { returnUrl } = {}) {
+    const target = new URL(error.loginUrl, location.href);
+    if (target.origin !== location.origin) throw new GatewayError('malformed', error.response, null);
+    target.searchParams.set('returnUrl', returnUrl ?? here());
+    location.assign(target.href);
   }
 
   /**
@@ -277,6 +308,7 @@ export function createClient(options = {}) {
    * @param {RequestInit} [init]
    * @returns {Promise<Response>} any answer of the API, its own 401, 403 and 429 included
    * @throws {NotAuthenticatedError} the gateway wants a login
+   * @throws {StepUpRequiredError} the gateway wants a stronger or more recent login for this call
    * @throws {UnavailableError} 503, no answer, or the gateway's own 429: there were too many calls
    * @throws {TypeError} the address is of another origin
    */
@@ -290,6 +322,7 @@ export function createClient(options = {}) {
     user,
     providers,
     login,
+    stepUp,
     logout,
     fetch: sameOriginFetch,
     onSession: events.onSession,
@@ -307,6 +340,11 @@ async function readUser(response) {
   if (body === null) return null;
   if (typeof body?.sub === 'string' && typeof body.bff?.logout_url === 'string') return body;
   throw new GatewayError('malformed', response, null);
+}
+
+/** This page, as an address to come back to. */
+function here() {
+  return location.pathname + location.search + location.hash;
 }
 
 /**

@@ -13,6 +13,14 @@ export type Problem = {
      * seconds
      */
     retry_after?: number;
+    /**
+     * with `step_up_required`, separated by spaces
+     */
+    acr_values?: string;
+    /**
+     * with `step_up_required`, seconds
+     */
+    max_age?: number;
 };
 /**
  * Problem details (RFC 9457) as the gateway sends them. `code` is the stable part.
@@ -24,6 +32,8 @@ export type Problem = {
  * @property {string} [request_id]
  * @property {string} [login_url]
  * @property {number} [retry_after] seconds
+ * @property {string} [acr_values] with `step_up_required`, separated by spaces
+ * @property {number} [max_age] with `step_up_required`, seconds
  */
 /** Base of what the client throws. `status` is 0 when there was no answer. */
 export declare class GatewayError extends Error {
@@ -49,6 +59,21 @@ export declare class NotAuthenticatedError extends GatewayError {
      * @param {string} loginUrl
      */
     constructor(code: string, response: Response, problem: Problem | null, loginUrl: string);
+}
+/**
+ * The session is good, but this call wants a stronger or more recent login: code `step_up_required`.
+ * `acrValues` is separated by spaces, `maxAge` in seconds; null where they are not asked for.
+ */
+export declare class StepUpRequiredError extends GatewayError {
+    loginUrl: string;
+    acrValues: string | null;
+    maxAge: number | null;
+    /**
+     * @param {Response} response
+     * @param {Problem} problem
+     * @param {string} loginUrl
+     */
+    constructor(response: Response, problem: Problem, loginUrl: string);
 }
 /**
  * The session is untouched; try again later. Code `unreachable` when no answer came at all, else the

@@ -13,6 +13,8 @@
  * @property {string} [request_id]
  * @property {string} [login_url]
  * @property {number} [retry_after] seconds
+ * @property {string} [acr_values] with `step_up_required`, separated by spaces
+ * @property {number} [max_age] with `step_up_required`, seconds
  */
 
 /** Base of what the client throws. `status` is 0 when there was no answer. */
@@ -44,6 +46,24 @@ export class NotAuthenticatedError extends GatewayError {
   constructor(code, response, problem, loginUrl) {
     super(code, response, problem);
     this.loginUrl = loginUrl;
+  }
+}
+
+/**
+ * The session is good, but this call wants a stronger or more recent login: code `step_up_required`.
+ * `acrValues` is separated by spaces, `maxAge` in seconds; null where they are not asked for.
+ */
+export class StepUpRequiredError extends GatewayError {
+  /**
+   * @param {Response} response
+   * @param {Problem} problem
+   * @param {string} loginUrl
+   */
+  constructor(response, problem, loginUrl) {
+    super('step_up_required', response, problem);
+    this.loginUrl = loginUrl;
+    this.acrValues = problem.acr_values ?? null;
+    this.maxAge = problem.max_age ?? null;
   }
 }
 

@@ -24,12 +24,15 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What the API needs to know of a verified token. `exp` is in epoch seconds."""
+    """What the API needs to know of a verified token. `exp` and `auth_time` are epoch seconds;
+    `acr` is None and `auth_time` 0 where no user has logged in."""
 
     sub: str
     client_id: str
     scope: frozenset[str]
     exp: int
+    acr: str | None = None
+    auth_time: float = 0.0
 
 
 def read_kid(token: str) -> str:
@@ -75,6 +78,8 @@ def verify_access_token(token: str, key: Key, settings: ApiSettings, now: float)
         client_id=_text(claims, "client_id"),
         scope=frozenset(str(claims.get("scope", "")).split()),
         exp=int(exp),
+        acr=str(claims["acr"]) if "acr" in claims else None,
+        auth_time=_seconds(claims, "auth_time") if "auth_time" in claims else 0.0,
     )
 
 

@@ -7,7 +7,13 @@ from aiohttp import web
 from bff.clock import Clock
 from spa_demo.api.access_token import AccessToken, TokenRefused, read_kid, verify_access_token
 from spa_demo.api.op_keys import KeysUnavailable, OpKeys
-from spa_demo.api.problems import Problem, insufficient_scope, invalid_token, token_missing
+from spa_demo.api.problems import (
+    Problem,
+    insufficient_scope,
+    insufficient_user_authentication,
+    invalid_token,
+    token_missing,
+)
 from spa_demo.api.settings import ApiSettings
 
 log = logging.getLogger("spa_demo.api")
@@ -47,6 +53,19 @@ class Guard:
         token = await self.require_token(request)
         if scope not in token.scope:
             raise insufficient_scope(scope)
+        return token
+
+    async def require_strong_login(self, request: web.Request) -> AccessToken:
+        """The verified token of a user whose login was strong and recent.
+
+        Raises: Problem: as `require_token`, and 401 with what is wanted (RFC 9470).
+        """
+        token, settings = await self.require_token(request), self._settings
+        oldest = self._clock.now() - settings.strong_login_seconds - settings.leeway_seconds
+        if token.acr != settings.strong_acr or token.auth_time < oldest:
+            raise insufficient_user_authentication(
+                settings.strong_acr, settings.strong_login_seconds
+            )
         return token
 
 

@@ -11,7 +11,7 @@ from spa_demo.api.problems import Problem
 
 
 class ApiHandlers:
-    """`/notes`, `/me` and `/admin`."""
+    """`/notes`, `/me`, `/vault` and `/admin`."""
 
     def __init__(self, guard: Guard, notes: Notes, clock: Clock) -> None:
         self._guard = guard
@@ -24,6 +24,7 @@ class ApiHandlers:
             web.post("/notes", self.add_note),
             web.delete("/notes/{id}", self.delete_note),
             web.get("/me", self.me),
+            web.get("/vault", self.vault),
             web.get("/admin", self.admin),
         ]
 
@@ -62,6 +63,11 @@ class ApiHandlers:
         scope = " ".join(sorted(token.scope))
         claims = {"sub": token.sub, "client_id": token.client_id, "scope": scope, "exp": token.exp}
         return web.json_response(claims)
+
+    async def vault(self, request: web.Request) -> web.Response:
+        """What is kept apart for a strong and recent login."""
+        token = await self._guard.require_strong_login(request)
+        return web.json_response({"sub": token.sub, "kept": "The vault is open."})
 
     async def admin(self, request: web.Request) -> web.Response:
         await self._guard.require_scope(request, "api:admin")  # no user can grant it

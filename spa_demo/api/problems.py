@@ -1,4 +1,5 @@
-"""The API's errors, as problem+json (RFC 9457) with the challenges of RFC 6750 section 3.
+"""The API's errors, as problem+json (RFC 9457) with the challenges of RFC 6750 section 3 and RFC
+9470 section 3.
 
 No text of an error quotes the request, and none says why a token was refused beyond its code.
 """
@@ -39,6 +40,16 @@ def insufficient_scope(scope: str) -> Problem:
     challenge = f'Bearer realm="demo-api", error="insufficient_scope", scope="{scope}"'
     title = "The access token does not allow this."
     return Problem(403, "insufficient_scope", title, {"WWW-Authenticate": challenge})
+
+
+def insufficient_user_authentication(acr: str, max_age_seconds: int) -> Problem:
+    # RFC 9470 section 3.
+    challenge = (
+        'Bearer realm="demo-api", error="insufficient_user_authentication", '
+        f'acr_values="{acr}", max_age="{max_age_seconds}"'
+    )
+    title = "A stronger or more recent login is needed."
+    return Problem(401, "insufficient_user_authentication", title, {"WWW-Authenticate": challenge})
 
 
 @web.middleware

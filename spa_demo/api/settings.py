@@ -11,6 +11,9 @@ class ApiSettings:
 
     `leeway_seconds` forgives clock skew when a token's `exp` is judged, 30 s at most.
 
+    `strong_acr` and `strong_login_seconds`: how strong and how recent the login must be for what is
+    kept apart.
+
     `jwks_cooldown_seconds`: keys are asked for again after an unknown `kid`, but no more often.
     """
 
@@ -23,6 +26,8 @@ class ApiSettings:
     max_echo_bytes: int = 256 * 1024 * 1024
     max_notes: int = 1000
     stream_interval_seconds: float = 1.0
+    strong_acr: str = "urn:demo:acr:strong"
+    strong_login_seconds: int = 300
 
     def __post_init__(self) -> None:
         if not 0 <= self.leeway_seconds <= MAX_LEEWAY_SECONDS:

@@ -17,7 +17,7 @@ from spa_demo.op.interaction import Step
 from spa_demo.op.pages import consent_page, login_page
 from spa_demo.op.records import Interaction, OpSession
 from spa_demo.op.requests import FormRequest
-from spa_demo.op.settings import OpSettings, User
+from spa_demo.op.settings import SECOND_STEP_CODE, OpSettings, User
 from spa_demo.op.state import OpState
 from spa_demo.op.web_io import Refused, page, read_form, see
 
@@ -58,7 +58,9 @@ class InteractionForms:
         if form.get("decision") == "cancel":
             return self._deny(interaction)
         user = self._settings.user(form.get("username", ""))
-        if user is None or not _is_password(user, form.get("password", "")):
+        if user is None or not (
+            _is_password(user, form.get("password", "")) and self._is_code(interaction, form)
+        ):
             return self._login_form(interaction, chosen=form.get("username", ""), failed=True)
         session = self._log_in(user, interaction, self._session(request))
         interaction.login_sid = session.sid
@@ -124,6 +126,15 @@ class InteractionForms:
             self._back_channel.end_session(previous)
         return self._state.open_session(user, acr)
 
+    def _needs_code(self, interaction: Interaction) -> bool:
+        return self._settings.needs_second_step(interaction.parameters.get("acr_values", ""))
+
+    def _is_code(self, interaction: Interaction, form: MultiDict[str]) -> bool:
+        if not self._needs_code(interaction):
+            return True
+        presented = form.get("code", "").encode()
+        return hmac.compare_digest(SECOND_STEP_CODE.encode(), presented)
+
     def _deny(self, interaction: Interaction) -> web.Response:
         self._state.finish_interaction(interaction)
         judged = self._judge(interaction, None)
@@ -142,6 +153,7 @@ class InteractionForms:
             chosen=hint if self._settings.user(hint) else self._settings.users[0].sub,
             client=interaction.parameters["client_id"],
             failed=failed,
+            second_step=self._needs_code(interaction),
         )
         return page(html, leads_to=interaction.parameters["redirect_uri"])
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from spa_demo.op.records import OpSession
-from spa_demo.op.settings import User
+from spa_demo.op.settings import SECOND_STEP_CODE, User
 from spa_demo.op.style import CSS
 
 SCOPE_TEXTS = {
@@ -21,11 +21,19 @@ SCOPE_TEXTS = {
 
 
 def login_page(
-    *, action: str, form_token: str, users: Sequence[User], chosen: str, client: str, failed: bool
+    *,
+    action: str,
+    form_token: str,
+    users: Sequence[User],
+    chosen: str,
+    client: str,
+    failed: bool,
+    second_step: bool = False,
 ) -> str:
-    """The login form. The passwords are printed: the accounts are public by design."""
+    """The login form. Passwords and code are printed: the accounts are public by design."""
+    code = _CODE_FIELD if second_step else ""
     accounts = "".join(_account_choice(user, checked=user.sub == chosen) for user in users)
-    alert = '<p role="alert">User name and password do not match.</p>' if failed else ""
+    alert = '<p role="alert">User name, password or code do not match.</p>' if failed else ""
     return _layout(
         "Sign in",
         f"""
@@ -37,6 +45,7 @@ def login_page(
   <fieldset><legend>Demo account</legend>{accounts}</fieldset>
   <label class="field" for="password">Password</label>
   <input id="password" type="password" name="password" autocomplete="current-password" autofocus>
+  {code}
   <div class="actions">
     <button name="decision" value="login">Sign in</button>
     <button class="quiet" name="decision" value="cancel">Cancel</button>
@@ -114,6 +123,10 @@ def confirm_logout_page(
 def message_page(title: str, text: str) -> str:
     """A page with nothing to do on it. Both texts are ours, never the request's."""
     return _layout(title, f"<h1>{escape(title)}</h1>\n<p>{escape(text)}</p>")
+
+
+_CODE_FIELD = f"""<label class="field" for="code">Second step: the code on your phone</label>
+  <input id="code" name="code" value="{SECOND_STEP_CODE}" inputmode="numeric" autocomplete="off">"""
 
 
 def _account_choice(user: User, *, checked: bool) -> str:

@@ -16,6 +16,9 @@ USER_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 """The scope that every user may grant; API scopes differ from user to user."""
 
 
+SECOND_STEP_CODE = "246810"
+"""What a second device would show; the login page prints it, as it does the passwords."""
+
 DEFAULT_SCOPE = "openid profile email offline_access api:read api:write"
 
 
@@ -155,3 +158,7 @@ class OpSettings:
     def supported_acr(self, acr_values: str) -> str | None:
         """The first of the requested values, in the client's order, that this OP knows."""
         return next((acr for acr in acr_values.split() if acr in self.acr_values), None)
+
+    def needs_second_step(self, acr_values: str) -> bool:
+        """Whether a login that is asked for these takes more than a password."""
+        return self.supported_acr(acr_values) not in (None, self.acr_values[0])

@@ -75,6 +75,11 @@ export function createApi(send) {
       return (await accepted(call('GET', '/api/me'))).json();
     },
 
+    /** @returns {Promise<{sub: string, kept: string}>} what a strong and recent login may see */
+    async vault() {
+      return (await accepted(call('GET', '/api/vault'))).json();
+    },
+
     /**
      * Whatever the API answers, as it is.
      * @returns {Promise<Answer>}

@@ -16,6 +16,7 @@ import { createProblemBanner, SessionEnd } from './views/problem.js';
 import { createProofView } from './views/proof.js';
 import { createProvidersView } from './views/providers.js';
 import { createSessionView } from './views/session.js';
+import { createVaultView } from './views/vault.js';
 import { createVisits, VisitOver } from './visit.js';
 
 /** @typedef {import('/bff/client/bff-client.js').User} User */
@@ -57,6 +58,7 @@ const sessionView = createSessionView({ onRefresh: () => flash(flow, 'is-refresh
 const expiring = createExpiringBanner({ onStay: () => attempt(stay), onLogin: login });
 const devicesView = createDevicesView(visits.bound(client.devices), attempt);
 const notesView = createNotesView(api, attempt);
+const vaultView = createVaultView(api, attempt, stepUp);
 const proofView = createProofView();
 const providersView = createProvidersView({ onLogin: loginWith });
 const watch = createWatch(client, {
@@ -92,6 +94,7 @@ function meet(user) {
   sessionView.note('This page asked the gateway who is logged in');
   void attempt(notesView.load);
   void attempt(devicesView.load);
+  void attempt(vaultView.resume);
 }
 
 /**
@@ -127,6 +130,7 @@ function forget() {
   element('flow-token-life', HTMLElement).textContent = '';
   clearIdentity();
   notesView.clear();
+  vaultView.clear();
   devicesView.clear();
   expiring.hide();
   sessionView.clear();
@@ -189,6 +193,15 @@ async function offerProviders() {
   } catch {
     // the page says elsewhere that the gateway can't be reached
   }
+}
+
+/**
+ * @param {import('/bff/client/bff-client.js').StepUpRequiredError} error
+ * @param {string} returnUrl
+ */
+function stepUp(error, returnUrl) {
+  isLeaving = true;
+  client.stepUp(error, { returnUrl });
 }
 
 async function logout() {

@@ -282,6 +282,47 @@ def test_providers_that_cannot_be_known_are_an_error(answer: object, error: str)
     assert in_browser(work, answer) == error
 
 
+STEP_UP = {
+    "code": "step_up_required",
+    "acr_values": "gold",
+    "max_age": 300,
+    "login_url": "/bff/login?acr_values=gold&max_age=300",
+}
+REFUSED = "const error = await client.fetch('/api/pay').catch((thrown) => thrown);"
+
+
+@needs_node
+def test_a_call_that_wants_a_stronger_login_says_which() -> None:
+    """And the session that the client knows of is not taken for ended."""
+    work = f"""await client.user(); {REFUSED}
+return [error.name, error.code, error.status, error.acrValues, error.maxAge, error.loginUrl, ended];
+"""
+    assert in_browser(work, {"body": USER}, problem(401, **STEP_UP)) == [
+        "StepUpRequiredError", "step_up_required", 401, "gold", 300, STEP_UP["login_url"], [],
+    ]  # fmt: skip
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("how", "back"),
+    [("", "%2Fnotes%3Fx%3D1%23top"), (", { returnUrl: '/a?b=c#d' }", "%2Fa%3Fb%3Dc%23d")],
+)
+def test_a_step_up_is_a_navigation_that_comes_back(how: str, back: str) -> None:
+    """The page sends the call again by itself then."""
+    work = f"{REFUSED} client.stepUp(error{how}); return went;"
+    [went] = in_browser(work, problem(401, **STEP_UP))
+    assert went == f"https://app.test{STEP_UP['login_url']}&returnUrl={back}"
+
+
+@needs_node
+@pytest.mark.parametrize("url", ["https://evil.test/bff/login", "//evil.test", "javascript:0"])
+def test_a_step_up_leads_to_this_origin_only(url: str) -> None:
+    """An API could have written the answer."""
+    work = f"{REFUSED} return [await attempt(async () => client.stepUp(error)), went];"
+    thrown, went = in_browser(work, problem(401, **{**STEP_UP, "login_url": url}))
+    assert (thrown["code"], went) == ("malformed", [])
+
+
 @needs_node
 def test_logout_is_a_navigation_with_a_fresh_link() -> None:
     """So no script ever reads the way to the login service, which may carry an ID token."""

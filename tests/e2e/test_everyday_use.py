@@ -64,6 +64,18 @@ async def test_the_api_s_own_403_is_shown_and_does_not_log_out(visitor: Visitor)
     await expect(page.get_by_test_id("user-sub")).to_have_text("alice")
 
 
+@pytest.mark.rule("PX-22")
+async def test_the_vault_is_opened_after_a_second_step(visitor: Visitor) -> None:
+    """The API's challenge leads to a stronger login, and the page then sends its call again."""
+    page = await visitor.log_in("alice", "/notes")
+    await page.get_by_test_id("vault").click()
+    await expect(page.get_by_label("Second step")).to_be_visible()
+    await visitor.finish_login(page)
+    await expect(page.get_by_test_id("vault-result")).to_have_text("The vault is open.")
+    await expect(page.get_by_test_id("user-acr")).to_have_text("urn:demo:acr:strong")
+    assert page.url.endswith("/notes")
+
+
 async def test_bob_may_read_but_not_write(visitor: Visitor) -> None:
     """The token that the gateway adds is the user's own, with that user's scope."""
     page = await visitor.log_in("bob", "/notes")

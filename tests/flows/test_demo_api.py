@@ -438,3 +438,29 @@ async def test_the_program_prints_its_address_when_it_is_ready() -> None:
         async with aiohttp.ClientSession() as http, http.get(f"{origin}/me") as response:
             assert response.status == 401
         assert (await program.ended()).code == 0
+
+
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({"acr": "urn:demo:acr:strong"}, 200),
+        ({"acr": "urn:demo:acr:strong", "age": 310}, 200),
+        ({"acr": "urn:demo:acr:strong", "age": 311}, 401),
+        ({"acr": "urn:demo:acr:password"}, 401),
+        ({}, 401),
+    ],
+)
+async def test_the_vault_wants_a_strong_and_recent_login(
+    claims: dict[str, Any], status: int
+) -> None:
+    """RFC 9470 section 3: and says so."""
+    async with calling() as caller:
+        age = claims.pop("age", 0)
+        token = caller.token(auth_time=int(caller.clock.now()) - age, **claims)
+        answer = await caller.call("GET", "/vault", token)
+        assert answer.status == status
+        if status == 401:
+            assert answer.headers["WWW-Authenticate"] == (
+                'Bearer realm="demo-api", error="insufficient_user_authentication", '
+                'acr_values="urn:demo:acr:strong", max_age="300"'
+            )

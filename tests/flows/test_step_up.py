@@ -104,3 +104,18 @@ async def test_a_proxy_that_asks_is_told_the_same() -> None:
         async with proxy.get(f"http://127.0.0.1:{auth}/bff/auth", headers=headers) as answer:
             assert (answer.status, (await answer.json())["code"]) == (401, "step_up_required")
             assert "Authorization" not in answer.headers
+
+
+@pytest.mark.rule("PX-22")
+async def test_an_api_asks_for_it_by_itself() -> None:
+    """The demo's vault: its own challenge becomes the gateway's answer, and the login is enough."""
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        refused = await browser.fetch("GET", "/api/vault")
+        assert (refused.status, refused.json()["code"]) == (401, "step_up_required")
+        assert "WWW-Authenticate" not in refused.headers
+        assert stack.op.refreshes == 0
+        page = await browser.navigate(f"{stack.public_url}{refused.json()['login_url']}")
+        await browser.log_in_at_op(page, "alice")
+        opened = await browser.fetch("GET", "/api/vault")
+        assert (opened.status, opened.json()["sub"]) == (200, "alice")

@@ -122,8 +122,10 @@ async def running_installation(
     rotate: bool = True,
     store: str = "memory://",
     replicas: int = 1,
+    route: str = "",
 ) -> AsyncIterator[Installation]:
-    """Start all of it and stop it again. Files go to `folder`. Replicas need a store to share."""
+    """Start all of it and stop it again. Files go to `folder`. Replicas need a store to share.
+    `route` are further lines of the route to the API."""
     op_port, api_port, *ports = (free_port() for _ in range(2 + replicas))
     origin = f"http://localhost:{ports[0]}"
     clock = ShiftedClock()
@@ -144,6 +146,10 @@ async def running_installation(
                     server=f'public_url = "{origin}"',
                     oidc=(client or Client()).toml(op.issuer),
                     store=store,
+                    routes=f"""[[routes]]
+path = "/api/"
+upstream = "http://127.0.0.1:{api_port}/"
+{route}""",
                 )
                 await gateways.enter_async_context(running_gateway(toml, clock))
             addresses = tuple(f"http://127.0.0.1:{port}" for port in ports)

@@ -96,6 +96,34 @@ async def test_a_logout_by_fetch_needs_no_id_token_hint(tmp_path: Path) -> None:
         await leave_the_op(site, browser, asked)
 
 
+@pytest.mark.rule("ID-13")
+@pytest.mark.rule("ID-18")
+@pytest.mark.rule("ID-19")
+async def test_a_step_up_is_what_the_op_says_it_was(tmp_path: Path) -> None:
+    """RFC 9470. This OP dates a login where max_age asks for it, and knows no acr."""
+    async with (
+        running_installation(tmp_path, route='max_auth_age = "5m"') as site,
+        Browser() as browser,
+    ):
+        await site.log_in(browser, "alice")
+        refused = await browser.fetch("GET", "/api/whoami")
+        assert (refused.status, refused.json()["code"]) == (401, "step_up_required")
+        assert site.api.calls == []
+        page = await browser.click(f"{site.origin}/bff/login?acr_values=gold")
+        page = await site.through_op(browser, page, user="alice")
+        assert (page.status, "step_up_not_met" in page.text) == (403, True)
+        page = await browser.click(f"{site.origin}{refused.json()['login_url']}")
+        page = await site.through_op(browser, page, user="alice")
+        assert (page.status, page.url) == (200, f"{site.origin}/")
+        assert (await browser.fetch("GET", "/api/whoami")).json()["sub"] == "alice"
+        page = await browser.click(f"{site.origin}/bff/login?max_age=0")
+        page = await site.through_op(browser, page, user="bob")
+        (form,) = page.forms()  # the OP ends its session with alice first, and tells the gateway
+        page = await site.through_op(browser, await browser.submit(form), user="bob")
+        assert (page.status, "step_up_other_user" in page.text) == (403, True)
+        assert (await browser.fetch("GET", "/bff/user")).status == 401
+
+
 @pytest.mark.rule("ID-06")
 async def test_an_id_token_of_another_alg_than_configured_is_refused(tmp_path: Path) -> None:
     """OIDC Core section 3.1.3.7 (7): by the configuration, whatever the OP's metadata lists."""

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from bff.clock import ManualClock
+from spa_demo.op.settings import SECOND_STEP_CODE
 from spa_demo.op.tokens import half_hash
 from tests.parts.browser import Browser
 from tests.parts.demo_rp import DemoRp, callback
@@ -376,3 +377,14 @@ async def test_authorize_takes_a_form_as_well(rp: DemoRp, browser: Browser) -> N
     ) as response:
         assert response.status == 303
         assert response.headers["Location"].startswith("/interaction/")
+
+
+async def test_a_stronger_acr_takes_a_second_step(rp: DemoRp, browser: Browser) -> None:
+    """A password alone is refused; the code that the page prints is taken."""
+    page = await browser.navigate(rp.ask(acr_values=SETTINGS.acr_values[1]).url)
+    values = {"username": "alice", "password": "wonderland", "code": "000000"}
+    page = await browser.submit(page.form("login"), values, button="login")
+    assert "do not match" in page.text
+    values["code"] = SECOND_STEP_CODE
+    page = await browser.submit(page.form("login"), values, button="login")
+    assert page.has_form("consent")
