@@ -1,6 +1,7 @@
 """One gateway for three applications, at two OPs that we did not write: Keycloak, where employees
 log in, and npm oidc-provider for partners. `shop` has a host and both OPs, `crm` another host and
-`wiki` a path of shop's; these two have Keycloak alone.
+`wiki` a path of shop's; these two have Keycloak alone. At `shop` and `crm` a logout may name the
+page it ends at.
 
 The OPs, the gateway, an API and the browsers are real and speak over loopback, in real time.
 """
@@ -72,10 +73,13 @@ async def running(started: StartedKeycloak, folder: Path) -> AsyncIterator[Appli
         at_keycloak,
         gateway=shop,
         further_redirect_uris=tuple(f"{url}/bff/callback/corp" for url in urls.values()),
-        further_returns=tuple(f"{url}/" for url in urls.values()),
+        further_returns=(f"{urls['wiki']}/", f"{shop}/bff/logged-out", f"{crm}/bff/logged-out"),
     )
     elsewhere = replace(
-        a_place(folder), gateway=shop, further_redirect_uris=(f"{shop}/bff/callback/partners",)
+        a_place(folder),
+        gateway=shop,
+        further_redirect_uris=(f"{shop}/bff/callback/partners",),
+        further_returns=(f"{shop}/bff/logged-out",),
     )
     async with AsyncExitStack() as stack:
         ops: dict[str, Provider] = {
@@ -119,9 +123,10 @@ def applications_toml(
         {"path": f"/{name}/", "upstream": f"http://127.0.0.1:{upstream}/"}
         for name, upstream in upstreams.items()
     ]
+    returns = {"logout_return_paths": ["/left"]}
     tables["frontends"] = [
-        {"name": "shop", "public_url": urls["shop"]},
-        {"name": "crm", "public_url": urls["crm"], "providers": ["corp"]},
+        {"name": "shop", "public_url": urls["shop"], "session": returns},
+        {"name": "crm", "public_url": urls["crm"], "providers": ["corp"], "session": returns},
         {"name": "wiki", "public_url": urls["wiki"], "providers": ["corp"]},
     ]
     return toml_text(tables)
@@ -177,6 +182,19 @@ async def test_three_applications_at_keycloak_and_another_op(there: Applications
 
         await until(are_over, seconds=PATIENCE_SECONDS, every=PAUSE_SECONDS)
         assert await there.user_status(partner, "shop") == 200
+
+
+async def test_a_logout_ends_at_the_page_it_names(there: Applications) -> None:
+    """Both OPs return to the one address that they know, and the browser goes on from there."""
+    for name, provider in (("crm", "corp"), ("shop", "partners")):
+        async with Browser() as browser:
+            await there.log_in(browser, name, provider)
+            user = (await browser.fetch("GET", f"{there.urls[name]}/bff/user")).json()
+            page = await browser.click(f"{user['bff']['logout_url']}&returnUrl=/left/now?x=1")
+            if not page.url.startswith(there.urls[name]):
+                page = await there.ops[provider].confirm_logout(browser, page)
+            assert (page.status, page.url) == (200, f"{there.urls[name]}/left/now?x=1"), page.text
+            assert await there.user_status(browser, name) == 401
 
 
 async def test_the_domain_of_a_hint_leads_to_keycloak_or_the_other_op(
