@@ -1,10 +1,10 @@
 """The files of a configuration, watched on request (`server.reload_on_change`): one that has
 changed asks for a reload, as SIGHUP does.
 
-They are looked at by reading them: a link that was turned to another directory, as Kubernetes does
-for a ConfigMap or Secret, is a change then, and one that was written with the same content is none.
-A change counts once two looks in a row find the same, so that a file is not taken half written. A
-configuration that was refused is told once: only the next change asks again.
+Their content is compared: a link that now leads to another directory, as with a ConfigMap or a
+Secret of Kubernetes, is a change, and a file that was written again with the same content is none.
+A change counts once two looks in a row find the same, so that no half-written file is taken. A
+configuration that was refused is not tried again before the next change.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The way of records to one sink: a bounded queue, and a task that empties it.
 
-What the sink does not take is offered again until it does, the same bytes in the same order. What
-finds the queue full is lost: it is counted, logged, and told by an `events_lost` record in the
-place where the records are missing.
+Records that the sink does not take are offered again until it does, the same bytes in the same
+order. An event that finds the queue full is lost: it is counted and logged, and an `events_lost`
+record stands in the place where records are missing.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ log = structlog.get_logger("bff.audit")
 @dataclass(frozen=True, slots=True)
 class DeliveryLimits:
     """`queued` events wait at most, and `at_once` are offered together. After a failure the pause
-    doubles from `first_pause_seconds` to `longest_pause_seconds`. A sink that fails is spoken of
-    once in `complaint_seconds`."""
+    doubles from `first_pause_seconds` to `longest_pause_seconds`. Failures of a sink are
+    logged at most once in `complaint_seconds`."""
 
     queued: int = 10_000
     at_once: int = 100
@@ -48,7 +48,7 @@ class Delivery:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._ending = asyncio.Event()
-        self._unsaid_losses = 0
+        self._unrecorded_losses = 0
         self._losses = 0
         self._failures = 0
         self._complained_at: dict[str, float] = {}
@@ -65,7 +65,7 @@ class Delivery:
         if self._ending.is_set() or len(self._queue) >= self._limits.queued:
             self._lose(1)
             return
-        self._say_losses(at)
+        self._record_losses(at)
         self._queue.append((event, at))
         self._wake.set()
 
@@ -73,7 +73,7 @@ class Delivery:
         """Deliver what is left, for at most `seconds`; the rest is lost, counted and logged."""
         if self._task is None or self._ending.is_set():
             return
-        self._say_losses(at)
+        self._record_losses(at)
         self._queue.append((Event(EventName.CHAIN_ENDED, Actor.GATEWAY, frontend=""), at))
         self._ending.set()
         self._wake.set()
@@ -86,14 +86,14 @@ class Delivery:
             self._lose(lost)
         await self._sink.close()
 
-    def _say_losses(self, at: str) -> None:
-        if self._unsaid_losses:
-            lost, self._unsaid_losses = self._unsaid_losses, 0
+    def _record_losses(self, at: str) -> None:
+        if self._unrecorded_losses:
+            lost, self._unrecorded_losses = self._unrecorded_losses, 0
             event = Event(EventName.EVENTS_LOST, Actor.GATEWAY, frontend="", omitted=lost)
             self._queue.append((event, at))
 
     def _lose(self, count: int) -> None:
-        self._unsaid_losses += count
+        self._unrecorded_losses += count
         self._losses += count
         self._metrics.audit_lost(self._sink.name, count)
         self._complain("audit_events_lost", sink=self._sink.name, lost=self._losses)

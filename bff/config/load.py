@@ -103,8 +103,10 @@ def load_with_origins(
     faults = (*misplaced, *unreadable)
     if not isinstance(result, Settings):
         # A key whose text could not be read is not missing as well.
-        spoiled = unread | tenants.spoiled | (environment.names.keys() - environment.values.keys())
-        faults += tuple(fault for fault in result if fault.path not in spoiled)
+        left_out = (
+            unread | tenants.left_out | (environment.names.keys() - environment.values.keys())
+        )
+        faults += tuple(fault for fault in result if fault.path not in left_out)
     origins = replace(origins, presets=presets, tenants=tenants.places)
     faults = tuple(
         _without_variable(one) if one.path[:2] in tenants.places else one for one in faults

@@ -1,5 +1,5 @@
 """Tenants, from the files of a directory: each becomes a frontend, and a provider where it has one
-of its own, as if they stood in the main file. So all that is said of those holds for them.
+of its own, as if they stood in the main file, and the same rules hold for them.
 
 A tenant is what the operator has a file for: nothing is made of the name that a request comes with.
 """
@@ -40,13 +40,13 @@ PlaceOf = Callable[[KeyPath], Place]
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """`places` are those of the keys that have come from tenants. `problems` have left out what
-    they are about: keys that are then missing are in `spoiled`. Where a file can't be used at all
-    (`is_whole` is false), what is wrong elsewhere can't be told."""
+    """`places` are those of the keys that have come from tenants. A key that one of the `problems`
+    is about is missing from the tables, and is in `left_out`. Where a file can't be used at all
+    (`is_whole` is false), the rest can't be judged."""
 
     problems: tuple[Problem, ...] = ()
     places: Mapping[KeyPath, Place] = field(default_factory=dict)
-    spoiled: frozenset[KeyPath] = frozenset()
+    left_out: frozenset[KeyPath] = frozenset()
     is_whole: bool = True
 
 
@@ -80,7 +80,7 @@ def expand_tenants(tables: dict[str, Any], directory: Path | None, place_of: Pla
         expansion.add(file)
     expansion.complete()
     return Expanded(
-        tuple(expansion.problems), expansion.places, frozenset(expansion.spoiled), is_whole=True
+        tuple(expansion.problems), expansion.places, frozenset(expansion.left_out), is_whole=True
     )
 
 
@@ -155,13 +155,13 @@ class _Expansion:
     ) -> None:
         self.problems: list[Problem] = []
         self.places: dict[KeyPath, Place] = {}
-        self.spoiled: set[KeyPath] = set()
+        self.left_out: set[KeyPath] = set()
         self._tables = tables
         self._inherited = dict(inherited)
         self._hosts = tenants.get("hosts")
         self._place_of = place_of
         frontends, providers = tables.get("frontends", []), tables.get("providers", {})
-        # What is neither is refused by the validation of the whole.
+        # Other types are refused by the validation of the whole.
         self._frontends = frontends if isinstance(frontends, list) else []
         self._providers = providers if isinstance(providers, dict) else {}
         self._in_main_file = len(self._frontends)
@@ -170,7 +170,8 @@ class _Expansion:
         self._require_own_addresses()
 
     def _require_own_addresses(self) -> None:
-        """Where that is no address for each tenant, they have others: none lacks one as well."""
+        """Where the table gives no address for each tenant, report that once: with a made-up one
+        no tenant is reported to lack its own."""
         if self._hosts is not None and not _is_host_template(self._hosts):
             self._hosts = f"{PLACEHOLDER}.invalid"
         url = self._inherited.get("public_url")
@@ -254,7 +255,7 @@ class _Expansion:
         filled = _Filling(file.label, place_of)
         result = filled.fill((key,), value)
         self.problems.extend(filled.problems)
-        self.spoiled.update((*at, *path) for path in filled.spoiled)
+        self.left_out.update((*at, *path) for path in filled.left_out)
         table[key] = result
         self.places[(*at, key)] = place_of((key,))
         for path in filled.paths:
@@ -293,12 +294,12 @@ def _is_host_template(value: object) -> bool:
 
 
 class _Filling:
-    """A value with the label in the place of `{tenant}`. Afterwards `problems` say where a
-    placeholder must not stand, which are `spoiled`; and `paths` which keys there are inside it."""
+    """A value with the label in the place of `{tenant}`. Afterwards `problems` are about the keys
+    that must hold no placeholder, which `left_out` names; `paths` are the keys inside it."""
 
     def __init__(self, label: str, place_of: PlaceOf) -> None:
         self.problems: list[Problem] = []
-        self.spoiled: list[KeyPath] = []
+        self.left_out: list[KeyPath] = []
         self.paths: list[KeyPath] = []
         self._label = label
         self._place_of = place_of
@@ -329,4 +330,4 @@ class _Filling:
 
     def _refuse(self, path: KeyPath, message: str) -> None:
         self.problems.append(self._place_of(path).problem(message))
-        self.spoiled.append(path)
+        self.left_out.append(path)
