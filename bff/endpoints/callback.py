@@ -336,6 +336,7 @@ class Callback:
             client=device.client,
             address=device.address,
             organization=identity.organization,
+            resources=identity.resources,
             provider=identity.provider,
             frontend=self._frontend,
         )

@@ -161,6 +161,7 @@ class Login:
             max_age=wanted.max_age,
             previous_session=local.session_key,
             organization=organization,
+            resources=outgoing.resources,
             passed_on=passed_on,
             user_issuer=about.issuer if about is not None else None,
             user_sub=about.sub if about is not None else None,

@@ -49,7 +49,7 @@ log = structlog.get_logger("bff.oidc")
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A finished login. `claims` are those of the ID token, with those of UserInfo it lacks.
-    `organization` is the one that was asked for, if any was."""
+    `organization` is the one that was asked for, if any was, `resources` are those that were."""
 
     provider: str
     issuer: str
@@ -60,6 +60,7 @@ class Identity:
     claims: Mapping[str, object] = field(repr=False)
     tokens: Tokens
     organization: str | None = None
+    resources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +252,7 @@ class RelyingParty:
             claims,
             tokens,
             wanted,
+            transaction.resources,
         )
 
     @property

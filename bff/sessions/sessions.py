@@ -207,6 +207,7 @@ class Sessions:
         client: str = "",
         address: str = "",
         organization: str | None = None,
+        resources: tuple[str, ...] = (),
         provider: str = DEFAULT_PROVIDER,
         frontend: str = DEFAULT_FRONTEND,
     ) -> Session:
@@ -234,6 +235,7 @@ class Sessions:
             client=client,
             address=address,
             organization=organization,
+            resources=resources,
             provider=provider,
             frontend=frontend,
         )

@@ -231,9 +231,9 @@ class RefreshCoordinator:
             session = await self._rotations.load(key)
             if not self._is_due(session, job):
                 return session
+            if job.target is not None:
+                _require_attainable(session, job.target)
             if session.tokens.refresh_token is None:
-                if job.target is not None:
-                    raise ApiTokenRefused("the session has no refresh token")
                 await self._ender.end(session, "token_expired", revoke=False)
                 raise SessionEnded("expired, without a refresh token")
             is_safe = partial(self._is_undisturbed_since, key, asked_at)
@@ -277,6 +277,19 @@ class _Job:
     @property
     def name(self) -> str:
         return self.key if self.target is None else f"{self.key}\n{self.target.key}"
+
+
+def _require_attainable(session: Session, target: TokenTarget) -> None:
+    """Nothing is sent for a token that can't be had: some OPs spend the refresh token, and give no
+    new one, before they refuse a resource that the login was not granted.
+
+    Raises:
+        ApiTokenRefused: with the reason.
+    """
+    if session.tokens.refresh_token is None:
+        raise ApiTokenRefused("the session has no refresh token")
+    if target.resource and target.resource not in session.resources:
+        raise ApiTokenRefused("the login did not ask for this resource: it was begun without")
 
 
 def _loop_time() -> float:

@@ -38,11 +38,18 @@ class Process:
     coordinator: RefreshCoordinator
     metrics: Metrics
 
-    async def log_in(self, op: RotatingOp, name: str) -> Session:
-        """A session whose tokens come from a new grant of that name."""
+    async def log_in(
+        self, op: RotatingOp, name: str, *, resources: tuple[str, ...] = ()
+    ) -> Session:
+        """A session whose tokens come from a new grant of that name, and may be for `resources`."""
         key = secrets.token_hex(32)
         return await self.sessions.create(
-            key, issuer=op.issuer, sub=op.sub, sid=f"sid-{name}", tokens=op.grant(name)
+            key,
+            issuer=op.issuer,
+            sub=op.sub,
+            sid=f"sid-{name}",
+            tokens=op.grant(name),
+            resources=resources,
         )
 
     async def refreshing(self, session: Session, op: RotatingOp) -> asyncio.Task[Session]:

@@ -48,6 +48,7 @@ sessions = st.builds(
     acr=st.none() | texts,
     auth_time=st.none() | seconds,
     client=texts,
+    resources=st.lists(texts, max_size=3).map(tuple),
     api_tokens=st.dictionaries(
         texts,
         st.builds(Tokens, access_token=texts, obtained_at=times, expires_at=times, scope=texts),
@@ -66,6 +67,7 @@ logins = st.builds(
     acr_values=st.lists(texts, max_size=3).map(tuple),
     max_age=st.none() | seconds,
     previous_session=st.none() | texts,
+    resources=st.lists(texts, max_size=3).map(tuple),
 )
 
 FORMAT_1 = (

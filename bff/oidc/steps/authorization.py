@@ -84,13 +84,14 @@ class LoginRequest:
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
     """Where to send the browser, and what the login transaction must remember. `parameters` are all
-    that is asked, also where they are no part of `url`."""
+    that is asked, also where they are no part of `url`; `resources` are those among them."""
 
     url: str = field(repr=False)
     state: str = field(repr=False)
     nonce: str = field(repr=False)
     code_verifier: str = field(repr=False)
     parameters: Parameters = field(default_factory=lambda: NOTHING, repr=False)
+    resources: tuple[str, ...] = ()
 
 
 def s256_challenge(code_verifier: str) -> str:
@@ -138,6 +139,8 @@ def authorization_request(
         ValueError: `static` holds a reserved one.
     """
     require_unreserved(static)
+    named = (static.get("resource"), *resource)
+    resources = tuple(dict.fromkeys(one for one in named if one))
     state, nonce, code_verifier = (secrets.token_urlsafe(SECRET_BYTES) for _ in range(3))
     parameters: dict[str, str | tuple[str, ...]] = {
         "response_type": "code",
@@ -150,15 +153,10 @@ def authorization_request(
         "code_challenge_method": "S256",
         **static,
         **login.parameters(),
-        **_resources(static.get("resource"), *resource),
+        **({"resource": resources} if resources else {}),
     }
     # RFC 6749 section 3.1: a parameter must not be included more than once.
     if parameter_names(endpoint) & (RESERVED_PARAMETERS | parameters.keys()):
         raise OpMetadataRefused("authorization_endpoint holds a reserved parameter")
     url = with_parameters(endpoint, parameters)
-    return AuthorizationRequest(url, state, nonce, code_verifier, parameters)
-
-
-def _resources(*named: str | None) -> dict[str, tuple[str, ...]]:
-    resources = tuple(dict.fromkeys(one for one in named if one))
-    return {"resource": resources} if resources else {}
+    return AuthorizationRequest(url, state, nonce, code_verifier, parameters, resources)

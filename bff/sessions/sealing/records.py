@@ -98,6 +98,7 @@ def decode_session(
     try:
         known = _known(record, _SESSION)
         known["tokens"] = Tokens(**_known(known["tokens"], _TOKENS))
+        known["resources"] = _texts(known.get("resources", ()))
         known["claims"] = MappingProxyType(known.get("claims", {}))
         known["api_tokens"] = MappingProxyType(
             {
@@ -131,7 +132,8 @@ def decode_login(plaintext: bytes, *, provider: str = DEFAULT_PROVIDER) -> Login
     record = _load(plaintext)
     try:
         known = _known(record, _LOGIN)
-        known["acr_values"] = _texts(known.get("acr_values", ()))
+        for name in ("acr_values", "resources"):
+            known[name] = _texts(known.get(name, ()))
         return LoginTransaction(provider=provider, **known)
     except TypeError:
         raise UnreadableRecord("a field is missing or of another kind") from None
@@ -154,7 +156,7 @@ def _known(record: dict[str, Any], kinds: Mapping[str, frozenset[type]]) -> dict
 def _texts(values: Iterable[object]) -> tuple[str, ...]:
     texts = tuple(value for value in values if isinstance(value, str))
     if len(texts) != len(tuple(values)):
-        raise TypeError("acr_values")
+        raise TypeError("something else among texts")
     return texts
 
 

@@ -23,6 +23,10 @@ ORDERS = TokenTarget(resource="https://orders.example.test")
 STOCK = TokenTarget(audience="stock", scope="stock.read")
 
 
+async def log_in(process: Process, op: RotatingOp) -> Session:
+    return await process.log_in(op, "g", resources=(ORDERS.resource,))
+
+
 def token_of(session: Session, target: TokenTarget | None) -> str:
     tokens = session.tokens_for(target)
     assert tokens is not None
@@ -33,7 +37,7 @@ def token_of(session: Session, target: TokenTarget | None) -> str:
 async def test_each_api_has_a_token_of_its_own(process: Process, op: RotatingOp) -> None:
     """RFC 8707 section 2.2. That of the login stays as it is, with its scope; the refresh token
     that came is the next to be spent, whichever token is wanted then."""
-    session = await process.log_in(op, "g")
+    session = await log_in(process, op)
     first = await process.coordinator.refreshed(session, ORDERS)
     assert op.last("token").form == {
         "grant_type": "refresh_token",
@@ -60,7 +64,7 @@ async def test_targets_wait_for_one_another(
     process: Process, op: RotatingOp, clock: ManualClock
 ) -> None:
     """Ten callers of each of three tokens, at once: three refreshes, one after the other."""
-    session = await process.log_in(op, "g")
+    session = await log_in(process, op)
     clock.advance(61)  # the login's token has expired as well
     targets = (None, ORDERS, STOCK) * 10
     found = await asyncio.gather(
@@ -79,7 +83,7 @@ async def test_targets_of_two_processes_wait_for_one_another(
 ) -> None:
     """The lease is of the session, not of the token."""
     processes = [await deployment.process() for _ in range(2)]
-    session = await processes[0].log_in(op, "g")
+    session = await log_in(processes[0], op)
     for number in range(1, 4):
         clock.advance(61)
         await asyncio.gather(
@@ -99,7 +103,7 @@ async def test_its_life_is_watched_as_that_of_the_login(
     process: Process, op: RotatingOp, clock: ManualClock
 ) -> None:
     """Good for 60 s, due 20 s before (less what is spread), and dropped when it is over."""
-    session = await process.coordinator.refreshed(await process.log_in(op, "g"), ORDERS)
+    session = await process.coordinator.refreshed(await log_in(process, op), ORDERS)
     clock.advance(39)
     assert await process.coordinator.refreshed(session, ORDERS) == session
     clock.advance(5)
@@ -128,7 +132,7 @@ async def test_a_refusal_is_of_one_token(
 ) -> None:
     """However often it is said, it ends no session, and the other tokens go on. It is asked for
     again after half a minute, not before."""
-    session = await process.log_in(op, "g")
+    session = await log_in(process, op)
     for _ in range(4):
         op.refuse = answer
         asked = op.count("token")
@@ -150,7 +154,7 @@ async def test_a_dead_grant_ends_the_session_whichever_token_was_wanted(
     process: Process, op: RotatingOp
 ) -> None:
     """It is the one refresh token that is dead."""
-    session = await process.log_in(op, "g")
+    session = await log_in(process, op)
     op.refuse = INVALID_GRANT
     with pytest.raises(SessionEnded):
         await process.coordinator.refreshed(session, ORDERS)
@@ -170,7 +174,7 @@ async def test_a_dead_grant_ends_the_session_whichever_token_was_wanted(
 async def test_trouble_at_the_op_is_no_end(
     process: Process, op: RotatingOp, clock: ManualClock, answer: Answer, error: type[BffError]
 ) -> None:
-    session = await process.log_in(op, "g")
+    session = await log_in(process, op)
     op.refuse = answer
     with pytest.raises(error):
         await process.coordinator.refreshed(session, ORDERS)
@@ -184,7 +188,7 @@ async def test_trouble_at_the_op_is_no_end(
 async def test_a_rotated_token_is_kept_though_the_answer_is_no_token(
     process: Process, op: RotatingOp, clock: ManualClock
 ) -> None:
-    session = await process.log_in(op, "g")
+    session = await log_in(process, op)
     op.token_changes = {"access_token": None}
     with pytest.raises(OpAnswerMalformed):
         await process.coordinator.refreshed(session, ORDERS)
@@ -210,11 +214,23 @@ async def test_without_a_refresh_token_there_is_none(process: Process, op: Rotat
     assert await process.sessions.load(session.key) is not None
 
 
+async def test_a_resource_that_the_login_did_not_ask_for_is_not_asked_for(
+    process: Process, op: RotatingOp
+) -> None:
+    """A session that was there before the route: the refresh token is not put at risk."""
+    session = await process.log_in(op, "g")
+    with pytest.raises(ApiTokenRefused) as refused:
+        await process.coordinator.refreshed(session, ORDERS)
+    assert "did not ask" in refused.value.log_detail
+    assert op.count("token") == 0
+    assert token_of(await process.coordinator.refreshed(session, STOCK), STOCK)
+
+
 async def test_one_that_an_api_refuses_is_replaced(
     process: Process, op: RotatingOp, clock: ManualClock
 ) -> None:
     """That one alone, and none that was obtained only just now."""
-    session = await process.coordinator.refreshed(await process.log_in(op, "g"), ORDERS)
+    session = await process.coordinator.refreshed(await log_in(process, op), ORDERS)
     assert await process.coordinator.replaced(session, ORDERS) is None
     clock.advance(31)
     newer = await process.coordinator.replaced(session, ORDERS)
