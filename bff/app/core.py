@@ -28,6 +28,7 @@ from bff.tasks import SingleFlight
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
 from bff.tokens.ending_sessions import SessionEnder
+from bff.tokens.exchanged_tokens import ExchangedTokens
 from bff.tokens.op_logout import OpLogout
 from bff.tokens.policy import ClaimFilter, RefreshPolicy
 
@@ -55,6 +56,7 @@ class Core:
     refresh_policy: RefreshPolicy
     coordinator: RefreshCoordinator
     client_tokens: Mapping[str, ClientTokens]
+    exchanged_tokens: ExchangedTokens
     limits: Limits
 
     @classmethod
@@ -72,6 +74,17 @@ class Core:
         claims = wiring.claim_filter(settings, frontends)
         policy = wiring.refresh_policy(settings, frontends)
         limits = Limits.build(settings, store, keyring.owner, clock, metrics, audit)
+        coordinator = RefreshCoordinator(
+            relying_parties,
+            sessions,
+            ender,
+            clock,
+            policy,
+            claims,
+            metrics,
+            limits.refreshes,
+            audit=audit,
+        )
         return cls(
             settings=settings,
             frontends=frontends,
@@ -88,18 +101,9 @@ class Core:
             claims=claims,
             bound_streams=BoundStreams(sessions, clock),
             refresh_policy=policy,
-            coordinator=RefreshCoordinator(
-                relying_parties,
-                sessions,
-                ender,
-                clock,
-                policy,
-                claims,
-                metrics,
-                limits.refreshes,
-                audit=audit,
-            ),
+            coordinator=coordinator,
             client_tokens={one.name: ClientTokens(one, clock) for one in relying_parties},
+            exchanged_tokens=ExchangedTokens(relying_parties, sessions, coordinator, policy, clock),
             limits=limits,
         )
 
@@ -109,7 +113,12 @@ class Core:
         """A gate in front of these, with every rule of this gateway, and what it waits for."""
         gate = Gate(frontends, wiring.trusted_proxies(self.settings), max_body_bytes=max_body_bytes)
         return Admission(
-            gate, self.sessions, self.coordinator, self.client_tokens, self.limits.calls
+            gate,
+            self.sessions,
+            self.coordinator,
+            self.client_tokens,
+            self.exchanged_tokens,
+            self.limits.calls,
         )
 
     async def open(self) -> None:
@@ -130,7 +139,7 @@ class Core:
         deadline = loop.time() + seconds
         # In this order: what one of them still does may give work to the next.
         await self.logins.drain(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
-        for part in (self.op_logout, self.coordinator, self.ender):
+        for part in (self.op_logout, self.exchanged_tokens, self.coordinator, self.ender):
             await part.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         await self.audit.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         await self.limits.close()

@@ -13,6 +13,7 @@ from bff.model import Session, TokenTarget
 from bff.sessions.sessions import Sessions
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
+from bff.tokens.exchanged_tokens import ExchangedTokens
 
 log = structlog.get_logger("bff.gate")
 
@@ -30,12 +31,14 @@ class Admission:
         sessions: Sessions,
         coordinator: RefreshCoordinator,
         client_tokens: Mapping[str, ClientTokens],
+        exchanged_tokens: ExchangedTokens,
         over_limit: Callable[[str], float | None] | None = None,
     ) -> None:
         self._gate = gate
         self._sessions = sessions
         self._coordinator = coordinator
         self._client_tokens = client_tokens
+        self._exchanged = exchanged_tokens
         self._over_limit = over_limit
 
     def route_of(self, head: RequestHead) -> str:
@@ -68,15 +71,20 @@ class Admission:
     async def with_another_token(self, head: RequestHead, session: Session) -> Forward | None:
         """The decision for a request whose token an API has refused, with a newer token.
 
-        None when there is none to be had. Raises: as `RefreshCoordinator.replaced`.
+        None when there is none to be had. Raises: as `RefreshCoordinator.replaced` and
+        `ExchangedTokens.replaced`.
         """
         decision = self._gate.decide(head, Known(session=session, refreshed=True))
-        if not isinstance(decision, Forward):
+        known: Known | None = None
+        if isinstance(decision, Forward):
+            newer = await self._coordinator.replaced(session, decision.route.target)
+            known = None if newer is None else Known(session=newer, refreshed=True)
+        elif isinstance(decision, Wait) and decision.needs is Needs.EXCHANGED_TOKEN:
+            token = await self._exchanged.replaced(session, decision.target or TokenTarget())
+            known = None if token is None else Known(session=session, token=token)
+        if known is None:
             return None
-        newer = await self._coordinator.replaced(session, decision.route.target)
-        if newer is None:
-            return None
-        decision = self._gate.decide(head, Known(session=newer, refreshed=True))
+        decision = self._gate.decide(head, known)
         return decision if isinstance(decision, Forward) else None
 
     def _admitted(self, decision: Forward) -> Forward | Answer:
@@ -101,9 +109,12 @@ class Admission:
         if wait.needs is Needs.CLIENT_TOKEN:
             target = wait.target or TokenTarget()
             token = await self._client_tokens[wait.provider].get(target)
-            return Known(session=wait.session, client_token=token)
+            return Known(session=wait.session, token=token)
         if wait.session is None:
-            raise AssertionError("a token is only refreshed for a session")
+            raise AssertionError("a user's token is only had for a session")
+        if wait.needs is Needs.EXCHANGED_TOKEN:
+            token = await self._exchanged.get(wait.session, wait.target or TokenTarget())
+            return Known(session=wait.session, token=token)
         refreshed = await self._coordinator.refreshed(wait.session, wait.target)
         return Known(session=refreshed, refreshed=True)
 

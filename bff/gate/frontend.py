@@ -207,15 +207,19 @@ class Frontend:
     def _token_for(
         self, route: Route, session: Session | None, known: Known | None
     ) -> Tokens | Needs | None:
-        if route.token is TokenKind.CLIENT:
-            found = known.client_token if known is not None else None
-            return found or Needs.CLIENT_TOKEN
-        if route.token is not TokenKind.USER or session is None:
+        if route.token is not TokenKind.USER:
+            if route.token is TokenKind.NONE:
+                return None
+            is_client = route.token is TokenKind.CLIENT
+            found = known.token if known is not None else None
+            return found or (Needs.CLIENT_TOKEN if is_client else Needs.EXCHANGED_TOKEN)
+        if session is None:
             return None
         # A token just fetched is used even if the OP gave it no life at all: waiting again for
         # the same answer would never end.
         is_new = known is not None and known.refreshed
-        tokens = session.tokens_for(route.target)
+        target = route.target
+        tokens = session.tokens if target is None else session.api_tokens.get(target.key)
         if tokens is None:
             return Needs.FRESH_TOKEN
         if self._refresh_policy.is_expired(tokens, self._clock.now()) and not is_new:

@@ -17,14 +17,16 @@ class Needs(Enum):
     SESSION = auto()
     FRESH_TOKEN = auto()
     CLIENT_TOKEN = auto()
+    EXCHANGED_TOKEN = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was found by waiting. `session` is None when there is no live session of that key."""
+    """What was found by waiting. `session` is None when there is no live session of that key. A
+    `token` is one that is not part of a session."""
 
     session: Session | None = None
-    client_token: Tokens | None = None
+    token: Tokens | None = None
     refreshed: bool = False
 
 

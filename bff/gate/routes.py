@@ -20,6 +20,7 @@ class TokenKind(StrEnum):
     """Whose access token a route sends upstream."""
 
     USER = "user"
+    EXCHANGE = "exchange"  # one that the OP gives for the user's
     CLIENT = "client"
     NONE = "none"
 
@@ -113,6 +114,8 @@ class Route:
     cut: str = field(init=False, default="")
     target: TokenTarget | None = field(init=False, default=None)
     told_prefix: tuple[bytes, bytes] | None = field(init=False, default=None)
+    carries_user_token: bool = field(init=False, default=False)
+    needs_session: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         """What every request of the route needs, made once; the class is frozen."""
@@ -121,6 +124,12 @@ class Route:
         target = TokenTarget(self.resource, self.audience, self.scope)
         if self.token is TokenKind.CLIENT or target.form():
             object.__setattr__(self, "target", target)
+        carries_user_token = self.token in (TokenKind.USER, TokenKind.EXCHANGE)
+        object.__setattr__(self, "carries_user_token", carries_user_token)
+        needs_session = carries_user_token or (
+            self.token is TokenKind.CLIENT and not self.anonymous
+        )
+        object.__setattr__(self, "needs_session", needs_session)
         if self.map_location and cut:
             object.__setattr__(self, "told_prefix", (b"X-Forwarded-Prefix", cut.encode()))
 
@@ -132,12 +141,6 @@ class Route:
     def cuts_path(self) -> bool:
         """Whether what an upstream gets of a path may begin where the prefix has ended."""
         return bool(self.cut) and not all(u.base_path for u in self.upstreams)
-
-    @property
-    def needs_session(self) -> bool:
-        return self.token is TokenKind.USER or (
-            self.token is TokenKind.CLIENT and not self.anonymous
-        )
 
 
 class RouteTable:

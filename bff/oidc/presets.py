@@ -21,6 +21,7 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
     },
     "entra": {
         "scope": _WITH_OFFLINE_ACCESS,  # the scope of an API is the installation's own to add
+        "token_exchange": "on-behalf-of",  # it has no RFC 8693
         "login_params": ["domain_hint"],  # skips the question for an account of which kind
         # Its logout requests have sid alone. Whether to take them is for frontchannel_logout.
         "allow_frontchannel_logout_without_iss": True,

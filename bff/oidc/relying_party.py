@@ -31,13 +31,13 @@ from bff.oidc.provider.client_tls import TlsContexts
 from bff.oidc.provider.http import OpHttp
 from bff.oidc.provider.metadata import ENDPOINTS, Discovery, ProviderMetadata
 from bff.oidc.provider.op_text import differs
-from bff.oidc.settings import RelyingPartySettings
+from bff.oidc.settings import ON_BEHALF_OF, RelyingPartySettings
 from bff.oidc.steps.authorization import AuthorizationRequest, LoginRequest, authorization_request
 from bff.oidc.steps.callback import AuthorizationResponse, require_issuer
 from bff.oidc.steps.end_session import end_session_url
 from bff.oidc.steps.pushed_request import push_endpoint, pushed_url
 from bff.oidc.steps.revocation import Revocation
-from bff.oidc.steps.token_endpoint import Grant, TokenEndpoint
+from bff.oidc.steps.token_endpoint import ACCESS_TOKEN, Grant, TokenEndpoint
 from bff.oidc.steps.userinfo import UserInfo
 
 # A logout must not wait for an OP whose metadata has never been seen.
@@ -334,6 +334,28 @@ class RelyingParty:
         return await self._token_endpoint.request(
             Grant.CLIENT, {}, scope=target.scope, target=target
         )
+
+    async def exchange(self, session: Session, target: TokenTarget) -> Tokens:
+        """A token for `target` in exchange for the access token of the session (RFC 8693 section
+        2.1, or Entra ID's way). What else comes with it is not used.
+
+        Raises:
+            ApiTokenRefused: the OP gives no token for this target.
+            OpError: it gave none, and may another time.
+        """
+        subject = session.tokens.access_token
+        if self.settings.token_exchange == ON_BEHALF_OF:
+            grant = Grant.ON_BEHALF_OF
+            form = {"assertion": subject, "requested_token_use": "on_behalf_of"}
+        else:
+            grant = Grant.EXCHANGE
+            form = {
+                "subject_token": subject,
+                "subject_token_type": ACCESS_TOKEN,
+                "requested_token_type": ACCESS_TOKEN,
+            }
+        tokens = await self._token_endpoint.request(grant, form, scope=target.scope, target=target)
+        return replace(tokens, refresh_token=None, refresh_expires_at=None, id_token=None)
 
     async def revoke(self, tokens: Tokens) -> str | None:
         """Why the OP has not confirmed the revocation, or None; never raises for trouble there."""

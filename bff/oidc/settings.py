@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from bff.model import DEFAULT_PROVIDER
@@ -42,6 +42,10 @@ from bff.oidc.steps.pushed_request import ParMode, require_par_mode
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 MAX_LEEWAY_SECONDS = 60.0
 MAX_NAME_CHARS = 32
+
+TokenExchange = Literal["standard", "on-behalf-of"]
+EXCHANGES: tuple[TokenExchange, ...] = get_args(TokenExchange)
+STANDARD, ON_BEHALF_OF = EXCHANGES
 
 _PROVIDER_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 
@@ -187,6 +191,7 @@ class RelyingPartySettings:
     scope: str = "openid"
     resource: tuple[str, ...] = ()
     api_resources: tuple[str, ...] = ()
+    token_exchange: TokenExchange = STANDARD
     client_auth: ClientAuthMethod = CLIENT_SECRET_BASIC
     par: ParMode = "if-offered"
     id_token_algs: tuple[SigningAlg, ...] = ("RS256",)

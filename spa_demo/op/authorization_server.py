@@ -19,6 +19,8 @@ from authlib.oauth2.rfc9207 import IssuerParameter
 
 from bff.clock import Clock
 from spa_demo.op.client_assertions import BY_KEY, BY_SECRET, ClientAssertions
+from spa_demo.op.exchange import GRANT as EXCHANGE
+from spa_demo.op.exchange import ExchangeGrant
 from spa_demo.op.grants import (
     CodeGrant,
     IdTokens,
@@ -55,6 +57,7 @@ class DemoServer(AuthorizationServer):
         self.register_grant(CodeGrant, [RequiredS256(), IdTokensOnCode(self.tokens)])
         self.register_grant(RotatingRefreshGrant, [IdTokens(self.tokens)])
         self.register_grant(MachineGrant)
+        self.register_grant(ExchangeGrant)
         self.register_endpoint(Revocation)
         self.register_endpoint(Introspection)
         self.register_extension(IssuerInResponse(settings.issuer))
@@ -89,7 +92,7 @@ class DemoServer(AuthorizationServer):
 
     def answer_token_request(self, request: FormRequest) -> Answer:
         grant_type = dict(request.parameters).get("grant_type", "")
-        known = {"authorization_code", "refresh_token", "client_credentials"}
+        known = {"authorization_code", "refresh_token", "client_credentials", EXCHANGE}
         counters = self.state.counters
         counters.token_requests[grant_type if grant_type in known else "other"] += 1
         if request.repeats_a_parameter():

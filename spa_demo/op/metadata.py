@@ -1,6 +1,7 @@
 """The provider's metadata: OpenID Connect Discovery 1.0 section 3, RFC 8414, RFC 9207 section 3."""
 
 from spa_demo.op.client_assertions import ALGORITHMS as ALGS_OF_ASSERTIONS
+from spa_demo.op.exchange import GRANT as EXCHANGE
 from spa_demo.op.grants import AUTH_METHODS
 from spa_demo.op.keys import ALGORITHM
 from spa_demo.op.settings import USER_SCOPES, OpSettings
@@ -38,7 +39,12 @@ def provider_metadata(settings: OpSettings) -> dict[str, object]:
         "acr_values_supported": list(settings.acr_values),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": [
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            EXCHANGE,
+        ],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": AUTH_METHODS,

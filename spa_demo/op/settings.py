@@ -78,7 +78,12 @@ class Client(ClientMixin):
     scope: str = DEFAULT_SCOPE
     backchannel_logout_uri: str | None = None
     grant_types: frozenset[str] = frozenset(
-        {"authorization_code", "refresh_token", "client_credentials"}
+        {
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+        }
     )
     auth_methods: frozenset[str] = frozenset({"client_secret_basic", "client_secret_post"})
     jwks: Mapping[str, Any] | None = None

@@ -52,6 +52,10 @@ class TokenIssuer:
         self._state.note_refresh(spent)
         return self._respond(spent.family, scope, resources, with_refresh_token=True)
 
+    def exchange(self, subject: IssuedToken, scope: str, resources: Sequence[str]) -> TokenResponse:
+        """A token of the same family, for another API (RFC 8693)."""
+        return self._respond(subject.family, scope, resources, with_refresh_token=False)
+
     def for_client(self, client: Client, scope: str, resources: Sequence[str]) -> TokenResponse:
         """A token for the client itself (RFC 6749 section 4.4): never a refresh token."""
         family = TokenFamily(new_name(), client.client_id, user=None, scope=scope)

@@ -132,15 +132,45 @@ async def test_an_op_that_gives_none_is_a_problem_of_that_route(line: str, code:
         assert stack.op.token_errors.total() == 1
 
 
+EXCHANGED = f"""
+[[routes]]
+path = "/exchanged/"
+upstream = "{{stock}}"
+token = "exchange"
+audience = "{STOCK}"
+scope = "api:read"
+"""
+
+
+@pytest.mark.rule("FP-13")
+async def test_a_token_by_exchange_is_for_its_api_and_its_user() -> None:
+    clock = ManualClock()
+    async with apis(OWN_TOKENS + EXCHANGED, clock) as stack, Browser() as browser:
+        assert (await browser.navigate(f"{stack.public_url}/")).status == 200
+        assert (await browser.fetch("GET", "/exchanged/me")).status == 401
+        await log_in(browser, stack)
+        for _ in range(3):
+            answer = await browser.fetch("GET", "/exchanged/me")
+            assert answer.status == 200
+            assert (answer.json()["sub"], answer.json()["scope"]) == ("alice", "api:read")
+        clock.advance(61)
+        assert (await browser.fetch("GET", "/exchanged/me")).status == 200
+        assert stack.op.refreshes == 1
+
+
 @pytest.mark.rule("TK-06")
 @pytest.mark.rule("FP-13")
 async def test_two_gateways_and_many_calls_over_an_expiry_spend_each_token_once(
     own_redis: RedisServer,
 ) -> None:
-    """Ten calls to each of three APIs at two gateways, four times: each API sees what is for it,
+    """Ten calls on each of four routes at two gateways, four times: each API sees what is for it,
     and the OP, which ends a grant of which a token is used twice, sees none twice."""
     clock = ManualClock()
-    routes = OWN_TOKENS + '\n[[routes]]\npath = "/api/"\nupstream = "http://127.0.0.1:{api}/"\n'
+    routes = (
+        OWN_TOKENS
+        + EXCHANGED
+        + '\n[[routes]]\npath = "/api/"\nupstream = "http://127.0.0.1:{api}/"\n'
+    )
     api = free_port()
     async with (
         apis(routes.replace("{api}", str(api)), clock, store=own_redis.url) as stack,
@@ -161,7 +191,7 @@ async def test_two_gateways_and_many_calls_over_an_expiry_spend_each_token_once(
                 return answer.status, (await answer.json()).get("sub", "")
 
         gateways = (f"http://127.0.0.1:{stack.ports.gateway}", replica)
-        paths = ("/api/me", "/orders/me", "/stock/me")
+        paths = ("/api/me", "/orders/me", "/stock/me", "/exchanged/me")
         for number in range(4):
             calls = [call(gateway, path) for gateway in gateways for path in paths * 10]
             assert set(await asyncio.gather(*calls)) == {(200, "alice")}

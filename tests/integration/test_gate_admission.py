@@ -22,8 +22,10 @@ from bff.gate.outcome import Answer, Forward, Local, Needs, Wait
 from bff.gate.peers import TrustedProxies
 from bff.gate.routes import Route, RouteTable, TokenKind, Upstream
 from bff.model import Session
+from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.tokens.client_tokens import ClientTokens
+from bff.tokens.exchanged_tokens import ExchangedTokens
 from bff.tokens.policy import RefreshPolicy
 from tests.integration.relying_party.steps import settings_for
 from tests.parts.refreshing import POLICY, Process, a_process
@@ -96,8 +98,11 @@ async def place() -> AsyncIterator[Place]:
         gate = Gate([frontend], TrustedProxies([]))
         tokens = {relying_party.name: ClientTokens(relying_party, clock)}
         sessions, coordinator = process.sessions, process.coordinator
-        admission = Admission(gate, sessions, coordinator, tokens, limits.get)
-        unlimited = Admission(gate, sessions, coordinator, tokens)
+        exchanged = ExchangedTokens(
+            RelyingParties([relying_party]), sessions, coordinator, RefreshPolicy(20), clock
+        )
+        admission = Admission(gate, sessions, coordinator, tokens, exchanged, limits.get)
+        unlimited = Admission(gate, sessions, coordinator, tokens, exchanged)
         yield Place(admission, unlimited, process, store, clock, op, clients_op, limits)
     await relying_party.close()
     await clients_op.close()

@@ -91,6 +91,12 @@ BROKEN: list[tuple[Tables, str, str]] = [
     ({"routes": {"scope": '"x"', "token": '"none"'}}, "routes[0].scope", "sends none"),
     ({"routes": {"resource": '"urn:a"', "token": '"none"'}}, "routes[0].resource", "sends none"),
     ({"routes": {"audience": '"a"', "token": '"none"'}}, "routes[0].audience", "sends none"),
+    ({"routes": {"token": '"exchange"'}}, "routes[0].token", "what it is for"),
+    (
+        {"routes": {"token": '"exchange"', "scope": '"x"', "anonymous": "true"}},
+        "routes[0].anonymous",
+        "client",
+    ),
     (
         {"oidc": {"resource": '["urn:a"]', "authorization_params": '{ Resource = "urn:b" }'}},
         "oidc.authorization_params",
@@ -158,6 +164,7 @@ KEPT: list[Tables] = [
     {"routes": {"scope": '"x"', "token": '"client"', "anonymous": "true"}},
     {"routes": {"resource": '"urn:a"', "audience": '"a"', "token": '"client"'}},
     {"routes": {"resource": '"urn:a"', "audience": '"a"', "scope": '"x"'}},
+    {"routes": {"token": '"exchange"', "audience": '"a"'}},
     {"oidc": {"authorization_params": '{ resource = "urn:b" }'}},
     {"routes": {"forward_cookies": '["bff"]'}},
     {"routes": {"csrf": '"off"', "token": '"none"'}},

@@ -63,6 +63,7 @@ def a_gate(
             Route("/hooks", (API,), token=TokenKind.NONE, csrf=CsrfMode.OFF),
             Route("/live", (API,), websocket=True, strip_headers=frozenset({b"x-debug"})),
             Route("/orders", (API,), resource=ORDERS.resource),
+            Route("/stock", (API,), token=TokenKind.EXCHANGE, audience="stock"),
         ]
     )
     frontend = Frontend(
@@ -261,6 +262,20 @@ def test_a_route_with_a_resource_gets_the_token_for_it_and_no_other() -> None:
     assert isinstance(ask(a_gate(expired), b"/orders/x", COOKIE, HEADER), Wait)
 
 
+@pytest.mark.rule("FP-13")
+def test_a_route_with_an_exchange_gets_the_exchanged_token_and_no_other() -> None:
+    gate = a_gate(a_session())
+    assert refused(ask(gate, b"/stock/x", HEADER)) == "not_authenticated"
+    wait = ask(gate, b"/stock/x", COOKIE, HEADER)
+    assert isinstance(wait, Wait)
+    assert (wait.needs, wait.target) == (Needs.EXCHANGED_TOKEN, TokenTarget(audience="stock"))
+    known = Known(a_session(), token=Tokens("at-stock", NOW, NOW + 60))
+    sent = forwarded(ask(gate, b"/stock/x", COOKIE, HEADER, known=known))
+    assert (b"Authorization", b"Bearer at-stock") in sent.fields
+    still = ask(gate, b"/stock/x", COOKIE, HEADER, known=Known(a_session(), refreshed=True))
+    assert isinstance(still, Wait)
+
+
 @pytest.mark.rule("PX-04")
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "FOO", "get"])
 def test_methods_are_those_of_the_route(method: str) -> None:
@@ -383,7 +398,7 @@ def test_a_client_token_is_for_sessions_unless_the_route_says_anonymous() -> Non
     wait = ask(gate, b"/catalog/x", HEADER)
     assert isinstance(wait, Wait)
     assert (wait.needs, wait.target) == (Needs.CLIENT_TOKEN, TokenTarget(scope="s2"))
-    sent = forwarded(ask(gate, b"/catalog/x", HEADER, known=Known(client_token=token)))
+    sent = forwarded(ask(gate, b"/catalog/x", HEADER, known=Known(token=token)))
     assert (b"Authorization", b"Bearer client-at") in sent.fields
     with_session = ask(a_gate(a_session()), b"/service/x", COOKIE, HEADER)
     assert isinstance(with_session, Wait)
@@ -656,7 +671,7 @@ def test_a_handshake_with_the_clients_token_carries_no_header() -> None:
 
 def test_only_the_users_token_asks_for_a_refresh() -> None:
     due = a_session(tokens=Tokens("old", NOW - 290, NOW + 10, refresh_token="rt"))
-    known = Known(due, client_token=Tokens("client-at", NOW, NOW + 60))
+    known = Known(due, token=Tokens("client-at", NOW, NOW + 60))
     decision = forwarded(ask(a_gate(due), b"/service/x", COOKIE, HEADER, known=known))
     assert not decision.refresh_due
 

@@ -42,6 +42,8 @@ def test_an_upstream_gets_the_path_below_the_prefix_and_is_told_of_it(
     [
         (TokenKind.USER, False, True),
         (TokenKind.USER, True, True),
+        (TokenKind.EXCHANGE, False, True),
+        (TokenKind.EXCHANGE, True, True),
         (TokenKind.CLIENT, False, True),
         (TokenKind.CLIENT, True, False),
         (TokenKind.NONE, False, False),

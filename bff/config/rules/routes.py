@@ -42,6 +42,14 @@ def what_a_token_is_for_needs_one(_settings: Settings, routes: Routes) -> Iterat
                 yield Fault((*path, key), 'is for a token, and token = "none" sends none')
 
 
+@route_rule("token", "resource", "audience", "scope")
+def an_exchange_says_what_for(_settings: Settings, routes: Routes) -> Iterator[Fault]:
+    for path, route in routes.items():
+        named = route.resource or route.audience or route.scope
+        if route.token is TokenKind.EXCHANGE and not named:
+            yield Fault((*path, "token"), "needs resource, audience or scope: what it is for")
+
+
 @route_rule("token", "anonymous")
 def anonymous_needs_client_token(_settings: Settings, routes: Routes) -> Iterator[Fault]:
     for path, route in routes.items():

@@ -25,6 +25,7 @@ from bff.oidc.settings import (
     MAX_LEEWAY_SECONDS,
     Organization,
     RelyingPartySettings,
+    TokenExchange,
     require_endpoint_name,
     require_openid,
     require_provider_name,
@@ -252,6 +253,11 @@ class ProviderSettings(Section):
         "first. See docs/tokens-per-api.md.",
         examples=[["https://orders.example.com", "https://stock.example.com"]],
     )
+    token_exchange: TokenExchange = Field(
+        default=_default("token_exchange"),
+        description='How tokens of routes with token = "exchange" are asked for: as RFC 8693 says, '
+        "or in the way of Entra ID, whose preset sets it.",
+    )
     id_token_algs: Annotated[tuple[SigningAlg, ...], SOME] = Field(
         default=_default("id_token_algs"),
         description="Signature algorithms accepted on ID tokens and logout tokens, whatever the "
@@ -370,6 +376,7 @@ class ProviderSettings(Section):
             post_logout_redirect_uri=f"{server.public_url}{self.post_logout_path}",
             scope=self.scope,
             resource=self.resource,
+            token_exchange=self.token_exchange,
             client_auth=self.client_auth,
             par=self.par,
             id_token_algs=self.id_token_algs,

@@ -72,14 +72,15 @@ class RouteSettings(Section):
     )
     token: TokenKind = Field(
         default=_default("token"),
-        description="Whose access token goes along: the user's, the gateway's own (client "
-        "credentials), or none. With none no session is needed.",
+        description="Whose access token goes along: the user's, one that the OP gives in exchange "
+        "for it (RFC 8693), the gateway's own (client credentials), or none. With none no session "
+        "is needed.",
     )
     resource: Resource | None = Field(
         default=None,
         description="The API that the token is for, as an absolute URI (RFC 8707). With it, "
-        "audience or scope the route gets an access token of its own, by the user's refresh token "
-        "or by client credentials. See docs/tokens-per-api.md.",
+        "audience or scope the route gets an access token of its own, by the user's refresh token, "
+        "an exchange or client credentials. See docs/tokens-per-api.md.",
         examples=["https://orders.example.com"],
     )
     audience: NonEmpty | None = Field(
@@ -149,7 +150,7 @@ class RouteSettings(Section):
     retry_unauthorized: StrictBool = Field(
         default=_default("retry_unauthorized"),
         description="Whether a call that the API answers 401 is sent once more with a new access "
-        'token; only with token = "user", and for a body of at most 64 KiB.',
+        'token; only with token = "user" or "exchange", and for a body of at most 64 KiB.',
     )
     websocket: StrictBool = Field(
         default=_default("websocket"),

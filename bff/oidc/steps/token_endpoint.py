@@ -62,13 +62,19 @@ class Grant(StrEnum):
     CODE = "authorization_code"
     REFRESH = "refresh_token"
     CLIENT = "client_credentials"
+    EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # RFC 8693
+    ON_BEHALF_OF = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # as Entra ID has it
 
 
 _REJECTED: Mapping[Grant, type[BffError]] = {
     Grant.CODE: CodeRejected,
     Grant.REFRESH: GrantRejected,
     Grant.CLIENT: ClientRejected,
+    Grant.EXCHANGE: ApiTokenRefused,
+    Grant.ON_BEHALF_OF: ApiTokenRefused,
 }
+_OF_ONE_API = frozenset({Grant.EXCHANGE, Grant.ON_BEHALF_OF})
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693 section 3
 
 
 class TokenEndpoint:
@@ -165,6 +171,8 @@ def _tokens(
 ) -> Tokens:
     if not isinstance(document, dict):
         raise OpAnswerMalformed("token: no JSON object")
+    if grant is Grant.EXCHANGE and document.get("issued_token_type") != ACCESS_TOKEN:
+        raise OpAnswerMalformed("token: issued_token_type is not that of an access token")
     if grant is Grant.REFRESH and _is_error_answer(document) and "access_token" not in document:
         raise RefreshRefused(f"token: status 200, error {error_code(document)}")
     access_token = _token(document, "access_token", _BEARER)
@@ -199,6 +207,8 @@ def token_error(status: int, document: object, grant: Grant, *, for_api: bool = 
         return ApiTokenDenied(detail)
     if for_api and code in _REFUSED_TARGET:
         return ApiTokenRefused(detail)
+    if grant in _OF_ONE_API and code != "invalid_client" and _is_lasting(status, document):
+        return ApiTokenRefused(detail)
     if code in _DEAD_GRANT or (status == 400 and document is None):
         return _REJECTED[grant](detail)
     if code in _OPERATOR:
@@ -208,6 +218,12 @@ def token_error(status: int, document: object, grant: Grant, *, for_api: bool = 
     if grant is Grant.REFRESH and (status == 400 or _is_error_answer(document)):
         return RefreshRefused(detail)
     return ClientRejected(detail) if status == 401 else OpAnswerMalformed(detail)
+
+
+def _is_lasting(status: int, document: object) -> bool:
+    """An error that the OP itself has written, and not that it has no time."""
+    is_passing = error_code(document) in _OUTAGE or status in _PASSING
+    return _is_error_answer(document) and not is_passing
 
 
 def _is_error_answer(document: object) -> bool:

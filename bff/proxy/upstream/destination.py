@@ -7,7 +7,6 @@ from typing import Protocol
 from bff.errors import DevServerUnreachable, UpstreamError
 from bff.gate.head import HOP_BY_HOP, Field
 from bff.gate.outcome import Forward, Local
-from bff.gate.routes import TokenKind
 from bff.model import Session
 from bff.proxy.messages import UPGRADE, request_head
 from bff.proxy.own_endpoints import LocalPool
@@ -95,8 +94,8 @@ class UpstreamDestination:
         self.session = decision.session
         self.websocket_key = decision.websocket_key
         self.total_seconds = route.total_timeout_seconds
-        self.carries_user_token = route.token is TokenKind.USER
-        self.may_renew = route.retry_unauthorized and self.carries_user_token
+        self.carries_user_token = route.carries_user_token
+        self.may_renew = route.retry_unauthorized and route.carries_user_token
 
     def take(self) -> UpstreamConnection | None:
         return self._require_target().pool.take()

@@ -1,0 +1,127 @@
+"""Tokens for one API in exchange for the access token of a login (RFC 8693), one for each session
+and target.
+
+They can be had again, so that they lie in memory only: a process that starts exchanges anew. They
+go with their session. Never touches the refresh token, and never ends a session by itself.
+"""
+
+import asyncio
+
+from bff.bounded_map import BoundedMap
+from bff.clock import Clock
+from bff.errors import ApiTokenRefused, OpUnavailable
+from bff.model import Session, Tokens, TokenTarget
+from bff.oidc.relying_parties import RelyingParties
+from bff.sessions.sessions import Sessions
+from bff.tasks import SingleFlight
+from bff.tokens.attempts import backing_off
+from bff.tokens.backoff import Backoff, RefusedTargets
+from bff.tokens.coordinator import RefreshCoordinator
+from bff.tokens.policy import RefreshPolicy
+
+MAX_SESSIONS = 10_000
+WAIT_SECONDS = 10.0
+REPLACED_AFTER_SECONDS = 30.0
+
+
+class ExchangedTokens:
+    """Of one process, at all providers. The sessions that are used least recently are dropped past
+    `MAX_SESSIONS`. A caller waits for the OP for at most `wait_seconds`."""
+
+    def __init__(
+        self,
+        relying_parties: RelyingParties,
+        sessions: Sessions,
+        coordinator: RefreshCoordinator,
+        policy: RefreshPolicy,
+        clock: Clock,
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
+        self._relying_parties = relying_parties
+        self._sessions = sessions
+        self._coordinator = coordinator
+        self._policy = policy
+        self._clock = clock
+        self._wait_seconds = wait_seconds
+        self._tokens: BoundedMap[str, dict[str, Tokens]] = BoundedMap(MAX_SESSIONS)
+        self._flights: SingleFlight[Tokens] = SingleFlight()
+        self._backoff = Backoff(clock)
+        self._refused = RefusedTargets(clock)
+        sessions.observe(on_ended=self._on_ended)
+
+    async def get(self, session: Session, target: TokenTarget) -> Tokens:
+        """The session's token for `target`. One that is due is replaced while it is still used.
+
+        Raises:
+            ApiTokenRefused: the OP gives none for this target, as it said a moment ago or just now.
+            OpError: the OP did not give one.
+            SessionEnded, StoreUnavailable, RateLimited: the login's own token has expired, and its
+                refresh failed.
+        """
+        held = self._held(session, target)
+        name, now = _name(session, target), self._clock.now()
+        if held is None or self._policy.is_expired(held, now):
+            return await self._exchanged(session, target)
+        if self._policy.is_due(session, now, held) and not self._is_left_alone(name):
+            self._flights.start(name, lambda: self._exchange(session, target))
+        return held
+
+    async def replaced(self, session: Session, target: TokenTarget) -> Tokens | None:
+        """Another one, because an API has refused the one that is held; None for one that was
+        obtained only just now. Raises: as `get`."""
+        held = self._held(session, target)
+        if held is None or self._clock.now() - held.obtained_at < REPLACED_AFTER_SECONDS:
+            return None
+        return await self._exchanged(session, target)
+
+    async def close(self, seconds: float) -> None:
+        """Let running exchanges finish, for at most `seconds`."""
+        await self._flights.drain(seconds)
+
+    def _on_ended(self, key: str, _reason: str) -> None:
+        self._tokens.pop(key, None)
+
+    def _held(self, session: Session, target: TokenTarget) -> Tokens | None:
+        of_session = self._tokens.get(session.key)
+        if of_session is None:
+            return None
+        self._tokens.move_to_end(session.key)
+        return of_session.get(target.key)
+
+    def _is_left_alone(self, name: str) -> bool:
+        return self._refused.has(name) or self._backoff.remaining_seconds(name) > 0
+
+    async def _exchanged(self, session: Session, target: TokenTarget) -> Tokens:
+        name = _name(session, target)
+        self._refused.require_not(name)
+        pause = self._backoff.remaining_seconds(name)
+        if pause > 0:
+            raise backing_off(pause)
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                return await self._flights.join(name, lambda: self._exchange(session, target))
+        except TimeoutError:
+            raise OpUnavailable("token exchange still under way", retry_after=1) from None
+
+    async def _exchange(self, session: Session, target: TokenTarget) -> Tokens:
+        if self._policy.is_expired(session.tokens, self._clock.now()):
+            session = await self._coordinator.refreshed(session)
+        name = _name(session, target)
+        try:
+            tokens = await self._relying_parties[session.provider].exchange(session, target)
+        except ApiTokenRefused as error:
+            self._refused.remember(name, error)
+            raise
+        except Exception:
+            self._backoff.failed(name)
+            raise
+        self._backoff.succeeded(name)
+        if self._sessions.end_reason(session.key) is None:
+            of_session = self._tokens.get(session.key) or self._tokens.keep(session.key, {})
+            of_session[target.key] = tokens
+        return tokens
+
+
+def _name(session: Session, target: TokenTarget) -> str:
+    return f"{session.key}\n{target.key}"
