@@ -10,6 +10,7 @@ from random import Random
 from typing import Protocol
 
 from bff.errors import (
+    ApiTokenRefused,
     BffError,
     ClientRejected,
     CodeRejected,
@@ -31,6 +32,7 @@ CANARY = "canary-7f"
 GOOD: dict[str, object] = {
     "access_token": f"at-{CANARY}",
     "token_type": "Bearer",
+    "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
     "expires_in": 60,
     "refresh_token": f"rt-{CANARY}",
     "refresh_expires_in": 600,
@@ -45,7 +47,8 @@ ERRORS = [
 WORDS: tuple[object, ...] = (*ERRORS, "bearer", "BEARER", "DPoP", "3600", 3600.5, "x" * 70_000)
 DEAD = {"invalid_grant", "login_required", "consent_required", "interaction_required"}
 STATUSES = [b"200"] * 6 + [b"400"] * 3 + [b"401", b"403", b"408", b"429", b"404", b"302", b"204"]
-REJECTED = {Grant.CODE: CodeRejected, Grant.REFRESH: GrantRejected, Grant.CLIENT: ClientRejected}
+REJECTED = {Grant.CODE: CodeRejected, Grant.REFRESH: GrantRejected}
+OF_ONE_API = {Grant.EXCHANGE, Grant.ON_BEHALF_OF}
 
 
 class Subject(Protocol):
@@ -102,6 +105,8 @@ class TokenAnswerTarget:
             return False
         require(status == b"200" and isinstance(document, dict), "accepted without an answer")
         if isinstance(document, dict):
+            is_named = document.get("issued_token_type") == GOOD["issued_token_type"]
+            require(is_named or name.decode() != Grant.EXCHANGE, "no access token by exchange")
             _judge_tokens(tokens, document, OLD if name == b"refresh_token" else None)
         return True
 
@@ -130,13 +135,16 @@ def _parsed(body: bytes) -> object:
 
 def _judge_refusal(error: BffError, status: int, document: object, grant: Grant) -> None:
     documented = (CodeRejected, GrantRejected, ClientRejected, OpUnavailable, OpAnswerMalformed)
-    require(isinstance(error, documented), f"{type(error).__name__} is not documented")
+    is_of_api = isinstance(error, ApiTokenRefused) and grant in OF_ONE_API
+    require(is_of_api or isinstance(error, documented), f"{type(error).__name__}: not documented")
     require(CANARY not in f"{error} {error.log_detail}", "the OP's words are in the error")
     code = document.get("error") if isinstance(document, dict) else None
     says_so = isinstance(code, str) and code in DEAD
     is_dead = 400 <= status < 500 and (says_so or (status == 400 and document is None))
-    if grant is not Grant.CLIENT:
+    if grant in REJECTED:
         require(isinstance(error, REJECTED[grant]) == is_dead, "dead or not is judged wrongly")
+    if grant in OF_ONE_API and is_dead:
+        require(isinstance(error, ApiTokenRefused), "a dead token of the user is no fault of ours")
 
 
 def _is_token(value: object, *, may_hold_spaces: bool) -> bool:
