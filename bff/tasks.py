@@ -83,7 +83,7 @@ class TaskSet(Generic[T]):
     async def drain(self, seconds: float) -> None:
         """Wait for what is running, at most `seconds`."""
         if self._running:
-            await asyncio.wait(set(self._running), timeout=max(0.0, seconds))
+            await asyncio.wait(set(self._running), timeout=seconds)
 
     async def cancel(self) -> None:
         """End what is running; callers that wait for it are cancelled."""

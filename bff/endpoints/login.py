@@ -72,10 +72,10 @@ def parameters_again(transaction: LoginTransaction) -> dict[str, str]:
     """With which a browser begins the same login once more. Its provider is named beside it."""
     parameters = {
         "returnUrl": transaction.return_url,
-        "org": transaction.organization or "",
-        "prompt": transaction.prompt or "",
+        "org": transaction.organization,
+        "prompt": transaction.prompt,
         "acr_values": " ".join(transaction.acr_values),
-        "max_age": "" if transaction.max_age is None else f"{transaction.max_age}",
+        "max_age": None if transaction.max_age is None else f"{transaction.max_age}",
         **transaction.passed_on,
     }
     return {name: value for name, value in parameters.items() if value}

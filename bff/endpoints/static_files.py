@@ -94,7 +94,7 @@ async def file_response(
         if status is not None:
             return web.Response(status=status, headers=fields)
         part: Part | None = slice(0, found.size_bytes)
-        if wanted and is_same_as_before(request.headers.get("If-Range"), found):
+        if is_same_as_before(request.headers.get("If-Range"), found):
             part = requested_part(wanted, found.size_bytes)
         fields["Content-Type"] = content_type(path)
         return _answer(found, fields, part)
@@ -134,8 +134,8 @@ def is_same_as_before(if_range: str | None, found: Representation) -> bool:
 
 
 def requested_part(wanted: str, size_bytes: int) -> Part | None:
-    """All of it for a Range that is not understood, or has several parts, which may be ignored
-    (RFC 9110 section 14.2); None for one that lies outside."""
+    """All of it without a Range, or for one that is not understood or has several parts, which may
+    be ignored (RFC 9110 section 14.2); None for one that lies outside."""
     match = _RANGE.fullmatch(wanted)
     if match is None or not (match[1] or match[2]):
         return slice(0, size_bytes)

@@ -30,7 +30,7 @@ def verify(
     text: str, *, keys: list[SigningKey] | None = None, algs: tuple[str, ...] = ("RS256",)
 ) -> VerifiedJwt:
     known = KEYS if keys is None else process_jwks(200, {"keys": [key.jwk() for key in keys]})
-    return verify_signature(parse_jwt(text, algs=algs, accept_typ=ID_TOKEN), known)
+    return verify_signature(parse_jwt(text, algs=frozenset(algs), accept_typ=ID_TOKEN), known)
 
 
 def refusal(text: str, **options: object) -> str:

@@ -1,10 +1,12 @@
 """Parameters of a query or a form: each at most once, and each of a known shape."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from bff.endpoints.login import login_request_of
+from bff.endpoints.login import login_request_of, parameters_again, require_well_formed
 from bff.endpoints.parameters import (
     MAX_PARAMETERS,
     acr_values_of,
@@ -15,6 +17,7 @@ from bff.endpoints.parameters import (
     ui_locales_of,
 )
 from bff.errors import BadRequest
+from bff.model import LoginTransaction
 from bff.oidc.steps.authorization import LoginRequest
 
 
@@ -112,3 +115,31 @@ def test_what_a_login_may_ask_for_is_all_of_these_and_nothing_else() -> None:
         prompt="login", login_hint="a", acr_values=("b", "c"), max_age=5, ui_locales="de"
     )
     assert login_request_of({}) == LoginRequest()
+
+
+@pytest.mark.parametrize("name", ["idp", "iss", "org", "prompt", "max_age"])
+def test_a_login_is_refused_before_it_begins_for_any_malformed_parameter(name: str) -> None:
+    with pytest.raises(BadRequest):
+        require_well_formed({name: "\x00"})
+
+
+BEGUN = LoginTransaction("https://op.example", "v", "n", "b", "/items", 0.0)
+IN_FULL: dict[str, Any] = {
+    "prompt": "login",
+    "acr_values": ("gold", "silver"),
+    "max_age": 0,
+    "organization": "acme",
+    "passed_on": {"kc_action": "UPDATE_PASSWORD"},
+}
+
+
+def test_a_login_that_is_begun_again_asks_for_the_same() -> None:
+    assert parameters_again(BEGUN) == {"returnUrl": "/items"}
+    assert parameters_again(replace(BEGUN, **IN_FULL)) == {
+        "returnUrl": "/items",
+        "org": "acme",
+        "prompt": "login",
+        "acr_values": "gold silver",
+        "max_age": "0",
+        "kc_action": "UPDATE_PASSWORD",
+    }

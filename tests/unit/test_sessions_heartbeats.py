@@ -51,5 +51,7 @@ def test_an_earlier_beat_proves_nothing() -> None:
     late = own.next(101.0)
     own.sending(1)
     assert own.came_back(Heartbeat(own.process, early, 0, True, "-")) is None
+    own.heard = early
     own.begin_anew()
+    assert own.heard == 0
     assert own.came_back(Heartbeat(own.process, late, 0, True, "-")) is None

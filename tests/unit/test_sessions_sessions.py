@@ -653,3 +653,22 @@ async def test_a_faulty_observer_does_not_silence_the_others(
     await create(sessions, clock)
     assert await sessions.end("k", "logout") is not None
     assert heard == ["k"]
+
+
+async def test_a_session_is_of_the_provider_it_was_made_at(clock: ManualClock) -> None:
+    """Two clients of one OP share its issuer and a `sid`: each finds the sessions of its own, and
+    what is found says of which it is."""
+    owners = [replace(OWNER, provider=name, client_id=name) for name in ("staff", "guests")]
+    opened = Sessions(MemoryStore(clock), Keyring([NEW], *owners), clock, POLICY)
+    await opened.start()
+    for name in ("staff", "guests"):
+        await opened.create(
+            name, issuer=OP, sub="alice", sid="s1", tokens=tokens(clock), provider=name
+        )
+    for name in ("staff", "guests"):
+        [of_sid] = await opened.of_sid(OP, "s1", provider=name)
+        [of_subject] = await opened.of_subject(OP, "alice", provider=name)
+        for found in (of_sid, of_subject):
+            assert (found.key, found.provider) == (name, name)
+    assert len(await opened.of_sid(OP, "s1")) == 2
+    await opened.close()

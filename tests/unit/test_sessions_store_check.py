@@ -1,6 +1,6 @@
 """`bff check` takes every kind of step at the store, says which goes wrong, and leaves nothing."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -71,6 +71,17 @@ async def test_a_step_that_is_refused_is_a_failure(method: str) -> None:
         await check_store(store, clock)
     clock.advance(CHECK_SECONDS)
     assert await left_behind(store) == [], "it stays for longer than that"
+
+
+async def test_the_first_names_of_a_scan_are_enough() -> None:
+    """A store may hold millions."""
+    clock = ManualClock()
+
+    async def endless(_store: MemoryStore) -> AsyncIterator[tuple[str, ...]]:
+        yield ()
+        raise AssertionError("more than the first were asked for")
+
+    await check_store(a_store(clock, scan=endless), clock)
 
 
 async def test_one_record_is_not_another() -> None:

@@ -89,6 +89,7 @@ def test_patterns_of_paths(path: str, matches: bool) -> None:
         ("bytes=5-4", (0, 10)),
         ("bytes=0-1,4-5", (0, 10)),
         ("bytes=-", (0, 10)),
+        ("", (0, 10)),
         ("lines=0-1", (0, 10)),
         ("bytes=+1-2", (0, 10)),
     ],

@@ -58,6 +58,20 @@ async def test_concurrent_callers_share_one_read() -> None:
     await last
 
 
+async def test_a_read_that_has_just_finished_is_not_joined() -> None:
+    """Also before the event loop has called what waits for its end."""
+    answers = Answers()
+    reads = Reads(answers)
+    first = asyncio.create_task(reads.get("a"))
+    await settle()
+    answers.pending[0].set_result(None)
+    second = asyncio.create_task(reads.get("a"))
+    await settle()
+    assert answers.asked == ["a", "a"]
+    answers.pending[1].set_result(None)
+    assert list(await asyncio.gather(first, second)) == [None, None]
+
+
 async def test_after_news_callers_get_a_read_of_their_own() -> None:
     """A call after a logout must not get an answer from before it."""
     answers = Answers()

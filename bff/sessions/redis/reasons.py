@@ -62,7 +62,7 @@ def redis_reason(error: BaseException, url: RedisUrl) -> str:
     # timeout is only how asyncio makes one.
     while not isinstance(error, TimeoutError) and (cause := cause_of(error)) is not None:
         error = cause
-    if isinstance(error, AuthenticationError) and type(error) not in _CLASSES:
+    if isinstance(error, AuthenticationError):
         return _authentication(str(error), url)
     if isinstance(error, NoPermissionError):
         return _permission(str(error))
