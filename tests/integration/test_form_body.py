@@ -74,6 +74,7 @@ async def test_a_form_is_read_whatever_its_framing(port: int) -> None:
         (b"Content-Type: application/x-www-form-urlencoded-not\r\n", 400),
         (TYPE + TYPE, 400),
         (TYPE + b"Content-Encoding: gzip\r\n", 400),
+        (TYPE + b"Content-Encoding: identity\r\n", 400),
     ],
 )
 async def test_only_a_form_is_read(port: int, types: bytes, status: int) -> None:

@@ -12,6 +12,8 @@ HASHED = (
     "runtime-4f1c3d9a8b7e6f5d.js",
     "main-5UYT7BK3.js",
     "chunk-5TVWPQ7K.js",
+    "main-AB2CDEFG.js",
+    "assets/index-Ab1CDefg.js",
 )
 
 # What people write: to keep one of these in browsers for a year would be a fault.

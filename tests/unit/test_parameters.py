@@ -13,6 +13,7 @@ from bff.endpoints.parameters import (
     login_hint_of,
     max_age_of,
     parse_parameters,
+    passed_on_value,
     prompt_of,
     ui_locales_of,
 )
@@ -143,3 +144,9 @@ def test_a_login_that_is_begun_again_asks_for_the_same() -> None:
         "max_age": "0",
         "kc_action": "UPDATE_PASSWORD",
     }
+
+
+def test_a_parameter_of_the_op_is_passed_on_as_it_is() -> None:
+    assert passed_on_value({"kc_action": "UPDATE_PASSWORD"}, "kc_action") == "UPDATE_PASSWORD"
+    with pytest.raises(BadRequest):
+        passed_on_value({"kc_action": "\x00"}, "kc_action")

@@ -30,6 +30,7 @@ from tests.parts.file_names import HASHED, PLAIN
         ("gzip ; q=0.000", ["gzip"], "identity"),
         ("br;q=0.5, gzip;q=0.8", ["br", "gzip"], "gzip"),
         ("br;q=0.8, gzip;Q=0.8", ["br", "gzip"], "br"),
+        ("br;q=1, gzip", ["br", "gzip"], "br"),
         ("*", ["br", "gzip"], "br"),
         ("*;q=0", ["br", "gzip"], "identity"),
         ("br;q=0, *;q=0.1", ["br", "gzip"], "gzip"),
