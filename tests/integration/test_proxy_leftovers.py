@@ -92,6 +92,28 @@ async def test_connections_to_the_own_endpoints_can_be_closed_before_there_are_a
     await LocalPool(endpoints, WriteCoalescer()).close()
 
 
+async def test_an_answer_that_an_upstream_cuts_is_no_fault_of_the_gateway() -> None:
+    """The request is over when the browser's connection is lost, and is not ended once more."""
+
+    async def hang_up(
+        _request: Received, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(OK[:-1])
+        await writer.drain()
+        writer.close()
+
+    async with raw_upstream() as upstream, a_gateway_for_users(upstream.port) as users:
+        upstream.responder = hang_up
+        lines = f"Host: {users.host}\r\n{await users.log_in('alice')}"
+        with capture_logs() as logs:
+            async with a_listener(users.gateway) as other, wired(other.port) as wire:
+                wire.send(f"GET /api/x HTTP/1.1\r\n{lines}\r\n".encode())
+                await wire.until_end()
+                await until(lambda: not other.connections)
+                assert wire.end is End.RESET
+    assert [entry for entry in logs if entry["event"] == "unhandled"] == []
+
+
 async def test_a_body_that_ends_while_it_is_refused_leaves_the_answer_whole() -> None:
     """Its end is in the same read as the byte too many."""
 

@@ -428,6 +428,7 @@ async def test_a_line_of_level_debug_says_how_far_a_request_has_come() -> None:
                 await wire.until_received(b"upstream_unreachable")
     (failed,) = [entry for entry in logs if entry["event"] == "exchange_failed"]
     assert failed["exchange"].startswith("<Exchange CONNECTING GET ")
+    assert failed["exchange"].endswith(" received=0 sent=0>")
 
 
 def test_a_connection_can_be_shown_outside_of_its_event_loop() -> None:
