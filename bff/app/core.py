@@ -67,7 +67,7 @@ class Core:
         store = wiring.session_store(settings, clock)
         sessions = Sessions(store, keyring, clock, wiring.session_policy(settings, frontends))
         sessions.observe(on_watch=metrics.store_watching)
-        relying_parties = wiring.relying_parties(settings, clock)
+        relying_parties = wiring.relying_parties(settings, clock, metrics)
         audit = audit_of(settings, store, clock, metrics)
         ender = SessionEnder(sessions, relying_parties, metrics, audit)
         replay_cache = ReplayCache(store, keyring.owners, clock)

@@ -142,6 +142,7 @@ class ServedFrontend:
             self.return_rules,
             core.clock,
             core.limits.logins,
+            core.metrics,
             core.audit,
             self.step_up,
             frontend=self.frontend.name,

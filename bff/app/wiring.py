@@ -27,6 +27,7 @@ from bff.gate.peers import TrustedProxies
 from bff.gate.problem import OwnResponses
 from bff.gate.routes import Route, RouteTable, TokenKind
 from bff.model import DEFAULT_PROVIDER
+from bff.observability.metrics import Metrics
 from bff.oidc.provider.client_tls import TlsContexts
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
@@ -88,10 +89,12 @@ def secrets(settings: Settings) -> list[str]:
     return [secret.get_secret_value() for secret in settings.session.secrets]
 
 
-def relying_parties(settings: Settings, clock: Clock) -> RelyingParties:
+def relying_parties(settings: Settings, clock: Clock, metrics: Metrics) -> RelyingParties:
     """The clients of the OPs; nothing is fetched yet."""
     tls = TlsContexts()
-    return RelyingParties([RelyingParty(one, clock, tls) for one in settings.relying_parties()])
+    return RelyingParties(
+        [RelyingParty(one, clock, tls, metrics.asked_op) for one in settings.relying_parties()]
+    )
 
 
 def admin_session_settings(settings: Settings) -> AdminSessionSettings:

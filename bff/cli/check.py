@@ -23,6 +23,7 @@ from bff.config.problems import dotted
 from bff.config.rules.secrets import guessable_secrets
 from bff.config.settings import Settings
 from bff.observability import logs
+from bff.observability.metrics import Metrics
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 
@@ -159,7 +160,7 @@ async def all_verdicts(settings: Settings) -> AsyncIterator[Verdict]:
 
 async def on_providers(settings: Settings) -> AsyncIterator[Verdict]:
     """What is found by asking the OPs, side by side; it is told in the order of the file."""
-    parties = app.relying_parties(settings, SystemClock())
+    parties = app.relying_parties(settings, SystemClock(), Metrics())
     frontends = frontends_of(settings)
     served = [app.relying_parties_at(one, parties) for one in frontends]
     step_up = [app.step_up_rules(one) for one in frontends]

@@ -33,7 +33,7 @@ from bff.errors import (
 from bff.gate.outcome import Local
 from bff.limits.limiter import Limiter, client_of
 from bff.model import DEFAULT_PROVIDER, LoginTransaction, Session, public_id
-from bff.observability.metrics import Metrics
+from bff.observability.metrics import NO_PROVIDER, Metrics
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import Identity
 from bff.oidc.steps.callback import AuthorizationResponse, process_callback, require_code
@@ -204,7 +204,7 @@ class Callback:
         said = response.error
         if said is None or said not in SILENT_REFUSALS:
             said = error.code
-            self._metrics.login(said, self._frontend)
+            self._metrics.login(said, self._frontend, transaction.provider)
         self._tell_failed(said, transaction.provider, origin)
         return _back_with(said, transaction)
 
@@ -225,7 +225,8 @@ class Callback:
             raise
 
     async def _tell(self, error: BffError, provider: str, origin: Origin, client: str) -> None:
-        self._metrics.login(error.code, self._frontend)
+        known = provider if provider in self._relying_parties else NO_PROVIDER
+        self._metrics.login(error.code, self._frontend, known)
         log.warning("login_failed", code=error.code, request_id=origin.request_id)
         self._tell_failed(error.code, provider, origin)
         if error.status < 500:  # what a browser can bring about, and no trouble of the OP's
@@ -253,7 +254,7 @@ class Callback:
             raise
         if not is_settled:
             return ""
-        self._metrics.login("ok", self._frontend)
+        self._metrics.login("ok", self._frontend, session.provider)
         log.info(
             "login_succeeded",
             provider=session.provider,
@@ -293,7 +294,7 @@ class Callback:
         return True
 
     async def _undo(self, session: Session, origin: Origin, *, revoke: bool) -> None:
-        self._metrics.login(ABANDONED, self._frontend)
+        self._metrics.login(ABANDONED, self._frontend, session.provider)
         event = EventName.LOGIN_FAILED
         self._audit.report(Event.about(event, Actor.USER, session, reason=ABANDONED, origin=origin))
         await self._ender.end(session, ABANDONED, revoke=revoke)

@@ -32,6 +32,7 @@ from bff.gate.outcome import Local
 from bff.gate.paths import MAX_TARGET_BYTES
 from bff.limits.limiter import Limiter, client_of
 from bff.model import LoginTransaction, Session
+from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
@@ -93,6 +94,7 @@ class Login:
         return_rules: ReturnRules,
         clock: Clock,
         limiter: Limiter,
+        metrics: Metrics,
         audit: Audit,
         step_up: Mapping[str, StepUpRules],
         *,
@@ -105,6 +107,7 @@ class Login:
         self._return_rules = return_rules
         self._clock = clock
         self._limiter = limiter
+        self._metrics = metrics
         self._audit = audit
         self._step_up = step_up
         self._frontend = frontend
@@ -168,6 +171,7 @@ class Login:
             provider=relying_party.name,
         )
         await self._transactions.put(outgoing.state, transaction)
+        self._metrics.login_started(self._frontend, relying_party.name)
         event = Event(
             EventName.LOGIN_BEGUN,
             Actor.USER,

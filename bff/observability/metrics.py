@@ -8,7 +8,10 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 # The library reads it when it is imported: so it must be in the environment of a new process.
 SHARED_DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
-REFRESH_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+# Of what waits for an OP, which may take up to `timeout` of its provider.
+OP_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+NO_PROVIDER = "none"
 
 
 class Metrics:
@@ -29,19 +32,41 @@ class Metrics:
             registry=self.registry,
         )
         self._answered: dict[tuple[str, int, str, str], Counter] = {}
+        self._logins_started = Counter(
+            "bff_logins_started_total",
+            "Logins that were sent to the OP, by frontend and provider",
+            ["frontend", "provider"],
+            registry=self.registry,
+        )
         self._logins = Counter(
             "bff_logins_total",
-            "Finished logins by outcome and frontend",
-            ["outcome", "frontend"],
+            "Finished logins by outcome, frontend and provider",
+            ["outcome", "frontend", "provider"],
+            registry=self.registry,
+        )
+        self._op_requests = Counter(
+            "bff_op_requests_total",
+            "Requests to an OP by provider, endpoint and outcome (answered, or an error code)",
+            ["provider", "endpoint", "outcome"],
+            registry=self.registry,
+        )
+        self._op_request_seconds = Histogram(
+            "bff_op_request_duration_seconds",
+            "From a request to an OP to the end of its answer, or to the failure",
+            ["endpoint"],
+            buckets=OP_BUCKETS,
             registry=self.registry,
         )
         self._refreshes = Counter(
-            "bff_refreshes_total", "Refreshes by outcome", ["outcome"], registry=self.registry
+            "bff_refreshes_total",
+            "Refreshes by outcome and provider",
+            ["outcome", "provider"],
+            registry=self.registry,
         )
         self._refresh_seconds = Histogram(
-            "bff_refresh_seconds",
+            "bff_refresh_duration_seconds",
             "From asking the OP to the stored answer",
-            buckets=REFRESH_BUCKETS,
+            buckets=OP_BUCKETS,
             registry=self.registry,
         )
         self._ended = Counter(
@@ -91,11 +116,20 @@ class Metrics:
             self._answered[kind, status, code, frontend] = counter
         counter.inc()
 
-    def login(self, outcome: str, frontend: str) -> None:
-        self._logins.labels(outcome, frontend).inc()
+    def login_started(self, frontend: str, provider: str) -> None:
+        self._logins_started.labels(frontend, provider).inc()
 
-    def refreshed(self, outcome: str, *, seconds: float | None = None) -> None:
-        self._refreshes.labels(outcome).inc()
+    def login(self, outcome: str, frontend: str, provider: str) -> None:
+        """`provider` is one of the configuration's, or `NO_PROVIDER`: no text of a request."""
+        self._logins.labels(outcome, frontend, provider).inc()
+
+    def asked_op(self, provider: str, endpoint: str, outcome: str, seconds: float) -> None:
+        """`outcome`: `answered`, or an error's code."""
+        self._op_requests.labels(provider, endpoint, outcome).inc()
+        self._op_request_seconds.labels(endpoint).observe(seconds)
+
+    def refreshed(self, outcome: str, provider: str, *, seconds: float | None = None) -> None:
+        self._refreshes.labels(outcome, provider).inc()
         if seconds is not None:
             self._refresh_seconds.observe(seconds)
 

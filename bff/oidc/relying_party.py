@@ -5,9 +5,10 @@ refresh token is only ever sent to the issuer that the transaction or the sessio
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
@@ -75,10 +76,15 @@ class Refreshed:
 
 
 class RelyingParty:
-    """One client at one OP. `tls` is shared with those at other OPs."""
+    """One client at one OP. `tls` is shared with those at other OPs; `observe` is told of each
+    request to it, with this provider's name before the rest."""
 
     def __init__(
-        self, settings: RelyingPartySettings, clock: Clock, tls: TlsContexts | None = None
+        self,
+        settings: RelyingPartySettings,
+        clock: Clock,
+        tls: TlsContexts | None = None,
+        observe: Callable[[str, str, str, float], None] = lambda *_: None,
     ) -> None:
         self.settings = settings
         self.name = settings.name
@@ -90,6 +96,7 @@ class RelyingParty:
             table=settings.table,
             network=settings.network,
             tls=tls,
+            observe=partial(observe, settings.name),
         )
         self._discovery = Discovery(
             self._http,

@@ -109,9 +109,8 @@ class Attempts:
         return max(self._backoff.remaining_seconds(key), self._breaker.pause_seconds())
 
     def _record(self, key: str, error: OpError) -> None:
-        self._metrics.refreshed(
-            "client_rejected" if isinstance(error, ClientRejected) else "failed"
-        )
+        outcome = "client_rejected" if isinstance(error, ClientRejected) else "failed"
+        self._metrics.refreshed(outcome, self._provider)
         log.warning(
             "refresh_failed",
             code=error.code,

@@ -109,7 +109,8 @@ class RefreshRequests:
             raise
         attempts.answered(session.key)
         written = await self._keep(self._updated(session, refreshed, target))
-        self._metrics.refreshed("ok", seconds=self._clock.now() - started)
+        seconds = self._clock.now() - started
+        self._metrics.refreshed("ok", session.provider, seconds=seconds)
         return written
 
     async def _keep(self, updated: Session) -> Session:
@@ -126,7 +127,7 @@ class RefreshRequests:
         )
         if ended is None:
             return await self._rotations.load(session.key)
-        self._metrics.refreshed("rejected")
+        self._metrics.refreshed("rejected", session.provider)
         log.info("refresh_rejected", provider=session.provider, session=public_id(session.key))
         raise SessionEnded("invalid_grant")
 
@@ -149,7 +150,7 @@ class RefreshRequests:
 
     async def _after_contradiction(self, session: Session, error: IdTokenInvalid) -> None:
         """OIDC Core section 12.2: another identity came back. Nothing of it is used."""
-        self._metrics.refreshed("identity_mismatch")
+        self._metrics.refreshed("identity_mismatch", session.provider)
         log.error(
             "refresh_identity_mismatch",
             check=error.check,

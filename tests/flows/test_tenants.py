@@ -133,7 +133,7 @@ async def test_each_of_fifty_tenants_is_an_application_of_its_own(tmp_path: Path
 
         _, listed = await place.program.admin("/sessions?sub=alice")
         assert [session["frontend"] for session in listed["sessions"]] == [f"t{first}"]
-        sample = f'bff_logins_total{{frontend="t{second}",outcome="ok"}}'
+        sample = f'bff_logins_total{{frontend="t{second}",outcome="ok",provider="t{second}"}}'
         assert await place.program.metric(sample) == 1
 
         account = await one.navigate(f"{place.op.issuer}/account")

@@ -213,7 +213,7 @@ async def test_a_killed_worker_is_replaced_and_no_session_is_lost(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:
     """The other goes on meanwhile; what the dead one counted stays counted."""
-    logins = 'bff_logins_total{frontend="default",outcome="ok"}'
+    logins = 'bff_logins_total{frontend="default",outcome="ok",provider="default"}'
     async with (
         two_workers(own_redis, tmp_path) as service,
         logged_in(service) as (_, fields),

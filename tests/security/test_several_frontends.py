@@ -441,8 +441,24 @@ async def test_what_operators_see_names_the_application(there: ThreeFrontends) -
     assert {tuple(row.split()[1:3]) for row in rows} == {(name, "alice") for name in NAMES}
     metrics = await there.admin.metrics()
     for name in NAMES:
-        assert f'bff_logins_total{{frontend="{name}",outcome="ok"}} 1.0' in metrics
+        named = f'frontend="{name}",outcome="ok",provider="corp"'
+        assert f"bff_logins_total{{{named}}} 1.0" in metrics
+        started = f'bff_logins_started_total{{frontend="{name}",provider="corp"}} 1.0'
+        assert started in metrics
+    asked = 'bff_op_requests_total{endpoint="token",outcome="answered",provider="corp"} 3.0'
+    assert asked in metrics
+    assert 'bff_op_request_duration_seconds_count{endpoint="token"} 3.0' in metrics
     assert set(HOSTS) == set(BASES) == set(NAMES)
+
+
+async def test_no_request_makes_up_a_label_of_a_metric(there: ThreeFrontends) -> None:
+    """A callback's path names a provider, and there may be none of that name."""
+    visitor = there.visitors["shop"]
+    await visitor.get(f"{visitor.base}/bff/callback/made-up?code=c&state=s")
+    metrics = await there.admin.metrics()
+    assert "made-up" not in metrics
+    refused = [line for line in metrics.splitlines() if line.startswith("bff_logins_total{")]
+    assert [line for line in refused if 'frontend="shop"' in line and 'provider="none"' in line]
 
 
 async def test_lines_of_the_access_log_name_the_application(tmp_path: Path) -> None:

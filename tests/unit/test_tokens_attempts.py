@@ -163,7 +163,9 @@ async def test_each_failure_is_counted_by_its_kind(attempts: Attempts, metrics: 
     attempts.refused("k", RefreshRefused("no"))
 
     def counted(outcome: str) -> float | None:
-        return metrics.registry.get_sample_value("bff_refreshes_total", {"outcome": outcome})
+        return metrics.registry.get_sample_value(
+            "bff_refreshes_total", {"outcome": outcome, "provider": "default"}
+        )
 
     assert (counted("client_rejected"), counted("failed")) == (1, 2)
 

@@ -8,7 +8,7 @@ function of the protocol step to judge.
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -19,7 +19,7 @@ import aiohttp
 from yarl import URL
 
 from bff.clock import Clock
-from bff.errors import OpAnswerMalformed, OpUnavailable
+from bff.errors import OpAnswerMalformed, OpError, OpUnavailable
 from bff.observability.reasons import reason_of
 from bff.oidc.provider.client_tls import ClientTls, TlsContexts
 from bff.oidc.provider.endpoint_url import Parameters, encoded
@@ -58,6 +58,9 @@ class Network:
     key_file: str | None = None
 
 
+# Told of each request: the endpoint's name, `ANSWERED` or the error's code, and seconds.
+Observe = Callable[[str, str, float], None]
+ANSWERED = "answered"
 ENVIRONMENT = "environment"
 DIRECT = Network()
 
@@ -74,8 +77,10 @@ class OpHttp:
         table: str,
         network: Network = DIRECT,
         tls: TlsContexts | None = None,
+        observe: Observe = lambda *_: None,
     ) -> None:
         self._clock = clock
+        self._observe = observe
         self._timeout_seconds = timeout_seconds
         self._tls = ClientTls(ca_file, network.cert_file, network.key_file, tls)
         self._network = network
@@ -163,6 +168,25 @@ class OpHttp:
         )
 
     async def _send(
+        self,
+        method: str,
+        name: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        max_bytes: int,
+        seconds: float,
+    ) -> OpAnswer:
+        began = self._clock.now()
+        try:
+            answer = await self._exchange(method, name, url, headers, body, max_bytes, seconds)
+        except OpError as error:
+            self._observe(name, error.code, self._clock.now() - began)
+            raise
+        self._observe(name, ANSWERED, self._clock.now() - began)
+        return answer
+
+    async def _exchange(
         self,
         method: str,
         name: str,

@@ -106,7 +106,10 @@ async def test_a_fault_of_the_operator_is_told_apart(
     def counted() -> dict[str, float | None]:
         name, registry = "bff_refreshes_total", process.metrics.registry
         outcomes = ("client_rejected", "failed")
-        return {one: registry.get_sample_value(name, {"outcome": one}) or 0 for one in outcomes}
+        return {
+            one: registry.get_sample_value(name, {"outcome": one, "provider": "default"}) or 0
+            for one in outcomes
+        }
 
     await until(lambda: counted()[outcome] == 1)
     assert sum(value or 0 for value in counted().values()) == 1
@@ -123,8 +126,8 @@ async def test_a_refresh_is_counted_and_timed(
     op.deliver.set()
     await task
     value = process.metrics.registry.get_sample_value
-    assert value("bff_refreshes_total", {"outcome": "ok"}) == 1
-    assert value("bff_refresh_seconds_sum") == pytest.approx(3)
+    assert value("bff_refreshes_total", {"outcome": "ok", "provider": "default"}) == 1
+    assert value("bff_refresh_duration_seconds_sum") == pytest.approx(3)
 
 
 @pytest.mark.parametrize("outcome", ["rejected", "identity_mismatch"])
@@ -140,7 +143,7 @@ async def test_a_refresh_that_ends_the_session_is_counted_by_its_reason(
     with pytest.raises(SessionEnded):
         await process.coordinator.refreshed(session)
     counted = process.metrics.registry.get_sample_value
-    assert counted("bff_refreshes_total", {"outcome": outcome}) == 1
+    assert counted("bff_refreshes_total", {"outcome": outcome, "provider": "default"}) == 1
 
 
 @pytest.mark.rule("TK-09")
