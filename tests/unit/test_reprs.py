@@ -57,6 +57,7 @@ SHOWN = {
     "RelyingPartySettings.id_token_algs": "names",
     "RelyingPartySettings.send_id_token_hint": "a switch",
     "RelyingPartySettings.token_exchange": "a kind",
+    "Route.carries_user_token": "a switch",
     "Route.forward_cookies": "names",
     "Route.strip_headers": "names",
     "Challenge.scheme": "a name",
