@@ -1,5 +1,6 @@
 """The composition root: builds each object once, from settings, and runs them as one process."""
 
+from bff.app.explaining import ExplainedGateway, FoundSession, SessionState
 from bff.app.gateway import Gateway
 from bff.app.wiring import (
     relying_parties,
@@ -8,4 +9,13 @@ from bff.app.wiring import (
     step_up_rules,
 )
 
-__all__ = ["Gateway", "relying_parties", "relying_parties_at", "session_store", "step_up_rules"]
+__all__ = [
+    "ExplainedGateway",
+    "FoundSession",
+    "Gateway",
+    "SessionState",
+    "relying_parties",
+    "relying_parties_at",
+    "session_store",
+    "step_up_rules",
+]

@@ -111,7 +111,7 @@ class Core:
         self, frontends: Iterable[FrontendAtGate], *, max_body_bytes: int | None
     ) -> Admission:
         """A gate in front of these, with every rule of this gateway, and what it waits for."""
-        gate = Gate(frontends, wiring.trusted_proxies(self.settings), max_body_bytes=max_body_bytes)
+        gate = self.gate(frontends, max_body_bytes=max_body_bytes)
         return Admission(
             gate,
             self.sessions,
@@ -120,6 +120,11 @@ class Core:
             self.exchanged_tokens,
             self.limits.calls,
         )
+
+    def gate(self, frontends: Iterable[FrontendAtGate], *, max_body_bytes: int | None) -> Gate:
+        """What decides, without what a decision waits for."""
+        proxies = wiring.trusted_proxies(self.settings)
+        return Gate(frontends, proxies, max_body_bytes=max_body_bytes)
 
     async def open(self) -> None:
         """Does not fail when the store or the OP is down.

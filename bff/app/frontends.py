@@ -1,10 +1,10 @@
 """One frontend as this process serves it: what its browsers hold, its place at the gate, and its
 own endpoints. What all of them share is in the core."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from bff.app import wiring
 from bff.app.core import Core
@@ -20,6 +20,7 @@ from bff.endpoints.return_url import ReturnRules
 from bff.endpoints.sessions import OwnSessions
 from bff.endpoints.spa import Spa
 from bff.endpoints.user import User
+from bff.gate.explained import ExplainedFrontend
 from bff.gate.frontend import Frontend as FrontendAtGate
 from bff.gate.frontend import FrontendRules
 from bff.gate.problem import OwnResponses
@@ -31,6 +32,8 @@ from bff.proxy.own_endpoints import Endpoint
 from bff.sessions.cookie import Binder, LogoutReturn, LogoutSid, SessionCookie
 from bff.sessions.single_use import LoginTransactions
 from bff.tokens.policy import RefreshPolicy
+
+AtGateT = TypeVar("AtGateT", bound=FrontendAtGate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,15 @@ class ServedFrontend:
 
     def at_gate(self, rules: FrontendRules) -> FrontendAtGate:
         """What decides about its requests at one of the listeners."""
+        return self._at_gate(FrontendAtGate, rules)
+
+    def explained_at_gate(self, rules: FrontendRules) -> ExplainedFrontend:
+        """The same, which tells how it has decided. Not for serving."""
+        return self._at_gate(ExplainedFrontend, rules)
+
+    def _at_gate(self, kind: Callable[..., AtGateT], rules: FrontendRules) -> AtGateT:
         core, settings = self.core, self.frontend.settings
-        return FrontendAtGate(
+        return kind(
             rules,
             self.routes,
             settings.csrf.guard(settings.server.public_url),

@@ -14,6 +14,7 @@ from bff import __version__
 MODULES = {
     "serve": "bff.cli.serve",
     "check": "bff.cli.check",
+    "explain": "bff.cli.explain",
     "config": "bff.cli.config",
     "audit": "bff.cli.audit",
     "reload": "bff.cli.reload",

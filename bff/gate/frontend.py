@@ -128,10 +128,8 @@ class Frontend:
     # --- the gateway's own endpoints
 
     def _decide_local(self, rule: EndpointRule, request: ReadRequest) -> Decision:
-        method, target, fields = request.head.method, request.target, request.fields
-        if method not in rule.guards:
-            raise MethodNotAllowed(tuple(rule.guards))
-        by_form = require_initiator(rule, self.guard, method, target.query, fields)
+        target, fields = request.target, request.fields
+        by_form = self._require_local(rule, request)
         key = self._session_key(fields) if rule.wants_session else None
         session: Session | None = None
         if key is not None:
@@ -151,12 +149,17 @@ class Frontend:
             clear_cookie=key is not None and session is None and self._may_clear_cookie(fields),
         )
 
+    def _require_local(self, rule: EndpointRule, request: ReadRequest) -> bool:
+        """Whether it is a form of our own pages."""
+        method = request.head.method
+        if method not in rule.guards:
+            raise MethodNotAllowed(tuple(rule.guards))
+        return require_initiator(rule, self.guard, method, request.target.query, request.fields)
+
     # --- the API
 
     def _decide_forward(self, route: Route, request: ReadRequest) -> Decision:
         websocket_key = self._require_forwardable(route, request)
-        if websocket_key is not None:
-            raise_refusal(self.guard.handshake_refusal(request.fields))
         session: Session | None = None
         if route.needs_session:
             found = self._caller(route, request, is_handshake=websocket_key is not None)
@@ -184,7 +187,9 @@ class Frontend:
             return None
         if not route.websocket or not is_websocket_upgrade(upgrade):
             raise UpgradeNotSupported
-        return require_handshake(head.method, fields)
+        key = require_handshake(head.method, fields)
+        raise_refusal(self.guard.handshake_refusal(fields))
+        return key
 
     def _caller(self, route: Route, request: ReadRequest, *, is_handshake: bool) -> Session | Wait:
         """The session that a call is made in. Raises: NotAuthenticated, CsrfRefused."""

@@ -19,6 +19,7 @@ NAMES = re.compile(
     r"text|jwt|claims"
 )
 SHOWN = {
+    "FoundSession.state": "found, expired and the like",
     "Answer.clear_cookie": "a switch",
     "_Attempt.exit_code": "of a process",
     "AnswerHead.has_body": "a switch",

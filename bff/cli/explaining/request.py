@@ -1,0 +1,118 @@
+"""The request that `bff explain` asks the gate about: what a browser would send, with the cookies
+of a file and the fields that were given instead.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from bff.gate.csrf import CsrfGuard
+from bff.gate.head import Field, RequestHead
+from bff.gate.routes import SAFE_METHODS
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
+_NETSCAPE_COLUMNS = 7
+_HTTP_ONLY = "#HttpOnly_"
+
+
+class Sender(StrEnum):
+    """What sends the request, which says what a browser adds to it."""
+
+    SCRIPT = "script"
+    PAGE = "page"
+    BARE = "bare"
+
+
+class CookieFileUnusable(ValueError):
+    """No cookie could be read from the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRequest:
+    """A request in the words of the command line. `cookies` is the value of a Cookie header; `host`
+    and `peer` are those of the connection, `given` fields replace the browser's of that name."""
+
+    method: str
+    target: str = field(repr=False)
+    host: str
+    peer: str
+    sender: Sender
+    given: Mapping[str, str] = field(repr=False)
+    cookies: str = field(repr=False)
+
+    def head(self, guard: CsrfGuard | None = None) -> RequestHead:
+        """As it would arrive; `guard` says which header the scripts of the application send."""
+        fields = {name.lower(): (name, value) for name, value in self._fields(guard)}
+        fields |= {name.lower(): (name, value) for name, value in self.given.items()}
+        sent: list[Field] = [
+            (name.encode(), value.encode()) for name, value in fields.values() if value
+        ]
+        return RequestHead(self.method, self.target.encode(), sent, self.peer)
+
+    def _fields(self, guard: CsrfGuard | None) -> Iterator[tuple[str, str]]:
+        yield "Host", self.host
+        if self.sender is Sender.PAGE:
+            yield "Accept", "text/html"
+            yield "Sec-Fetch-Site", "none"
+            yield "Sec-Fetch-Mode", "navigate"
+            yield "Sec-Fetch-Dest", "document"
+        elif self.sender is Sender.SCRIPT:
+            yield "Accept", "*/*"
+            yield "Sec-Fetch-Site", "same-origin"
+            yield "Sec-Fetch-Mode", "cors"
+            yield "Sec-Fetch-Dest", "empty"
+            if guard is not None:
+                yield guard.header_name.decode(), guard.header_value.decode()
+                if self.method not in SAFE_METHODS:
+                    yield "Origin", guard.origin.decode()
+        yield "Cookie", self.cookies
+
+
+def read_header(text: str) -> tuple[str, str]:
+    """`Name: value`; an empty value takes the browser's own away. Raises: ValueError."""
+    name, colon, value = text.partition(":")
+    if not colon or not _TOKEN.fullmatch(name):
+        raise ValueError("must be 'Name: value'")
+    value = value.strip(" \t")
+    if not all(letter == "\t" or letter.isprintable() for letter in value):
+        raise ValueError("the value must be one line of text")
+    return name, value
+
+
+def read_cookies(text: str, host: str, path: str) -> str:
+    """The value of the Cookie header that a file holds: the header itself, as a browser's developer
+    tools copy it, or a list in Netscape's format, as curl writes it, of which those for this host
+    and path are taken.
+
+    Raises:
+        CookieFileUnusable: it is neither.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    rows = [_row(line) for line in lines if _is_row(line)]
+    if any("\t" in line for line in lines) or any(line.startswith("# ") for line in lines):
+        return "; ".join(_chosen(rows, urlsplit(f"//{host}").hostname or "", path))
+    header = re.sub(r"(?i)\Acookie:", "", lines[0]).strip() if len(lines) == 1 else ""
+    if "=" not in header or not header.isprintable():
+        raise CookieFileUnusable(
+            "holds neither a Cookie header (name=value; ...) nor a list as curl writes it"
+        )
+    return header
+
+
+def _is_row(line: str) -> bool:
+    is_comment = line.startswith("#") and not line.startswith(_HTTP_ONLY)
+    return not is_comment and line.count("\t") == _NETSCAPE_COLUMNS - 1
+
+
+def _row(line: str) -> Sequence[str]:
+    return line.removeprefix(_HTTP_ONLY).split("\t")
+
+
+def _chosen(rows: Sequence[Sequence[str]], host: str, path: str) -> Iterator[str]:
+    for domain, with_subdomains, below, _, _, name, value in rows:
+        bare = domain.lstrip(".").lower()
+        fits = host == bare or (with_subdomains == "TRUE" and host.endswith(f".{bare}"))
+        if fits and (path == below or path.startswith(below.rstrip("/") + "/")):
+            yield f"{name}={value}"
