@@ -101,11 +101,11 @@ async def test_a_session_without_a_refresh_token_ends_with_its_access_token(
 async def test_what_a_refreshed_id_token_says_is_taken_over(
     process: Process, op: RotatingOp, clock: ManualClock
 ) -> None:
-    """Of its claims only those on the list."""
+    """Of its claims only those on the list; and no login is later than it was."""
     session = await process.log_in(op, "a")
-    clock.advance(61)
     auth_time = int(clock.now())
-    said = {"acr": "2", "auth_time": auth_time, "name": "Alice", "groups": ["admin"]}
+    clock.advance(61)
+    said = {"acr": "2", "auth_time": int(clock.now()), "name": "Alice", "groups": ["admin"]}
     op.token_changes = {"id_token": op.id_token(**said)}
     refreshed = await process.coordinator.refreshed(session)
     assert (refreshed.acr, refreshed.auth_time) == ("2", auth_time)

@@ -245,7 +245,7 @@ async def test_nothing_is_refreshed_in_the_background_while_the_op_is_left_alone
     clock.advance(45)
     op.refuse = Answer({"error": "server_error"}, status=500)
     process.coordinator.refresh_soon(session)
-    await until(lambda: process.metrics.exposition().count(b'outcome="failed"} 1.0') == 1)
+    await until(lambda: b'outcome="failed",provider="default"} 1.0' in process.metrics.exposition())
     for _ in range(10):
         process.coordinator.refresh_soon(session)
         await asyncio.sleep(0)
