@@ -114,6 +114,8 @@ async def test_a_request_that_may_pass_comes_with_what_the_proxy_copies() -> Non
             assert said.headers["Cache-Control"] == "no-store"
             assert said.headers["Server"] == "bff"
             assert len(said.headers["X-Request-ID"]) >= 8
+            # No field of the browser's that a proxy could copy by mistake.
+            assert not {"Accept", "User-Agent", "Via", "X-Forwarded-For"} & said.headers.keys()
         said = await asker.ask("/api/x", "POST", {"X-Request-ID": "one-of-the-proxy"})
         assert said.headers["X-Request-ID"] == "one-of-the-proxy"
         assert "Cookie" not in said.headers

@@ -1,20 +1,30 @@
 """Login, from the SPA's button to the first call, and every way it can go wrong."""
 
+import re
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
+import aiohttp
 import pytest
 
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
 from tests.parts.configuration import CLIENT_ID, SCOPE
-from tests.parts.stack import running_stack
+from tests.parts.stack import Stack, running_stack
 
 
 def outgoing(page: Page) -> dict[str, str]:
     """The authorization request a login redirect made."""
     assert page.location is not None
     return dict(parse_qsl(urlsplit(page.location).query, strict_parsing=True))
+
+
+async def logins_counted(stack: Stack) -> dict[str, float]:
+    """By outcome, those that have come to an end."""
+    async with aiohttp.ClientSession() as http, http.get(f"{stack.admin_url}/metrics") as answer:
+        text = await answer.text()
+    pattern = r'^bff_logins_total\{.*outcome="([a-z_]+)".*\} ([0-9.]+)$'
+    return {outcome: float(count) for outcome, count in re.findall(pattern, text, re.MULTILINE)}
 
 
 def callback_of(page: Page) -> str:
@@ -249,6 +259,7 @@ async def test_a_login_the_user_cancels_ends_on_a_plain_page() -> None:
         end = await browser.log_in_at_op(page, "alice", decision="cancel")
         assert end.status == 403
         assert "login_denied" in end.text
+        assert await logins_counted(stack) == {"login_denied": 1}
         await browser.navigate(stack.public_url)
         assert (await browser.fetch("GET", "/bff/user")).status == 401
 
@@ -333,6 +344,9 @@ async def test_a_silent_login_never_ends_on_an_error_page(answer: str, code: str
             follow=False,
         )
         assert (back.status, back.location) == (302, f"/x?bff_error={code}")
+        # That the user is to be asked is no failure.
+        is_answer = answer == f"error={code}"
+        assert await logins_counted(stack) == ({} if is_answer else {code: 1})
 
 
 # Keycloak's answer to a login page that was left open for too long.

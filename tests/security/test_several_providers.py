@@ -60,6 +60,7 @@ async def test_a_login_is_at_the_provider_that_it_names(there: TwoProviders, pro
     assert there.upstream.received[-1].values(b"authorization") == [b"Bearer fresh"]
     user = json.loads((await there.visitor.get("/bff/user")).body)
     assert user["bff"]["idp"] == provider
+    assert user["bff"]["logout_url"].endswith(f"&idp={provider}")
     gone = await there.visitor.get(user["bff"]["logout_url"])
     assert location_of(gone).startswith(f"{there.ops[provider].issuer}/logout?")
     await until(lambda: there.ops[provider].count("revocation") > 0)
