@@ -101,7 +101,11 @@ class ScannedFields:
     def values(self, name: bytes) -> list[bytes]:
         """In order; none for a field that is absent, as most of them are."""
         places = self.places.get(name)
-        return _NONE if places is None else [self.all[at][1] for at in places]
+        if places is None:
+            return _NONE
+        if len(places) == 1:  # nearly always; a comprehension costs more than all else here
+            return [self.all[places[0]][1]]
+        return [self.all[at][1] for at in places]
 
     def single(self, name: bytes) -> bytes | None:
         """The only value of a field; None when it is absent, repeated or empty."""

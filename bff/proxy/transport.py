@@ -87,7 +87,7 @@ class PhaseDeadline(Deadline):
         """A phase has begun: its limit runs, and none of the phase before."""
         seconds = self._seconds[phase]
         if seconds is None:
-            self.clear()
+            self._at = NEVER
         elif seconds != RUNS_ON:
             self.set(seconds)
 
@@ -170,7 +170,7 @@ class WriteCoalescer:
         """Send now."""
         parts = self._pending.pop(transport, None)
         if parts is not None and not transport.is_closing():
-            transport.write(_joined(parts))
+            transport.write(b"".join(parts))
 
     def _send(self) -> None:
         self._is_scheduled = False
@@ -178,11 +178,7 @@ class WriteCoalescer:
         for transport, parts in pending.items():
             if not transport.is_closing():
                 try:
-                    transport.write(_joined(parts))
+                    transport.write(b"".join(parts))
                 except Exception as error:  # noqa: BLE001 - those after it must not lack theirs
                     unforeseen(error)
                     reset(transport)
-
-
-def _joined(parts: list[bytes]) -> bytes:
-    return parts[0] if len(parts) == 1 else b"".join(parts)

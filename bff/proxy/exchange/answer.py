@@ -91,7 +91,7 @@ class AnswerWriter:
         out = self._out
         if not out:
             return False
-        data = out[0] if len(out) == 1 else b"".join(out)
+        data = b"".join(out)
         out.clear()
         self.sent_bytes += len(data)
         self._browser.write(data)

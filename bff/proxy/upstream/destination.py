@@ -72,8 +72,8 @@ class UpstreamDestination:
     """
 
     __slots__ = (
-        "_date", "_decision", "_own_fields", "_target", "_targets", "carries_user_token",
-        "may_renew", "session", "total_seconds", "websocket_key",
+        "_date", "_decision", "_is_over", "_own_fields", "_target", "_targets",
+        "carries_user_token", "may_renew", "session", "total_seconds", "websocket_key",
     )  # fmt: skip
 
     kind = "forward"
@@ -85,12 +85,15 @@ class UpstreamDestination:
         own_fields: Sequence[Field],
         date: Callable[[], Field],
     ) -> None:
-        route = decision.route
+        route, target = decision.route, targets.pick()
+        if target is None:
+            raise TypeError("a route without upstreams")
         self._decision = decision
         self._targets = targets
         self._own_fields = own_fields
         self._date = date
-        self._target: UpstreamTarget | None = targets.pick()
+        self._target = target
+        self._is_over = False
         self.session = decision.session
         self.websocket_key = decision.websocket_key
         self.total_seconds = route.total_timeout_seconds
@@ -98,26 +101,26 @@ class UpstreamDestination:
         self.may_renew = route.retry_unauthorized and route.carries_user_token
 
     def take(self) -> UpstreamConnection | None:
-        return self._require_target().pool.take()
+        return self._target.pool.take()
 
     async def connect(self) -> UpstreamConnection:
         tried: list[UpstreamTarget] = []
         while True:
-            target = self._require_target()
             try:
-                return await target.pool.connect()
+                return await self._target.pool.connect()
             except UpstreamError as error:
                 self.failed()
-                tried.append(target)
                 self.over()
-                self._target = self._targets.pick(tried)
-                if self._target is None:
+                tried.append(self._target)
+                another = self._targets.pick(tried)
+                if another is None:
                     if self._decision.route.dev_host is not None:
                         raise DevServerUnreachable(error.log_detail) from error
                     raise
+                self._target, self._is_over = another, False
 
     def head(self, _connection: UpstreamConnection, framing: Sequence[Field]) -> bytes:
-        decision, target = self._decision, self._require_target()
+        decision, target = self._decision, self._target
         fields = [*decision.fields, *framing] if framing else decision.fields
         if decision.websocket_key is not None:
             fields = [*fields, *UPGRADE]
@@ -129,7 +132,7 @@ class UpstreamDestination:
             answer.fields,
             used_session=self.session is not None,
             forward_cookies=self._decision.route.forward_cookies,
-            locations=self._require_target().locations,
+            locations=self._target.locations,
             date=self._date(),
         )
         fields += self._own_fields
@@ -141,22 +144,16 @@ class UpstreamDestination:
         return interim_fields(answer.fields, forward_cookies=cookies)
 
     def answered(self) -> None:
-        if self._target is not None:
-            self._target.succeeded()
+        self._target.succeeded()
 
     def failed(self) -> None:
-        if self._target is not None:
+        if not self._is_over:
             self._target.failed(time.monotonic())
 
     def over(self) -> None:
-        target, self._target = self._target, None
-        if target is not None:
-            self._targets.release(target)
-
-    def _require_target(self) -> UpstreamTarget:
-        if self._target is None:
-            raise TypeError("the destination is over")
-        return self._target
+        if not self._is_over:
+            self._is_over = True
+            self._targets.release(self._target)
 
 
 class LocalDestination:

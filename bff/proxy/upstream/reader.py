@@ -126,12 +126,11 @@ class AnswerReader:
             fault = str(error.__context__)
         except httptools.HttpParserError as error:
             fault = complaint_of(error)
-        if self.is_over:
-            if fault:
-                self._more_than_whole()
-        elif fault:
-            raise Unreadable(fault)
-        elif self._unsettled_bytes > MAX_HEAD_BYTES:
+        if fault:
+            if not self.is_over:
+                raise Unreadable(fault)
+            self._more_than_whole()
+        elif self._unsettled_bytes > MAX_HEAD_BYTES and not self.is_over:
             raise Unreadable("no end of a head, a chunk's extension or a trailer")
         return None
 
