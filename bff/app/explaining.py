@@ -13,6 +13,7 @@ from bff.app.frontends import ServedFrontend
 from bff.clock import Clock
 from bff.config.frontends import Frontend, paths_below
 from bff.config.settings import Settings
+from bff.errors import MisdirectedHost, NotFound
 from bff.gate.explained import Step
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Known
@@ -68,8 +69,14 @@ class ExplainedGateway:
             return decision, [Step("head", "is sound"), found, *self._at_gate[name].steps]
         if not isinstance(decision, Answer):
             raise AssertionError("what passes has come for a frontend")
-        rule = "head" if decision.ends_connection else "frontend"
-        return decision, [Step(rule, decision.error.title, decision.error)]
+        error = decision.error
+        if decision.ends_connection:
+            rule = "head"
+        elif isinstance(error, MisdirectedHost | NotFound):
+            rule = "frontend"
+        else:
+            rule = "address"  # Host, or the target, can't be read
+        return decision, [Step(rule, error.title, error)]
 
     def route_of(self, head: RequestHead) -> str:
         """As `Gate.route_of`."""

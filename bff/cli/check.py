@@ -164,12 +164,12 @@ async def on_providers(settings: Settings) -> AsyncIterator[Verdict]:
     frontends = frontends_of(settings)
     served = [app.relying_parties_at(one, parties) for one in frontends]
     step_up = [app.step_up_rules(one) for one in frontends]
-    turns = asyncio.Semaphore(OPS_AT_ONCE)
+    places = asyncio.Semaphore(OPS_AT_ONCE)
 
     async def ask(party: RelyingParty, found: asyncio.Queue[Verdict | None]) -> None:
         registered = [own[party.name] for own in served if party.name in own]
         acr = {name for one in step_up if party.name in one for name in one[party.name].named}
-        async with turns:
+        async with places:
             async for verdict in on_provider(party, registered, sorted(acr)):
                 # Where there are several, each line says of which.
                 item = f"{party.name}: {verdict.item}" if len(parties) > 1 else verdict.item

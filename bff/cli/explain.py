@@ -1,6 +1,7 @@
 """`bff explain`: what would become of a request, asked of the gate itself."""
 
 import asyncio
+import ipaddress
 import json
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from bff.cli.explaining.request import (
     AskedRequest,
     CookieFileUnusable,
     Sender,
+    is_token,
     read_cookies,
     read_header,
 )
@@ -22,12 +24,13 @@ from bff.cli.options import config_option
 from bff.clock import SystemClock
 from bff.config import Settings
 from bff.config.frontends import Frontend
-from bff.errors import StoreUnavailable
+from bff.errors import ApiTokenRefused, SessionEnded, StoreUnavailable
 from bff.gate import cookies
 from bff.gate.csrf import CsrfGuard
 from bff.gate.outcome import Known, Needs, Wait
 from bff.model import Tokens
 from bff.observability import logs
+from bff.tokens.coordinator import require_refreshable
 
 NOT_LOOKED_UP = 1
 _HIDDEN_TOKEN = Tokens("hidden", obtained_at=0, expires_at=0)
@@ -83,11 +86,12 @@ def explain(
     """
     logs.configure(level="critical", log_format=settings.log.format)
     gateway = ExplainedGateway(settings, SystemClock())
+    chosen = gateway.frontends[0].settings.server.authority if host is None else host
+    _require_readable(method, path, chosen, peer)
     try:
-        given = dict(read_header(one) for one in headers)
+        given = [read_header(one) for one in headers]
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--header") from None
-    chosen = host or gateway.frontends[0].settings.server.authority
     try:
         sent = "" if cookie_file is None else read_cookies(cookie_file.read(), chosen, path)
     except (CookieFileUnusable, UnicodeDecodeError) as error:
@@ -102,6 +106,19 @@ def explain(
             click.echo(line)
     if document["outcome"]["kind"] == "unknown" or document["session"]["state"] == "store failed":
         sys.exit(NOT_LOOKED_UP)
+
+
+def _require_readable(method: str, path: str, host: str, peer: str) -> None:
+    """Raises: click.BadParameter."""
+    if not is_token(method):
+        raise click.BadParameter("is no method", param_hint="METHOD")
+    for hint, text in (("PATH", path), ("--host", host)):
+        if not text.isprintable():
+            raise click.BadParameter("must be printable text", param_hint=hint)
+    try:
+        ipaddress.ip_address(peer)
+    except ValueError:
+        raise click.BadParameter("is no IP address", param_hint="--peer") from None
 
 
 async def _explained(
@@ -121,6 +138,7 @@ class _Explanation:
         self._asked = asked
         self._has_file = has_file
         self._waits: list[str] = []
+        self._is_refreshed = False
         self._session: report.Document = {"state": "not asked"}
 
     async def document(self) -> report.Document:
@@ -137,6 +155,12 @@ class _Explanation:
                 self._session["state"] = "store failed"
                 outcome = report.of_refusal(error)
                 break
+            except SessionEnded as error:
+                outcome = report.of_refusal(error, clears_cookie=decision.may_clear_cookie)
+                break
+            except ApiTokenRefused as error:
+                outcome = report.of_refusal(error)
+                break
             if known is None:
                 break
             decision, steps = self._gateway.decide(head, known)
@@ -144,16 +168,16 @@ class _Explanation:
             "request": {
                 "method": self._asked.method,
                 "path": self._asked.target.partition("?")[0],
-                "host": self._asked.host,
+                "host": self._asked.named_host,
                 "as": str(self._asked.sender),
                 "headers": [name.decode() for name, _ in head.fields],
             },
             "frontend": decision.identity.frontend or None,
-            "route": self._gateway.route_of(head) or None,
+            "route": (frontend and self._gateway.route_of(head)) or None,
             "session": self._session,
             "steps": report.of_steps(steps),
             "waits": self._waits,
-            "outcome": outcome or report.of_outcome(decision),
+            "outcome": outcome or report.of_outcome(decision, is_refreshed=self._is_refreshed),
         }
 
     def _frontend(self, name: str) -> Frontend | None:
@@ -176,7 +200,12 @@ class _Explanation:
         return {"state": "not needed"}
 
     async def _known(self, wait: Wait) -> Known | None:
-        """What a running gateway would find by waiting, as far as that may be looked at."""
+        """What a running gateway would find by waiting, as far as that may be looked at.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+            SessionEnded, ApiTokenRefused: a refresh is needed, and can't be had.
+        """
         if wait.needs is Needs.SESSION:
             self._session = report.of_session(FoundSession(SessionState.IN_MEMORY), wait.key)
             found = await self._gateway.find(wait.key)
@@ -195,6 +224,9 @@ class _Explanation:
         if wait.needs is not Needs.FRESH_TOKEN:
             assert_never(wait.needs)
         self._waits.append("for a refresh, as there is no valid token of the user's: not asked")
+        self._is_refreshed = True
+        if session is not None:
+            require_refreshable(session, wait.target)
         if session is not None and wait.target is not None:
             hidden = {**session.api_tokens, wait.target.key: _HIDDEN_TOKEN}
             session = replace(session, api_tokens=hidden)

@@ -77,19 +77,20 @@ class ExplainedFrontend(Frontend):
         return super()._decide_forward(route, request)
 
     def _require_forwardable(self, route: Route, request: ReadRequest) -> bytes | None:
-        upgrade = "a WebSocket handshake" if request.fields.values(b"upgrade") else "none asked for"
         rules: list[_Rule] = [
             ("method", f"{request.head.method} is allowed", (MethodNotAllowed,)),
             ("loop", "has not passed this gateway before", (LoopDetected,)),
-            ("upgrade", upgrade, (UpgradeNotSupported, BadHandshake)),
         ]
+        handshake: _Rule = ("upgrade", "a WebSocket handshake", (UpgradeNotSupported, BadHandshake))
         try:
             key = super()._require_forwardable(route, request)
         except BffError as error:
-            self._note_all([*rules, ("origin", "", (CsrfRefused,))], error)
+            self._note_all([*rules, handshake, ("origin", "", (CsrfRefused,))], error)
             raise
-        if key is not None:
-            rules.append(("origin", "the handshake is from the application's own page", ()))
+        if key is None:
+            rules.append(("upgrade", "none that counts is asked for", ()))
+        else:
+            rules += [handshake, ("origin", "the handshake is from the application's own page", ())]
         self._note_all(rules)
         return key
 

@@ -126,12 +126,12 @@ class Metrics:
     def asked_op(self, provider: str, endpoint: str, outcome: str, seconds: float) -> None:
         """`outcome`: `answered`, or an error's code."""
         self._op_requests.labels(provider, endpoint, outcome).inc()
-        self._op_request_seconds.labels(endpoint).observe(seconds)
+        self._op_request_seconds.labels(endpoint).observe(_passed(seconds))
 
     def refreshed(self, outcome: str, provider: str, *, seconds: float | None = None) -> None:
         self._refreshes.labels(outcome, provider).inc()
         if seconds is not None:
-            self._refresh_seconds.observe(seconds)
+            self._refresh_seconds.observe(_passed(seconds))
 
     def session_ended(self, reason: str) -> None:
         self._ended.labels(reason).inc()
@@ -166,3 +166,8 @@ class Metrics:
 def forget_worker(shared_directory: Path, pid: int) -> None:
     """Keep the counters of a worker that has ended, and drop its gauges."""
     mark_process_dead(pid, str(shared_directory))  # type: ignore[no-untyped-call]
+
+
+def _passed(seconds: float) -> float:
+    """A duration by a clock that may have been set back meanwhile."""
+    return max(0.0, seconds)

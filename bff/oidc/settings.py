@@ -51,7 +51,10 @@ _PROVIDER_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 
 
 def require_provider_name(name: str) -> str:
-    """A name that can stand in a URL and, in capitals, in an environment variable."""
+    """A name that can stand in a URL and, in capitals, in an environment variable. In metrics
+    `none` says that there is no provider."""
+    if name == "none":
+        raise ValueError("would be taken for no provider at all")
     if not _PROVIDER_NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS:
         raise ValueError(
             "must be lower-case letters and digits, a letter first, with single - or _ between, at "

@@ -231,11 +231,11 @@ class RefreshCoordinator:
             session = await self._rotations.load(key)
             if not self._is_due(session, job):
                 return session
-            if job.target is not None:
-                _require_attainable(session, job.target)
-            if session.tokens.refresh_token is None:
+            try:
+                require_refreshable(session, job.target)
+            except SessionEnded:
                 await self._ender.end(session, "token_expired", revoke=False)
-                raise SessionEnded("expired, without a refresh token")
+                raise
             is_safe = partial(self._is_undisturbed_since, key, asked_at)
             attempt = await self._attempts[session.provider].spend(key, is_safe)
             if attempt is None:
@@ -279,13 +279,19 @@ class _Job:
         return self.key if self.target is None else f"{self.key}\n{self.target.key}"
 
 
-def _require_attainable(session: Session, target: TokenTarget) -> None:
+def require_refreshable(session: Session, target: TokenTarget | None) -> None:
     """Nothing is sent for a token that can't be had: some OPs spend the refresh token, and give no
-    new one, before they refuse a resource that the login was not granted.
+    new one, before they refuse a resource that the login was not granted. `target` None is the
+    login's own token, without which the session is over.
 
     Raises:
-        ApiTokenRefused: with the reason.
+        ApiTokenRefused: a token for the target can't be had, with the reason.
+        SessionEnded: the login's own can't.
     """
+    if target is None:
+        if session.tokens.refresh_token is None:
+            raise SessionEnded("expired, without a refresh token")
+        return
     if session.tokens.refresh_token is None:
         raise ApiTokenRefused("the session has no refresh token")
     if target.resource and target.resource not in session.resources:

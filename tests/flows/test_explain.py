@@ -56,6 +56,14 @@ audience = "other"
 """
 
 
+LATER_ROUTE = """
+[[routes]]
+path = "/later/"
+upstream = "http://127.0.0.1:1/"
+resource = "https://later.example"
+"""
+
+
 class Explained:
     """A gateway on Redis, alice logged in at it, and her cookies in a file."""
 
@@ -142,7 +150,8 @@ REFUSED = [
     ("GET /bff/nothing", "path"),
     ("GET /bff/login", "initiator"),
     ("GET /api/me|Host: other.example", "frontend"),
-    ("GET /api/me|Host: two words", "frontend"),
+    ("GET /api/me|Host: two words", "address"),
+    ("GET /api/%|X-Forwarded-For: 192.0.2.1|X-Forwarded-For: 192.0.2.2", "path"),
     ("GET /api/me|Transfer-Encoding: gzip", "head"),
 ]
 
@@ -231,6 +240,7 @@ async def test_what_the_gateway_would_wait_for_is_told_and_not_asked(
         assert len(expired["waits"]) == 1
         assert "refresh" in expired["waits"][0]
         assert expired["outcome"]["kind"] == "forward"
+        assert expired["outcome"]["upstream"]["refresh_in_background"] is False
         for path in ("/other/x", "/exchanged/x"):
             other = await at.asked("GET", path)
             assert (len(other["waits"]), other["outcome"]["kind"]) == (1, "forward")
@@ -244,6 +254,46 @@ async def test_what_the_gateway_would_wait_for_is_told_and_not_asked(
         text = await at.text("GET", "/machine/x", "--cookie-file", "cookies")
         assert "to one of http://127.0.0.1:1/x, http://127.0.0.1:2/x" in text.out
         assert at.stack.op.token_requests.total() == asked
+
+
+async def test_a_token_that_can_not_be_had_is_told_as_the_refusal(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    """Of a route that has come after the login, which asked for no token for it."""
+    async with explained(tmp_path, redis_server) as at:
+        (tmp_path / "bff.toml").write_text(at.stack.toml + LATER_ROUTE)
+        later = await at.asked("GET", "/later/x")
+        assert (later["outcome"]["status"], later["outcome"]["code"]) == (502, "api_token_refused")
+        assert "did not ask for this resource" in later["outcome"]["detail"]
+
+
+async def test_a_header_can_be_given_several_times(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    async with explained(tmp_path, redis_server) as at:
+        host = f"localhost:{at.stack.ports.gateway}"
+        both = ("--header", f"Host: {host}", "--header", f"Host: {host}")
+        twice = await at.asked("GET", "/api/me", *both)
+        assert twice["request"]["headers"].count("Host") == 2
+        assert (twice["frontend"], twice["route"]) == (None, None)
+        assert refused_by(twice) == "address"
+
+
+async def test_cookies_of_a_list_are_those_of_the_path(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    async with explained(tmp_path, redis_server) as at:
+        value = at.cookie.removeprefix("bff=")
+        row = f"#HttpOnly_localhost\tFALSE\t/api\tFALSE\t0\tbff\t{value}"
+        (tmp_path / "cookies").write_text(row)
+        origin = f"http://localhost:{at.stack.ports.gateway}"
+        for target, state in {
+            "/api/me": "found",
+            "/api/me?x=1": "found",
+            f"{origin}/api/me": "found",
+            "/apis/me": "not in file",
+        }.items():
+            assert (await at.asked("GET", target))["session"]["state"] == state, target
 
 
 async def test_an_explanation_writes_nothing(tmp_path: Path, own_redis: RedisServer) -> None:
@@ -339,14 +389,23 @@ async def test_the_frontend_is_found_by_host_and_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [("--header", "no colon"), ("--cookie-file", "bff.toml"), ("--cookie-file", "missing")],
-    ids=lambda arguments: arguments[1],
+    ("named", "arguments"),
+    [
+        ("METHOD", ("GE T", "/api/x")),
+        ("PATH", ("GET", "/\x1b[2J")),
+        ("PATH", ("GET", "/api/\udcff")),  # a byte that is no UTF-8, as Python has it
+        ("--host", ("GET", "/api/x", "--host", "a\tb")),
+        ("--peer", ("GET", "/api/x", "--peer", "nonsense")),
+        ("--header", ("GET", "/api/x", "--header", "no colon")),
+        ("--cookie-file", ("GET", "/api/x", "--cookie-file", "bff.toml")),
+        ("--cookie-file", ("GET", "/api/x", "--cookie-file", "missing")),
+    ],
+    ids=range(8),
 )
 async def test_what_is_no_request_is_a_mistake_in_the_command(
-    tmp_path: Path, arguments: tuple[str, str]
+    tmp_path: Path, named: str, arguments: tuple[str, ...]
 ) -> None:
     (tmp_path / "bff.toml").write_text(toml())
-    result = await bff("explain", "GET", "/api/x", *arguments, cwd=tmp_path)
+    result = await bff("explain", *arguments, cwd=tmp_path)
     assert (result.code, result.out) == (UNUSABLE, "")
-    assert arguments[0] in result.err
+    assert named in result.err

@@ -117,3 +117,9 @@ def test_another_name_of_a_provider_is_refused(name: str) -> None:
         require_provider_name(name)
     with pytest.raises(ValueError, match="name must be lower-case"):
         make(name=name)
+
+
+def test_a_provider_is_not_called_none() -> None:
+    """Metrics say so where there is none."""
+    with pytest.raises(ValueError, match="no provider at all"):
+        require_provider_name("none")

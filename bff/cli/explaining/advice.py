@@ -29,7 +29,7 @@ _ADVICE: Mapping[type[BffError], str] = {
     MisdirectedHost: "Name the host in server.public_url, server.additional_hosts or a frontend; "
     "or have the proxy in front pass on the browser's Host.",
     NavigationRequired: "Only a navigation may open it: a link, location, or --as page here.",
-    NotAuthenticated: "The user has to log in; give --cookie-file to ask for a certain session.",
+    NotAuthenticated: "The user has to log in; --cookie-file asks about a certain session.",
     NotFound: "No route, own endpoint or page of the application is there: see [[routes]], [spa].",
     OriginUnknown: "A browser sends Sec-Fetch-Site or Origin; use --as script here.",
     StepUpRequired: "A new login has to meet routes.require_acr and routes.max_auth_age.",

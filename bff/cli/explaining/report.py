@@ -18,8 +18,9 @@ from bff.model import Session, public_id
 Document = dict[str, Any]
 
 # Fields that the gateway itself sets, of which the value is worth seeing.
-_SHOWN = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"})
-_SHOWN_TOO = frozenset({b"x-forwarded-prefix", b"via"})
+_SHOWN = frozenset(
+    {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix", b"via"}
+)
 
 
 def of_session(found: FoundSession, key: str) -> Document:
@@ -47,12 +48,17 @@ def of_steps(steps: Iterable[Step]) -> list[Document]:
     ]
 
 
-def of_outcome(decision: Decision) -> Document:
-    """What becomes of the request."""
+def of_outcome(decision: Decision, *, is_refreshed: bool) -> Document:
+    """What becomes of the request. `is_refreshed`: it has waited for a new token."""
     if isinstance(decision, Forward):
-        return {"kind": "forward", "upstream": _upstream(decision)}
+        return {"kind": "forward", "upstream": _upstream(decision, is_refreshed=is_refreshed)}
     if isinstance(decision, Local):
-        return {"kind": "local", "endpoint": decision.endpoint, "path": decision.route}
+        return {
+            "kind": "local",
+            "endpoint": decision.endpoint,
+            "path": decision.route,
+            "clears_cookie": decision.clear_cookie,
+        }
     if isinstance(decision, Answer):
         return of_refusal(decision.error, clears_cookie=decision.clear_cookie)
     return {"kind": "unknown"}
@@ -71,7 +77,7 @@ def of_refusal(error: BffError, *, clears_cookie: bool = False) -> Document:
     }
 
 
-def _upstream(decision: Forward) -> Document:
+def _upstream(decision: Forward, *, is_refreshed: bool) -> Document:
     route = decision.route
     path, mark, _ = decision.path_and_query.decode("latin-1").partition("?")
     query = "?(as sent)" if mark else ""
@@ -82,7 +88,7 @@ def _upstream(decision: Forward) -> Document:
         "addresses": [f"{one}{path}{query}" for one in route.upstreams],
         "headers": [_header(name, value, route.token) for name, value in decision.fields],
         "not_passed_on": sorted({name.decode("latin-1") for name in decision.stripped}),
-        "refresh_in_background": decision.refresh_due,
+        "refresh_in_background": decision.refresh_due and not is_refreshed,
     }
 
 
@@ -93,7 +99,7 @@ def _header(name: bytes, value: bytes, token: TokenKind) -> Document:
     elif lower == b"cookie":
         names = b", ".join(one for one, _ in cookies.pairs([value])).decode("latin-1")
         shown = f"{names} (hidden)"
-    elif lower in _SHOWN or lower in _SHOWN_TOO:
+    elif lower in _SHOWN:
         shown = value.decode("latin-1")
     else:
         shown = "(new for each request)" if lower == b"x-request-id" else "(as sent)"
@@ -103,7 +109,8 @@ def _header(name: bytes, value: bytes, token: TokenKind) -> Document:
 def text(document: Document) -> Iterator[str]:
     """The lines for people."""
     asked = document["request"]
-    yield f"request   {asked['method']} {asked['path']} at {asked['host']}, as {asked['as']}"
+    where = printable(f"{asked['path']} at {asked['host']}")
+    yield f"request   {asked['method']} {where}, as {asked['as']}"
     yield f"          with {', '.join(asked['headers'])}"
     yield f"frontend  {document['frontend'] or 'none'}"
     yield f"route     {document['route'] or 'none'}"
@@ -152,6 +159,8 @@ def _outcome_lines(outcome: Document) -> Iterator[str]:
         yield f"next      {outcome['next']}"
     elif outcome["kind"] == "local":
         yield f"answered  by the gateway: {outcome['endpoint']} ({outcome['path']})"
+        if outcome["clears_cookie"]:
+            yield "          where it finds no session, the session cookie is deleted"
     elif outcome["kind"] == "forward":
         yield from _upstream_lines(outcome["upstream"])
     else:

@@ -3,7 +3,7 @@ of a file and the fields that were given instead.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from bff.gate.csrf import CsrfGuard
 from bff.gate.head import Field, RequestHead
 from bff.gate.routes import SAFE_METHODS
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NETSCAPE_COLUMNS = 7
 _HTTP_ONLY = "#HttpOnly_"
 
@@ -32,24 +32,30 @@ class CookieFileUnusable(ValueError):
 @dataclass(frozen=True, slots=True)
 class AskedRequest:
     """A request in the words of the command line. `cookies` is the value of a Cookie header; `host`
-    and `peer` are those of the connection, `given` fields replace the browser's of that name."""
+    and `peer` are those of the connection, `given` fields replace the browser's of that name. One
+    without a value is not sent."""
 
     method: str
     target: str = field(repr=False)
     host: str
     peer: str
     sender: Sender
-    given: Mapping[str, str] = field(repr=False)
+    given: Sequence[tuple[str, str]] = field(repr=False)
     cookies: str = field(repr=False)
 
     def head(self, guard: CsrfGuard | None = None) -> RequestHead:
         """As it would arrive; `guard` says which header the scripts of the application send."""
-        fields = {name.lower(): (name, value) for name, value in self._fields(guard)}
-        fields |= {name.lower(): (name, value) for name, value in self.given.items()}
+        replaced = {name.lower() for name, _ in self.given}
+        own = [item for item in self._fields(guard) if item[0].lower() not in replaced]
         sent: list[Field] = [
-            (name.encode(), value.encode()) for name, value in fields.values() if value
+            (name.encode(), value.encode()) for name, value in (*own, *self.given) if value
         ]
         return RequestHead(self.method, self.target.encode(), sent, self.peer)
+
+    @property
+    def named_host(self) -> str:
+        """What Host says, in whatever way it was given."""
+        return ", ".join([v for name, v in self.given if name.lower() == "host"]) or self.host
 
     def _fields(self, guard: CsrfGuard | None) -> Iterator[tuple[str, str]]:
         yield "Host", self.host
@@ -70,10 +76,15 @@ class AskedRequest:
         yield "Cookie", self.cookies
 
 
+def is_token(text: str) -> bool:
+    """Whether it could be a method or a field's name (RFC 9110 section 5.6.2)."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 def read_header(text: str) -> tuple[str, str]:
     """`Name: value`; an empty value takes the browser's own away. Raises: ValueError."""
     name, colon, value = text.partition(":")
-    if not colon or not _TOKEN.fullmatch(name):
+    if not colon or not is_token(name):
         raise ValueError("must be 'Name: value'")
     value = value.strip(" \t")
     if not all(letter == "\t" or letter.isprintable() for letter in value):
@@ -81,10 +92,10 @@ def read_header(text: str) -> tuple[str, str]:
     return name, value
 
 
-def read_cookies(text: str, host: str, path: str) -> str:
+def read_cookies(text: str, host: str, target: str) -> str:
     """The value of the Cookie header that a file holds: the header itself, as a browser's developer
     tools copy it, or a list in Netscape's format, as curl writes it, of which those for this host
-    and path are taken.
+    and the path of this target are taken (RFC 6265 section 5.1.4).
 
     Raises:
         CookieFileUnusable: it is neither.
@@ -92,13 +103,24 @@ def read_cookies(text: str, host: str, path: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     rows = [_row(line) for line in lines if _is_row(line)]
     if any("\t" in line for line in lines) or any(line.startswith("# ") for line in lines):
-        return "; ".join(_chosen(rows, urlsplit(f"//{host}").hostname or "", path))
+        path = (
+            target if target.startswith("/") else f"/{target.partition('://')[2].partition('/')[2]}"
+        )
+        return "; ".join(_chosen(rows, _hostname(host), path.partition("?")[0]))
     header = re.sub(r"(?i)\Acookie:", "", lines[0]).strip() if len(lines) == 1 else ""
     if "=" not in header or not header.isprintable():
         raise CookieFileUnusable(
             "holds neither a Cookie header (name=value; ...) nor a list as curl writes it"
         )
     return header
+
+
+def _hostname(host: str) -> str:
+    """Without the port; empty where that can't be told."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_row(line: str) -> bool:
