@@ -272,11 +272,14 @@ export function createClient(options = {}) {
    * then, and it is for the page to send the call again.
    * @param {StepUpRequiredError} error
    * @param {StepUpOptions} [how]
-   * @throws {GatewayError} the answer names a login of another origin
+   * @throws {GatewayError} the answer names anything but the gateway's own login
    */
   function stepUp(error, { returnUrl } = {}) {
     const target = new URL(error.loginUrl, location.href);
-    if (target.origin !== location.origin) throw new GatewayError('malformed', error.response, null);
+    const own = new URL(`${prefix}/login`, location.href); // an API may have written the answer itself
+    if (target.origin !== location.origin || target.pathname !== own.pathname) {
+      throw new GatewayError('malformed', error.response, null);
+    }
     target.searchParams.set('returnUrl', returnUrl ?? here());
     location.assign(target.href);
   }

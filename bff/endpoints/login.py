@@ -36,7 +36,7 @@ from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
-from bff.oidc.step_up import StepUpRules
+from bff.oidc.step_up import StepUp, StepUpRules
 from bff.oidc.steps.authorization import LoginRequest
 from bff.sessions.cookie import Binder, NewId
 from bff.sessions.single_use import LoginTransactions
@@ -142,7 +142,9 @@ class Login:
         passed_on = passed_on_of(parameters, relying_party.settings)
         about = self._stepped_up(wanted, relying_party, local)
         organization, of_op = organization_of(parameters), {}
-        if organization is None and about is not None:
+        if about is not None:
+            if organization not in (None, about.organization):
+                raise BadRequest("org, in a step-up for another one")
             organization = about.organization
         if organization is not None:
             if relying_party.settings.organization is None:
@@ -186,6 +188,13 @@ class Login:
         response = web.Response(status=status, headers={"Location": outgoing.url})
         response.headers.add("Set-Cookie", self._cookies.set_binder(binder.value))
         return response
+
+    def is_met(self, wanted: LoginRequest, session: Session) -> bool:
+        """Whether the login of a session is as strong and recent as one is to be."""
+        asked = StepUp(wanted.acr_values, wanted.max_age)
+        rules = self._step_up[session.provider]
+        now = self._clock.now()
+        return rules.why_unmet(asked, session.acr, session.auth_time, now) is None
 
     @staticmethod
     def _stepped_up(
@@ -241,7 +250,8 @@ class Providers:
 
 
 class Resume:
-    """`GET /bff/resume`: where a late tab lands. Another tab's session serves it as well."""
+    """`GET /bff/resume`: where a late tab lands. Another tab's session serves it as well, unless a
+    stronger or more recent login was asked for than that session had."""
 
     def __init__(self, login: Login, return_rules: ReturnRules) -> None:
         self._login = login
@@ -249,7 +259,8 @@ class Resume:
 
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         parameters = parse_parameters(local.target.query or b"")
-        if local.session is not None:
+        wanted = login_request_of(parameters)
+        if local.session is not None and self._login.is_met(wanted, local.session):
             return_url = self._return_rules.offered_in(parameters)
             return web.Response(status=302, headers={"Location": return_url})
-        return await self._login.start(request, local, parameters, login_request_of(parameters))
+        return await self._login.start(request, local, parameters, wanted)

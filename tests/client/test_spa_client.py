@@ -314,9 +314,15 @@ def test_a_step_up_is_a_navigation_that_comes_back(how: str, back: str) -> None:
     assert went == f"https://app.test{STEP_UP['login_url']}&returnUrl={back}"
 
 
+STEP_UPS_ELSEWHERE = [
+    *("https://evil.test/bff/login", "//evil.test", "javascript:0"),
+    *("/bff/logout", "blob:https://app.test/bff/login"),
+]
+
+
 @needs_node
-@pytest.mark.parametrize("url", ["https://evil.test/bff/login", "//evil.test", "javascript:0"])
-def test_a_step_up_leads_to_this_origin_only(url: str) -> None:
+@pytest.mark.parametrize("url", STEP_UPS_ELSEWHERE)
+def test_a_step_up_leads_to_the_gateways_login_only(url: str) -> None:
     """An API could have written the answer."""
     work = f"{REFUSED} return [await attempt(async () => client.stepUp(error)), went];"
     thrown, went = in_browser(work, problem(401, **{**STEP_UP, "login_url": url}))

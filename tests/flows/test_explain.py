@@ -397,10 +397,11 @@ async def test_the_frontend_is_found_by_host_and_path(tmp_path: Path) -> None:
         ("--host", ("GET", "/api/x", "--host", "a\tb")),
         ("--peer", ("GET", "/api/x", "--peer", "nonsense")),
         ("--header", ("GET", "/api/x", "--header", "no colon")),
+        ("--header", ("POST", "/api/x", "--header", "Content-Length: 5,6")),
         ("--cookie-file", ("GET", "/api/x", "--cookie-file", "bff.toml")),
         ("--cookie-file", ("GET", "/api/x", "--cookie-file", "missing")),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 async def test_what_is_no_request_is_a_mistake_in_the_command(
     tmp_path: Path, named: str, arguments: tuple[str, ...]

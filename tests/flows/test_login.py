@@ -1,6 +1,7 @@
 """Login, from the SPA's button to the first call, and every way it can go wrong."""
 
 import re
+from html import unescape
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 import aiohttp
@@ -349,6 +350,8 @@ async def test_a_silent_login_never_ends_on_an_error_page(answer: str, code: str
         assert await logins_counted(stack) == ({} if is_answer else {code: 1})
 
 
+ORGANIZATIONS = 'organization = { parameter = "organization", claim = "org_id" }'
+
 # Keycloak's answer to a login page that was left open for too long.
 EXPIRED_TAB = "error=temporarily_unavailable&error_description=authentication_expired"
 
@@ -384,6 +387,30 @@ async def test_a_login_page_that_was_left_open_beside_a_session_just_continues()
         resumed = await browser.click("/bff/resume?returnUrl=%2Fx")
         assert (resumed.status, resumed.url) == (200, f"{stack.public_url}/x")
         assert (await browser.fetch("GET", "/bff/user")).status == 200
+
+
+async def test_a_step_up_that_was_left_open_is_begun_again() -> None:
+    """The session that the user has all the time is what it was to be stronger than."""
+    async with running_stack() as stack, Browser() as browser:
+        await log_in(browser, stack)
+        asked = f"{stack.public_url}/bff/login?acr_values=gold&returnUrl=/x"
+        page = await browser.navigate(asked, follow=False)
+        answer = await browser.navigate(
+            f"{stack.public_url}/bff/callback?{EXPIRED_TAB}&state={outgoing(page)['state']}"
+            f"&iss={stack.issuer}"
+        )
+        link = re.search(r'href="(/bff/resume[^"]*)"', answer.text)
+        assert link is not None
+        again = await browser.navigate(stack.public_url + unescape(link[1]), follow=False)
+        assert again.status == 302
+        assert outgoing(again)["acr_values"] == "gold"
+
+
+async def test_a_step_up_is_for_the_organization_of_the_session() -> None:
+    async with running_stack(oidc=ORGANIZATIONS) as stack, Browser() as browser:
+        await log_in(browser, stack)
+        asked = f"{stack.public_url}/bff/login?acr_values=gold&org=other"
+        assert (await browser.navigate(asked, follow=False)).status == 400
 
 
 @pytest.mark.rule("CVE-2020-5233")

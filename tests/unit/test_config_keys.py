@@ -213,7 +213,7 @@ REFUSED = [
     ("routes.upstream", '"http://api/../x"', "dot segment"),
     ("routes.upstream", '"unix:/run/api.sock"', "absolute URL"),
     ("routes.upstream", '["http://api", "http://api:80/"]', "twice"),
-    ("routes.token", '"exchange"', "'user', 'client' or 'none'"),
+    ("routes.token", '"machine"', "'user', 'exchange', 'client' or 'none'"),
     ("routes.methods", "[]", "empty"),
     ("routes.methods", '["get"]', "upper case"),
     ("routes.methods", '["CONNECT"]', "never forwarded"),

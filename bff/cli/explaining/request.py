@@ -87,6 +87,8 @@ def read_header(text: str) -> tuple[str, str]:
     if not colon or not is_token(name):
         raise ValueError("must be 'Name: value'")
     value = value.strip(" \t")
+    if name.lower() == "content-length" and value.strip("0123456789"):
+        raise ValueError("a Content-Length is a number: nothing else gets as far as the gate")
     if not all(letter == "\t" or letter.isprintable() for letter in value):
         raise ValueError("the value must be one line of text")
     return name, value
