@@ -89,6 +89,11 @@ def test_each_change_of_a_function_is_called_otherwise(all_mutants: list[Mutant]
     assert len(named) == len(all_mutants)
 
 
+def test_each_reason_is_for_a_mutant_that_exists(tmp_path: Path) -> None:
+    for package in packages().values():
+        assert score(package, Results(package, tmp_path)).unused == ()
+
+
 def test_what_is_known_of_a_mutant_outlives_changes_elsewhere() -> None:
     """In other functions, in comments, and in the name of the module."""
     moved = SOURCE.replace("LIMIT = 3", "# moved\nLIMIT = 3").replace(

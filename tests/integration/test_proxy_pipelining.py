@@ -1,5 +1,5 @@
-"""Several requests on one connection: which are begun in a turn, what is held back, and which limit
-runs while one is answered and another one comes."""
+"""Several requests on one connection: how many are begun in one pass of the event loop, what is
+held back, and which limit runs while one is answered and another one comes."""
 
 import asyncio
 
@@ -23,10 +23,10 @@ from tests.wire.client import wired
 from tests.wire.reading import read_answers, statuses
 from tests.wire.users import a_gateway_for_users
 
-TIMES = 3  # as many requests in one read as may be begun in a turn
+TIMES = 3  # as many requests in one read as are begun at once
 
 
-async def test_of_many_requests_in_one_read_some_are_begun_in_a_turn() -> None:
+async def test_of_many_requests_in_one_read_some_are_begun_at_once() -> None:
     """Other connections have theirs before it goes on."""
     async with (
         a_gateway_for_users(1) as users,
@@ -37,7 +37,7 @@ async def test_of_many_requests_in_one_read_some_are_begun_in_a_turn() -> None:
         (connection,) = other.connections
         count = TIMES * MOST_AT_ONCE
         wire.send(f"GET /api/x HTTP/1.1\r\nHost: {users.host}\r\n\r\n".encode() * count)
-        await until(lambda: connection.phase is not Phase.NEW, every=0)  # in the next turn
+        await until(lambda: connection.phase is not Phase.NEW, every=0)  # in the next pass
         assert connection.phase is Phase.QUEUED
         left = (TIMES - 1) * MOST_AT_ONCE
         assert f" served={MOST_AT_ONCE} waiting={left}>" in repr(connection)
@@ -86,7 +86,7 @@ async def test_an_answer_has_none_of_the_limit_for_the_body_before_it() -> None:
 
 @on_a_movable_loop
 async def test_an_answer_has_none_of_the_limit_for_the_body_behind_it() -> None:
-    """Which is not asked for before its request has its turn."""
+    """The body is not asked for before its request is begun."""
     async with a_place() as place, wired(place.users.port) as wire:
         place.upstream.responder = api = InPieces(HEAD + b"a", b"bc")
         following = place.request("PUT", more="Content-Length: 4\r\n")
