@@ -19,7 +19,6 @@ from authlib.oauth2.rfc9207 import IssuerParameter
 
 from bff.clock import Clock
 from spa_demo.op.client_assertions import BY_KEY, BY_SECRET, ClientAssertions
-from spa_demo.op.exchange import GRANT as EXCHANGE
 from spa_demo.op.exchange import ExchangeGrant
 from spa_demo.op.grants import (
     CodeGrant,
@@ -32,7 +31,7 @@ from spa_demo.op.grants import (
 from spa_demo.op.keys import SigningKeys
 from spa_demo.op.records import OpSession
 from spa_demo.op.requests import Answer, DemoOAuth2Request, FormRequest
-from spa_demo.op.settings import Client, OpSettings
+from spa_demo.op.settings import TOKEN_EXCHANGE, Client, OpSettings
 from spa_demo.op.state import OpState
 from spa_demo.op.token_endpoints import Introspection, Revocation
 from spa_demo.op.tokens import TokenIssuer
@@ -92,7 +91,7 @@ class DemoServer(AuthorizationServer):
 
     def answer_token_request(self, request: FormRequest) -> Answer:
         grant_type = dict(request.parameters).get("grant_type", "")
-        known = {"authorization_code", "refresh_token", "client_credentials", EXCHANGE}
+        known = {"authorization_code", "refresh_token", "client_credentials", TOKEN_EXCHANGE}
         counters = self.state.counters
         counters.token_requests[grant_type if grant_type in known else "other"] += 1
         if request.repeats_a_parameter():

@@ -10,22 +10,22 @@ from authlib.oauth2.rfc6749.grants import BaseGrant
 from authlib.oauth2.rfc6749.grants.base import TokenEndpointMixin
 
 from spa_demo.op.grants import AUTH_METHODS, InvalidTarget, resources_of
+from spa_demo.op.settings import TOKEN_EXCHANGE
 from spa_demo.op.token_endpoints import find_token
 from spa_demo.op.tokens import TokenIssuer
 
-GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 
 class ExchangeGrant(BaseGrant, TokenEndpointMixin):
     """For access tokens only, of the client's own. `audience` may name what `resource` may."""
 
-    GRANT_TYPE = GRANT
+    GRANT_TYPE = TOKEN_EXCHANGE
     TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
 
     def validate_token_request(self) -> None:
         client = self.authenticate_token_endpoint_client()
-        if not client.check_grant_type(GRANT):
+        if not client.check_grant_type(TOKEN_EXCHANGE):
             raise UnauthorizedClientError
         form = self.request.form
         wanted = form.get("requested_token_type", ACCESS_TOKEN)

@@ -1,10 +1,9 @@
 """The provider's metadata: OpenID Connect Discovery 1.0 section 3, RFC 8414, RFC 9207 section 3."""
 
 from spa_demo.op.client_assertions import ALGORITHMS as ALGS_OF_ASSERTIONS
-from spa_demo.op.exchange import GRANT as EXCHANGE
 from spa_demo.op.grants import AUTH_METHODS
 from spa_demo.op.keys import ALGORITHM
-from spa_demo.op.settings import USER_SCOPES, OpSettings
+from spa_demo.op.settings import TOKEN_EXCHANGE, USER_SCOPES, OpSettings
 
 ASSERTION_ALGS = [alg for algs in ALGS_OF_ASSERTIONS.values() for alg in algs]
 CLAIMS = (
@@ -43,7 +42,7 @@ def provider_metadata(settings: OpSettings) -> dict[str, object]:
             "authorization_code",
             "refresh_token",
             "client_credentials",
-            EXCHANGE,
+            TOKEN_EXCHANGE,
         ],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],

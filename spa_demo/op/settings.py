@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # RFC 8693
+
 USER_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 """The scope that every user may grant; API scopes differ from user to user."""
 
@@ -82,7 +84,7 @@ class Client(ClientMixin):
             "authorization_code",
             "refresh_token",
             "client_credentials",
-            "urn:ietf:params:oauth:grant-type:token-exchange",
+            TOKEN_EXCHANGE,
         }
     )
     auth_methods: frozenset[str] = frozenset({"client_secret_basic", "client_secret_post"})
