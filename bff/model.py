@@ -70,9 +70,9 @@ class Session:
     `client` and `address` are the browser's User-Agent and IP address at the login; `address` is
     empty unless it is configured to be kept. `frontend` is the application it was made for. It is
     not part of the sealed record either, which tells by its seal. `organization` is the one that
-    the login was asked for and has been proven to be for, `resources` are those that it asked for
-    (RFC 8707). `api_tokens` are access tokens that
-    came by the same refresh token, each for one API, by the key of its target.
+    the login was asked for and has been proven to be for. `resources` are the APIs that the login
+    asked for (RFC 8707). `api_tokens` are access tokens for one API each, obtained with the same
+    refresh token, by the key of their target.
     """
 
     key: str
@@ -121,7 +121,7 @@ class LoginTransaction:
 
     `binder_hash` is the SHA-256 (hex) of the binder cookie's value. `previous_session` is the key
     of the session the browser had when it started, to be ended by the callback. `organization` is
-    the one that the user is to log in for, `resources` are those that the OP is asked for,
+    the one that the user is to log in for, `resources` are the APIs that the OP is asked for,
     `passed_on` what else the browser asked of this very OP. `user_issuer` and `user_sub` are those
     of the session that a step-up is about: no other user may come back. `provider` is that of the
     request; as with a session, the seal tells it.

@@ -8,7 +8,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 # The library reads it when it is imported: so it must be in the environment of a new process.
 SHARED_DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
-# Of what waits for an OP, which may take up to `timeout` of its provider.
+# For requests to an OP, which may take up to the `timeout` of its provider.
 OP_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 NO_PROVIDER = "none"

@@ -50,7 +50,7 @@ log = structlog.get_logger("bff.oidc")
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A finished login. `claims` are those of the ID token, with those of UserInfo it lacks.
-    `organization` is the one that was asked for, if any was, `resources` are those that were."""
+    `organization` and `resources` are those that the login asked for."""
 
     provider: str
     issuer: str

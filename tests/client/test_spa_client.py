@@ -259,7 +259,7 @@ PROVIDERS = [
 
 @needs_node
 def test_providers_are_those_of_the_gateway() -> None:
-    """One request, of this origin, whoever is logged in."""
+    """One request, of this origin, with or without a session."""
     work = "return [await client.providers(), asked, ended];"
     found, [asked], ended = in_browser(work, {"body": PROVIDERS})
     assert (found, ended) == (PROVIDERS, [])

@@ -247,7 +247,7 @@ async def test_the_health_listener_has_the_probes_and_nothing_else() -> None:
 
 
 async def test_the_listener_for_metrics_has_the_probes_too_and_nothing_else() -> None:
-    """It may be reached by whatever scrapes, which is not to see or to end sessions."""
+    """A Prometheus that reaches it must not see or end sessions."""
     figures = free_port()
     async with running_stack(extra=f'[metrics]\nlisten = "127.0.0.1:{figures}"') as stack:
         at = _at_admin(stack.ports, figures)

@@ -235,7 +235,8 @@ GOOD: dict[str, object] = {"access_token": "at", "token_type": "Bearer", "issued
 async def test_an_answer_that_is_no_access_token_is_not_used(
     place: Place, clock: ManualClock, answer: Answer, error: type[BffError]
 ) -> None:
-    """RFC 8693 section 2.2.1. The next calls do not hammer the OP, and a later one may succeed."""
+    """RFC 8693 section 2.2.1. The next calls do not ask the OP again at once, and a later one may
+    succeed."""
     session = await place.log_in()
     place.answer = answer
     with pytest.raises(error):

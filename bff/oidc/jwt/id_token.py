@@ -152,7 +152,8 @@ def require_step_up(user: EndUser, asked: StepUp, rules: StepUpRules, now: float
     """What this login asked for was done (OIDC Core section 3.1.2.1, RFC 9470 section 5).
 
     Raises:
-        StepUpNotMet: `acr` is none of those, or `auth_time` is missing or too old.
+        StepUpNotMet: `acr` is not one of `asked.acr_values` or stronger, or `auth_time` is missing
+            or too old.
     """
     unmet = rules.why_unmet(asked, user.acr, user.auth_time, now)  # (12), (13)
     if unmet is not None:

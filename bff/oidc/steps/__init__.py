@@ -1,2 +1,1 @@
-"""The steps of the protocol, one for each endpoint of an OP: the request, and the judgement of the
-answer."""
+"""The steps of the protocol, one module each: the request, and the judgement of the answer."""
