@@ -1,7 +1,8 @@
 """Whether a session's tokens may be refreshed now, and what one attempt means for the next.
 
 A refresh is put off after a failure (`backoff`), while the OP fails for all sessions, and when the
-session has been refreshed too often (`limits`). None of these touches the session.
+session has been refreshed too often, for whichever token (`limits`). None of these touches the
+session.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ log = structlog.get_logger("bff.tokens")
 
 
 class Attempts:
-    """Of one process at one provider."""
+    """Of one process at one provider, for the tokens of logins or for those of one target."""
 
     def __init__(
         self,

@@ -83,9 +83,10 @@ class RefreshCoordinator:
         self._flights: SingleFlight[Session] = SingleFlight()
         self._one_of_session = KeyedLock()
         self._refused_targets = RefusedTargets(clock)
-        self._attempts = {
-            party.name: Attempts(clock, limiter, metrics, party.name) for party in relying_parties
-        }
+        self._metrics = metrics
+        self._limiter = limiter
+        # At most one for each provider and target of the configuration.
+        self._attempts: dict[tuple[str, str], Attempts] = {}
         self._waiters = ChangeWaiters()
         self._hold = RefreshHold(self._waiters)
         self._rotations = Rotations(sessions, clock)
@@ -97,7 +98,6 @@ class RefreshCoordinator:
             policy,
             claims,
             metrics,
-            self._attempts,
             self._rotations,
             audit,
         )
@@ -113,7 +113,7 @@ class RefreshCoordinator:
         """Refresh in the background, unless the OP is being left alone: after failures, because
         the session was refreshed too often, or because it gives no token for this target."""
         job = _Job(session.key, target)
-        may_begin = self._attempts[session.provider].may_begin(session.key)
+        may_begin = self._attempts_of(session.provider, target).may_begin(session.key)
         if may_begin and not self._refused_targets.has(job.name):
             self._start(job)
 
@@ -169,7 +169,7 @@ class RefreshCoordinator:
     async def _join(self, session: Session, job: "_Job") -> Session:
         if not self._flights.is_running(job.name):
             self._refused_targets.require_not(job.name)
-            self._attempts[session.provider].require_begin(job.key)
+            self._attempts_of(session.provider, job.target).require_begin(job.key)
         task = self._start(job)
         waited = self._flights.age_seconds(job.name)
         patience = max(self._settings.wait_seconds - waited, self._settings.late_wait_seconds)
@@ -181,6 +181,15 @@ class RefreshCoordinator:
 
     def _start(self, job: "_Job") -> asyncio.Task[Session]:
         return self._flights.start(job.name, lambda: self._run(job))
+
+    def _attempts_of(self, provider: str, target: TokenTarget | None) -> Attempts:
+        """Apart for each target: an OP that fails for one API still refreshes the logins."""
+        place = provider, "" if target is None else target.key
+        found = self._attempts.get(place)
+        if found is None:
+            found = Attempts(self._clock, self._limiter, self._metrics, provider)
+            self._attempts[place] = found
+        return found
 
     def _on_ended(self, key: str, _reason: str) -> None:
         for attempts in self._attempts.values():
@@ -237,11 +246,12 @@ class RefreshCoordinator:
                 await self._ender.end(session, "token_expired", revoke=False)
                 raise
             is_safe = partial(self._is_undisturbed_since, key, asked_at)
-            attempt = await self._attempts[session.provider].spend(key, is_safe)
+            attempts = self._attempts_of(session.provider, job.target)
+            attempt = await attempts.spend(key, is_safe)
             if attempt is None:
                 return None
             with self._rotations.under_way():
-                return await self._requests.send(session, attempt, job.target)
+                return await self._requests.send(session, attempts, attempt, job.target)
 
     def _on_lease_in_doubt(self, key: str) -> None:
         """Another process may get the lease while this one waits for the OP."""

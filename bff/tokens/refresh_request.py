@@ -40,7 +40,7 @@ log = structlog.get_logger("bff.tokens")
 
 
 class RefreshRequests:
-    """Sends one when the coordinator has found that it may be sent. `attempts` are by provider."""
+    """Sends one when the coordinator has found that it may be sent."""
 
     def __init__(
         self,
@@ -51,7 +51,6 @@ class RefreshRequests:
         policy: RefreshPolicy,
         claims: ClaimFilter,
         metrics: Metrics,
-        attempts: Mapping[str, Attempts],
         rotations: Rotations,
         audit: Audit,
     ) -> None:
@@ -62,15 +61,19 @@ class RefreshRequests:
         self._policy = policy
         self._claims = claims
         self._metrics = metrics
-        self._attempts = attempts
         self._rotations = rotations
         self._audit = audit
 
     async def send(
-        self, session: Session, attempt: Attempt, target: TokenTarget | None = None
+        self,
+        session: Session,
+        attempts: Attempts,
+        attempt: Attempt,
+        target: TokenTarget | None = None,
     ) -> Session:
         """Spend the session's refresh token, for the access token of the login or for one that is
-        for `target`. The session as the store has it then.
+        for `target`. The session as the store has it then. `attempts` are those at this provider
+        for this target; how `attempt`, one of them, has ended is reported to them.
 
         Raises:
             ApiTokenRefused: the OP gives no token for this target; the session stays.
@@ -79,7 +82,6 @@ class RefreshRequests:
             StoreUnavailable: the session stays, unless it has expired meanwhile.
         """
         started = self._clock.now()
-        attempts = self._attempts[session.provider]
         try:
             refreshed = await self._relying_parties[session.provider].refresh(session, target)
         except (GrantRejected, NothingToRefresh):
@@ -94,7 +96,7 @@ class RefreshRequests:
             raise
         except RefreshRefused as error:
             if target is None:
-                return await self._after_refusal(session, error)
+                return await self._after_refusal(session, attempts, error)
             refused = ApiTokenRefused(error.log_detail)
             attempts.refused_for_api(session.key, refused)
             raise refused from None
@@ -131,11 +133,12 @@ class RefreshRequests:
         log.info("refresh_rejected", provider=session.provider, session=public_id(session.key))
         raise SessionEnded("invalid_grant")
 
-    async def _after_refusal(self, session: Session, error: RefreshRefused) -> Session:
+    async def _after_refusal(
+        self, session: Session, attempts: Attempts, error: RefreshRefused
+    ) -> Session:
         """The OP is there and has said no, but not that the grant is dead. While the access token
         is good nothing is lost by asking again; after that, what is said for good ends the session.
         """
-        attempts = self._attempts[session.provider]
         attempts.answered(session.key)
         is_meant = attempts.is_meant(session, error)
         if is_meant and self._policy.is_expired(session.tokens, self._clock.now()):

@@ -184,6 +184,49 @@ async def test_trouble_at_the_op_is_no_end(
     assert op.reused == []
 
 
+@pytest.mark.rule("TK-09")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(b"", 500),
+        Answer({"error": "unauthorized_client"}, 400),
+        Answer({"access_token": "at", "token_type": "DPoP"}),
+    ],
+)
+async def test_trouble_with_one_target_holds_up_no_other_token(
+    process: Process, op: RotatingOp, clock: ManualClock, answer: Answer
+) -> None:
+    """However long it lasts: the OP still answers for the logins and the other APIs."""
+    session = await log_in(process, op)
+    op.refuse = answer
+    for _ in range(6):
+        with pytest.raises(BffError):
+            await process.coordinator.refreshed(session, ORDERS)
+        clock.advance(31)
+    with pytest.raises(BffError):
+        await process.coordinator.refreshed(session, ORDERS)
+    op.refuse = None
+    session = await process.coordinator.refreshed(session)
+    assert token_of(await process.coordinator.refreshed(session, STOCK), STOCK)
+
+
+async def test_a_refusal_for_one_target_does_not_end_the_pause_of_the_logins(
+    process: Process, op: RotatingOp, clock: ManualClock
+) -> None:
+    session = await log_in(process, op)
+    clock.advance(61)
+    op.refuse = Answer(b"", 500)
+    with pytest.raises(OpUnavailable):
+        await process.coordinator.refreshed(session)
+    op.refuse = Answer({"error": "invalid_target"}, 400)
+    with pytest.raises(ApiTokenRefused):
+        await process.coordinator.refreshed(session, ORDERS)
+    asked = op.count("token")
+    with pytest.raises(OpUnavailable):
+        await process.coordinator.refreshed(session)
+    assert op.count("token") == asked
+
+
 @pytest.mark.rule("TK-07")
 async def test_a_rotated_token_is_kept_though_the_answer_is_no_token(
     process: Process, op: RotatingOp, clock: ManualClock
