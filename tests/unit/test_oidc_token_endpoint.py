@@ -392,3 +392,37 @@ def test_what_is_refused_for_one_api_is_no_fault_of_the_client(
         process({"error": code}, status=status, grant=Grant.CLIENT, for_api=True)
     assert type(refused.value) is error
     assert code in refused.value.log_detail
+
+
+@pytest.mark.rule("TK-08")
+@pytest.mark.parametrize(
+    ("status", "document", "grant", "error"),
+    [
+        (400, None, R, RefreshRefused),
+        (400, {"error": "invalid_grant"}, R, GrantRejected),
+        (400, {"error": "invalid_grant", "suberror": "bad_token"}, R, GrantRejected),
+        (400, {"error": "invalid_grant", "suberror": ["consent_required"]}, R, GrantRejected),
+        (400, {"error": "invalid_grant", "suberror": "consent_required"}, R, ApiTokenDenied),
+        (400, {"error": "invalid_grant", "suberror": "basic_action"}, R, ApiTokenDenied),
+        (400, {"error": "invalid_grant", "suberror": "additional_action"}, R, ApiTokenDenied),
+        (
+            400,
+            {"error": "invalid_grant", "suberror": "basic_action"},
+            Grant.ON_BEHALF_OF,
+            ApiTokenDenied,
+        ),
+        (400, {"error": "server_error", "suberror": "basic_action"}, R, OpUnavailable),
+    ],
+)
+def test_for_one_api_only_a_plain_invalid_grant_kills_the_grant(
+    status: int, document: object, grant: Grant, error: type[BffError]
+) -> None:
+    with pytest.raises(BffError) as refused:
+        process(document, status=status, grant=grant, previous=OLD, for_api=True)
+    assert type(refused.value) is error
+
+
+def test_for_the_logins_own_token_a_further_action_is_a_dead_grant() -> None:
+    document = {"error": "invalid_grant", "suberror": "consent_required"}
+    with pytest.raises(GrantRejected):
+        process(document, status=400, grant=Grant.REFRESH, previous=OLD)

@@ -6,6 +6,8 @@ The one question that matters after an error is whether the grant is dead. `inva
 OpenID relatives say so, and a 400 with an empty body, which is what some OPs answer to a spent
 refresh token. Others have words of their own for it: any further 4xx that the OP itself has written
 is a refusal, for the caller to judge by its repetition. The rest is the operator's fault or passes.
+Where the token was wanted for one API, `invalid_grant` alone says so, and not even that where Entra
+ID adds that the user has something to do first.
 
 What only goes back to the OP is taken as RFC 6749 appendix A allows it, and what is wrong with one
 member of an answer costs no other: a rotated refresh token exists nowhere else.
@@ -53,6 +55,8 @@ _REFUSED_TARGET = frozenset({"invalid_target", "invalid_scope"})  # RFC 8707 sec
 _DENIED_TARGET = frozenset(
     {"access_denied", "interaction_required", "login_required", "consent_required"}
 )
+# Members `suberror` of an `invalid_grant` of Entra ID, whose refresh token is still good.
+_USER_ACTION = frozenset({"consent_required", "basic_action", "additional_action"})
 _PASSING = frozenset({408, 425})  # RFC 9110 section 15.5.9, RFC 8470 section 5.2
 
 
@@ -203,13 +207,14 @@ def token_error(status: int, document: object, grant: Grant, *, for_api: bool = 
     detail = f"token: status {status}, error {code}"
     if not 400 <= status < 500:
         return OpAnswerMalformed(detail)
-    if for_api and code in _DENIED_TARGET:
+    if for_api and (code in _DENIED_TARGET or _wants_user(document)):
         return ApiTokenDenied(detail)
     if for_api and code in _REFUSED_TARGET:
         return ApiTokenRefused(detail)
     if grant in _OF_ONE_API and code != "invalid_client" and _is_lasting(status, document):
         return ApiTokenRefused(detail)
-    if code in _DEAD_GRANT or (status == 400 and document is None):
+    is_empty = status == 400 and document is None and not (for_api and grant is Grant.REFRESH)
+    if code in _DEAD_GRANT or is_empty:
         return _REJECTED[grant](detail)
     if code in _OPERATOR:
         return ClientRejected(detail)
@@ -218,6 +223,14 @@ def token_error(status: int, document: object, grant: Grant, *, for_api: bool = 
     if grant is Grant.REFRESH and (status == 400 or _is_error_answer(document)):
         return RefreshRefused(detail)
     return ClientRejected(detail) if status == 401 else OpAnswerMalformed(detail)
+
+
+def _wants_user(document: object) -> bool:
+    """Entra ID's word that the user has to consent or to sign in further for this API."""
+    if not isinstance(document, dict) or document.get("error") != "invalid_grant":
+        return False
+    suberror = document.get("suberror")
+    return isinstance(suberror, str) and suberror in _USER_ACTION
 
 
 def _is_lasting(status: int, document: object) -> bool:
