@@ -166,6 +166,7 @@ class RefreshRequests:
     def _updated(
         self, session: Session, refreshed: Refreshed, target: TokenTarget | None
     ) -> Session:
+        session = dataclasses.replace(session, acr=refreshed.acr, auth_time=refreshed.auth_time)
         now = self._clock.now()
         held = {key: one for key, one in session.api_tokens.items() if now < one.expires_at}
         if target is not None:
@@ -180,8 +181,6 @@ class RefreshRequests:
                 frontend=session.frontend,
                 before=session.claims,
             ),
-            acr=refreshed.acr,
-            auth_time=refreshed.auth_time,
         )
 
     async def _logout_won(self, obtained: Session) -> None:

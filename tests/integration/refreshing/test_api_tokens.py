@@ -59,6 +59,20 @@ async def test_each_api_has_a_token_of_its_own(process: Process, op: RotatingOp)
     assert (await stored(process, session)).api_tokens == second.api_tokens
 
 
+async def test_what_its_id_token_says_of_the_login_is_taken_over(
+    process: Process, op: RotatingOp, clock: ManualClock
+) -> None:
+    """As at the login's own refresh; the ID token of the login itself stays."""
+    session = await log_in(process, op)
+    auth_time = int(clock.now())
+    clock.advance(61)
+    op.token_changes = {"id_token": op.id_token(acr="2", auth_time=int(clock.now()))}
+    refreshed = await process.coordinator.refreshed(session, ORDERS)
+    assert (refreshed.acr, refreshed.auth_time) == ("2", auth_time)
+    assert refreshed.tokens.id_token == session.tokens.id_token
+    assert await stored(process, session) == refreshed
+
+
 @pytest.mark.rule("TK-06")
 async def test_targets_wait_for_one_another(
     process: Process, op: RotatingOp, clock: ManualClock
