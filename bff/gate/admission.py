@@ -109,6 +109,8 @@ class Admission:
         if wait.needs is Needs.CLIENT_TOKEN:
             target = wait.target or TokenTarget()
             token = await self._client_tokens[wait.provider].get(target)
+            if wait.session is not None and self._sessions.end_reason(wait.session.key) is not None:
+                raise SessionEnded("a logout came before the gateway's own token")
             return Known(session=wait.session, token=token)
         if wait.session is None:
             raise AssertionError("a user's token is only had for a session")

@@ -9,7 +9,7 @@ import asyncio
 
 from bff.bounded_map import BoundedMap
 from bff.clock import Clock
-from bff.errors import ApiTokenRefused, OpUnavailable
+from bff.errors import ApiTokenRefused, OpUnavailable, SessionEnded
 from bff.model import Session, Tokens, TokenTarget
 from bff.oidc.relying_parties import RelyingParties
 from bff.sessions.sessions import Sessions
@@ -56,8 +56,9 @@ class ExchangedTokens:
         Raises:
             ApiTokenRefused: the OP gives none for this target, as it said a moment ago or just now.
             OpError: the OP did not give one.
-            SessionEnded, StoreUnavailable, RateLimited: the login's own token has expired, and its
-                refresh failed.
+            SessionEnded: it has, while the OP was asked or before.
+            StoreUnavailable, RateLimited: the login's own token has expired, and its refresh
+                failed.
         """
         held = self._held(session, target)
         name, now = _name(session, target), self._clock.now()
@@ -117,9 +118,10 @@ class ExchangedTokens:
             self._backoff.failed(name)
             raise
         self._backoff.succeeded(name)
-        if self._sessions.end_reason(session.key) is None:
-            of_session = self._tokens.get(session.key) or self._tokens.keep(session.key, {})
-            of_session[target.key] = tokens
+        if self._sessions.end_reason(session.key) is not None:
+            raise SessionEnded("a logout came before the exchanged token")
+        of_session = self._tokens.get(session.key) or self._tokens.keep(session.key, {})
+        of_session[target.key] = tokens
         return tokens
 
 

@@ -171,9 +171,20 @@ async def test_it_goes_with_its_session(place: Place) -> None:
     session = await place.log_in()
     await place.exchanged.get(session, ORDERS)
     await place.process.sessions.end(session, "logout")
-    await place.exchanged.get(session, ORDERS)
-    await place.exchanged.get(session, ORDERS)
-    assert len(place.exchanges) == 3  # none was found, and none is kept for a session that is over
+    for _ in range(2):
+        with pytest.raises(SessionEnded):
+            await place.exchanged.get(session, ORDERS)
+
+
+async def test_a_logout_while_it_is_waited_for_comes_first(place: Place) -> None:
+    session = await place.log_in()
+    place.op.deliver.clear()
+    asked = asyncio.create_task(place.exchanged.get(session, ORDERS))
+    await until(lambda: len(place.exchanges) == 1)
+    await place.process.sessions.end(session, "logout")
+    place.op.deliver.set()
+    with pytest.raises(SessionEnded):
+        await asked
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,17 @@ async def test_a_client_token_goes_with_a_session_or_where_none_is_needed(place:
     assert place.op.count("token") == 0
 
 
+async def test_a_logout_while_a_client_token_is_waited_for_comes_first(place: Place) -> None:
+    session = await place.log_in()
+    call = head(session, b"/service/x")
+    asked = place.admission.decide(call)
+    assert isinstance(asked, Wait)
+    assert asked.needs is Needs.CLIENT_TOKEN
+    await place.process.sessions.end(session, "logout")
+    assert refused(await place.admission.settle(call, asked)) == ("session_ended", True)
+    assert forwarded(await place.admission.admit(head(None, b"/catalog/x")))[1] is None
+
+
 # --- limits, and what is told
 
 
