@@ -57,8 +57,8 @@ class ExchangedTokens:
             ApiTokenRefused: the OP gives none for this target, as it said a moment ago or just now.
             OpError: the OP did not give one.
             SessionEnded: it has, while the OP was asked or before.
-            StoreUnavailable, RateLimited: the login's own token has expired, and its refresh
-                failed.
+            StoreUnavailable: the session can't be loaded, or not kept after a refresh.
+            RateLimited: the login's own token has expired, and was refreshed too often.
         """
         held = self._held(session, target)
         name, now = _name(session, target), self._clock.now()
@@ -106,11 +106,15 @@ class ExchangedTokens:
             raise OpUnavailable("token exchange still under way", retry_after=1) from None
 
     async def _exchange(self, session: Session, target: TokenTarget) -> Tokens:
-        if self._policy.is_expired(session.tokens, self._clock.now()):
-            session = await self._coordinator.refreshed(session)
         name = _name(session, target)
+        # The caller's may be older, and some OPs revoke an access token that was refreshed.
+        current = await self._sessions.load(session.key)
+        if current is None:
+            raise SessionEnded("gone before the exchange")
+        if self._policy.is_expired(current.tokens, self._clock.now()):
+            current = await self._coordinator.refreshed(current)
         try:
-            tokens = await self._relying_parties[session.provider].exchange(session, target)
+            tokens = await self._relying_parties[current.provider].exchange(current, target)
         except ApiTokenRefused as error:
             self._refused.remember(name, error)
             raise

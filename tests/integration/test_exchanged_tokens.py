@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -122,7 +122,7 @@ async def test_the_logins_token_is_exchanged_for_one_of_the_api(place: Place) ->
     assert (tokens.access_token, tokens.refresh_token) == ("exchanged-1", None)
     assert (await place.exchanged.get(session, STOCK)).access_token == "exchanged-2"
     assert (await place.exchanged.get(session, ORDERS)).access_token == "exchanged-1"
-    other = replace(session, key="f" * 64)
+    other = await place.process.log_in(place.op, "h")
     assert (await place.exchanged.get(other, ORDERS)).access_token == "exchanged-3"
     assert place.op.rotations("g") == 0
 
@@ -174,6 +174,16 @@ async def test_it_goes_with_its_session(place: Place) -> None:
     for _ in range(2):
         with pytest.raises(SessionEnded):
             await place.exchanged.get(session, ORDERS)
+    assert len(place.exchanges) == 1
+
+
+async def test_the_logins_newest_token_is_exchanged(place: Place, clock: ManualClock) -> None:
+    """Also for a caller that has found its session before a refresh."""
+    session = await place.log_in()
+    clock.advance(45)
+    await place.process.coordinator.refreshed(session)
+    await place.exchanged.get(session, ORDERS)
+    assert place.exchanges[0]["subject_token"] == "at.g.1"
 
 
 async def test_a_logout_while_it_is_waited_for_comes_first(place: Place) -> None:
