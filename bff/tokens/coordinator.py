@@ -250,8 +250,15 @@ class RefreshCoordinator:
             attempt = await attempts.spend(key, is_safe)
             if attempt is None:
                 return None
-            with self._rotations.under_way():
-                return await self._requests.send(session, attempts, attempt, job.target)
+            try:
+                with self._rotations.under_way():
+                    return await self._requests.send(session, attempts, attempt, job.target)
+            except ApiTokenRefused:
+                if self._policy.is_expired(session.tokens, self._clock.now()):
+                    # Some OPs refuse a dead grant in other words, and only the login's own refresh
+                    # tells whether it is dead: no route but this one may be in use.
+                    self.refresh_soon(session)
+                raise
 
     def _on_lease_in_doubt(self, key: str) -> None:
         """Another process may get the lease while this one waits for the OP."""

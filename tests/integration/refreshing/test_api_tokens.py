@@ -18,6 +18,7 @@ from tests.integration.refreshing.deployment import Deployment, stored
 from tests.parts.refreshing import Process
 from tests.parts.rotating_op import INVALID_GRANT, RotatingOp
 from tests.parts.scripted_op import Answer
+from tests.polling import HANG_SECONDS
 
 ORDERS = TokenTarget(resource="https://orders.example.test")
 STOCK = TokenTarget(audience="stock", scope="stock.read")
@@ -196,6 +197,33 @@ async def test_trouble_at_the_op_is_no_end(
     clock.advance(5)
     assert token_of(await process.coordinator.refreshed(session, ORDERS), ORDERS)
     assert op.reused == []
+
+
+@pytest.mark.rule("TK-08")
+async def test_a_dead_grant_in_other_words_ends_a_session_that_only_calls_apis(
+    process: Process, op: RotatingOp, clock: ManualClock
+) -> None:
+    """Once the login's own token has expired its refresh is tried too, and its refusals count."""
+    session = await log_in(process, op)
+    op.refuse = Answer({"error": "invalid_request"}, 400)
+    for times in range(1, 4):
+        clock.advance(61)
+        with pytest.raises(ApiTokenRefused):
+            await process.coordinator.refreshed(session, ORDERS)
+        await process.coordinator.close(HANG_SECONDS)  # waits for what runs in the background
+        assert op.count("token") == 2 * times
+    assert process.sessions.end_reason(session.key) == "grant_rejected"
+
+
+async def test_a_refusal_refreshes_no_login_whose_own_token_is_good(
+    process: Process, op: RotatingOp
+) -> None:
+    session = await log_in(process, op)
+    op.refuse = Answer({"error": "invalid_request"}, 400)
+    with pytest.raises(ApiTokenRefused):
+        await process.coordinator.refreshed(session, ORDERS)
+    await process.coordinator.close(HANG_SECONDS)
+    assert op.count("token") == 1
 
 
 @pytest.mark.rule("TK-09")
