@@ -68,8 +68,11 @@ class Admission:
             decision = self._gate.decide(head, known)
         return self._admitted(decision) if isinstance(decision, Forward) else decision
 
-    async def with_another_token(self, head: RequestHead, session: Session) -> Forward | None:
-        """The decision for a request whose token an API has refused, with a newer token.
+    async def with_another_token(
+        self, head: RequestHead, session: Session, refused: str
+    ) -> Forward | None:
+        """The decision for a request of which an API has refused the access token `refused`, with a
+        newer token.
 
         None when there is none to be had. Raises: as `RefreshCoordinator.replaced` and
         `ExchangedTokens.replaced`.
@@ -80,7 +83,9 @@ class Admission:
             newer = await self._coordinator.replaced(session, decision.route.target)
             known = None if newer is None else Known(session=newer, refreshed=True)
         elif isinstance(decision, Wait) and decision.needs is Needs.EXCHANGED_TOKEN:
-            token = await self._exchanged.replaced(session, decision.target or TokenTarget())
+            token = await self._exchanged.replaced(
+                session, decision.target or TokenTarget(), refused
+            )
             known = None if token is None else Known(session=session, token=token)
         if known is None:
             return None

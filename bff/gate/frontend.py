@@ -266,6 +266,7 @@ class Frontend:
             refresh_due=token is not None and self._is_refresh_due(route, session, token),
             websocket_key=websocket_key,
             stripped=fields.stripped,
+            access_token="" if token is None else token.access_token,
         )
 
     def _is_refresh_due(self, route: Route, session: Session | None, token: Tokens) -> bool:

@@ -37,6 +37,7 @@ class Forward:
     `path_and_query` follows the upstream's base path. `refresh_due` asks for a refresh in the
     background while the request goes on with the current token. `websocket_key` is that of a
     WebSocket handshake. `stripped` are the names of the browser's fields that were taken away.
+    `access_token` is the one among `fields`, empty without.
     """
 
     route: Route
@@ -48,6 +49,7 @@ class Forward:
     refresh_due: bool = False
     websocket_key: bytes | None = None
     stripped: tuple[bytes, ...] = field(default=(), repr=False)
+    access_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,16 @@ class ExchangedTokens:
             self._flights.start(name, lambda: self._exchange(session, target))
         return held
 
-    async def replaced(self, session: Session, target: TokenTarget) -> Tokens | None:
-        """Another one, because an API has refused the one that is held; None for one that was
-        obtained only just now. Raises: as `get`."""
+    async def replaced(self, session: Session, target: TokenTarget, refused: str) -> Tokens | None:
+        """Another one, because an API has refused the access token `refused`: the one that is held,
+        if that came meanwhile. None for one that was obtained only just now. Raises: as `get`."""
         held = self._held(session, target)
-        if held is None or self._clock.now() - held.obtained_at < REPLACED_AFTER_SECONDS:
+        if held is None:
+            return None
+        now = self._clock.now()
+        if held.access_token != refused and not self._policy.is_expired(held, now):
+            return held
+        if now - held.obtained_at < REPLACED_AFTER_SECONDS:
             return None
         return await self._exchanged(session, target)
 

@@ -282,13 +282,15 @@ async def test_other_scopes_and_no_life_are_taken(place: Place, clock: ManualClo
 
 async def test_one_that_an_api_refuses_is_replaced(place: Place, clock: ManualClock) -> None:
     session = await place.log_in()
-    assert await place.exchanged.replaced(session, ORDERS) is None
+    assert await place.exchanged.replaced(session, ORDERS, "exchanged-1") is None
     await place.exchanged.get(session, ORDERS)
-    assert await place.exchanged.replaced(session, ORDERS) is None
+    assert await place.exchanged.replaced(session, ORDERS, "exchanged-1") is None
     clock.advance(30)
-    newer = await place.exchanged.replaced(session, ORDERS)
+    newer = await place.exchanged.replaced(session, ORDERS, "exchanged-1")
     assert newer is not None
     assert newer.access_token == "exchanged-2"
+    assert await place.exchanged.replaced(session, ORDERS, "exchanged-1") == newer
+    assert len(place.exchanges) == 2
 
 
 @pytest.mark.rule("TK-08")

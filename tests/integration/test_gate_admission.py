@@ -199,7 +199,9 @@ async def test_a_new_token_is_used_although_it_has_no_life_left(place: Place) ->
     newer = place.process.sessions.cached(session.key)
     assert newer is not None
     place.clock.advance(300)
-    forwarded(await place.admission.with_another_token(head(session), newer))
+    forwarded(
+        await place.admission.with_another_token(head(session), newer, newer.tokens.access_token)
+    )
     assert sent == 2
     assert place.op.count("token") == 3
 
@@ -241,15 +243,17 @@ async def test_a_token_that_is_good_is_left_alone(place: Place) -> None:
 
 async def test_a_token_that_an_api_refuses_is_replaced_if_it_is_not_new(place: Place) -> None:
     session = await place.log_in()
-    assert await place.admission.with_another_token(head(session), session) is None
+    assert await place.admission.with_another_token(head(session), session, "at.a.0") is None
     place.clock.advance(300)
-    token, found = forwarded(await place.admission.with_another_token(head(session), session))
+    token, found = forwarded(
+        await place.admission.with_another_token(head(session), session, "at.a.0")
+    )
     assert (token, found and found.key) == (b"at.a.1", session.key)
     place.clock.advance(300)
     unfit = dataclasses.replace(head(session), method="DELETE", target=b"/nowhere")
     newer = place.process.sessions.cached(session.key)
     assert newer is not None
-    assert await place.admission.with_another_token(unfit, newer) is None
+    assert await place.admission.with_another_token(unfit, newer, "at.a.1") is None
 
 
 # --- a token of the gateway's own

@@ -190,7 +190,7 @@ class NoOtherToken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._admission, name)
 
-    async def with_another_token(self, _head: RequestHead, _session: object) -> None:
+    async def with_another_token(self, _head: RequestHead, *_: object) -> None:
         """There is none to be had."""
 
 

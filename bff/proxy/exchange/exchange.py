@@ -247,7 +247,9 @@ class Exchange(UpgradableExchange):
 
     async def _renew(self, destination: Destination) -> None:
         """Send the request once more if there is a better token; else the 401 is the answer."""
-        decision = await another_decision(self._context.admission, self.head, destination.session)
+        decision = await another_decision(
+            self._context.admission, self.head, destination.session, destination.access_token
+        )
         if decision is None:
             self._let_through()
             return

@@ -50,10 +50,10 @@ def _speaks_of_the_token(fields: Iterable[Field]) -> bool:
 
 
 async def another_decision(
-    admission: Admission, head: RequestHead, session: Session | None
+    admission: Admission, head: RequestHead, session: Session | None, refused: str
 ) -> Forward | None:
-    """The decision for the same request with a newer token; None when there is none to be had, or
-    the OP can't be asked now.
+    """The decision for the same request with a newer access token than `refused`; None when
+    there is none to be had, or the OP can't be asked now.
 
     Raises:
         SessionEnded: the session has ended.
@@ -61,7 +61,7 @@ async def another_decision(
     if session is None:
         return None
     try:
-        return await admission.with_another_token(head, session)
+        return await admission.with_another_token(head, session, refused)
     except SessionEnded:
         raise
     except BffError:

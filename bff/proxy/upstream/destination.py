@@ -23,7 +23,8 @@ class Destination(Protocol):
     """One way for one request. `kind` names its answer in metrics, None where that is counted
     already; `session` is the one that opened it; `websocket_key` is that of a handshake;
     `total_seconds` 0 is no limit; `may_renew`: a 401 may mean that the token is no longer good;
-    `carries_user_token`: the request has the access token of the session's user."""
+    `carries_user_token`: the request has the access token of the session's user;
+    `access_token`: the one that it has, empty without."""
 
     @property
     def kind(self) -> str | None: ...
@@ -33,6 +34,7 @@ class Destination(Protocol):
     total_seconds: float
     may_renew: bool
     carries_user_token: bool
+    access_token: str
 
     def take(self) -> UpstreamConnection | None:
         """A connection that lies idle."""
@@ -72,7 +74,7 @@ class UpstreamDestination:
     """
 
     __slots__ = (
-        "_date", "_decision", "_is_over", "_own_fields", "_target", "_targets",
+        "_date", "_decision", "_is_over", "_own_fields", "_target", "_targets", "access_token",
         "carries_user_token", "may_renew", "session", "total_seconds", "websocket_key",
     )  # fmt: skip
 
@@ -95,6 +97,7 @@ class UpstreamDestination:
         self._target = target
         self._is_over = False
         self.session = decision.session
+        self.access_token = decision.access_token
         self.websocket_key = decision.websocket_key
         self.total_seconds = route.total_timeout_seconds
         self.carries_user_token = route.carries_user_token
@@ -172,6 +175,7 @@ class LocalDestination:
     total_seconds = 0.0
     may_renew = False
     carries_user_token = False
+    access_token = ""
 
     def __init__(
         self, decision: Local, pool: LocalPool, method: str, fields: Sequence[Field]
