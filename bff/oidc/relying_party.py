@@ -5,7 +5,7 @@ refresh token is only ever sent to the issuer that the transaction or the sessio
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -230,7 +230,7 @@ class RelyingParty:
                 "code": code,
                 "redirect_uri": self.settings.redirect_uri,
                 "code_verifier": transaction.code_verifier,
-                **self._main_resource,
+                **self._main_resource(transaction.resources),
             },
             scope=self.settings.scope,
         )
@@ -262,12 +262,12 @@ class RelyingParty:
             transaction.resources,
         )
 
-    @property
-    def _main_resource(self) -> dict[str, str]:
-        """What the access token of a login is for: of the resources that a login is granted, the
-        first (RFC 8707 section 2.2)."""
-        resource = self.settings.resource
-        return {"resource": resource[0]} if resource else {}
+    def _main_resource(self, asked: Collection[str]) -> dict[str, str]:
+        """What the access token of a login is for, which has asked for these resources: the first
+        of the configuration (RFC 8707 section 2.2). A login from before it was configured has no
+        right to it, and some OPs spend a refresh token before they refuse."""
+        first = self.settings.resource[:1]
+        return {"resource": first[0]} if first and first[0] in asked else {}
 
     def _is_for(self, wanted: str, claims: Mapping[str, object]) -> bool:
         """Whether the claims of an ID token name the organization."""
@@ -302,7 +302,7 @@ class RelyingParty:
         is_own = session.provider == self.name and self.issuers.includes(session.issuer)
         if old.refresh_token is None or not is_own:
             raise NothingToRefresh
-        resource = self._main_resource if target is None else {}
+        resource = self._main_resource(session.resources) if target is None else {}
         tokens = await self._token_endpoint.request(
             Grant.REFRESH,
             {"refresh_token": old.refresh_token, **resource},

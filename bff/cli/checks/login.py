@@ -197,6 +197,7 @@ class LoginCheck:
                 binder_hash="",
                 return_url="/",
                 created_at=self._clock.now(),
+                resources=login.resources,
             ),
         )
         try:

@@ -188,6 +188,7 @@ class LoginSteps:
             tokens=identity.tokens,
             acr=identity.acr,
             auth_time=identity.auth_time,
+            resources=identity.resources,
         )
 
 

@@ -41,6 +41,7 @@ async def begin(
         created_at=op.clock.now(),
         acr_values=wanted.acr_values,
         max_age=wanted.max_age,
+        resources=request.resources,
     )
 
 
@@ -59,4 +60,5 @@ async def log_in(rp: RelyingParty, op: ScriptedOp) -> Session:
         tokens=identity.tokens,
         auth_time=identity.auth_time,
         acr=identity.acr,
+        resources=identity.resources,
     )

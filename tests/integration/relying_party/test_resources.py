@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from bff.oidc.steps.authorization import LoginRequest
-from tests.integration.relying_party.steps import MakeRp, log_in
+from tests.integration.relying_party.steps import MakeRp, begin, log_in
 from tests.parts.scripted_op import Answer, ScriptedOp
 
 ORDERS, STOCK = "https://orders.example.test", "urn:example:stock"
@@ -29,6 +29,24 @@ async def test_a_login_asks_for_all_resources_and_its_token_is_for_the_first(
         "refresh_token": "rt-1",
         "resource": ORDERS,
     }
+
+
+@pytest.mark.rule("FP-13")
+async def test_a_resource_that_is_configured_later_is_asked_for_in_no_login_of_before(
+    make_rp: MakeRp, op: ScriptedOp
+) -> None:
+    """Neither when its code is redeemed nor when it is refreshed: some OPs spend a refresh token
+    before they refuse the resource, and every user would be logged out by a reload."""
+    before, after = make_rp(), make_rp(resource=(ORDERS,))
+    await before.start()
+    await after.start()
+    begun = await begin(before, op)
+    session = await log_in(before, op)
+    await after.refresh(session)
+    assert "resource" not in op.last("token").form
+    op.nonce = begun.nonce
+    await after.redeem("the-code", begun)
+    assert "resource" not in op.last("token").form
 
 
 @pytest.mark.rule("FP-01")
