@@ -40,6 +40,7 @@ from bff.tokens.policy import ClaimFilter, RefreshPolicy
 from bff.tokens.refresh_hold import RefreshHold
 from bff.tokens.refresh_request import RefreshRequests
 from bff.tokens.rotations import Rotations
+from bff.tokens.target_requests import name_of
 
 log = structlog.get_logger("bff.tokens")
 
@@ -293,7 +294,7 @@ class _Job:
 
     @property
     def name(self) -> str:
-        return self.key if self.target is None else f"{self.key}\n{self.target.key}"
+        return self.key if self.target is None else name_of(self.key, self.target)
 
 
 def require_refreshable(session: Session, target: TokenTarget | None) -> None:

@@ -5,22 +5,17 @@ They can be had again, so that they lie in memory only: a process that starts ex
 go with their session. Never touches the refresh token, and never ends a session by itself.
 """
 
-import asyncio
-
 from bff.bounded_map import BoundedMap
 from bff.clock import Clock
-from bff.errors import ApiTokenRefused, OpUnavailable, SessionEnded
+from bff.errors import SessionEnded
 from bff.model import Session, Tokens, TokenTarget
 from bff.oidc.relying_parties import RelyingParties
 from bff.sessions.sessions import Sessions
-from bff.tasks import SingleFlight
-from bff.tokens.attempts import backing_off
-from bff.tokens.backoff import Backoff, RefusedTargets
 from bff.tokens.coordinator import RefreshCoordinator
 from bff.tokens.policy import RefreshPolicy
+from bff.tokens.target_requests import WAIT_SECONDS, TargetRequests, name_of
 
 MAX_SESSIONS = 10_000
-WAIT_SECONDS = 10.0
 REPLACED_AFTER_SECONDS = 30.0
 
 
@@ -43,11 +38,8 @@ class ExchangedTokens:
         self._coordinator = coordinator
         self._policy = policy
         self._clock = clock
-        self._wait_seconds = wait_seconds
         self._tokens: BoundedMap[str, dict[str, Tokens]] = BoundedMap(MAX_SESSIONS)
-        self._flights: SingleFlight[Tokens] = SingleFlight()
-        self._backoff = Backoff(clock)
-        self._refused = RefusedTargets(clock)
+        self._requests = TargetRequests(clock, "token exchange", wait_seconds=wait_seconds)
         sessions.observe(on_ended=self._on_ended)
 
     async def get(self, session: Session, target: TokenTarget) -> Tokens:
@@ -61,11 +53,12 @@ class ExchangedTokens:
             RateLimited: the login's own token has expired, and was refreshed too often.
         """
         held = self._held(session, target)
-        name, now = _name(session, target), self._clock.now()
+        now = self._clock.now()
         if held is None or self._policy.is_expired(held, now):
             return await self._exchanged(session, target)
-        if self._policy.is_due(session, now, held) and not self._is_left_alone(name):
-            self._flights.start(name, lambda: self._exchange(session, target))
+        if self._policy.is_due(session, now, held):
+            name = name_of(session.key, target)
+            self._requests.begin(name, lambda: self._exchange(session, target))
         return held
 
     async def replaced(self, session: Session, target: TokenTarget, refused: str) -> Tokens | None:
@@ -83,7 +76,7 @@ class ExchangedTokens:
 
     async def close(self, seconds: float) -> None:
         """Let running exchanges finish, for at most `seconds`."""
-        await self._flights.drain(seconds)
+        await self._requests.drain(seconds)
 
     def _on_ended(self, key: str, _reason: str) -> None:
         self._tokens.pop(key, None)
@@ -95,44 +88,21 @@ class ExchangedTokens:
         self._tokens.move_to_end(session.key)
         return of_session.get(target.key)
 
-    def _is_left_alone(self, name: str) -> bool:
-        return self._refused.has(name) or self._backoff.remaining_seconds(name) > 0
-
     async def _exchanged(self, session: Session, target: TokenTarget) -> Tokens:
-        name = _name(session, target)
-        self._refused.require_not(name)
-        pause = self._backoff.remaining_seconds(name)
-        if pause > 0:
-            raise backing_off(pause)
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                return await self._flights.join(name, lambda: self._exchange(session, target))
-        except TimeoutError:
-            raise OpUnavailable("token exchange still under way", retry_after=1) from None
+        name = name_of(session.key, target)
+        return await self._requests.join(name, lambda: self._exchange(session, target))
 
     async def _exchange(self, session: Session, target: TokenTarget) -> Tokens:
-        name = _name(session, target)
         # The caller's may be older, and some OPs revoke an access token that was refreshed.
         current = await self._sessions.load(session.key)
         if current is None:
             raise SessionEnded("gone before the exchange")
         if self._policy.is_expired(current.tokens, self._clock.now()):
             current = await self._coordinator.refreshed(current)
-        try:
+        with self._requests.asking(name_of(session.key, target)):
             tokens = await self._relying_parties[current.provider].exchange(current, target)
-        except ApiTokenRefused as error:
-            self._refused.remember(name, error)
-            raise
-        except Exception:
-            self._backoff.failed(name)
-            raise
-        self._backoff.succeeded(name)
         if self._sessions.end_reason(session.key) is not None:
             raise SessionEnded("a logout came before the exchanged token")
         of_session = self._tokens.get(session.key) or self._tokens.keep(session.key, {})
         of_session[target.key] = tokens
         return tokens
-
-
-def _name(session: Session, target: TokenTarget) -> str:
-    return f"{session.key}\n{target.key}"
