@@ -141,15 +141,8 @@ class Login:
             raise BadRequest("acr_values that the configuration does not name")
         passed_on = passed_on_of(parameters, relying_party.settings)
         about = self._stepped_up(wanted, relying_party, local)
-        organization, of_op = organization_of(parameters), {}
-        if about is not None:
-            if organization not in (None, about.organization):
-                raise BadRequest("org, in a step-up for another one")
-            organization = about.organization
-        if organization is not None:
-            if relying_party.settings.organization is None:
-                raise BadRequest("org, at a provider without organizations")
-            of_op = {relying_party.settings.organization.parameter: organization}
+        organization = self._organization(parameters, about)
+        of_op = self._organization_at(relying_party.settings, organization)
         outgoing = await relying_party.authorization_request(
             replace(wanted, passed_on=passed_on | of_op)
         )
@@ -195,6 +188,27 @@ class Login:
         rules = self._step_up[session.provider]
         now = self._clock.now()
         return rules.why_unmet(asked, session.acr, session.auth_time, now) is None
+
+    @staticmethod
+    def _organization(parameters: dict[str, str], about: Session | None) -> str | None:
+        """The one that the login is for: in a step-up that of the session. Raises: BadRequest."""
+        named = organization_of(parameters)
+        if about is None:
+            return named
+        if named not in (None, about.organization):
+            raise BadRequest("org, in a step-up for another one")
+        return about.organization
+
+    @staticmethod
+    def _organization_at(
+        settings: RelyingPartySettings, organization: str | None
+    ) -> dict[str, str]:
+        """What the OP is told of it. Raises: BadRequest."""
+        if organization is None:
+            return {}
+        if settings.organization is None:
+            raise BadRequest("org, at a provider without organizations")
+        return {settings.organization.parameter: organization}
 
     @staticmethod
     def _stepped_up(

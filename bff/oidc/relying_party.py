@@ -24,7 +24,7 @@ from bff.errors import (
 from bff.model import LoginTransaction, Session, Tokens, TokenTarget
 from bff.oidc.client_auth.methods import BY_CERTIFICATE
 from bff.oidc.client_auth.requests import ClientRequests
-from bff.oidc.jwt.id_token import IdTokenVerifier
+from bff.oidc.jwt.id_token import EndUser, IdTokenVerifier
 from bff.oidc.jwt.key_source import KeySource
 from bff.oidc.jwt.logout_token import LogoutNotice, LogoutTokenVerifier
 from bff.oidc.probe import Probe
@@ -237,12 +237,7 @@ class RelyingParty:
         user = await self._id_tokens.login(tokens, transaction)
         if iss is not None and iss != user.issuer:  # RFC 9207 section 2.4, of each tenant
             raise IssuerMismatch(f"iss of the response: {differs(iss, user.issuer)}")
-        whose = (transaction.user_issuer, transaction.user_sub)
-        if transaction.is_step_up and whose != (user.issuer, user.sub):
-            raise StepUpOtherUser
-        wanted = transaction.organization
-        if wanted is not None and not self._is_for(wanted, user.claims):
-            raise OrganizationMismatch("the claim is missing or names another")
+        self._require_wanted(user, transaction)
         if tokens.refresh_token is None:
             self._tell_of_no_refresh_token()
         claims = user.claims
@@ -258,9 +253,18 @@ class RelyingParty:
             user.auth_time,
             claims,
             tokens,
-            wanted,
+            transaction.organization,
             transaction.resources,
         )
+
+    def _require_wanted(self, user: EndUser, transaction: LoginTransaction) -> None:
+        """Raises: StepUpOtherUser, OrganizationMismatch."""
+        whose = (transaction.user_issuer, transaction.user_sub)
+        if transaction.is_step_up and whose != (user.issuer, user.sub):
+            raise StepUpOtherUser
+        wanted = transaction.organization
+        if wanted is not None and not self._is_for(wanted, user.claims):
+            raise OrganizationMismatch("the claim is missing or names another")
 
     def _main_resource(self, asked: Collection[str]) -> dict[str, str]:
         """What the access token of a login is for, which has asked for these resources: the first
