@@ -12,7 +12,7 @@ from tests.flows.apis import an_api, status_of
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
 from tests.parts.configuration import free_ports, gateway_toml
-from tests.parts.raw_upstream import Received, read_body
+from tests.parts.raw_upstream import Received, read_body, say_nothing
 from tests.parts.stack import running_gateway, running_stack
 from tests.polling import HANG_SECONDS, until
 from tests.security.kept_connection import kept_connection
@@ -277,7 +277,7 @@ async def test_an_upstream_that_is_not_there_is_502() -> None:
 
 async def test_an_upstream_that_is_silent_is_504() -> None:
     async with an_api('timeout = "300ms"') as api:
-        api.upstream.responder = _say_nothing
+        api.upstream.responder = say_nothing
         answer = await api.browser.fetch("GET", "/api/x")
         assert (answer.status, answer.json()["code"]) == (504, "upstream_timeout")
 
@@ -491,13 +491,6 @@ async def _slam(
 ) -> None:
     await read_body(request, reader)
     writer.transport.abort()
-
-
-async def _say_nothing(
-    request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
-    await reader.read()
-    writer.close()
 
 
 @pytest.mark.rule("PX-02")

@@ -16,7 +16,7 @@ from bff.proxy.own_endpoints import LocalPool
 from bff.proxy.transport import WriteCoalescer
 from bff.proxy.upstream.pool import UpstreamPool
 from tests.integration.other_parts import Other, a_listener, context_of
-from tests.parts.raw_upstream import OK, Received, raw_upstream
+from tests.parts.raw_upstream import OK, Received, raw_upstream, say_nothing
 from tests.polling import until
 from tests.wire.client import End, wired
 from tests.wire.reading import read_answers, statuses
@@ -116,11 +116,6 @@ async def test_an_answer_that_an_upstream_cuts_is_no_fault_of_the_gateway() -> N
 
 async def test_a_body_that_ends_while_it_is_refused_leaves_the_answer_whole() -> None:
     """Its end is in the same read as the byte too many."""
-
-    async def say_nothing(
-        _request: Received, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter
-    ) -> None:
-        await reader.read()
 
     async with raw_upstream() as upstream, a_gateway_for_users(upstream.port) as users:
         upstream.responder = say_nothing

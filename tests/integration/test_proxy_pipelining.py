@@ -17,7 +17,7 @@ from tests.integration.test_proxy_time_limits import (
     answers_of,
 )
 from tests.movable_loop import later, on_a_movable_loop
-from tests.parts.raw_upstream import Received, raw_upstream
+from tests.parts.raw_upstream import raw_upstream, say_nothing
 from tests.polling import until
 from tests.wire.client import wired
 from tests.wire.reading import read_answers, statuses
@@ -101,11 +101,6 @@ async def test_an_answer_has_none_of_the_limit_for_the_body_behind_it() -> None:
 
 async def test_a_request_whose_browser_has_gone_is_over() -> None:
     """Nothing that comes of it later can go on with it."""
-
-    async def say_nothing(
-        _request: Received, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter
-    ) -> None:
-        await reader.read()
 
     async with raw_upstream() as upstream, a_gateway_for_users(upstream.port) as users:
         upstream.responder = say_nothing

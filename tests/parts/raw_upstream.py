@@ -29,6 +29,14 @@ class Received:
         return [value.strip() for key, _, value in pairs if key.lower() == name.lower()]
 
 
+async def say_nothing(
+    _request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """A responder that waits until the other side hangs up."""
+    await reader.read()
+    writer.close()
+
+
 @dataclass(slots=True)
 class RawUpstream:
     """`answer` is written after each request was read, unless `responder` takes over."""

@@ -6,9 +6,10 @@ says "not now" (5xx, 429) or no answer at all is `OpUnavailable`; everything els
 function of the protocol step to judge.
 """
 
+import contextlib
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -177,54 +178,49 @@ class OpHttp:
         max_bytes: int,
         seconds: float,
     ) -> OpAnswer:
+        if self._session is None:
+            raise RuntimeError("OpHttp is used before start()")
+        connect = min(self._timeout_seconds, CONNECT_TIMEOUT_SECONDS)
+        with self._observed(name):
+            try:
+                async with self._session.request(
+                    method,
+                    URL(url, encoded=True),
+                    headers=headers,
+                    data=body,
+                    allow_redirects=False,
+                    ssl=self._tls.context(),
+                    proxy=self._proxy_for(url),
+                    timeout=aiohttp.ClientTimeout(total=seconds, connect=connect),
+                ) as response:
+                    return await self._answer(name, response, max_bytes)
+            except TimeoutError:
+                raise OpUnavailable(f"{name}: timeout") from None
+            except (aiohttp.ClientError, OSError) as error:
+                # `from None`: these carry the request with its Authorization header.
+                raise OpUnavailable(
+                    f"{name}: {reason_of(error, ca_setting=self._ca_setting)}"
+                ) from None
+
+    async def _answer(
+        self, name: str, response: aiohttp.ClientResponse, max_bytes: int
+    ) -> OpAnswer:
+        self._require_available(name, response)
+        raw = await _read_bounded(name, response, max_bytes)
+        body = _decoded(name, response, raw, max_bytes)
+        if response.content_type == JWT:
+            return OpAnswer(response.status, NOT_JSON, body.decode("latin-1").strip())
+        return OpAnswer(response.status, _parsed(body), location=response.headers.get("Location"))
+
+    @contextlib.contextmanager
+    def _observed(self, name: str) -> Iterator[None]:
         began = self._clock.now()
         try:
-            answer = await self._exchange(method, name, url, headers, body, max_bytes, seconds)
+            yield
         except OpError as error:
             self._observe(name, error.code, self._clock.now() - began)
             raise
         self._observe(name, ANSWERED, self._clock.now() - began)
-        return answer
-
-    async def _exchange(
-        self,
-        method: str,
-        name: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        max_bytes: int,
-        seconds: float,
-    ) -> OpAnswer:
-        if self._session is None:
-            raise RuntimeError("OpHttp is used before start()")
-        connect = min(self._timeout_seconds, CONNECT_TIMEOUT_SECONDS)
-        try:
-            async with self._session.request(
-                method,
-                URL(url, encoded=True),
-                headers=headers,
-                data=body,
-                allow_redirects=False,
-                ssl=self._tls.context(),
-                proxy=self._proxy_for(url),
-                timeout=aiohttp.ClientTimeout(total=seconds, connect=connect),
-            ) as response:
-                self._require_available(name, response)
-                raw = await _read_bounded(name, response, max_bytes)
-                body = _decoded(name, response, raw, max_bytes)
-                if response.content_type == JWT:
-                    return OpAnswer(response.status, NOT_JSON, body.decode("latin-1").strip())
-                return OpAnswer(
-                    response.status, _parsed(body), location=response.headers.get("Location")
-                )
-        except TimeoutError:
-            raise OpUnavailable(f"{name}: timeout") from None
-        except (aiohttp.ClientError, OSError) as error:
-            # `from None`: these carry the request with its Authorization header.
-            raise OpUnavailable(
-                f"{name}: {reason_of(error, ca_setting=self._ca_setting)}"
-            ) from None
 
     def _proxy_for(self, url: str) -> str | None:
         """`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` count only where the configuration says so."""
