@@ -11,6 +11,7 @@ from bff.app.core import Core
 from bff.config.frontends import Frontend
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.callback import Callback
+from bff.endpoints.finished_logins import FinishedLogins
 from bff.endpoints.jwks import Jwks
 from bff.endpoints.login import Login, Providers, Resume
 from bff.endpoints.logout import LoggedOut, Logout, LogoutReturns
@@ -157,22 +158,30 @@ class ServedFrontend:
             self.step_up,
             frontend=self.frontend.name,
         )
-        callback = Callback(
+        finished = FinishedLogins(
             self.relying_parties,
             transactions,
             core.sessions,
             core.ender,
             browser.session_cookie,
-            browser.binder,
-            browser.cookies,
             core.metrics,
             core.limits.failed_callbacks,
             core.logins,
             core.audit,
-            path=f"{self.frontend.prefix}/callback",
             claims=core.claims,
             max_per_user=session.max_per_user,
             keep_address=session.keep_address,
+            frontend=self.frontend.name,
+        )
+        callback = Callback(
+            self.relying_parties,
+            transactions,
+            finished,
+            browser.binder,
+            browser.cookies,
+            core.metrics,
+            core.limits.failed_callbacks,
+            path=f"{self.frontend.prefix}/callback",
             frontend=self.frontend.name,
         )
         return {
