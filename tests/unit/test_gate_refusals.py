@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from bff.errors import BadRequest, BffError, NavigationRequired, NotAuthenticated
 from bff.gate.head import Field
@@ -73,3 +74,12 @@ def test_a_person_gets_a_page_and_a_script_a_document(
 def test_a_script_is_told_where_to_log_in(refusals: Refusals) -> None:
     document = json.loads(refuse(refusals, NotAuthenticated(), FETCH).body)
     assert document["login_url"] == "/bff/login"
+
+
+def test_the_log_says_of_which_route_a_refusal_is(refusals: Refusals) -> None:
+    """A request that belongs to none has no such field's value, and not an empty one."""
+    with capture_logs() as logs:
+        refuse(refusals, NotAuthenticated(), FETCH)
+        refusals.problem(BadRequest("x"), FETCH, "the-id", method="GET", route="")
+    said = [(one["event"], one["route"], one["method"], one["request_id"]) for one in logs]
+    assert said == [("refused", "/api/", "GET", "the-id"), ("refused", None, "GET", "the-id")]
