@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from bff.errors import StoreUnavailable
 from bff.sessions.messages import Heartbeat
 from bff.tokens.coordinator import CoordinatorSettings
 from bff.tokens.refresh_hold import SETTLE_SECONDS
@@ -122,6 +123,24 @@ async def test_a_process_whose_lease_is_in_doubt_says_that_it_holds_something(
     deployment.op.deliver.set()
     await refresh
     await until(lambda: heard[-1].saved)
+
+
+@pytest.mark.rule("TK-07")
+async def test_a_command_that_failed_holds_back_its_session(deployment: Deployment) -> None:
+    """It may be the first sign that the store went back in time: the others get the time to save
+    what they hold, although the stream of changes has shown nothing."""
+    deployment.redis.command("ACL", "SETUSER", "only", "on", ">pw", "~*", "&*", "+@all")
+    process = await deployment.process("only")
+    session = await process.log_in(deployment.op, "a")
+    deployment.clock.advance(61)
+    deployment.op.deliver.set()
+    deployment.redis.command("ACL", "SETUSER", "only", "-@scripting")
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(StoreUnavailable):
+        await process.coordinator.refreshed(session)
+    deployment.redis.command("ACL", "SETUSER", "only", "+@all")
+    await until_refreshed(process, session)
+    assert asyncio.get_running_loop().time() - began >= SETTLE_SECONDS
 
 
 @pytest.mark.rule("TK-07")
