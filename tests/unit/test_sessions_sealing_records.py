@@ -128,9 +128,10 @@ def test_fields_of_a_later_release_are_ignored() -> None:
     assert read(json.dumps(record).encode()) == read(FORMAT_1)
 
 
-def test_claims_cannot_be_changed_in_place() -> None:
+@pytest.mark.parametrize("claims", [b"", b',"claims":{"role":"user"}'])
+def test_claims_cannot_be_changed_in_place(claims: bytes) -> None:
     """A cached session is shared by all requests."""
-    session = read(FORMAT_1)
+    session = read(FORMAT_1[:-1] + claims + b"}")
     with pytest.raises(TypeError):
         session.claims["role"] = "admin"  # type: ignore[index]
 
