@@ -6,7 +6,7 @@ Standard library only; what a failure means is for the caller to log.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
@@ -14,6 +14,15 @@ T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]
 
 CANCEL_AGAIN_SECONDS = 0.1
+
+
+def growing_pauses(first_seconds: float, longest_seconds: float) -> Iterator[float]:
+    """How long to wait before each next try, without an end: twice as long each time, up to the
+    longest."""
+    pause = first_seconds
+    while True:
+        yield pause
+        pause = min(pause * 2, longest_seconds)
 
 
 class BackgroundTask:

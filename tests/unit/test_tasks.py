@@ -2,12 +2,20 @@
 
 import asyncio
 import sys
+from itertools import islice
 
 import pytest
 
 from bff.errors import StoreUnavailable
 from bff.model import Session
-from bff.tasks import BackgroundTask, KeyedLock, PeriodicTask, SingleFlight, TaskSet
+from bff.tasks import (
+    BackgroundTask,
+    KeyedLock,
+    PeriodicTask,
+    SingleFlight,
+    TaskSet,
+    growing_pauses,
+)
 from tests.polling import HANG_SECONDS, until
 
 
@@ -326,3 +334,7 @@ async def test_a_periodic_task_goes_on_after_a_failure() -> None:
     await until(lambda: len(times) > 2)
     await task.close()
     assert failures == [ValueError]
+
+
+def test_pauses_grow_up_to_the_longest() -> None:
+    assert list(islice(growing_pauses(0.25, 1.5), 5)) == [0.25, 0.5, 1, 1.5, 1.5]

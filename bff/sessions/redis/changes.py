@@ -15,7 +15,7 @@ from bff.sessions.messages import CHANGED, ENDED, decode_change
 from bff.sessions.redis.client import FAILURES, RedisClient
 from bff.sessions.redis.heartbeats import Heartbeats
 from bff.sessions.store import StoreListener
-from bff.tasks import BackgroundTask
+from bff.tasks import BackgroundTask, growing_pauses
 
 log = structlog.get_logger("bff.sessions")
 
@@ -54,20 +54,19 @@ class ChangeStream:
         await self._task.close()
 
     async def _run(self) -> None:
-        pause = FIRST_PAUSE_SECONDS
+        pauses = growing_pauses(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while True:
             try:
                 await self._subscribe()
             except FAILURES as error:
                 if self._watching:
                     log.warning("changes_lost", detail=self._client.reason(error))
-                    pause = FIRST_PAUSE_SECONDS
+                    pauses = growing_pauses(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
             except Exception:  # no fault may leave listeners believing that they are told
                 log.exception("changes_failed")
             finally:
                 self._tell_watching(watching=False)
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(next(pauses) * random.uniform(0.5, 1))  # noqa: S311 - jitter
 
     async def _subscribe(self) -> None:
         redis = await self._client.subscriber()
