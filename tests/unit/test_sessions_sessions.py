@@ -1,8 +1,9 @@
 """Sessions on the memory store, by an injected clock: life, writes, cache, news, races."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -75,19 +76,22 @@ def tokens(clock: ManualClock, name: str = "1", refresh_seconds: float | None = 
     )
 
 
+ABOUT: Mapping[str, Any] = {
+    "claims": {"name": "Alice"},
+    "acr": "gold",
+    "auth_time": 7,
+    "client": "Firefox",
+    "address": "192.0.2.7",
+    "organization": "acme",
+    "resources": ("https://api.example",),
+}
+
+
 async def create(
     sessions: Sessions, clock: ManualClock, key: str = "k", sid: str | None = "s1"
 ) -> Session:
     return await sessions.create(
-        key,
-        issuer=OP,
-        sub="alice",
-        sid=sid,
-        tokens=tokens(clock),
-        claims={"name": "Alice"},
-        acr="gold",
-        auth_time=7,
-        client="Firefox",
+        key, issuer=OP, sub="alice", sid=sid, tokens=tokens(clock), **ABOUT
     )
 
 
@@ -106,6 +110,7 @@ async def test_a_session_comes_back_as_it_was_created(
     created = await create(sessions, clock)
     assert created.idle_expires_at == clock.now() + POLICY.idle_seconds
     assert created.expires_at == clock.now() + POLICY.absolute_seconds
+    assert {name: getattr(created, name) for name in ABOUT} == ABOUT
     assert sessions.cached("k") == created
     assert await sessions.load_fresh("k") == created
     assert await sessions.load("unknown") is None
