@@ -11,7 +11,7 @@ Front-Channel Logout 1.0 sections 2 and 3: an OP that sends one of both sends bo
 `sid` alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -79,20 +79,23 @@ class FrontchannelOp:
         return (iss,) if self.issuers.includes(iss) else ()
 
 
+def framing_policy(issuers: Iterable[str]) -> str:
+    """The OPs' own pages may frame this path, and no other path of ours may be framed. A source
+    with a path would be that page alone."""
+    origins = dict.fromkeys(urlsplit(one)._replace(path="").geturl() for one in issuers)
+    return CONTENT_SECURITY_POLICY.replace(
+        "frame-ancestors 'none'", f"frame-ancestors {' '.join(origins)}"
+    )
+
+
 class FrontchannelLogout:
     """Always the same empty page, whether there was a session or not."""
 
     def __init__(self, op_logout: OpLogout, ops: Sequence[FrontchannelOp]) -> None:
         self._op_logout = op_logout
         self._ops = ops
-        origins = dict.fromkeys(
-            urlsplit(op.issuers.issuer)._replace(path="").geturl() for op in ops
-        )
         self._headers = {
-            # The OPs' own pages may frame this path, and no other path of ours may be framed.
-            "Content-Security-Policy": CONTENT_SECURITY_POLICY.replace(
-                "frame-ancestors 'none'", f"frame-ancestors {' '.join(origins)}"
-            ),
+            "Content-Security-Policy": framing_policy(op.issuers.issuer for op in ops),
             # For an OP whose pages are cross-origin isolated.
             "Cross-Origin-Embedder-Policy": "require-corp",
             "Cross-Origin-Resource-Policy": "cross-origin",

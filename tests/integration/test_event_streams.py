@@ -29,6 +29,7 @@ from tests.parts.servers import answering
 from tests.polling import until
 
 OFTEN = 0.02
+SELDOM = 10_000.0
 EXPIRING = 100.0
 
 
@@ -114,6 +115,19 @@ class Place:
 
 @pytest.fixture
 async def place() -> AsyncIterator[Place]:
+    async with opened(heartbeat_seconds=OFTEN) as found:
+        yield found
+
+
+@pytest.fixture
+async def still_place() -> AsyncIterator[Place]:
+    """Without heartbeats: a stream that says something has had a reason."""
+    async with opened(heartbeat_seconds=SELDOM) as found:
+        yield found
+
+
+@asynccontextmanager
+async def opened(*, heartbeat_seconds: float) -> AsyncIterator[Place]:
     clock = ManualClock()
     store, op = ScriptedStore(clock), RotatingOp(clock)
     await op.start()
@@ -125,7 +139,7 @@ async def place() -> AsyncIterator[Place]:
             RefreshPolicy(20),
             clock,
             {DEFAULT_FRONTEND: OwnResponses(hsts=False)},
-            EventSettings(OFTEN, EXPIRING, per_session=2),
+            EventSettings(heartbeat_seconds, EXPIRING, per_session=2),
         )
         found = Place(events, process, store, clock, op, http)
         async with answering(web.Server(found.answer, handler_cancellation=True)) as port:
@@ -172,6 +186,23 @@ async def test_a_token_that_is_due_is_replaced_and_the_browser_told(place: Place
         assert (name, about["access_token_expires_in"]) == ("refreshed", 60)
         await stream.quiet()
     assert place.op.count("token") == 1
+
+
+async def test_a_change_is_told_without_waiting_for_a_heartbeat(still_place: Place) -> None:
+    """Another process, or another request, may have made it."""
+    session = await still_place.log_in(lifetime=3000)
+    async with still_place.listening(session) as stream:
+        still_place.clock.advance(2999)
+        await still_place.process.coordinator.refreshed(session)
+        await until(lambda: stream.names() == ["session", "refreshed"])
+
+
+async def test_a_stream_wakes_for_the_coming_end_by_itself(still_place: Place) -> None:
+    session = await still_place.log_in()
+    still_place.clock.advance(POLICY.idle_seconds - EXPIRING - OFTEN)
+    async with still_place.listening(session) as stream:
+        still_place.clock.advance(OFTEN)
+        await until(lambda: stream.names() == ["session", "expiring"])
 
 
 async def test_the_coming_end_is_announced_once(place: Place) -> None:

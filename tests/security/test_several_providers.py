@@ -2,6 +2,7 @@
 of the others (RFC 9700 section 4.4), and its troubles are not theirs."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -209,6 +210,20 @@ async def test_a_hostile_op_can_not_speak_for_another(there: TwoProviders) -> No
         assert code_of(reply) == "id_token_invalid"
         assert SESSION not in there.visitor.cookies
         state = await there.start("evil")
+
+
+async def test_a_login_that_fails_is_counted_once_and_at_its_provider(there: TwoProviders) -> None:
+    def counted(metrics: str) -> dict[str, float]:
+        """The logins that failed for their ID token, by provider."""
+        pattern = r'^bff_logins_total\{.*outcome="id_token_invalid",provider="(\w+)"\} ([0-9.]+)$'
+        return {name: float(n) for name, n in re.findall(pattern, metrics, re.MULTILINE)}
+
+    before = counted(await there.admin.metrics())
+    state = await there.start("evil")
+    there.ops["evil"].id_token_changes = {"aud": "another"}
+    assert code_of(await there.come_back("evil", state)) == "id_token_invalid"
+    after = counted(await there.admin.metrics())
+    assert after == before | {"evil": before.get("evil", 0.0) + 1}
 
 
 async def test_the_same_sub_at_two_ops_is_two_users(there: TwoProviders) -> None:
