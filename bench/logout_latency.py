@@ -6,9 +6,7 @@ was sent that still passed: how long after the logout was sent, and how long aft
 """
 
 import asyncio
-import os
 import statistics
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +17,8 @@ import aiohttp
 
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
+from tests.parts.configuration import listening_at
+from tests.parts.gateway_program import GatewayProgram
 from tests.parts.redis_server import RedisServer
 from tests.parts.servers import free_port
 from tests.parts.stack import Stack, running_stack
@@ -52,32 +52,13 @@ async def a_replica(stack: Stack, directory: Path) -> AsyncIterator[str]:
     listen, admin = free_port(), free_port()
     config = directory / "bff.toml"
     config.write_text(stack.toml)
-    environment = os.environ | {
-        "BFF_SERVER__LISTEN": f"127.0.0.1:{listen}",
-        "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{admin}",
-    }
-    command = (sys.executable, "-m", "bff", "serve", "--config", str(config))
-    quiet = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(
-        *command, env=environment, stdout=quiet, stderr=quiet
-    )
+    address, environment = f"127.0.0.1:{admin}", listening_at(listen, admin)
+    program = GatewayProgram(config, address, environment=environment)
     try:
-        await until(lambda: _is_ready(admin), seconds=15)
+        await program.start()
         yield f"http://127.0.0.1:{listen}"
     finally:
-        process.terminate()
-        await process.wait()
-
-
-async def _is_ready(port: int) -> bool:
-    try:
-        async with (
-            aiohttp.ClientSession() as http,
-            http.get(f"http://127.0.0.1:{port}/readyz") as answer,
-        ):
-            return answer.status == 200
-    except aiohttp.ClientError:
-        return False
+        await program.stop()
 
 
 async def measure(stack: Stack, replica: Replica) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from bff.clock import SystemClock
 from tests.abuse.aside import Aside
 from tests.abuse.hostile_op import HostileOp
 from tests.abuse.measures import ConnectionWatch, Process, held_by
-from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.configuration import Ports, gateway_toml, listening_at
 from tests.parts.gateway_program import GatewayProgram
 from tests.parts.raw_upstream import RawUpstream, raw_upstream
 from tests.parts.redis_server import RedisServer
@@ -177,12 +177,7 @@ class Site:
             f"127.0.0.1:{admin_port}",
             name=f"gateway-{port}",
             ready="/healthz",
-            environment={
-                "BFF_SERVER__LISTEN": f"127.0.0.1:{port}",
-                "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{admin_port}",
-                "BFF_SERVER__AUTH_LISTEN": f"127.0.0.1:{auth_port}",
-                **(environment or {}),
-            },
+            environment=listening_at(port, admin_port, auth=auth_port) | dict(environment or {}),
         )
 
 

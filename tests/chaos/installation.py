@@ -18,7 +18,13 @@ from tests.chaos.load import User
 from tests.chaos.redis_topologies import Topology
 from tests.chaos.wire import Client
 from tests.parts.browser import Browser
-from tests.parts.configuration import CLIENT_ID, CLIENT_SECRET, free_ports, gateway_toml
+from tests.parts.configuration import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    free_ports,
+    gateway_toml,
+    listening_at,
+)
 from tests.parts.gateway_program import GatewayProgram
 from tests.parts.program import Program, answers, module
 from tests.parts.servers import free_port
@@ -153,8 +159,5 @@ class Installation:
             f"127.0.0.1:{admin_port}",
             name=f"gateway-{number}",
             ready="/healthz",
-            environment={
-                "BFF_SERVER__LISTEN": f"127.0.0.1:{self._gateway_ports[number]}",
-                "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{admin_port}",
-            },
+            environment=listening_at(self._gateway_ports[number], admin_port),
         )

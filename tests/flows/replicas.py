@@ -17,7 +17,7 @@ from ssl import SSLContext
 import aiohttp
 
 from tests.parts.browser import Browser
-from tests.parts.configuration import Ports, gateway_toml
+from tests.parts.configuration import Ports, gateway_toml, listening_at
 from tests.parts.demo_servers import running_demo_op
 from tests.parts.gateway_program import GatewayProgram, asked
 from tests.parts.raw_upstream import raw_upstream
@@ -43,11 +43,7 @@ class Replica:
             config,
             f"{host}:{ports.admin}",
             name=f"replica-{host}",
-            environment={
-                "BFF_SERVER__LISTEN": f"{host}:{ports.gateway}",
-                "BFF_SERVER__ADMIN_LISTEN": f"{host}:{ports.admin}",
-                "BFF_SERVER__HEALTH_LISTEN": f"{host}:{health_port}",
-            },
+            environment=listening_at(ports.gateway, ports.admin, host=host, health=health_port),
         )
 
     async def is_draining(self) -> bool:

@@ -17,7 +17,7 @@ from bff.clock import ManualClock
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
 from tests.parts.configuration import SESSION_SECRET as OLD
-from tests.parts.configuration import settings_from
+from tests.parts.configuration import listening_at, settings_from
 from tests.parts.deployment import ROOT
 from tests.parts.redis_server import RedisServer
 from tests.parts.servers import free_port
@@ -145,12 +145,7 @@ class Replicas:
         await self._gateways[which].start()
 
     def _made(self, which: int) -> Gateway:
-        public, admin = self._ports[which]
-        environ = {
-            "BFF_SERVER__LISTEN": f"127.0.0.1:{public}",
-            "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{admin}",
-        }
-        return Gateway(settings_from(self._toml, environ), self._clock)
+        return Gateway(settings_from(self._toml, listening_at(*self._ports[which])), self._clock)
 
 
 async def status_at(base: str, stack: Stack, browser: Browser) -> int:

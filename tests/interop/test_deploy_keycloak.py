@@ -18,7 +18,7 @@ from tests.interop.ops.provider import CLIENT_SECRET
 from tests.interop.ops.relay import relaying
 from tests.interop.story import PATIENCE_SECONDS, PAUSE_SECONDS
 from tests.parts.browser import Browser
-from tests.parts.configuration import SESSION_SECRET
+from tests.parts.configuration import SESSION_SECRET, listening_at
 from tests.parts.demo_servers import running_api
 from tests.parts.deployment import DEPLOY
 from tests.parts.servers import free_port
@@ -51,9 +51,8 @@ async def there(
         realm = realm.replace(written, here)
     metadata = f"{place.direct}/realms/{REALM}/.well-known/openid-configuration"
     environ = {
+        **listening_at(gateway, free_port()),
         "BFF_SERVER__PUBLIC_URL": origin,
-        "BFF_SERVER__LISTEN": f"127.0.0.1:{gateway}",
-        "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{free_port()}",
         "BFF_SERVER__ADDITIONAL_HOSTS": f"127.0.0.1:{gateway}",
         "BFF_OIDC__ISSUER": f"{place.public}/realms/{REALM}",
         "BFF_OIDC__DISCOVERY_URL": metadata,

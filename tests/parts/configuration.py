@@ -37,6 +37,16 @@ def free_ports(*, api: int | None = None) -> Ports:
     return Ports(free_port(), free_port(), free_port(), free_port() if api is None else api)
 
 
+def listening_at(
+    public: int, admin: int, *, host: str = "127.0.0.1", **further: int
+) -> dict[str, str]:
+    """Environment variables of one more gateway with the same file: the ports it listens at, its
+    own instead of the file's. `further` are other listeners' ports by their name: auth, health."""
+    ports = {"LISTEN": public, "ADMIN_LISTEN": admin}
+    ports |= {f"{name.upper()}_LISTEN": port for name, port in further.items()}
+    return {f"BFF_SERVER__{key}": f"{host}:{port}" for key, port in ports.items()}
+
+
 def gateway_toml(
     ports: Ports,
     *,

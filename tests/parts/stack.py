@@ -20,6 +20,7 @@ from tests.parts.configuration import (
     Ports,
     free_ports,
     gateway_toml,
+    listening_at,
     settings_from,
 )
 from tests.parts.demo_servers import Prepare, RunningOp, running_api, running_demo_op
@@ -89,11 +90,7 @@ class Stack:
         It serves the same `public_url`, so requests to it carry that Host.
         """
         listen, admin = free_port(), free_port()
-        environ = {
-            "BFF_SERVER__LISTEN": f"127.0.0.1:{listen}",
-            "BFF_SERVER__ADMIN_LISTEN": f"127.0.0.1:{admin}",
-        }
-        async with running_gateway(self.toml, self.clock, environ):
+        async with running_gateway(self.toml, self.clock, listening_at(listen, admin)):
             yield f"http://127.0.0.1:{listen}"
 
     @contextlib.asynccontextmanager
