@@ -1,7 +1,6 @@
 """Pages of other origins: empty ones, on origins in every relation to the application's."""
 
 import contextlib
-import datetime
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -10,11 +9,8 @@ from typing import Literal
 
 from aiohttp import web
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
+from tests.parts.certificates import self_signed, server_context
 from tests.parts.servers import free_port, serving
 
 Relation = Literal["another site", "the same host in plain http", "a sibling origin"]
@@ -51,27 +47,10 @@ async def running_attacker(identity: ServerIdentity) -> AsyncIterator[Attacker]:
 
 
 def make_identity(folder: Path) -> ServerIdentity:
-    """A new key and certificate, good for a day."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "sibling.pem"
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(secret + certificate.public_bytes(Encoding.PEM))
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(path)
-    return ServerIdentity(certificate, tls)
+    """A new key and certificate."""
+    certificate, key = self_signed(folder, "localhost")
+    shown = x509.load_pem_x509_certificate(certificate.read_bytes())
+    return ServerIdentity(shown, server_context(certificate, key))
 
 
 def _pages() -> web.Application:

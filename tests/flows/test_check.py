@@ -17,7 +17,7 @@ from bff.cli.checks.verdict import has_failed, line
 from bff.clock import SystemClock
 from bff.config import load
 from tests.flows.test_cli import FAILED, GIVEN_SECRET, VALID
-from tests.parts.certificates import self_signed
+from tests.parts.certificates import self_signed, server_context
 from tests.parts.command import Result, bff
 from tests.parts.config_files import toml, write
 from tests.parts.redis_server import RedisServer, free_port_for_redis
@@ -330,8 +330,7 @@ async def test_each_kind_of_trouble_on_the_way_to_the_op(
 ) -> None:
     host = "other.example" if trouble == "other name" else "127.0.0.1"
     certificate, key = self_signed(tmp_path, host, is_over=trouble == "expired")
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(certificate, key)
+    tls = server_context(certificate, key)
     given = {} if trouble == "untrusted" else {"ca_file": json.dumps(str(certificate))}
     async with scripted_op(None if trouble == "plain" else tls) as op:
         issuer = op.issuer.replace("http://", "https://")

@@ -1,13 +1,12 @@
 """An API behind https: its certificate is verified before a token goes (RFC 9700 section 2.6)."""
 
-import ssl
 from pathlib import Path
 
 import pytest
 
 from tests.flows.logins import log_in
 from tests.parts.browser import Browser
-from tests.parts.certificates import self_signed
+from tests.parts.certificates import self_signed, server_context
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.stack import running_stack
 
@@ -28,9 +27,7 @@ async def test_a_token_is_sent_only_where_the_certificate_holds(
     tmp_path: Path, certified: str, is_over: bool, is_trusted: bool, status: int
 ) -> None:
     certificate, key = self_signed(tmp_path, certified, is_over=is_over)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
-    async with raw_upstream(tls) as upstream:
+    async with raw_upstream(server_context(certificate, key)) as upstream:
         routes = f"""
 [[routes]]
 path = "/api/"

@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+import ssl
 from pathlib import Path
 
 from cryptography import x509
@@ -23,9 +24,10 @@ def self_signed(directory: Path, host: str, *, is_over: bool = False) -> tuple[P
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(minutes=-1 if is_over else 60))
+        .not_valid_after(now + datetime.timedelta(minutes=-1 if is_over else 24 * 60))
         .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
     cert_file, key_file = directory / f"{host}.crt", directory / f"{host}.key"
@@ -38,6 +40,19 @@ def self_signed(directory: Path, host: str, *, is_over: bool = False) -> tuple[P
         )
     )
     return cert_file, key_file
+
+
+def server_context(
+    certificate: Path, key: Path, *, clients_ca: Path | None = None
+) -> ssl.SSLContext:
+    """For a server that shows this certificate, and wants one from its clients if `clients_ca`, the
+    file of their authority, is given."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    if clients_ca is not None:
+        context.load_verify_locations(clients_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def _general_name(host: str) -> x509.GeneralName:

@@ -2,7 +2,6 @@
 OP is, and what is proven by its tokens, stays the same."""
 
 import re
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from html import unescape
@@ -14,7 +13,7 @@ from bff.clock import ManualClock
 from bff.config import ConfigError
 from bff.errors import OpMetadataRefused
 from bff.oidc.provider.metadata import process_metadata
-from tests.parts.certificates import self_signed
+from tests.parts.certificates import self_signed, server_context
 from tests.parts.configuration import Ports, gateway_toml, settings_from
 from tests.parts.raw_upstream import raw_upstream
 from tests.parts.scripted_op import CLIENT_ID, CLIENT_SECRET, ScriptedOp
@@ -194,9 +193,7 @@ def test_a_proxy_may_want_credentials(proxy: str) -> None:
 async def test_a_client_certificate_is_shown(clock: ManualClock, tmp_path: Path) -> None:
     """To an OP that asks for one; without it there is no connection."""
     server, key = self_signed(tmp_path, "localhost")
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(server))
-    tls.load_cert_chain(server, key)
-    tls.verify_mode = ssl.CERT_REQUIRED
+    tls = server_context(server, key, clients_ca=server)
     op = await ScriptedOp(clock).start(tls, "localhost")
     keys = f'issuer = "{op.issuer}"\nca_file = "{server}"\n'
     certificate = f'client_cert_file = "{server}"\nclient_key_file = "{key}"'

@@ -1,7 +1,6 @@
 """Client authentication by a certificate (RFC 8705 section 2), at an OP that asks for it in the TLS
 handshake of another port (section 5)."""
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from bff.model import TokenTarget
 from bff.oidc.provider.http import Network
 from bff.oidc.settings import jwk_set
 from tests.integration.relying_party.steps import MakeRp, log_in, settings_for
-from tests.parts.certificates import self_signed
+from tests.parts.certificates import self_signed, server_context
 from tests.parts.scripted_op import CLIENT_ID, Answer, Received, ScriptedOp
 
 METHODS = ["tls_client_auth", "self_signed_tls_client_auth"]
@@ -29,9 +28,7 @@ async def certificate_port(
     server = folder / "server"
     server.mkdir()
     certificate, key = self_signed(server, "127.0.0.1")
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(trusted))
-    tls.verify_mode = ssl.CERT_REQUIRED
-    tls.load_cert_chain(certificate, key)
+    tls = server_context(certificate, key, clients_ca=trusted)
     port = await ScriptedOp(clock).start(tls)
 
     def as_the_op(received: Received) -> Answer:

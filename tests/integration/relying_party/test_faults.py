@@ -1,21 +1,13 @@
 """An OP that answers nonsense, too much, too late or not at all; and TLS."""
 
 import asyncio
-import datetime
 import gzip
-import hashlib
-import ipaddress
 import json
 import socket
-import ssl
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from bff.clock import ManualClock
 from bff.errors import (
@@ -28,6 +20,7 @@ from bff.oidc.provider.http import ENVIRONMENT, MAX_BODY_BYTES, Network, OpHttp
 from bff.oidc.relying_party import RelyingParty
 from tests.integration.relying_party.steps import MakeRp, begin, log_in, settings_for
 from tests.movable_loop import later, on_a_movable_loop
+from tests.parts.certificates import self_signed, server_context
 from tests.parts.scripted_op import Answer, ScriptedOp
 from tests.polling import HANG_SECONDS, until
 
@@ -304,43 +297,6 @@ async def test_proxies_of_the_environment_are_not_used(
 # --- TLS --------------------------------------------------------------------------------------
 
 
-def certificate_for(host: str, folder: Path) -> tuple[ssl.SSLContext, str]:
-    """A server context with a self-signed certificate, and the path of that certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = datetime.datetime.now(datetime.UTC)
-    try:
-        alternative: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        alternative = x509.DNSName(host)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    stem = hashlib.sha256(host.encode()).hexdigest()[:8]
-    certificate_file, key_file = folder / f"{stem}.pem", folder / f"{stem}.key"
-    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate_file, key_file)
-    return context, str(certificate_file)
-
-
 @pytest.mark.rule("TK-15")
 @pytest.mark.parametrize(
     ("certified", "trusted", "reachable"),
@@ -353,9 +309,10 @@ def certificate_for(host: str, folder: Path) -> tuple[ssl.SSLContext, str]:
 async def test_only_an_op_with_a_trusted_certificate_for_its_name_is_spoken_to(
     clock: ManualClock, tmp_path: Path, certified: str, trusted: bool, reachable: bool
 ) -> None:
-    context, ca_file = certificate_for(certified, tmp_path)
-    op = await ScriptedOp(clock).start(tls=context)
-    rp = RelyingParty(settings_for(op.issuer, ca_file=ca_file if trusted else None), clock)
+    certificate, key = self_signed(tmp_path, certified)
+    op = await ScriptedOp(clock).start(tls=server_context(certificate, key))
+    ca_file = str(certificate) if trusted else None
+    rp = RelyingParty(settings_for(op.issuer, ca_file=ca_file), clock)
     await rp.start()
     if reachable:
         await rp.check()
