@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from structlog.testing import capture_logs
@@ -252,5 +253,38 @@ async def test_an_unforeseen_fault_keeps_no_other_grant_from_being_taken_back() 
                 await leases.acquire(name, ttl_seconds=LONG)
         await until(lambda: client.taken_back == ["bff:l:{key}"])
     assert [entry["event"] for entry in logs] == ["lease_not_taken_back"]
+    await leases.close()
+    await client.close()
+
+
+class AwayClient(RedisClient):
+    """Of a server that answers the fifth try to take a lease back."""
+
+    def __init__(self) -> None:
+        super().__init__(parse_redis_url("redis://127.0.0.1:1"), LIMITS)
+        self.tried_at: list[float] = []
+        self.taken_back: list[str] = []
+
+    async def call(self, *_command: str | bytes | int, **_options: bool) -> object:
+        self.tried_at.append(asyncio.get_running_loop().time())
+        if len(self.tried_at) < 5:
+            raise StoreUnavailable("away")
+        return 1
+
+    async def run(self, script: str, keys: list[str], *args: str | bytes | int) -> object:
+        if script == scripts.ACQUIRE:
+            raise StoreUnavailable("no answer")
+        self.taken_back += keys
+        return 1
+
+
+async def test_a_server_that_is_away_is_asked_less_and_less_often() -> None:
+    client = AwayClient()
+    leases = RedisLeases(client, prefix="bff:", channel="bff:changes")
+    with pytest.raises(StoreUnavailable):
+        await leases.acquire("key", ttl_seconds=LONG)
+    await until(lambda: client.taken_back == ["bff:l:{key}"])
+    for pause, (before, after) in zip((0.2, 0.4, 0.5, 0.5), pairwise(client.tried_at), strict=True):
+        assert after - before >= pause
     await leases.close()
     await client.close()

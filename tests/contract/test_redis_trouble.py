@@ -171,6 +171,42 @@ async def test_a_silent_subscription_is_a_gap(own_redis: RedisServer) -> None:
         await until(lambda: heard.watching == [True, False, True])
 
 
+async def test_a_process_that_is_not_told_of_changes_vouches_for_nothing(
+    own_redis: RedisServer,
+) -> None:
+    """It sends no heartbeat while it does not follow the stream, and goes on when it does again."""
+    own_redis.command("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "&*", "+@all")
+    here, there, namespace = Heard(), Heard(), uuid.uuid4().hex
+    deaf = own_redis.url.replace("unix://", "unix://deaf:pw@")
+    one = RedisStore(own_redis.url, SystemClock(), namespace=namespace, limits=PATIENT)
+    other = RedisStore(deaf, SystemClock(), namespace=namespace, limits=PATIENT)
+    one.watch(here)
+    other.watch(there)
+    await one.start()
+    await other.start()
+    try:
+        await until(lambda: len(here.heartbeats) > 1)
+        own_redis.command("ACL", "SETUSER", "deaf", "-subscribe")
+        own_redis.command("CLIENT", "KILL", "USER", "deaf")
+        await until(lambda: there.watching == [True, False])
+        await one_more(here)
+        heard = len(here.heartbeats)
+        await one_more(here)
+        await one_more(here)
+        assert len(here.heartbeats) == heard
+        own_redis.command("ACL", "SETUSER", "deaf", "+subscribe")
+        await until(lambda: len(here.heartbeats) > heard)
+    finally:
+        await one.close()
+        await other.close()
+
+
+async def one_more(heard: Heard) -> None:
+    """Heartbeat of its own has come back, which a process sends once a second."""
+    proven = len(heard.proven)
+    await until(lambda: len(heard.proven) > proven)
+
+
 async def test_a_quiet_subscription_is_kept(redis_server: RedisServer) -> None:
     """That nothing is written is no reason to drop the cache."""
     heard = Heard()

@@ -40,6 +40,11 @@ def wrapped(inner: BaseException) -> RedisError:
         (AuthenticationWrongNumberOfArgsError("canary"), "older than Redis 6"),
         (AuthenticationError("invalid username-password pair canary"), "user name or password"),
         (NoPermissionError("no permissions to run the 'getdel' command canary"), "command getdel:"),
+        (
+            NoPermissionError("no permissions to access one of the canary channels"),
+            "the channels (",
+        ),
+        (NoPermissionError("no permissions to access one of the canary keys"), "the keys (~...)"),
         (ResponseError("unknown command 'GETDEL', with args canary"), "Redis 6.2 or newer"),
         (ResponseError("MISCONF canary"), "can't save to its disk"),
         (ResponseError("NOREPLICAS canary"), "too few replicas"),
