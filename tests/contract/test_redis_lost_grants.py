@@ -223,6 +223,18 @@ async def test_a_try_that_ends_late_leaves_no_task(own_redis: RedisServer) -> No
         await client.close()
 
 
+async def test_a_store_that_is_closed_leaves_no_task(own_redis: RedisServer) -> None:
+    """A grant may still have to be taken back: it lapses by itself."""
+    before = asyncio.all_tasks()
+    async with opened(own_redis, uuid.uuid4().hex, Heard()) as store:
+        own_redis.pause()
+        with pytest.raises(StoreUnavailable):
+            await store.acquire_lease("key", ttl_seconds=LONG)
+        await store.close()
+        assert asyncio.all_tasks() == before
+        own_redis.resume()
+
+
 class FaultyClient(RedisClient):
     """Gets no answer to a try for a lease, and raises what no rule foresees when one of them is to
     be taken back."""

@@ -232,6 +232,26 @@ async def test_news_that_cannot_be_read_means_anything(redis_server: RedisServer
         await store.close()
 
 
+class FaultyListener(Heard):
+    def on_changed(self, key: str, *, version: int | None) -> None:
+        super().on_changed(key, version=version)
+        raise ZeroDivisionError
+
+
+async def test_an_unforeseen_fault_is_a_gap_and_the_stream_is_taken_up_again(
+    redis_server: RedisServer,
+) -> None:
+    heard = FaultyListener()
+    async with opened(redis_server.url, heard) as store:
+        await until(lambda: heard.watching == [True])
+        await store.create(
+            "k", NewRecord(b"", idle_seconds=9, expires_at=time.time() + 9, indexes=())
+        )
+        await store.replace("k", b"", expected_version=1)
+        await until(lambda: heard.watching == [True, False, True])
+        assert heard.news == [("changed", "k", 2)]
+
+
 async def test_broken_pooled_connections_cost_no_request(redis_server: RedisServer) -> None:
     """After a restart or a proxy's idle timeout the pool is full of dead connections."""
     async with opened(redis_server.url) as store:

@@ -1,5 +1,7 @@
 """Heartbeats: a process hears its own come back, and those of the others."""
 
+import pytest
+
 from bff.clock import SystemClock
 from bff.sessions.memory import MemoryStore
 from bff.sessions.messages import LEAVING
@@ -36,6 +38,22 @@ async def test_others_hear_what_it_says(engine: Engine) -> None:
     assert len({heartbeat.process for heartbeat in here.heartbeats}) == 1
     await other.close()
     await until(lambda: here.heartbeats[-1].number == LEAVING)
+
+
+async def test_they_name_the_nodes_where_these_may_change(
+    engine: Engine, request: pytest.FixtureRequest
+) -> None:
+    """After a failover processes must agree on where the data is before one relies on another."""
+    heard = Heard()
+    one = await engine.open(heard)
+    if isinstance(one, MemoryStore):
+        return
+    await engine.open(Heard())
+    await until(lambda: bool(heard.heartbeats))
+    if "redis" in request.node.callspec.id:
+        assert heard.heartbeats[-1].configuration == "-"
+    else:
+        await until(lambda: heard.heartbeats[-1].configuration != "-")
 
 
 async def test_many_touches_in_one_go(engine: Engine) -> None:

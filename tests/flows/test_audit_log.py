@@ -92,6 +92,7 @@ async def test_a_session_from_login_to_logout_is_three_records(tmp_path: Path) -
     assert succeeded["event"] == "login_succeeded"
     assert succeeded["outcome"] == "success"
     assert (succeeded["sub"], succeeded["session"]) == ("alice", session)
+    assert (begun["address"], succeeded["address"]) == ("127.0.0.1", "127.0.0.1")
     assert (ended["reason"], ended["actor"]) == ("logout", "user")
     assert (ended["sub"], ended["session"]) == ("alice", session)
     assert ended["request_id"] == page.headers["X-Request-ID"]

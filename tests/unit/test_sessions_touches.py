@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
+from structlog.testing import capture_logs
 
 from bff.clock import ManualClock
 from bff.errors import StoreUnavailable
@@ -44,9 +45,15 @@ async def idle_end(store: ScriptedStore, key: str) -> float:
 
 
 @pytest.mark.rule("SE-04")
-@pytest.mark.parametrize("fault", [StoreUnavailable("away"), RuntimeError("a fault of ours")])
+@pytest.mark.parametrize(
+    ("fault", "event"),
+    [
+        (StoreUnavailable("away"), "touches_delayed"),
+        (RuntimeError("a fault of ours"), "touches_failed"),
+    ],
+)
 async def test_the_worker_outlives_a_failure(
-    store: ScriptedStore, clock: ManualClock, touches: Touches, fault: Exception
+    store: ScriptedStore, clock: ManualClock, touches: Touches, fault: Exception, event: str
 ) -> None:
     """Also one that was not foreseen: without the worker all users would idle out. What failed
     is written with the time at which it happened."""
@@ -54,10 +61,12 @@ async def test_the_worker_outlives_a_failure(
     clock.advance(60)
     active_at = clock.now()
     store.faults["touch_all"] = [fault]
-    touches.add("k", active_at + IDLE_SECONDS)
-    await until(lambda: not store.faults["touch_all"])
-    clock.advance(5)
-    await until(lambda: store.calls["touch_all"] == 2)
+    with capture_logs() as logs:
+        touches.add("k", active_at + IDLE_SECONDS)
+        await until(lambda: not store.faults["touch_all"])
+        clock.advance(5)
+        await until(lambda: store.calls["touch_all"] == 2)
+    assert [entry["event"] for entry in logs] == [event]
     assert await idle_end(store, "k") == active_at + IDLE_SECONDS
     clock.advance(60)
     touches.add("k", clock.now() + IDLE_SECONDS)
