@@ -35,7 +35,9 @@ def jwks(settings: Settings, *, provider: str | None, output: Path | None) -> No
         if one.is_known_by_keys and provider in (None, one.name)
     ]
     if not clients:
-        click.echo("bff: no OP knows this gateway by a key; see client_auth", err=True)
+        click.echo(
+            "bff: no OP knows this gateway by a key; see client_auth and request_object", err=True
+        )
         sys.exit(NOT_DONE)
     try:
         text = json.dumps(jwk_set(clients), indent=2) + "\n"

@@ -186,6 +186,11 @@ def _session_required(name: str, wanted: object, found: object) -> Iterator[Diff
         yield _differs(name, Weight.CHANGED, "true", "false")
 
 
+def _signed_requests(name: str, wanted: object, found: object) -> Iterator[Difference]:
+    if found is not wanted:
+        yield Difference(name, Weight.IGNORED, f"{name}: the OP still takes unsigned requests")
+
+
 _JUDGES: Mapping[str, Judge] = {
     "redirect_uris": _redirect_uris,
     "token_endpoint_auth_method": _auth_method,
@@ -193,6 +198,7 @@ _JUDGES: Mapping[str, Judge] = {
     "response_types": _response_types,
     "scope": _scope,
     "id_token_signed_response_alg": _signing_alg,
+    "require_signed_request_object": _signed_requests,
     "post_logout_redirect_uris": _logout_uris,
     "backchannel_logout_uri": _logout_uris,
     "frontchannel_logout_uri": _logout_uris,

@@ -87,6 +87,10 @@ def client_metadata(
         by_value = jwks_uri.startswith("http:")
         keys = jwk_set([settings]) if by_value else jwks_uri
         metadata["jwks" if by_value else "jwks_uri"] = keys
+    if settings.signs_requests:
+        # RFC 9101 section 10.5: of this client the OP takes no other request from now on. Which
+        # algorithm signs follows from the key and the OP's list, at each request.
+        metadata["require_signed_request_object"] = True
     if settings.client_auth == TLS and settings.network.cert_file is not None:
         metadata["tls_client_auth_subject_dn"] = certificate_subject(settings.network.cert_file)
     if logout.front_channel is not None:

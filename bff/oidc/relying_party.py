@@ -22,6 +22,7 @@ from bff.errors import (
     StepUpOtherUser,
 )
 from bff.model import LoginTransaction, Session, Tokens, TokenTarget
+from bff.oidc.authorization_endpoint import AuthorizationEndpoint
 from bff.oidc.client_auth.methods import BY_CERTIFICATE
 from bff.oidc.client_auth.requests import ClientRequests
 from bff.oidc.jwt.id_token import EndUser, IdTokenVerifier
@@ -33,10 +34,9 @@ from bff.oidc.provider.http import OpHttp
 from bff.oidc.provider.metadata import ENDPOINTS, Discovery, ProviderMetadata
 from bff.oidc.provider.op_text import differs
 from bff.oidc.settings import ON_BEHALF_OF, RelyingPartySettings
-from bff.oidc.steps.authorization import AuthorizationRequest, LoginRequest, authorization_request
+from bff.oidc.steps.authorization import AuthorizationRequest, LoginRequest
 from bff.oidc.steps.callback import AuthorizationResponse, require_issuer
 from bff.oidc.steps.end_session import end_session_url
-from bff.oidc.steps.pushed_request import push_endpoint, pushed_url
 from bff.oidc.steps.revocation import Revocation
 from bff.oidc.steps.token_endpoint import ACCESS_TOKEN, Grant, TokenEndpoint
 from bff.oidc.steps.userinfo import UserInfo
@@ -117,6 +117,7 @@ class RelyingParty:
             clock,
             settings.read_client_secret,
         )
+        self._authorization = AuthorizationEndpoint(self._requests, self._discovery, clock)
         self._keys = KeySource(self._http, self._discovery, clock)
         self._token_endpoint = TokenEndpoint(
             self._requests,
@@ -176,33 +177,8 @@ class RelyingParty:
         return Probe(self.settings, self._http, self._token_endpoint, self._userinfo)
 
     async def authorization_request(self, login: LoginRequest) -> AuthorizationRequest:
-        """A fresh authorization request, pushed to the OP where that is wanted (RFC 9126).
-
-        Raises:
-            LoginRefused: the OP does not take the request that was pushed.
-            OpError: there is no metadata, or the request could not be pushed.
-        """
-        metadata = await self._discovery.metadata()
-        push_to = push_endpoint(self.settings.par, metadata)
-        request = authorization_request(
-            metadata.authorization_endpoint,
-            client_id=self.settings.client_id,
-            redirect_uri=self.settings.redirect_uri,
-            scope=self.settings.scope,
-            static=self.settings.authorization_params,
-            resource=(*self.settings.resource, *self.settings.api_resources),
-            login=login,
-        )
-        if push_to is None:
-            return request
-        url = await pushed_url(
-            self._requests,
-            push_to,
-            metadata.authorization_endpoint,
-            self.settings.client_id,
-            request.parameters,
-        )
-        return replace(request, url=url)
+        """As `AuthorizationEndpoint.request`."""
+        return await self._authorization.request(self.settings, login)
 
     async def require_response_issuer(self, response: AuthorizationResponse) -> None:
         """RFC 9207. Raises: IssuerMismatch, OpError."""

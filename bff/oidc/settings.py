@@ -38,6 +38,13 @@ from bff.oidc.provider.metadata import ENDPOINTS, WELL_KNOWN
 from bff.oidc.step_up import require_acr_values
 from bff.oidc.steps import authorization, end_session
 from bff.oidc.steps.pushed_request import ParMode, require_par_mode
+from bff.oidc.steps.request_object import (
+    OFF,
+    SIGNED,
+    RequestObjectMode,
+    require_no_claims,
+    require_request_object_mode,
+)
 
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 MAX_LEEWAY_SECONDS = 60.0
@@ -161,7 +168,8 @@ class RelyingPartySettings:
     loopback; `allow_insecure_http` lifts that for a closed network, `http_hosts` for hosts of one.
 
     What `client_auth` names must be given: a secret, keys (of which the first signs), or the
-    certificate of `network`. `read_client_secret` reads the file of the secret anew.
+    certificate of `network`. A signed `request_object` needs keys as well. `read_client_secret`
+    reads the file of the secret anew.
 
     A login is granted tokens for `resource` and for `api_resources`, those of single routes. Its
     own access token is for the first `resource` (RFC 8707).
@@ -197,6 +205,7 @@ class RelyingPartySettings:
     token_exchange: TokenExchange = STANDARD
     client_auth: ClientAuthMethod = CLIENT_SECRET_BASIC
     par: ParMode = "if-offered"
+    request_object: RequestObjectMode = OFF
     id_token_algs: tuple[SigningAlg, ...] = ("RS256",)
     trusted_audiences: tuple[str, ...] = ()
     authorization_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
@@ -251,6 +260,7 @@ class RelyingPartySettings:
             ),
             "client_auth": require_client_auth,
             "par": require_par_mode,
+            "request_object": require_request_object_mode,
             "scope": require_openid,
             "resource": lambda uris: [*map(require_resource, uris)],
             "id_token_algs": require_signing_algs,
@@ -268,6 +278,17 @@ class RelyingPartySettings:
             self.authentication()
         except ValueError as wrong:
             raise ValueError(f"client_auth {wrong}") from None
+        if self.signs_requests:
+            self._require_signable()
+
+    def _require_signable(self) -> None:
+        if not self.client_keys:
+            raise ValueError("request_object needs client_keys")
+        for name in ("authorization_params", "login_params"):
+            try:
+                require_no_claims(getattr(self, name))
+            except ValueError as wrong:
+                raise ValueError(f"{name} {wrong}") from None
 
     def authentication(self) -> ClientAuth:
         """How the client authenticates, with what it needs for it."""
@@ -303,7 +324,12 @@ class RelyingPartySettings:
     @property
     def is_known_by_keys(self) -> bool:
         """Whether the OP has to know public keys of the client."""
-        return self.client_auth in (PRIVATE_KEY_JWT, SELF_SIGNED_TLS)
+        return self.client_auth in (PRIVATE_KEY_JWT, SELF_SIGNED_TLS) or self.signs_requests
+
+    @property
+    def signs_requests(self) -> bool:
+        """Whether authorization requests are signed (RFC 9101)."""
+        return self.request_object == SIGNED
 
     def public_keys(self) -> list[Mapping[str, object]]:
         """The JWKs by which the OP knows the client (RFC 7591 section 2, `jwks`).

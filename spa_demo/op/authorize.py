@@ -39,7 +39,11 @@ class Authorize:
 
     async def handle(self, request: web.Request) -> web.Response:
         """`GET, POST /authorize`."""
-        asked_by = self._pushed.resolved(await read_request(request, self._server.settings))
+        asked_by = await read_request(request, self._server.settings)
+        try:
+            asked_by = self._pushed.resolved(asked_by)
+        except OAuth2Error as error:  # where to lead the browser is not known
+            return self.refuse(error, {})
         session = self._server.state.session(self._cookies.session(request))
         try:
             judged = self.judge(asked_by, session)

@@ -33,7 +33,9 @@ class RegistrationRefused(Exception):
         self.description = description
 
 
-def process_client_metadata(asked: object, scopes: frozenset[str]) -> dict[str, object]:
+def process_client_metadata(
+    asked: object, scopes: frozenset[str], *, takes_signed_requests: bool = False
+) -> dict[str, object]:
     """What will be registered, defaults included.
 
     Raises: RegistrationRefused.
@@ -57,7 +59,10 @@ def process_client_metadata(asked: object, scopes: frozenset[str]) -> dict[str, 
         ),
         "scope": _scope(asked, scopes),
     }
-    if accepted["token_endpoint_auth_method"] == BY_KEY:
+    signs = takes_signed_requests and asked.get("require_signed_request_object") is True
+    if signs:
+        accepted["require_signed_request_object"] = True
+    if signs or accepted["token_endpoint_auth_method"] == BY_KEY:
         accepted["jwks"] = _jwks(asked.get("jwks"))
     for name in ("client_uri", "backchannel_logout_uri"):
         if asked.get(name) is not None:
@@ -85,6 +90,7 @@ def as_client(client_id: str, client_secret: str, metadata: Mapping[str, object]
         grant_types=frozenset(grant_types) if isinstance(grant_types, list) else frozenset(),
         auth_methods=frozenset({method}) if method in (BY_KEY, BY_SECRET) else BY_PLAIN_SECRET,
         jwks=jwks if isinstance(jwks, Mapping) else None,
+        must_sign_requests=metadata.get("require_signed_request_object") is True,
     )
 
 

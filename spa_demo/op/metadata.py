@@ -3,6 +3,7 @@
 from spa_demo.op.client_assertions import ALGORITHMS as ALGS_OF_ASSERTIONS
 from spa_demo.op.grants import AUTH_METHODS
 from spa_demo.op.keys import ALGORITHM
+from spa_demo.op.request_objects import ALGORITHMS as ALGS_OF_REQUESTS
 from spa_demo.op.settings import TOKEN_EXCHANGE, USER_SCOPES, OpSettings
 
 ASSERTION_ALGS = [alg for algs in ALGS_OF_ASSERTIONS.values() for alg in algs]
@@ -58,8 +59,19 @@ def provider_metadata(settings: OpSettings) -> dict[str, object]:
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
         "claims_parameter_supported": False,
-        "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
+        **_signed_requests(settings),
+    }
+
+
+def _signed_requests(settings: OpSettings) -> dict[str, object]:
+    """RFC 9101 section 10.5, OIDC Discovery section 3."""
+    if settings.request_objects == "off":
+        return {"request_parameter_supported": False}
+    return {
+        "request_parameter_supported": True,
+        "request_object_signing_alg_values_supported": ALGS_OF_REQUESTS,
+        "require_signed_request_object": settings.request_objects == "required",
     }
 
 

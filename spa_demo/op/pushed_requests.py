@@ -13,6 +13,7 @@ from authlib.oauth2.rfc6749 import InvalidRequestError
 from bff.bounded_map import BoundedMap
 from spa_demo.op.authorization_server import DemoServer
 from spa_demo.op.grants import AUTH_METHODS
+from spa_demo.op.request_objects import RequestObjects
 from spa_demo.op.requests import Answer, DemoOAuth2Request, FormRequest, Pairs
 from spa_demo.op.web_io import Refused, read_request, respond
 
@@ -32,8 +33,9 @@ class Pushed:
 class PushedRequests:
     """The endpoint, and what `/authorize` takes from it."""
 
-    def __init__(self, server: DemoServer) -> None:
+    def __init__(self, server: DemoServer, objects: RequestObjects) -> None:
         self._server = server
+        self._objects = objects
         self._kept: BoundedMap[str, Pushed] = BoundedMap(MOST_KEPT)
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -54,7 +56,8 @@ class PushedRequests:
             raise InvalidRequestError("request_uri is not pushed.")
         if given.get("client_id") != client.get_client_id():
             raise InvalidRequestError("The request is another client's.")
-        parameters = tuple(pair for pair in form.parameters if pair[0] not in CREDENTIALS)
+        asked = self._objects.resolved(form)
+        parameters = tuple(pair for pair in asked.parameters if pair[0] not in CREDENTIALS)
         try:
             server.require_code_grant(replace(form, parameters=parameters), None)
         except OAuth2Error as error:
@@ -71,15 +74,17 @@ class PushedRequests:
         return Answer(201, document, {"Cache-Control": "no-store"})
 
     def resolved(self, request: FormRequest) -> FormRequest:
-        """The pushed request that this one refers to; or this one, where it may come unpushed.
+        """The pushed request that this one refers to, or the one that it holds signed; or this one,
+        where it may come unpushed and unsigned.
 
         Raises:
             Refused: the reference is unknown, spent, over, or another client's.
+            InvalidRequestObject: as `RequestObjects.resolved`.
         """
         given = dict(request.parameters)
         settings = self._server.settings
         if settings.par == "off" or ("request_uri" not in given and settings.par != "required"):
-            return request
+            return self._objects.resolved(request)
         found = self._kept.pop(given.get("request_uri", ""), None)
         is_live = found is not None and self._server.clock.now() < found.expires_at
         if found is None or not is_live or found.client_id != given.get("client_id"):

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from bff.clock import Clock
+from spa_demo.op.client_assertions import BY_KEY
 from spa_demo.op.client_metadata import RegistrationRefused, as_client, process_client_metadata
 from spa_demo.op.clients import Registration, new_token, token_hash
 from spa_demo.op.metadata import scopes_supported
@@ -49,7 +50,7 @@ class RegistrationEndpoint:
         try:
             if self._state.clients.is_full:
                 raise RegistrationRefused("invalid_client_metadata", "There are too many clients.")
-            metadata = process_client_metadata(await _document(request), self._scopes)
+            metadata = self._accepted(await _document(request))
         except RegistrationRefused as refused:
             return self._refused("register", "?", refused)
         client = as_client(f"dynamic-{new_name()}", new_token(), metadata)
@@ -72,7 +73,7 @@ class RegistrationEndpoint:
         try:
             asked = await _document(request)
             _require_same_client(asked, client.client_id, client.client_secret)
-            metadata = process_client_metadata(asked, self._scopes)
+            metadata = self._accepted(asked)
         except RegistrationRefused as refused:
             return self._refused("update", client.client_id, refused)
         return self._keep("update", client.client_id, client.client_secret, metadata, status=200)
@@ -87,6 +88,11 @@ class RegistrationEndpoint:
         self._state.revoke_client(client_id, "client deleted")
         self._note("delete", client_id, "done")
         return web.Response(status=204)
+
+    def _accepted(self, asked: object) -> dict[str, object]:
+        """Raises: RegistrationRefused."""
+        signed = self._settings.request_objects != "off"
+        return process_client_metadata(asked, self._scopes, takes_signed_requests=signed)
 
     def _managed(self, request: web.Request) -> Registration | None:
         found = self._state.clients.registration(request.match_info["client_id"])
@@ -116,7 +122,7 @@ class RegistrationEndpoint:
         document = {
             **registration.metadata,
             "client_id": client.client_id,
-            **({} if client.jwks else {"client_secret": client.client_secret}),
+            **({} if BY_KEY in client.auth_methods else {"client_secret": client.client_secret}),
             "client_id_issued_at": registration.issued_at,
             "client_secret_expires_at": 0,
             "registration_client_uri": f"{self._settings.issuer}{PATH}/{client.client_id}",

@@ -17,6 +17,7 @@ from spa_demo.op.metadata import provider_metadata
 from spa_demo.op.pushed_requests import PATH as PAR_PATH
 from spa_demo.op.pushed_requests import PushedRequests
 from spa_demo.op.registration import RegistrationEndpoint
+from spa_demo.op.request_objects import RequestObjects
 from spa_demo.op.settings import OpSettings
 from spa_demo.op.state import OpState
 from spa_demo.op.userinfo import UserInfo
@@ -41,7 +42,7 @@ def build_op(
     server = DemoServer(settings, state, keys, clock)
     cookies = OpCookies(secure=settings.is_secure)
     back_channel = BackChannel(settings, state, server.tokens)
-    pushed = PushedRequests(server)
+    pushed = PushedRequests(server, RequestObjects(settings, state.clients, clock))
     authorize = Authorize(server, cookies, pushed)
     forms = InteractionForms(settings, state, cookies, authorize, back_channel)
     logout = Logout(settings, state, keys, cookies, back_channel)

@@ -89,7 +89,9 @@ class Client(ClientMixin):
     )
     auth_methods: frozenset[str] = frozenset({"client_secret_basic", "client_secret_post"})
     jwks: Mapping[str, Any] | None = None
-    """Its public keys (RFC 7517), for `private_key_jwt`."""
+    """Its public keys (RFC 7517), for `private_key_jwt` and signed requests."""
+    must_sign_requests: bool = False
+    """`require_signed_request_object` (RFC 9101 section 10.5)."""
     may_introspect: bool = False
     """Whether it may introspect tokens of other clients: true for an API."""
 
@@ -144,6 +146,8 @@ class OpSettings:
     par: Literal["off", "offered", "required"] = "off"
     """Whether requests may be pushed (RFC 9126), or must be."""
     par_seconds: int = 60
+    request_objects: Literal["off", "offered", "required"] = "off"
+    """Whether requests may be signed by the client (RFC 9101), or must be."""
     expose_test_stats: bool = False
     initial_access_token: str | None = field(default=None, repr=False)
     """With one, clients that present it may register themselves (RFC 7591)."""

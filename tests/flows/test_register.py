@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,10 +35,10 @@ class AtDemoOp(Place):
 
 
 @asynccontextmanager
-async def demo_op(folder: Path, *, oidc: str = "") -> AsyncIterator[AtDemoOp]:
-    """The demo OP, which has no client yet, and the demo API."""
+async def demo_op(folder: Path, *, oidc: str = "", **options: Any) -> AsyncIterator[AtDemoOp]:
+    """The demo OP, which has no client yet, and the demo API. `options` are settings of the OP."""
     ports = free_ports()
-    settings = replace(SETTINGS, clients=(), initial_access_token=INITIAL)
+    settings = replace(SETTINGS, clients=(), initial_access_token=INITIAL, **options)
     async with (
         running_op(settings, port=ports.op) as op,
         running_api(ApiSettings(op.issuer), port=ports.api),

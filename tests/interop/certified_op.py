@@ -138,7 +138,7 @@ async def running_op(
     client_jwks: str = "",
 ) -> AsyncIterator[CertifiedOp]:
     """Run the OP for the gateway of that origin until the block ends. `folder` takes its log.
-    `client_jwks`: the public keys of its client `key`."""
+    `client_jwks`: the public keys of its clients `key` and `signing`."""
     environment = {
         "PORT": f"{port}",
         "GATEWAY": gateway,

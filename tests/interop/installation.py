@@ -37,13 +37,15 @@ class ShiftedClock:
 @dataclass(frozen=True, slots=True)
 class Client:
     """How the gateway is registered at the OP. With `jwt_tokens` it asks for access tokens of the
-    API's audience, else for opaque ones, with which UserInfo can be asked as well."""
+    API's audience, else for opaque ones, with which UserInfo can be asked as well. `further` are
+    lines of `[oidc]`."""
 
     client_id: str = "basic"
     client_auth: str = "client_secret_basic"
     id_token_algs: str = '["RS256"]'
     jwt_tokens: bool = True
     key_file: Path | None = None
+    further: str = ""
 
     def toml(self, issuer: str) -> str:
         """The lines of `[oidc]`."""
@@ -55,6 +57,7 @@ client_auth = "{self.client_auth}"
 id_token_algs = {self.id_token_algs}
 scope = "openid profile email offline_access api:read"
 userinfo = {"false" if self.jwt_tokens else "true"}
+{self.further}
 
 [oidc.authorization_params]
 prompt = "consent"
@@ -68,9 +71,9 @@ prompt = "consent"
         return json.dumps({"keys": [dict(load_client_key(self.key_file).public)]})
 
     def _proof(self) -> str:
-        if self.key_file is not None:
-            return f'client_keys = ["{self.key_file}"]'
-        return f'client_secret = "{CLIENT_SECRET}"'
+        keys = f'client_keys = ["{self.key_file}"]' if self.key_file is not None else ""
+        by_key = self.client_auth == "private_key_jwt"
+        return keys if by_key else f'client_secret = "{CLIENT_SECRET}"\n{keys}'
 
     def _resource(self) -> str:
         # Without UserInfo the ID token has to hold the claims, and this OP wants to be asked.

@@ -43,6 +43,33 @@ async def test_a_client_with_a_key_of_its_own_pushes_its_requests(
         assert await site.op.wait_for("grant_revoked", route="revocation")
 
 
+@pytest.mark.rule("FP-14")
+@pytest.mark.parametrize("par", ["off", "required"])
+@pytest.mark.parametrize("kind", ["P-256", "RSA-2048"])
+async def test_a_client_of_which_only_signed_requests_are_taken_logs_in(
+    tmp_path: Path, kind: str, par: str
+) -> None:
+    """RFC 9101 section 10.5, through the browser and pushed (RFC 9126 section 3)."""
+    client = Client(
+        "signing",
+        key_file=key_file(tmp_path / "key.pem", kind),
+        further=f'request_object = "signed"\npar = "{par}"',
+    )
+    async with running_installation(tmp_path, client) as site, Browser() as browser:
+        login = await browser.navigate(f"{site.origin}/bff/login", follow=False)
+        asked = dict(parse_qsl(urlsplit(login.headers["Location"]).query))
+        through_browser = {"client_id", "response_type", "scope", "request"}
+        assert asked.keys() == (
+            {"client_id", "request_uri"} if par == "required" else through_browser
+        )
+        landed = await site.log_in(browser, "alice")
+        assert landed.url == f"{site.origin}/"
+        assert (await browser.fetch("GET", "/api/whoami")).json()["client_id"] == "signing"
+        user = (await browser.fetch("GET", "/bff/user")).json()
+        assert user["name"] == "alice of Interop", "the claims parameter is JSON in the JWT"
+        assert not site.op.troubles()
+
+
 @pytest.mark.rule("TK-02")
 @pytest.mark.rule("TK-14")
 @pytest.mark.rule("LO-02")

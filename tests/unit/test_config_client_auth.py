@@ -59,7 +59,31 @@ REFUSED: list[tuple[Keys, str, str]] = [
         "oidc.client_secret",
         "must not be given",
     ),
-    ({"client_keys": KEYS}, "oidc.client_keys", '"private_key_jwt" only'),
+    ({"client_keys": KEYS}, "oidc.client_keys", '"private_key_jwt" and request_object'),
+    ({"request_object": '"signed"'}, "oidc.client_keys", 'required for request_object = "signed"'),
+    (
+        {
+            "request_object": '"signed"',
+            "client_auth": '"private_key_jwt"',
+            "client_secret": None,
+        },
+        "oidc.client_keys",
+        'required for client_auth = "private_key_jwt" and request_object = "signed"',
+    ),
+    (
+        {"request_object": '"signed"', "client_keys": KEYS, "login_params": '["sub"]'},
+        "oidc.login_params",
+        "must not hold sub",
+    ),
+    (
+        {
+            "request_object": '"signed"',
+            "client_keys": KEYS,
+            "authorization_params": '{ aud = "x", audience = "y" }',
+        },
+        "oidc.authorization_params",
+        "must not hold aud, a claim",
+    ),
     (
         {"client_auth": '"tls_client_auth"', "client_secret": None},
         "oidc.client_cert_file",

@@ -14,13 +14,14 @@ from bff.errors import (
     OpError,
     OpMetadataRefused,
 )
-from bff.oidc.client_auth.methods import require_supported
+from bff.oidc.client_auth.methods import PRIVATE_KEY_JWT, require_supported
 from bff.oidc.probe import SilentLogin
 from bff.oidc.provider.metadata import ProviderMetadata, discovery_url
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.steps.authorization import LoginRequest
 from bff.oidc.steps.pushed_request import push_endpoint
+from bff.oidc.steps.request_object import signing_alg
 
 OFFLINE = "offline_access"
 # What an OP answers `prompt=none` with where no user is logged in (OIDC Core section 3.1.2.6).
@@ -94,7 +95,7 @@ def on_client_auth(settings: RelyingPartySettings, metadata: ProviderMetadata) -
 def _told_of_client_auth(settings: RelyingPartySettings, metadata: ProviderMetadata) -> str:
     alg = require_supported(settings.authentication(), metadata)
     signed = f", signed with {alg}" if alg is not None else ""
-    kid = f", kid {settings.client_keys[0].kid}" if settings.client_keys else ""
+    kid = f", kid {settings.client_keys[0].kid}" if settings.client_auth == PRIVATE_KEY_JWT else ""
     return f"{settings.client_auth}{signed}{kid}"
 
 
@@ -103,13 +104,7 @@ def on_metadata(
 ) -> Iterator[Verdict]:
     """What the OP lacks of what the settings ask for. `document` is the whole of its metadata."""
     yield from _on_signatures(settings, document)
-    try:
-        pushes = push_endpoint(settings.par, metadata) is not None
-    except OpMetadataRefused as error:
-        yield bad("OP", f'{settings.table}.par is "{settings.par}", but {error.log_detail}')
-    else:
-        way = "are pushed to it (RFC 9126)" if pushes else "go through the browser"
-        yield good("OP", f"authorization requests {way}")
+    yield from _on_requests(settings, metadata)
     if settings.userinfo and metadata.userinfo_endpoint is None:
         yield bad("OP", f"{settings.table}.userinfo is true, but there is no userinfo_endpoint")
     if settings.revoke_on_logout and metadata.revocation_endpoint is None:
@@ -119,6 +114,26 @@ def on_metadata(
     yield from _on_offline_access(settings, metadata)
     if not metadata.sends_response_issuer:
         yield warning("OP", "does not name itself in its answers (RFC 9207)")
+
+
+def _on_requests(settings: RelyingPartySettings, metadata: ProviderMetadata) -> Iterator[Verdict]:
+    table = settings.table
+    try:
+        pushes = push_endpoint(settings.par, metadata) is not None
+    except OpMetadataRefused as error:
+        yield bad("OP", f'{table}.par is "{settings.par}", but {error.log_detail}')
+    else:
+        way = "are pushed to it (RFC 9126)" if pushes else "go through the browser"
+        yield good("OP", f"authorization requests {way}")
+    mode = settings.request_object
+    try:
+        alg = signing_alg(mode, settings.client_keys, metadata)
+    except OpMetadataRefused as error:
+        yield bad("OP", f'{table}.request_object is "{mode}", but {error.log_detail}')
+    else:
+        if alg is not None:
+            kid = settings.client_keys[0].kid
+            yield good("OP", f"authorization requests are signed (RFC 9101) with {alg}, kid {kid}")
 
 
 def _on_signatures(

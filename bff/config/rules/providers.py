@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from functools import partial
 
-from bff.config.problems import Fault
+from bff.config.problems import Fault, KeyPath
 from bff.config.rules.rulebook import Providers, provider_rule, refused
+from bff.config.sections.providers import ProviderSettings
 from bff.config.settings import Settings
 from bff.config.sources.environment import variable_of
 from bff.config.values.files import require_certificate
@@ -23,6 +24,7 @@ from bff.oidc.settings import (
     require_tenants,
 )
 from bff.oidc.steps.authorization import require_login_parameter
+from bff.oidc.steps.request_object import SIGNED, require_no_claims
 
 
 @provider_rule("issuer", "client_id")
@@ -120,7 +122,7 @@ def certificate_has_its_key(_: Settings, providers: Providers) -> Iterator[Fault
         )
 
 
-@provider_rule("client_auth", "client_secret", "client_keys", "client_cert_file")
+@provider_rule("client_auth", "request_object", "client_secret", "client_keys", "client_cert_file")
 def client_has_what_it_authenticates_by(_: Settings, providers: Providers) -> Iterator[Fault]:
     for path, provider in providers.items():
         method, secret = provider.client_auth, provider.secret_text
@@ -141,12 +143,28 @@ def client_has_what_it_authenticates_by(_: Settings, providers: Providers) -> It
             yield Fault(
                 (*path, "client_secret"), f'must not be given with client_auth = "{method}"'
             )
-        if method == PRIVATE_KEY_JWT and not provider.client_keys:
-            yield Fault((*path, "client_keys"), f'is required for client_auth = "{method}"')
-        elif provider.client_keys and method != PRIVATE_KEY_JWT:
-            yield Fault((*path, "client_keys"), f'is for client_auth = "{PRIVATE_KEY_JWT}" only')
+        yield from _of_client_keys(path, provider)
         if method in BY_CERTIFICATE and provider.client_cert_file is None:
             yield Fault((*path, "client_cert_file"), f'is required for client_auth = "{method}"')
+
+
+def _of_client_keys(path: KeyPath, provider: ProviderSettings) -> Iterator[Fault]:
+    by_key = f'client_auth = "{PRIVATE_KEY_JWT}"'
+    signing = f'request_object = "{SIGNED}"'
+    used_by = [by_key] if provider.client_auth == PRIVATE_KEY_JWT else []
+    used_by += [signing] if provider.request_object == SIGNED else []
+    if used_by and not provider.client_keys:
+        yield Fault((*path, "client_keys"), f"is required for {' and '.join(used_by)}")
+    elif provider.client_keys and not used_by:
+        yield Fault((*path, "client_keys"), f"is for {by_key} and {signing} only")
+
+
+@provider_rule("request_object", "authorization_params", "login_params")
+def signed_requests_keep_their_claims(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        for key in ("authorization_params", "login_params"):
+            if provider.request_object == SIGNED:
+                yield from refused((*path, key), require_no_claims, getattr(provider, key))
 
 
 @provider_rule("email_domains")

@@ -33,6 +33,7 @@ from bff.oidc.settings import (
 from bff.oidc.step_up import require_acr_values
 from bff.oidc.steps import authorization, end_session
 from bff.oidc.steps.pushed_request import ParMode
+from bff.oidc.steps.request_object import RequestObjectMode
 
 
 def refuse_public_client(method: object) -> object:
@@ -157,8 +158,8 @@ class ProviderSettings(Section):
     client_keys: tuple[KeyFile, ...] = Field(
         default=(),
         description="PEM files of the gateway's own private keys: RSA, EC or Ed25519, without a "
-        "passphrase. The first signs; GET /bff/jwks and `bff jwks` publish the public halves of "
-        "all.",
+        "passphrase. The first signs, client assertions and requests; GET /bff/jwks and `bff jwks` "
+        "publish the public halves of all.",
         examples=[["/run/secrets/new.pem", "/run/secrets/old.pem"]],
     )
     par: ParMode = Field(
@@ -167,6 +168,12 @@ class ProviderSettings(Section):
         "browser carries a reference only: where its metadata has an endpoint for it, always "
         "(else no login begins), or never. A request is never sent in the other way because one "
         "has failed.",
+    )
+    request_object: RequestObjectMode = Field(
+        default=_default("request_object"),
+        description="Whether authorization requests are signed with the first of client_keys (RFC "
+        "9101), so that nothing in them can be changed on the way, pushed or not. With `signed` an "
+        "unsigned one is never sent. See docs/signed-requests.md.",
     )
     label: Annotated[str, AfterValidator(require_label)] = Field(
         default="",
@@ -379,6 +386,7 @@ class ProviderSettings(Section):
             token_exchange=self.token_exchange,
             client_auth=self.client_auth,
             par=self.par,
+            request_object=self.request_object,
             id_token_algs=self.id_token_algs,
             trusted_audiences=self.trusted_audiences,
             authorization_params=self.authorization_params,

@@ -1,6 +1,6 @@
-"""The gateway's own keys at an OP: those that sign its client assertions, read from PEM files, and
-that of its client certificate (RFC 8705). Each is named by its thumbprint (RFC 7638) and published
-without the private half (RFC 7517 section 4).
+"""The gateway's own keys at an OP: those that sign its client assertions and requests, read from
+PEM files, and that of its client certificate (RFC 8705). Each is named by its thumbprint (RFC 7638)
+and published without the private half (RFC 7517 section 4).
 """
 
 import json
@@ -119,10 +119,15 @@ def _certificate(cert_file: str) -> x509.Certificate:
 
 
 def signed_jwt(
-    alg: str, key: PrivateKey | OctKey, kid: str | None, claims: Mapping[str, object]
+    alg: str,
+    key: PrivateKey | OctKey,
+    kid: str | None,
+    claims: Mapping[str, object],
+    *,
+    typ: str = "JWT",
 ) -> str:
     """A JWT in the compact form (RFC 7515 section 3.1)."""
-    header = {"alg": alg, "typ": "JWT", **({} if kid is None else {"kid": kid})}
+    header = {"alg": alg, "typ": typ, **({} if kid is None else {"kid": kid})}
     signing_input = f"{_encoded(header)}.{_encoded(claims)}"
     signature = JWSRegistry.algorithms[alg].sign(signing_input.encode("ascii"), key)
     return f"{signing_input}.{_base64url(signature)}"

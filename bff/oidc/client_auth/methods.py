@@ -103,7 +103,7 @@ class ClientAuth:
             form["client_secret"] = self.client_secret
         elif alg is not None:
             form["client_assertion_type"] = ASSERTION_TYPE
-            form["client_assertion"] = self._assertion(alg, _audience(metadata), now)
+            form["client_assertion"] = self._assertion(alg, audience_of(metadata), now)
         return Credentials({}, form)
 
     def _assertion(self, alg: str, audience: str, now: float) -> str:
@@ -151,7 +151,7 @@ def require_supported(auth: ClientAuth, metadata: ProviderMetadata) -> str | Non
     return alg
 
 
-def _audience(metadata: ProviderMetadata) -> str:
-    """A template of several issuers names no OP: there it is the token endpoint (RFC 7523 section
-    3)."""
+def audience_of(metadata: ProviderMetadata) -> str:
+    """The OP, as the audience of a JWT that the gateway signs. A template of several issuers names
+    no OP: there it is the token endpoint (RFC 7523 section 3)."""
     return metadata.token_endpoint if TENANT in metadata.issuer else metadata.issuer

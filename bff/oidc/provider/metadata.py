@@ -43,7 +43,7 @@ _ASK_FOR_CERTIFICATE = frozenset(
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
     """The verified part of the document. `token_auth_methods`, `token_auth_algs` (of client
-    assertions) and `scopes_supported` are None when the OP lists none."""
+    assertions), `request_object_algs` and `scopes_supported` are None when the OP lists none."""
 
     issuer: str
     authorization_endpoint: str
@@ -54,6 +54,9 @@ class ProviderMetadata:
     end_session_endpoint: str | None = None
     par_endpoint: str | None = None
     requires_par: bool = False
+    takes_request_object: bool = True
+    requires_request_object: bool = False
+    request_object_algs: tuple[str, ...] | None = None
     token_auth_methods: tuple[str, ...] | None = None
     token_auth_algs: tuple[str, ...] | None = None
     sends_response_issuer: bool = False
@@ -107,6 +110,10 @@ def process_metadata(
         end_session_endpoint=optional("end_session_endpoint"),
         par_endpoint=optional("pushed_authorization_request_endpoint"),
         requires_par=document.get("require_pushed_authorization_requests") is True,
+        # RFC 9101 section 10.5 has no list of what an OP takes; only a plain no is one.
+        takes_request_object=document.get("request_parameter_supported") is not False,
+        requires_request_object=document.get("require_signed_request_object") is True,
+        request_object_algs=_advertised(document, "request_object_signing_alg_values_supported"),
         token_auth_methods=_names(document, "token_endpoint_auth_methods_supported"),
         token_auth_algs=_advertised(document, "token_endpoint_auth_signing_alg_values_supported"),
         sends_response_issuer=document.get("authorization_response_iss_parameter_supported")

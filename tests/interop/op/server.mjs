@@ -3,7 +3,7 @@
 // PORT      where to listen
 // ISSUER    the address it is known by, http://127.0.0.1:PORT unless given
 // CLIENT_SECRET  that of all clients; one with awkward characters unless given
-// CLIENT_JWKS  a JWK Set, for the client that authenticates by a key; without it there is none
+// CLIENT_JWKS  a JWK Set, for the clients that authenticate by a key or sign their requests; without it there are none
 // GATEWAY   origin of the gateway, for its redirect URIs
 // REDIRECT_URIS, RETURNS  further redirect URIs, and addresses after a logout, with spaces between
 // AT_TTL    lifetime of access tokens, in seconds
@@ -51,6 +51,9 @@ const clients = [
   ...(process.env.CLIENT_JWKS ? [gateway('key', {
     client_secret: undefined, token_endpoint_auth_method: 'private_key_jwt', jwks: JSON.parse(process.env.CLIENT_JWKS),
   })] : []),
+  ...(process.env.CLIENT_JWKS ? [gateway('signing', {
+    require_signed_request_object: true, jwks: JSON.parse(process.env.CLIENT_JWKS),
+  })] : []),
   // Asks about tokens, as an API behind the gateway does; has none of its own.
   { client_id: 'api', client_secret: secret, token_endpoint_auth_method: 'client_secret_post',
     redirect_uris: [], response_types: [], grant_types: [] },
@@ -78,6 +81,7 @@ const provider = new Provider(issuer, {
   features: {
     devInteractions: { enabled: true },
     claimsParameter: { enabled: true },
+    requestObjects: { enabled: true },
     revocation: { enabled: true },
     introspection: { enabled: true },
     rpInitiatedLogout: { enabled: true },
