@@ -20,6 +20,7 @@ from bff.gate.frontend import Frontend as FrontendAtGate
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
 from bff.sessions.bound_streams import BoundStreams
+from bff.sessions.counting import SessionCount
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sessions import Sessions
 from bff.sessions.single_use import ReplayCache
@@ -53,6 +54,7 @@ class Core:
     op_logout: OpLogout
     claims: ClaimFilter
     bound_streams: BoundStreams
+    session_count: SessionCount
     refresh_policy: RefreshPolicy
     coordinator: RefreshCoordinator
     client_tokens: Mapping[str, ClientTokens]
@@ -64,7 +66,7 @@ class Core:
         """Nothing is opened yet."""
         frontends = frontends_of(settings)
         keyring = wiring.keyring(settings, frontends)
-        store = wiring.session_store(settings, clock)
+        store = wiring.session_store(settings, clock, metrics)
         sessions = Sessions(store, keyring, clock, wiring.session_policy(settings, frontends))
         sessions.observe(on_watch=metrics.store_watching)
         relying_parties = wiring.relying_parties(settings, clock, metrics)
@@ -100,6 +102,7 @@ class Core:
             op_logout=OpLogout(relying_parties, sessions, ender, replay_cache, metrics, audit),
             claims=claims,
             bound_streams=BoundStreams(sessions, clock),
+            session_count=SessionCount(store, metrics.sampled.sessions_alive),
             refresh_policy=policy,
             coordinator=coordinator,
             client_tokens={one.name: ClientTokens(one, clock) for one in relying_parties},
@@ -135,6 +138,7 @@ class Core:
         await self.audit.open()
         await self.sessions.start()
         self.bound_streams.start()
+        self.session_count.start()
         self.limits.start()
         await self.relying_parties.start()
 
@@ -148,6 +152,7 @@ class Core:
             await part.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         await self.audit.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         await self.limits.close()
+        await self.session_count.close()
         await self.bound_streams.close()
         await self.relying_parties.close()
         await self.sessions.close()

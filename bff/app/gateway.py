@@ -17,6 +17,7 @@ from bff.app.frontends import ServedFrontend, refusals_of_none
 from bff.app.limited_server import LimitedServer
 from bff.app.listening import Addresses, Listening, ProcessSetup, show_address
 from bff.app.public import PublicSide
+from bff.app.sampling import Sampler
 from bff.app.stopping import stop_accepting
 from bff.clock import Clock, SystemClock
 from bff.config.frontends import paths_below
@@ -77,6 +78,13 @@ class Gateway:
             AdminReloads(reload, of_admin.own_name) if reload is not None else None,
         )
         self._auth = _forward_auth(self._core, self._served)
+        self._sampler = Sampler(
+            metrics,
+            self._public.listener,
+            self._public.context.traffic,
+            self._core.sessions,
+            parties,
+        )
         self._servers: list[asyncio.Server] = []
         self._others: list[_Served] = []
         self._is_handed_over = False
@@ -93,6 +101,7 @@ class Gateway:
         if self._setup.succeeds:
             await self._health.until_ready(READY_SECONDS)
         self._public.start()
+        self._sampler.start()
         self._servers = await self._setup.public.serve(self._public.listener)
         public = _shown(self._servers)
         limits = wiring.admin_limits(self.settings)
@@ -141,6 +150,7 @@ class Gateway:
             await one.runner.cleanup()
         # A refresh under way is the OP's to answer: what it rotates must not get lost.
         await self._core.close(self.settings.op_timeout + FINISHING_SECONDS)
+        await self._sampler.close()
 
     def report_reload(self, outcome: ReloadOutcome) -> None:
         """Tell the audit log."""

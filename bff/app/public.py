@@ -12,7 +12,8 @@ from bff.config.sections.operations import AccessLogSettings
 from bff.endpoints.client import Client
 from bff.endpoints.events import Events, EventSettings
 from bff.observability.access_log import AccessLog, shown_address
-from bff.proxy.context import FrontendContext, ProxyContext
+from bff.observability.request_figures import RequestFigures
+from bff.proxy.context import FrontendContext, ProxyContext, Traffic
 from bff.proxy.listener import Listener
 from bff.proxy.messages import DateField
 from bff.proxy.own_endpoints import FrontendEndpoints, LocalPool, OwnEndpoints
@@ -51,6 +52,8 @@ class PublicSide:
             limits=wiring.proxy_limits(settings),
             date=DateField(),
             writes=writes,
+            request_figures=_request_figures(core, served),
+            traffic=Traffic(),
             shown_address=functools.partial(shown_address, kept=settings.access_log.address),
             access_log=_access_log(settings.access_log),
         )
@@ -87,6 +90,14 @@ def _access_log(settings: AccessLogSettings) -> AccessLog | None:
         address=settings.address,
         with_path=settings.path,
     )
+
+
+def _request_figures(core: Core, served: Sequence[ServedFrontend]) -> RequestFigures | None:
+    if not core.settings.metrics.per_route:
+        return None
+    figures = core.metrics.requests
+    figures.base_paths = {one.frontend.name: one.frontend.base_path for one in served}
+    return figures
 
 
 def _events(core: Core, served: Sequence[ServedFrontend]) -> Events:

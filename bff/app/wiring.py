@@ -44,12 +44,17 @@ from bff.tokens.policy import ClaimFilter, RefreshPolicy
 ADMIN_CONNECTIONS = 256
 
 
-def session_store(settings: Settings, clock: Clock) -> SessionStore:
+def session_store(settings: Settings, clock: Clock, metrics: Metrics | None = None) -> SessionStore:
     """The engine that `session.store` names; nothing is opened yet."""
     if settings.session.is_in_memory:
         return MemoryStore(clock)
     session = settings.session
-    return RedisStore(session.store.get_secret_value(), clock, namespace=session.namespace)
+    return RedisStore(
+        session.store.get_secret_value(),
+        clock,
+        namespace=session.namespace,
+        observe=metrics.asked_store if metrics is not None else lambda *_: None,
+    )
 
 
 def record_owners(frontend: Frontend) -> list[RecordOwner]:

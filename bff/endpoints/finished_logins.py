@@ -168,6 +168,7 @@ class FinishedLogins:
         new_id = self._session_cookie.issue()
         try:
             session = await self._create(new_id.key, identity, device)
+            self._metrics.session_created(self._frontend, session.provider)
             is_settled = await self._settle(session, transaction, caller, origin)
         except StoreUnavailable:
             # It may exist, and no browser gets its cookie. The sessions before it live on.
@@ -176,7 +177,8 @@ class FinishedLogins:
             raise
         if not is_settled:
             return ""
-        self._metrics.login("ok", self._frontend, session.provider)
+        seconds = session.created_at - transaction.created_at
+        self._metrics.login("ok", self._frontend, session.provider, seconds=seconds)
         log.info(
             "login_succeeded",
             provider=session.provider,

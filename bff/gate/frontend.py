@@ -122,7 +122,7 @@ class Frontend:
             return "" if rule is None else endpoints.route_of(rule)
         route = self._routes.match(path)
         if route is not None:
-            return f"{route.prefix}/"
+            return route.name
         return self.rules.spa.name if self.rules.spa is not None else ""
 
     # --- the gateway's own endpoints

@@ -82,7 +82,8 @@ class Route:
     `dev_host` is the Host that a development server is sent; None for every other route.
     `map_location`: an upstream is told of the prefix that was cut off, and where it says that
     something is is turned into our terms.
-    `step_up` is what the login of a session must have been for a call.
+    `step_up` is what the login of a session must have been for a call. `name` is what logs and
+    metrics call it.
     """
 
     prefix: str
@@ -111,6 +112,7 @@ class Route:
     ca_file: str | None = None
     step_up: StepUp | None = None
     base_path: str = ""
+    name: str = field(init=False, default="")
     cut: str = field(init=False, default="")
     target: TokenTarget | None = field(init=False, default=None)
     told_prefix: tuple[bytes, bytes] | None = field(init=False, default=None)
@@ -120,6 +122,7 @@ class Route:
     def __post_init__(self) -> None:
         """What every request of the route needs, made once; the class is frozen."""
         cut = self.prefix if self.strip_prefix else self.base_path
+        object.__setattr__(self, "name", f"{self.prefix}/")
         object.__setattr__(self, "cut", cut)
         target = TokenTarget(self.resource, self.audience, self.scope)
         if self.token is TokenKind.CLIENT or target.form():

@@ -167,6 +167,11 @@ class RelyingParty:
         """Raises: OpError when there is none and none can be had."""
         return await self._discovery.metadata()
 
+    @property
+    def keys_fetched_at(self) -> float | None:
+        """When the OP's keys came, in epoch seconds; None: there are none yet."""
+        return self._keys.fetched_at
+
     async def check(self) -> None:
         """Metadata and keys are there and allow a login. Raises: OpError."""
         await self._requests.require_supported()

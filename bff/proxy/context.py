@@ -9,6 +9,7 @@ from bff.gate.outcome import Forward, Local
 from bff.gate.refusals import Refusals
 from bff.observability.access_log import AccessLog
 from bff.observability.metrics import Metrics
+from bff.observability.request_figures import RequestFigures
 from bff.oidc.step_up import StepUpRules
 from bff.proxy.exchange.access import AccessRecord
 from bff.proxy.exchange.answer import Browser
@@ -48,10 +49,19 @@ class FrontendContext:
     step_up: Mapping[str, StepUpRules]
 
 
+@dataclass(slots=True)
+class Traffic:
+    """What browsers' connections have carried, WebSockets included."""
+
+    received_bytes: int = 0
+    sent_bytes: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyContext:
     """`frontends` are by name; the one without a name is for requests that have come for none.
-    `shown_address` is a client's address as far as logs may have it."""
+    `shown_address` is a client's address as far as logs may have it. `request_figures` None:
+    requests are not counted by route. `traffic` is what the browsers' connections carry."""
 
     admission: Admission
     frontends: Mapping[str, FrontendContext]
@@ -62,6 +72,8 @@ class ProxyContext:
     date: DateField
     writes: WriteCoalescer
     shown_address: Callable[[str | None], str | None]
+    request_figures: RequestFigures | None
+    traffic: Traffic
     access_log: AccessLog | None = None
 
     def access_record(self, browser: Browser, head: RequestHead) -> AccessRecord | None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from bff.proxy.context import ProxyContext
 from bff.proxy.downstream.connection import DownstreamConnection
+from bff.proxy.exchange.phases import ANSWERING, TUNNEL
 
 MOST_REFUSED = 256  # connections that are told there are too many; further ones are cut
 
@@ -16,6 +18,17 @@ class Phase(Enum):
     SERVING = auto()
     DRAINING = auto()  # each answer says that it is its connection's last
     STOPPING = auto()  # and connections that wait for a request are closed
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """How many there are at one time. `streams` are answers that have begun and not ended, but for
+    WebSockets."""
+
+    connections: int
+    requests: int
+    streams: int
+    websockets: int
 
 
 class Listener:
@@ -59,6 +72,16 @@ class Listener:
         self._refused.discard(connection)
         if not self._open:
             self._all_closed.set()
+
+    def under_way(self) -> UnderWay:
+        """What there is now."""
+        phases = [one.exchange.phase for one in self._open if one.exchange is not None]
+        return UnderWay(
+            connections=len(self._open) + len(self._refused),
+            requests=len(phases),
+            streams=phases.count(ANSWERING),
+            websockets=phases.count(TUNNEL),
+        )
 
     def drain(self) -> None:
         """Serve on, but let each connection end with its next answer. A proxy in front reuses its

@@ -19,6 +19,14 @@ from bff.tasks import SingleFlight
 
 
 @dataclass(slots=True)
+class Lookups:
+    """Sessions that were asked for: how many memory had, and how often the store was asked."""
+
+    in_cache: int = 0
+    in_store: int = 0
+
+
+@dataclass(slots=True)
 class Write:
     """A write under way. Set `outcome` to what the store then holds, if that is known."""
 
@@ -45,10 +53,14 @@ class SessionReader:
         self._stale = stale
         self._reads: SingleFlight[Session | None] = SingleFlight()
         self.watching = False
+        self.lookups = Lookups()
 
     def cached(self, key: str) -> Session | None:
         """A live session, if memory can vouch for it."""
-        return self._cache.get(key, self._clock.now()) if self.watching else None
+        session = self._cache.get(key, self._clock.now()) if self.watching else None
+        if session is not None:
+            self.lookups.in_cache += 1
+        return session
 
     async def load(self, key: str) -> Session | None:
         """From memory or the store; concurrent callers share one read."""
@@ -74,6 +86,7 @@ class SessionReader:
 
     async def load_aside(self, key: str) -> Session | None:
         """As the store has it now, leaving the cache alone."""
+        self.lookups.in_store += 1
         stored = await self._store.load(key)
         reason = self._news.end_reason(key)
         if stored is not None and reason is not None and not self._records.is_foreign(stored):

@@ -15,7 +15,7 @@ from bff.sessions.cache import SessionCache, StaleSessions
 from bff.sessions.expiry import ExpiryWatch, Touches
 from bff.sessions.messages import Heartbeat
 from bff.sessions.news import Observer, SessionNews
-from bff.sessions.reader import SessionReader
+from bff.sessions.reader import Lookups, SessionReader
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sealing.records import SealedSessions
 from bff.sessions.store import LeaseStore, NewRecord, SessionStore
@@ -96,6 +96,11 @@ class Sessions:
     def watching(self) -> bool:
         """Changes made by other processes are being followed, so the cache is in use."""
         return self._reader.watching
+
+    @property
+    def lookups(self) -> Lookups:
+        """How often sessions have been asked for."""
+        return self._reader.lookups
 
     def observe(
         self,

@@ -27,7 +27,7 @@ from bff.errors import (
 )
 from bff.limits.limiter import Limiter
 from bff.model import Session, TokenTarget, public_id
-from bff.observability.metrics import Metrics
+from bff.observability.metrics import OTHER_PROCESS, SAME_PROCESS, Metrics
 from bff.oidc.relying_parties import RelyingParties
 from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
@@ -171,6 +171,8 @@ class RefreshCoordinator:
         if not self._flights.is_running(job.name):
             self._refused_targets.require_not(job.name)
             self._attempts_of(session.provider, job.target).require_begin(job.key)
+        else:
+            self._metrics.refresh_avoided(SAME_PROCESS)
         task = self._start(job)
         waited = self._flights.age_seconds(job.name)
         patience = max(self._settings.wait_seconds - waited, self._settings.late_wait_seconds)
@@ -215,21 +217,29 @@ class RefreshCoordinator:
 
     async def _refresh(self, job: "_Job") -> Session:
         key = job.key
+        began_at = _loop_time()
+        has_waited = False
         while True:
             with self._waiters.armed(key) as waiter:
                 pause = self._hold.remaining_seconds(key)
                 asked_at = _loop_time()
                 lease = await self._lease(key) if pause == 0 else None
                 if lease is not None:
+                    if has_waited:
+                        self._metrics.refresh_waited(_loop_time() - began_at)
+                        has_waited = False
                     found = await self._refresh_under(lease, asked_at, job)
                     if found is not None:
                         return found
                     continue
                 # Another process is at it: woken by its write, its release or its end. The timeout
                 # is for a holder that died; then the lease has lapsed.
+                has_waited = True
                 await waiter.wait(pause or renewal_seconds(self._settings.lease_seconds))
                 session = await self._rotations.load(key)
                 if not self._is_due(session, job):
+                    self._metrics.refresh_waited(_loop_time() - began_at)
+                    self._metrics.refresh_avoided(OTHER_PROCESS)
                     return session
 
     async def _refresh_under(self, lease: Lease, asked_at: float, job: "_Job") -> Session | None:
@@ -240,6 +250,7 @@ class RefreshCoordinator:
         async with held(self._leases, lease, self._settings.lease_seconds, in_doubt):
             session = await self._rotations.load(key)
             if not self._is_due(session, job):
+                self._metrics.refresh_avoided(OTHER_PROCESS)
                 return session
             try:
                 require_refreshable(session, job.target)

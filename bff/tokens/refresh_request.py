@@ -128,7 +128,9 @@ class RefreshRequests:
             session, "grant_rejected", revoke=False, only_version=session.version
         )
         if ended is None:
-            return await self._rotations.load(session.key)
+            newer = await self._rotations.load(session.key)
+            self._metrics.refreshed("reuse_suspected", session.provider)
+            return newer
         self._metrics.refreshed("rejected", session.provider)
         log.info("refresh_rejected", provider=session.provider, session=public_id(session.key))
         raise SessionEnded("invalid_grant")

@@ -301,7 +301,11 @@ async def test_every_worker_answers_and_hears_of_a_logout(
 
         assert await statuses() == {204}
         passed = 'bff_answers_total{code="none",frontend="default",kind="auth",status="204"}'
-        assert await service.program.metric(passed) == 20
+
+        async def all_are_counted() -> bool:
+            return await service.program.metric(passed) == 20
+
+        await until(all_are_counted)
         assert (await browser.fetch("POST", f"{service.public_url}/bff/logout")).status == 200
 
         async def is_ended() -> bool:

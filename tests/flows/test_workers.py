@@ -201,8 +201,12 @@ async def test_metrics_are_those_of_all_workers_at_each_of_them(
                 await line.status("GET", f"{service.public_url}/api/me", {"X-CSRF": "1"})
         expected = len(service.program.events("refused"))
         assert expected >= 10
+
+        async def all_are_shown() -> bool:
+            return await service.program.metric(refused) == expected
+
         for _ in range(8):
-            assert await service.program.metric(refused) == expected
+            await until(all_are_shown)
         assert await service.program.metric("bff_store_watching") == 1
         assert await service.program.metric("bff_worker_restarts_total") == 0
         for path in ("/healthz", "/readyz"):

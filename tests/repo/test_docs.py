@@ -65,8 +65,8 @@ def test_every_make_target_that_is_mentioned_exists() -> None:
 
 
 def documented_metrics() -> set[str]:
-    text = (ROOT / "docs" / "operations.md").read_text()
-    return set(re.findall(r"^\| `(bff_\w+)` \|", text, re.MULTILINE))
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    return set(re.findall(r"^\| `((?:bff|process)_\w+)` \|", text, re.MULTILINE))
 
 
 def test_every_metric_is_documented_and_no_other() -> None:

@@ -25,6 +25,11 @@ class KeySource:
         self._cached = Cached("jwks", self._fetch, clock, provider=discovery.provider)
         self._renewable_at = 0.0
 
+    @property
+    def fetched_at(self) -> float | None:
+        """When the keys came, in epoch seconds; None: there are none yet."""
+        return self._cached.fetched_at
+
     async def keys(self) -> ProviderKeys:
         """Raises: OpError when there are none and none can be had."""
         return await self._cached.get()

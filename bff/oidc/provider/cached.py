@@ -21,6 +21,7 @@ log = structlog.get_logger("bff.oidc")
 class Cached(Generic[T]):
     """What `fetch` returns, for an hour; an old value serves while a new one is on its way.
 
+    `fetched_at` is when the value came, in epoch seconds; None: there has been none.
     After a failure nothing is fetched for five seconds: callers get the old value or, when there
     has never been one, the same failure again. The log names the document and its `provider`.
     """
@@ -35,6 +36,7 @@ class Cached(Generic[T]):
         self._value: T | None = None
         self._failure: OpError | None = None
         self._due_at = 0.0
+        self.fetched_at: float | None = None
         self._flights: SingleFlight[None] = SingleFlight()
 
     @property
@@ -92,4 +94,5 @@ class Cached(Generic[T]):
             log.exception("op_fetch_aborted", document=self._name, provider=self._provider)
         else:
             self._failure = None
-            self._due_at = self._clock.now() + KEEP_SECONDS
+            self.fetched_at = self._clock.now()
+            self._due_at = self.fetched_at + KEEP_SECONDS

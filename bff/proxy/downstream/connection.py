@@ -84,6 +84,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._connections = connections
         self._limits = context.limits
         self._writes = context.writes
+        self._traffic = context.traffic
         self._requests = RequestQueue(context, self)
         self._reader = RequestReader(self._requests)
         self._deadline = PhaseDeadline(
@@ -126,6 +127,7 @@ class DownstreamConnection(asyncio.Protocol):
             self._guard(current.cancel)
 
     def data_received(self, data: bytes) -> None:
+        self._traffic.received_bytes += len(data)
         try:
             if len(data) > MUCH_BYTES:
                 self._reads.give_way()
@@ -173,6 +175,7 @@ class DownstreamConnection(asyncio.Protocol):
         return self._connections.is_draining
 
     def write(self, data: bytes) -> None:
+        self._traffic.sent_bytes += len(data)
         self._writes.write(self._transport, data)
 
     def hold(self, *, on: bool) -> None:
@@ -195,6 +198,11 @@ class DownstreamConnection(asyncio.Protocol):
             reset(self._transport)
 
     # --- used by the listener
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """Of the request that is being served."""
+        return self._requests.current
 
     def close_when_idle(self) -> None:
         """Finish what is being served, or has been sent, and serve nothing after it."""

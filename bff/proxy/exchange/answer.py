@@ -102,6 +102,7 @@ class AnswerWriter:
         fields = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
         fields += [(b"Content-Length", b"%d" % len(problem.body)), date]
         fields += self._connection_fields()
+        self.status = problem.status
         head = messages.response_head(problem.status, messages.reason_of(problem.status), fields)
         self._browser.write(head if head_only else head + problem.body)
 

@@ -13,6 +13,7 @@ from bff.errors import BffError
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision
 from bff.gate.refusals import unforeseen
+from bff.gate.routes import SAFE_METHODS
 from bff.proxy.context import ProxyContext
 from bff.proxy.exchange.access import BROWSER_GONE
 from bff.proxy.exchange.answer import AnswerWriter, Browser
@@ -72,6 +73,7 @@ class EndingExchange:
 
     __slots__ = (
         "_answer",
+        "_answered_at",
         "_began_at",
         "_browser",
         "_client_address",
@@ -85,6 +87,7 @@ class EndingExchange:
         "_request",
         "_request_id",
         "_retries_left",
+        "_sent_at",
         "_task",
         "_tunnel",
         "_upstream",
@@ -103,6 +106,8 @@ class EndingExchange:
         self._request = RequestStream(browser, head, context.limits.max_body_bytes)
         self._answer = AnswerWriter(browser, is_http10=head.version == "1.0", keep_alive=keep_alive)
         self._began_at = time.monotonic()
+        self._sent_at = 0.0  # until it is sent to an upstream
+        self._answered_at = 0.0  # until the head of an answer has come
         self._request_id = ""  # until the gate has given it one
         self._client_address = ""  # until the gate has looked for it
         self._frontend = ""  # until the gate has found the one it has come for
@@ -165,7 +170,9 @@ class EndingExchange:
     def cancel(self, ending: str = BROWSER_GONE) -> None:
         """There is no answer to give any more."""
         if self.phase is not OVER:
-            self._enter(OVER)
+            if self.phase is not ANSWERING and self.phase is not TUNNEL:
+                self._answer.status = 0  # nothing of one has gone to the browser
+            self._end()
         self._release()
         if self._record is not None:
             self._record.over(ending)
@@ -175,7 +182,7 @@ class EndingExchange:
             return
         log.debug("exchange_failed", exchange=repr(self), code=error.code)
         if self.phase is ANSWERING or self.phase is TUNNEL:
-            self._enter(OVER)
+            self._end()
             self._release()
             self._browser.abort()
             return
@@ -201,7 +208,7 @@ class EndingExchange:
         if self.phase is OVER:
             return
         unread = not self._request.is_complete or self.phase is TUNNEL
-        self._enter(OVER)
+        self._end()
         self._release()
         self._browser.exchange_over(keep_alive=self._answer.keep_alive, unread=unread)
 
@@ -210,6 +217,25 @@ class EndingExchange:
         self.phase = _STEPS[self.phase][phase]
         if self._deadline is not None:
             self._deadline.follow(phase)
+
+    def _end(self) -> None:
+        self._enter(OVER)
+        figures = self._context.request_figures
+        if figures is not None:
+            figures.over(
+                self._frontend,
+                self._route(),
+                is_safe=self.head.method in SAFE_METHODS,
+                status=self._answer.status,
+                began_at=self._began_at,
+                sent_at=self._sent_at,
+                answered_at=self._answered_at,
+            )
+
+    def _route(self) -> str:
+        if self._destination is not None:
+            return self._destination.route
+        return self._context.admission.route_of(self.head) if self._frontend else ""
 
     def _spawn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         self._task = GuardedTask(work, self._fail, self.breaks)

@@ -9,6 +9,7 @@ RFC 9110 sections 7.8 (upgrade), 9.2.2 (retries), 10.1.1 (100-continue); RFC 911
 """
 
 import asyncio
+import time
 
 from bff.errors import (
     BffError,
@@ -142,6 +143,8 @@ class Exchange(UpgradableExchange):
         self._upstream = connection
         if self._record is not None:
             self._record.sent()
+        if not destination.is_own:
+            self._sent_at = time.monotonic()
         head_of = lambda framing: destination.head(connection, framing)  # noqa: E731
         self._request.send(head_of, connection, self, with_continue=not self._answer.is_http10)
 
@@ -161,6 +164,7 @@ class Exchange(UpgradableExchange):
         destination.answered()
         if self._record is not None:
             self._record.answered()
+        self._answered_at = time.monotonic()
         if head.status == UNAUTHORIZED:
             rules = self._context.frontends[self._frontend].step_up
             step_up = step_up_for(head, destination, rules)

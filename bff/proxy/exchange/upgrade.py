@@ -4,6 +4,8 @@ the end when the gateway goes away. What passes afterwards is the business of `T
 RFC 6455 section 4.1; RFC 9110 sections 7.8 and 15.2.2.
 """
 
+import time
+
 from bff.errors import BadHandshake, TooManyStreams, UpstreamMalformed
 from bff.proxy.exchange.ending import EndingExchange
 from bff.proxy.exchange.phases import TUNNEL
@@ -44,6 +46,7 @@ class UpgradableExchange(EndingExchange):
         destination, upstream = self._require_destination(), self._upstream
         if self._record is not None:
             self._record.answered()
+        self._answered_at = time.monotonic()
         try:
             if upstream is None:
                 raise UpstreamMalformed("101 that was not asked for")
@@ -64,6 +67,7 @@ class UpgradableExchange(EndingExchange):
             self._fail(error)
             return
         self._enter(TUNNEL)
+        self._answer.status = head.status
         self._answer.keep_alive = False
         self._tunnel = tunnel
         if destination.session is not None:

@@ -24,7 +24,8 @@ class Destination(Protocol):
     already; `session` is the one that opened it; `websocket_key` is that of a handshake;
     `total_seconds` 0 is no limit; `may_renew`: a 401 may mean that the token is no longer good;
     `carries_user_token`: the request has the access token of the session's user;
-    `access_token`: the one that it has, empty without."""
+    `access_token`: the one that it has, empty without. `route` is what metrics call where it goes;
+    `is_own`: to the gateway itself."""
 
     @property
     def kind(self) -> str | None: ...
@@ -35,6 +36,8 @@ class Destination(Protocol):
     may_renew: bool
     carries_user_token: bool
     access_token: str
+    route: str
+    is_own: bool
 
     def take(self) -> UpstreamConnection | None:
         """A connection that lies idle."""
@@ -75,10 +78,11 @@ class UpstreamDestination:
 
     __slots__ = (
         "_date", "_decision", "_is_over", "_own_fields", "_target", "_targets", "access_token",
-        "carries_user_token", "may_renew", "session", "total_seconds", "websocket_key",
+        "carries_user_token", "may_renew", "route", "session", "total_seconds", "websocket_key",
     )  # fmt: skip
 
     kind = "forward"
+    is_own = False
 
     def __init__(
         self,
@@ -96,6 +100,7 @@ class UpstreamDestination:
         self._date = date
         self._target = target
         self._is_over = False
+        self.route = route.name
         self.session = decision.session
         self.access_token = decision.access_token
         self.websocket_key = decision.websocket_key
@@ -168,6 +173,7 @@ class LocalDestination:
         "_fields",
         "_method",
         "_pool",
+        "route",
         "session",
         "websocket_key",
     )
@@ -176,6 +182,7 @@ class LocalDestination:
     may_renew = False
     carries_user_token = False
     access_token = ""
+    is_own = True
 
     def __init__(
         self, decision: Local, pool: LocalPool, method: str, fields: Sequence[Field]
@@ -184,6 +191,7 @@ class LocalDestination:
         self._pool = pool
         self._method = method
         self._fields = fields
+        self.route = decision.route
         self.websocket_key: bytes | None = None
         self._connection: UpstreamConnection | None = None
         self.session: Session | None = None  # an endpoint knows by itself what ends with a session

@@ -7,6 +7,7 @@ with words of ours for it: texts of redis-py may repeat what was sent.
 import asyncio
 import hashlib
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -21,11 +22,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from bff.errors import StoreUnavailable
+from bff.sessions.redis import scripts
 from bff.sessions.redis.failover import FailoverWatch, NewestSentinel
 from bff.sessions.redis.reasons import redis_reason
 from bff.sessions.redis.url import RedisUrl
 
 log = structlog.get_logger("bff.sessions")
+
+# Told of each operation: its name, whether it was answered, and seconds.
+Observe = Callable[[str, bool, float], None]
 
 FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
 # What redis-py lets through when a connection is closed under a command, as in a failover.
@@ -53,7 +58,13 @@ class RedisLimits:
 class RedisClient:
     """Commands and scripts, bounded; and connections of their own for subscribers."""
 
-    def __init__(self, url: RedisUrl, limits: RedisLimits) -> None:
+    def __init__(
+        self,
+        url: RedisUrl,
+        limits: RedisLimits,
+        observe: Observe = lambda *_: None,
+    ) -> None:
+        self._observe = observe
         self._url = url
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.max_connections)
@@ -90,13 +101,13 @@ class RedisClient:
 
         Raises `StoreUnavailable`.
         """
-        async with self._bounded():
+        async with self._bounded(str(command[0]).lower()):
             return await self._redis.execute_command(*command, **options)
 
     async def run(self, script: str, keys: list[str], *args: str | bytes | int) -> Any:
         """One atomic step; `keys` share a slot. Raises `StoreUnavailable`."""
         sha = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-        async with self._bounded():
+        async with self._bounded(scripts.NAMES[script]):
             try:
                 return await self._redis.execute_command("EVALSHA", sha, len(keys), *keys, *args)
             except NoScriptError:
@@ -110,7 +121,7 @@ class RedisClient:
         nodes = await self._nodes_with_keys()
         for node, message in zip(nodes, messages(len(nodes)), strict=True):
             at_node = {} if node is None else {"target_nodes": node}
-            async with self._bounded():
+            async with self._bounded("publish"):
                 await self._redis.execute_command("PUBLISH", channel, message, **at_node)
 
     async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
@@ -119,7 +130,7 @@ class RedisClient:
         for node in await self._nodes_with_keys():
             cursor = 0
             while True:
-                async with self._bounded():
+                async with self._bounded("scan"):
                     cursor, names = await self._scan_step(node, cursor, pattern)
                 yield names
                 if cursor == 0:
@@ -141,7 +152,7 @@ class RedisClient:
     async def info(self) -> dict[str, object]:
         """`INFO` of the server, of a cluster's any node. Raises `StoreUnavailable`."""
         at_node = {"target_nodes": "random"} if self._url.kind == "cluster" else {}
-        async with self._bounded():
+        async with self._bounded("info"):
             found = await self._redis.execute_command("INFO", **at_node)
         return dict(found)
 
@@ -162,7 +173,7 @@ class RedisClient:
         if self._sentinel is not None:
             return await self._sentinel.configuration(self._url.service)
         with suppress(StoreUnavailable):
-            async with self._bounded():
+            async with self._bounded("cluster info"):
                 about = await self._redis.execute_command("CLUSTER INFO", target_nodes="random")
             self._epoch = max(self._epoch, int(about["cluster_current_epoch"]))
             return str(self._epoch)
@@ -191,7 +202,7 @@ class RedisClient:
     async def _nodes_with_keys(self) -> list[ClusterNode | None]:
         if not isinstance(self._redis, RedisCluster):
             return [None]
-        async with self._bounded():
+        async with self._bounded("connect"):
             await self._redis.initialize()
         return [*self._redis.get_primaries()]
 
@@ -206,15 +217,19 @@ class RedisClient:
         return int(cursors[node.name]), names
 
     @asynccontextmanager
-    async def _bounded(self) -> AsyncIterator[None]:
+    async def _bounded(self, operation: str) -> AsyncIterator[None]:
         cancels = _cancel_requests()
+        began_at = time.monotonic()
         try:
             async with asyncio.timeout(self._limits.timeout_seconds), self._slots:
                 yield
+            self._observe(operation, True, time.monotonic() - began_at)
         except FAILURES as error:
+            self._observe(operation, False, time.monotonic() - began_at)
             # No cause either: a server's error may repeat arguments, a log may print causes.
             raise StoreUnavailable(self.reason(error)) from None
         except CLOSED_UNDER_IT as error:
+            self._observe(operation, False, time.monotonic() - began_at)
             log.warning("redis_client_confused", detail=type(error).__name__)
             raise StoreUnavailable("the connection was closed under a command") from None
         finally:

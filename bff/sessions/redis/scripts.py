@@ -6,6 +6,8 @@ A session is a hash: `v` version, `d` sealed bytes, `x` absolute expiry in ms; i
 expiry. Works unchanged on Valkey; needs Redis 6.2 or later.
 """
 
+from collections.abc import Mapping
+
 # KEYS: session; ARGV: sealed, absolute expiry ms, TTL ms. 0 when the key holds another record.
 CREATE = """
 if redis.call('exists', KEYS[1]) == 1 then
@@ -152,3 +154,20 @@ for place = 2, #ARGV do
 end
 return #ARGV - 1
 """
+
+# What metrics call each.
+NAMES: Mapping[str, str] = {
+    CREATE: "create",
+    LOAD: "load",
+    REPLACE: "replace",
+    TOUCH: "touch",
+    DELETE: "delete",
+    INDEX: "index",
+    ACQUIRE: "acquire",
+    TAKE_BACK: "take_back",
+    RENEW: "renew",
+    RELEASE: "release",
+    OPEN_LOGIN: "open_login",
+    FILL: "fill",
+    APPEND: "append",
+}

@@ -17,7 +17,7 @@ from bff.errors import InternalError, StoreUnavailable
 from bff.sessions.messages import CHANGED, ENDED, Change, encode_change
 from bff.sessions.redis import scripts
 from bff.sessions.redis.changes import ChangeStream
-from bff.sessions.redis.client import RedisClient, RedisLimits
+from bff.sessions.redis.client import Observe, RedisClient, RedisLimits
 from bff.sessions.redis.heartbeats import Heartbeats
 from bff.sessions.redis.leases import RedisLeases
 from bff.sessions.redis.url import parse_redis_url
@@ -37,8 +37,9 @@ class RedisStore:
         *,
         limits: RedisLimits | None = None,
         namespace: str = "bff",
+        observe: Observe = lambda *_: None,
     ) -> None:
-        self._client = RedisClient(parse_redis_url(url), limits or RedisLimits())
+        self._client = RedisClient(parse_redis_url(url), limits or RedisLimits(), observe)
         self._clock = clock
         self._prefix = prefix = f"{namespace}:"
         self._channel = f"{prefix}changes"

@@ -1,0 +1,108 @@
+"""Figures of the requests at the public listener, by route.
+
+A request is counted once, when it is over. What that costs is part of every API call: so it is
+added to plain numbers, which `flush` hands over to Prometheus about once a second.
+
+A route is named as in the access log, but without the base path of its application. All labels are
+names of the configuration, or of a closed set.
+"""
+
+import time
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter
+
+from bff.observability.batch_histogram import BatchHistogram, Observations
+
+SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SWITCHING_PROTOCOLS = 101
+NONE = "none"
+STATUS_CLASSES = (NONE, "1xx", "2xx", "3xx", "4xx", "5xx")
+
+_Key = tuple[str, str, bool, int]
+
+
+class _Series:
+    """Requests of one key since the last flush."""
+
+    __slots__ = ("count", "gateway", "upstream", "whole")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.whole = Observations(SECONDS_BUCKETS)
+        self.gateway = Observations(SECONDS_BUCKETS)
+        self.upstream = Observations(SECONDS_BUCKETS)
+
+
+class RequestFigures:
+    """`base_paths` are by frontend. Times are those of `time.monotonic`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.base_paths: Mapping[str, str] = {}
+        self._pending: dict[_Key, _Series] = {}
+        self._requests = Counter(
+            "bff_requests_total",
+            "Requests by frontend, route, class of method (safe, unsafe) and class of status",
+            ["frontend", "route", "method", "status"],
+            registry=registry,
+        )
+        self._whole = BatchHistogram(
+            "bff_request_duration_seconds",
+            "From the head of a request to the last byte of its answer, but for WebSockets",
+            ["route", "method", "status"],
+            buckets=SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self._gateway = BatchHistogram(
+            "bff_gateway_duration_seconds",
+            "The gateway's own part: until a request is sent on, refused, or answered by itself",
+            ["route"],
+            buckets=SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self._upstream = BatchHistogram(
+            "bff_upstream_duration_seconds",
+            "The upstream's part: until the head of its answer has come",
+            ["route"],
+            buckets=SECONDS_BUCKETS,
+            registry=registry,
+        )
+
+    def over(
+        self,
+        frontend: str,
+        route: str,
+        *,
+        is_safe: bool,
+        status: int,
+        began_at: float,
+        sent_at: float,
+        answered_at: float,
+    ) -> None:
+        """A request is. `frontend` and `route` may be empty; `status` 0: it got no answer;
+        `sent_at` 0: it was not sent to an upstream; `answered_at` 0: no head of an answer came."""
+        now = time.monotonic()
+        key = frontend, route, is_safe, status // 100
+        series = self._pending.get(key)
+        if series is None:
+            series = self._pending[key] = _Series()
+        series.count += 1
+        if status != SWITCHING_PROTOCOLS:
+            series.whole.observe(now - began_at)
+        series.gateway.observe((sent_at or answered_at or now) - began_at)
+        if sent_at and answered_at:
+            series.upstream.observe(answered_at - sent_at)
+
+    def flush(self) -> None:
+        """Hand over what has come together."""
+        pending, self._pending = self._pending, {}
+        for (frontend, route, is_safe, hundreds), series in pending.items():
+            name = route.removeprefix(self.base_paths.get(frontend, "")) or NONE
+            method = "safe" if is_safe else "unsafe"
+            # A status that HTTP does not know the class of is none of those that are told apart.
+            status = STATUS_CLASSES[hundreds] if hundreds < len(STATUS_CLASSES) else NONE
+            self._requests.labels(frontend or NONE, name, method, status).inc(series.count)
+            self._whole.labels(name, method, status).add(series.whole)
+            self._gateway.labels(name).add(series.gateway)
+            if series.upstream.total:
+                self._upstream.labels(name).add(series.upstream)
