@@ -1,8 +1,8 @@
 """Whether a session's tokens may be refreshed now, and what one attempt means for the next.
 
-A refresh is put off after a failure (`backoff`), while the OP fails for all sessions, and when the
-session has been refreshed too often, for whichever token (`limits`). None of these touches the
-session.
+A refresh is put off after a failure (`backoff`), while the OP fails for all sessions, while the OP
+gives the session no token for the target, and when the session has been refreshed too often, for
+whichever token (`limits`). None of these touches the session.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from bff.errors import ApiTokenRefused, ClientRejected, OpError, OpUnavailable, 
 from bff.limits.limiter import Limiter
 from bff.model import DEFAULT_PROVIDER, Session, public_id
 from bff.observability.metrics import Metrics
-from bff.tokens.backoff import Attempt, Backoff, Breaker
+from bff.tokens.backoff import Attempt, Backoff, Breaker, RefusedTargets
 
 FINAL_COUNT = 3
 SPACING_SECONDS = 10.0
@@ -40,19 +40,26 @@ class Attempts:
         self._metrics = metrics
         self._backoff = Backoff(clock)
         self._breaker = Breaker(clock)
+        self._refused_targets = RefusedTargets(clock)
         self._refusals = Refusals(clock)
 
     def may_begin(self, key: str) -> bool:
         """Whether a refresh that nothing waits for is worth starting."""
-        return self._pause_seconds(key) == 0 and self._limiter.refused_seconds(key) == 0
+        return (
+            self._pause_seconds(key) == 0
+            and not self._refused_targets.has(key)
+            and self._limiter.refused_seconds(key) == 0
+        )
 
     def require_begin(self, key: str) -> None:
         """That a refresh may start now.
 
         Raises:
+            ApiTokenRefused: the OP gives no token for this target, as it said a moment ago.
             OpUnavailable: the session, or the OP, is left alone after failures.
             RateLimited: the session was refreshed too often.
         """
+        self._refused_targets.require_not(key)
         pause = self._pause_seconds(key)
         if pause > 0:
             raise backing_off(pause)
@@ -99,7 +106,12 @@ class Attempts:
     def refused_for_api(self, key: str, error: ApiTokenRefused) -> None:
         """The OP is there, and gives no token for one API: that says nothing of the session."""
         self.answered(key)
+        self.has_none_for_api(key, error)
         self._record(key, error)
+
+    def has_none_for_api(self, key: str, error: ApiTokenRefused) -> None:
+        """No token for one API can be had: the next callers are told so at once."""
+        self._refused_targets.remember(key, error)
 
     def forget(self, key: str) -> None:
         """The session has ended."""

@@ -33,7 +33,6 @@ from bff.sessions.sessions import Sessions
 from bff.sessions.store import Lease
 from bff.tasks import KeyedLock, SingleFlight
 from bff.tokens.attempts import Attempts
-from bff.tokens.backoff import RefusedTargets
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.lease import ChangeWaiters, held, renewal_seconds
 from bff.tokens.policy import ClaimFilter, RefreshPolicy
@@ -83,7 +82,6 @@ class RefreshCoordinator:
         self._settings = settings or CoordinatorSettings()
         self._flights: SingleFlight[Session] = SingleFlight()
         self._one_of_session = KeyedLock()
-        self._refused_targets = RefusedTargets(clock)
         self._metrics = metrics
         self._limiter = limiter
         # At most one for each provider and target of the configuration.
@@ -114,8 +112,7 @@ class RefreshCoordinator:
         """Refresh in the background, unless the OP is being left alone: after failures, because
         the session was refreshed too often, or because it gives no token for this target."""
         job = _Job(session.key, target)
-        may_begin = self._attempts_of(session.provider, target).may_begin(session.key)
-        if may_begin and not self._refused_targets.has(job.name):
+        if self._attempts_of(session.provider, target).may_begin(session.key):
             self._start(job)
 
     async def refreshed(self, session: Session, target: TokenTarget | None = None) -> Session:
@@ -169,7 +166,6 @@ class RefreshCoordinator:
 
     async def _join(self, session: Session, job: "_Job") -> Session:
         if not self._flights.is_running(job.name):
-            self._refused_targets.require_not(job.name)
             self._attempts_of(session.provider, job.target).require_begin(job.key)
         else:
             self._metrics.refresh_avoided(SAME_PROCESS)
@@ -205,9 +201,6 @@ class RefreshCoordinator:
                 return await self._refresh(job)
         except StoreUnavailable:
             self._hold.session_failed(job.key)
-            raise
-        except ApiTokenRefused as error:
-            self._refused_targets.remember(job.name, error)
             raise
         except BffError:
             raise
@@ -252,13 +245,16 @@ class RefreshCoordinator:
             if not self._is_due(session, job):
                 self._metrics.refresh_avoided(OTHER_PROCESS)
                 return session
+            attempts = self._attempts_of(session.provider, job.target)
             try:
                 require_refreshable(session, job.target)
             except SessionEnded:
                 await self._ender.end(session, "token_expired", revoke=False)
                 raise
+            except ApiTokenRefused as error:
+                attempts.has_none_for_api(key, error)
+                raise
             is_safe = partial(self._is_undisturbed_since, key, asked_at)
-            attempts = self._attempts_of(session.provider, job.target)
             attempt = await attempts.spend(key, is_safe)
             if attempt is None:
                 return None

@@ -164,7 +164,6 @@ class _Expansion:
         # Other types are refused by the validation of the whole.
         self._frontends = frontends if isinstance(frontends, list) else []
         self._providers = providers if isinstance(providers, dict) else {}
-        self._in_main_file = len(self._frontends)
         self._shared = [*self._providers]
         self._has_own_providers = False
         self._require_own_addresses()
