@@ -27,6 +27,7 @@ from bff.audit.verification import Verification
 from bff.clock import SystemClock
 from bff.observability.metrics import Metrics
 from bff.sessions.redis.store import RedisStore
+from tests.parts.command import run
 from tests.parts.redis_server import RedisServer, own_redis, redis_server
 from tests.parts.servers import Server, free_port, serving
 from tests.polling import HANG_SECONDS, until
@@ -148,11 +149,8 @@ asyncio.run(main())
 
 
 async def test_standard_output_gets_one_line_a_record() -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", STDOUT, stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await process.communicate()
-    assert subs(verified(output.decode().splitlines())) == ["user 0"]
+    result = await run([sys.executable, "-c", STDOUT])
+    assert subs(verified(result.out.splitlines())) == ["user 0"]
 
 
 # --- syslog

@@ -1,14 +1,13 @@
 """Sockets that a service is handed: by systemd, or by the process before it."""
 
 import json
-import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.parts.command import Result, own_environment, run
 from tests.parts.configuration import Ports, free_ports, gateway_toml
 from tests.parts.servers import free_port
 
@@ -39,21 +38,15 @@ with held_addresses(listeners, passed, listen=True) as held:
 """
 
 
-def start(
+async def start(
     directory: Path, sockets: list[socket.socket], *arguments: str, names: str = ""
-) -> "subprocess.CompletedProcess[str]":
+) -> Result:
     numbers = [sock.fileno() for sock in sockets]
-    for number in numbers:
-        os.set_inheritable(number, True)
-    environment = {**os.environ, "LISTEN_FDS": str(len(sockets)), "LISTEN_FDNAMES": names}
-    return subprocess.run(
+    return await run(
         [sys.executable, "-c", STARTED_BY_SYSTEMD, json.dumps(numbers), *arguments],
         cwd=directory,
-        env=environment,
+        environment=own_environment(LISTEN_FDS=str(len(sockets)), LISTEN_FDNAMES=names),
         pass_fds=numbers,
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 
@@ -64,20 +57,20 @@ def ports(tmp_path: Path) -> Ports:
     return found
 
 
-def test_a_socket_of_systemd_is_for_the_listener_of_its_address(
+async def test_a_socket_of_systemd_is_for_the_listener_of_its_address(
     ports: Ports, tmp_path: Path
 ) -> None:
     """It outlives the process, whose stop must leave what waits in its queue to the next one."""
     with socket.create_server(("127.0.0.1", ports.gateway)) as public:
-        done = start(tmp_path, [public], names="bff.socket")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+        done = await start(tmp_path, [public], names="bff.socket")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
     assert found["public"] == [f"127.0.0.1:{ports.gateway}", [3], True, False]
     address, (number,), outlives, _ = found["admin"]
     assert (address, number > 3, outlives) == (f"127.0.0.1:{ports.admin}", True, False)
 
 
-def test_a_socket_of_another_address_is_for_the_listener_of_its_name(
+async def test_a_socket_of_another_address_is_for_the_listener_of_its_name(
     ports: Ports, tmp_path: Path
 ) -> None:
     """`FileDescriptorName=` of the unit."""
@@ -85,30 +78,32 @@ def test_a_socket_of_another_address_is_for_the_listener_of_its_name(
         socket.create_server(("127.0.0.1", free_port())) as admin,
         socket.create_server(("127.0.0.1", free_port())) as public,
     ):
-        done = start(tmp_path, [admin, public], names="admin:public")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+        done = await start(tmp_path, [admin, public], names="admin:public")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
     assert (found["public"][1], found["admin"][1]) == ([4], [3])
 
 
-def test_a_socket_that_is_for_no_listener_stops_the_start(ports: Ports, tmp_path: Path) -> None:
+async def test_a_socket_that_is_for_no_listener_stops_the_start(
+    ports: Ports, tmp_path: Path
+) -> None:
     """Connections would wait in it for ever."""
     with socket.create_server(("127.0.0.1", free_port())) as other:
-        done = start(tmp_path, [other], names="bff.socket")
+        done = await start(tmp_path, [other], names="bff.socket")
         place = f"127.0.0.1:{other.getsockname()[1]}"
-    assert done.returncode == 1
-    assert f"systemd passes a socket for {place}, which no listener is for" in done.stderr
+    assert done.code == 1
+    assert f"systemd passes a socket for {place}, which no listener is for" in done.err
 
 
-def test_sockets_for_another_process_are_left_alone(ports: Ports, tmp_path: Path) -> None:
+async def test_sockets_for_another_process_are_left_alone(ports: Ports, tmp_path: Path) -> None:
     """LISTEN_PID of sd_listen_fds(3): a wrapper's may still be in the environment."""
     with socket.create_server(("127.0.0.1", free_port())) as other:
-        done = start(tmp_path, [other], "1", names="bff.socket")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["public"][2] is False
+        done = await start(tmp_path, [other], "1", names="bff.socket")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["public"][2] is False
 
 
-def test_the_name_of_a_unix_socket_is_systemds(tmp_path: Path) -> None:
+async def test_the_name_of_a_unix_socket_is_systemds(tmp_path: Path) -> None:
     path = tmp_path / "s"
     found = free_ports()
     text = gateway_toml(found).replace(
@@ -118,7 +113,7 @@ def test_the_name_of_a_unix_socket_is_systemds(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as public:
         public.bind(str(path))
         public.listen()
-        done = start(tmp_path, [public], names="bff.socket")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["public"] == [f"unix:{path}", [3], True, False]
+        done = await start(tmp_path, [public], names="bff.socket")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["public"] == [f"unix:{path}", [3], True, False]
     assert path.exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.command import own_environment, run
 from tests.parts.program import ROOT
 
 CRASHES = {
@@ -41,35 +42,33 @@ foreign.keep_crashes_quiet()
 
 @pytest.mark.rule("OP-08")
 @pytest.mark.parametrize("where", CRASHES)
-def test_a_crash_tells_where_but_not_what(where: str) -> None:
+async def test_a_crash_tells_where_but_not_what(where: str) -> None:
     """Python's own report shows the text and lines of source; ours is one entry of the log."""
     program = CRASHING.replace("FORMAT", "json" if where == "task" else "text") + CRASHES[where]
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == (1 if where == "main" else 0)
-    assert len(done.stderr.splitlines()) == 1
-    assert "ValueError" in done.stderr
-    assert " crash" in done.stderr
-    assert "s3cr3t" not in done.stderr
-    assert "could not read" not in done.stderr
+    done = await run([sys.executable, "-c", program])
+    assert done.code == (1 if where == "main" else 0)
+    assert len(done.err.splitlines()) == 1
+    assert "ValueError" in done.err
+    assert " crash" in done.err
+    assert "s3cr3t" not in done.err
+    assert "could not read" not in done.err
 
 
 @pytest.mark.rule("OP-08")
-def test_no_core_file_is_left() -> None:
+async def test_no_core_file_is_left() -> None:
     """It would hold every secret and every token of the process."""
     program = (
         "import resource\nresource.setrlimit(resource.RLIMIT_CORE, (10**6, 10**6))\n"
         "from bff.observability.foreign import keep_crashes_quiet\nkeep_crashes_quiet()\n"
         "print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert done.stdout == b"0\n"
+    done = await run([sys.executable, "-c", program])
+    assert done.out == "0\n", done.err
 
 
 @pytest.mark.rule("OP-08")
 @pytest.mark.parametrize("module", ["bff", "bff.cli.worker"])
-def test_every_process_keeps_its_crashes_quiet(module: str, tmp_path: Path) -> None:
+async def test_every_process_keeps_its_crashes_quiet(module: str, tmp_path: Path) -> None:
     """Whatever a command stumbles over: here over the module of settings itself."""
     broken = tmp_path / "sitecustomize.py"
     broken.write_text(
@@ -81,15 +80,16 @@ def test_every_process_keeps_its_crashes_quiet(module: str, tmp_path: Path) -> N
     ours, theirs = socket.socketpair()
     argument = "check" if module == "bff" else str(theirs.fileno())
     with ours, theirs:
-        done = subprocess.run(
+        done = await run(
             [sys.executable, "-m", module, argument],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
-            pass_fds=[theirs.fileno()], capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
-    assert done.returncode == 1
-    assert "ZeroDivisionError" in done.stderr
-    assert "crashed" in done.stderr
-    assert "s3cr3t" not in done.stderr
+            cwd=tmp_path,
+            environment=own_environment(PYTHONPATH=f"{tmp_path}:{ROOT}"),
+            pass_fds=[theirs.fileno()],
+        )
+    assert done.code == 1
+    assert "ZeroDivisionError" in done.err
+    assert "crashed" in done.err
+    assert "s3cr3t" not in done.err
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -102,7 +102,7 @@ def test_a_line_is_written_whole(unbuffered: str) -> None:
         "structlog.get_logger('t').info('event', text='x' * 1000)"
     )
     with reader, writer:
-        subprocess.run(
+        subprocess.run(  # its standard error is the test's socket
             [sys.executable, "-c", program],
             stderr=writer.fileno(),
             env={**os.environ, "PYTHONUNBUFFERED": unbuffered},

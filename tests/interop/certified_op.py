@@ -7,8 +7,9 @@ issues is made up, so its tokens may be looked at here.
 import asyncio
 import json
 import shutil
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -17,6 +18,7 @@ import aiohttp
 import pytest
 from joserfc.jwk import KeySetSerialization
 
+from tests.parts.command import Command, running_command
 from tests.polling import HANG_SECONDS
 
 FOLDER = Path(__file__).parent / "op"
@@ -49,10 +51,10 @@ class CertifiedOp:
         self._news = asyncio.Condition()
         self._marks = 0
 
-    async def read(self, lines: asyncio.StreamReader) -> None:
-        """Take in what the process prints until it ends."""
-        async for line in lines:
-            if line.startswith(b"{"):  # the library has notices of its own
+    async def read(self, process: Command) -> None:
+        """Take in what it prints until it ends."""
+        async for line in process.lines():
+            if line.startswith("{"):  # the library has notices of its own
                 self.events.append(json.loads(line))
                 async with self._news:
                     self._news.notify_all()
@@ -128,7 +130,6 @@ class CertifiedOp:
 
 @asynccontextmanager
 async def running_op(
-    folder: Path,
     *,
     port: int,
     gateway: str,
@@ -137,8 +138,8 @@ async def running_op(
     rotate: bool = True,
     client_jwks: str = "",
 ) -> AsyncIterator[CertifiedOp]:
-    """Run the OP for the gateway of that origin until the block ends. `folder` takes its log.
-    `client_jwks`: the public keys of its clients `key` and `signing`."""
+    """Run the OP for the gateway of that origin until the block ends. `client_jwks`: the public
+    keys of its clients `key` and `signing`."""
     environment = {
         "PORT": f"{port}",
         "GATEWAY": gateway,
@@ -147,47 +148,25 @@ async def running_op(
         "ROTATE": f"{rotate:d}",
         "CLIENT_JWKS": client_jwks,
     }
-    log = folder / "op.log"
-    with log.open("wb") as notices:
-        process = await asyncio.create_subprocess_exec(
-            require_program(),
-            str(FOLDER / "server.mjs"),
-            env=environment,
-            stdin=asyncio.subprocess.PIPE,  # closed with this process: then the OP ends as well
-            stdout=asyncio.subprocess.PIPE,
-            stderr=notices,
-        )
-    assert process.stdout is not None
+    command = [require_program(), str(FOLDER / "server.mjs")]
     async with aiohttp.ClientSession() as http:
         op = CertifiedOp(f"http://127.0.0.1:{port}", http)
-        reader = asyncio.create_task(op.read(process.stdout))
-        try:
-            await _started(op, reader, log)
-            yield op
-        finally:
-            await _stop(process)
-            await reader
+        # It ends when its stdin does, and so with this process.
+        async with running_command(command, environment=environment, stdin=PIPE) as process:
+            reader = asyncio.create_task(op.read(process))
+            try:
+                await _started(op, reader, process)
+                yield op
+            finally:
+                process.terminate()
+                async with asyncio.timeout(HANG_SECONDS):
+                    await reader
     assert op.happened("server_error") == []
 
 
-async def _started(op: CertifiedOp, reader: "asyncio.Task[None]", log: Path) -> None:
+async def _started(op: CertifiedOp, reader: "asyncio.Task[None]", process: Command) -> None:
     ready = asyncio.create_task(op.wait_for("ready"))
     await asyncio.wait({ready, reader}, timeout=HANG_SECONDS, return_when="FIRST_COMPLETED")
     if not ready.done() or ready.exception() is not None:
         ready.cancel()
-        raise RuntimeError(_why_not_started(log))
-
-
-def _why_not_started(log: Path) -> str:
-    return f"the OP did not start:\n{log.read_text()}"
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(HANG_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+        raise RuntimeError(f"the OP did not start:\n{process.errors()}")

@@ -118,7 +118,6 @@ class Installation:
 
 @asynccontextmanager
 async def running_installation(
-    folder: Path,
     client: Client | None = None,
     *,
     access_token_seconds: int = 60,
@@ -127,13 +126,12 @@ async def running_installation(
     replicas: int = 1,
     route: str = "",
 ) -> AsyncIterator[Installation]:
-    """Start all of it and stop it again. Files go to `folder`. Replicas need a store to share.
-    `route` are further lines of the route to the API."""
+    """Start all of it and stop it again. Replicas need a store to share. `route` are
+    further lines of the route to the API."""
     op_port, api_port, *ports = (free_port() for _ in range(2 + replicas))
     origin = f"http://localhost:{ports[0]}"
     clock = ShiftedClock()
     op_running = running_op(
-        folder,
         port=op_port,
         gateway=origin,
         access_token_seconds=access_token_seconds,

@@ -1,6 +1,5 @@
 """Logging out at the certified OP, which tells the gateway by a logout token of its own making."""
 
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,10 +18,10 @@ CLIENTS = {
 @pytest.mark.rule("LO-11")
 @pytest.mark.rule("LO-12")
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
-async def test_a_logout_at_the_op_ends_the_session_here(client: Client, tmp_path: Path) -> None:
+async def test_a_logout_at_the_op_ends_the_session_here(client: Client) -> None:
     """Back-Channel Logout 1.0 sections 2.4 to 2.8: that session of the user, and no other."""
     async with (
-        running_installation(tmp_path, client) as site,
+        running_installation(client) as site,
         Browser() as desk,
         Browser() as phone,
     ):
@@ -37,9 +36,9 @@ async def test_a_logout_at_the_op_ends_the_session_here(client: Client, tmp_path
 
 
 @pytest.mark.rule("LO-12")
-async def test_the_op_s_answer_to_our_own_logout_finds_no_session_left(tmp_path: Path) -> None:
+async def test_the_op_s_answer_to_our_own_logout_finds_no_session_left() -> None:
     """After an RP-initiated logout the OP tells us as well: 200, though the session is gone."""
-    async with running_installation(tmp_path) as site, Browser() as browser:
+    async with running_installation() as site, Browser() as browser:
         await site.log_in(browser, "alice")
         url = (await browser.fetch("GET", "/bff/user")).json()["bff"]["logout_url"]
         confirm = await browser.click(url)

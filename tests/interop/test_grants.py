@@ -2,8 +2,6 @@
 grant does. This OP revokes whole grants, and the next login of a browser continues the one it had.
 """
 
-from pathlib import Path
-
 import pytest
 
 from tests.interop.installation import running_installation
@@ -11,9 +9,9 @@ from tests.parts.browser import Browser
 
 
 @pytest.mark.rule("TK-08")
-async def test_a_grant_revoked_at_the_op_ends_the_session(tmp_path: Path) -> None:
+async def test_a_grant_revoked_at_the_op_ends_the_session() -> None:
     """RFC 6749 section 5.2: `invalid_grant` is final; one attempt, 401, the cookie is deleted."""
-    async with running_installation(tmp_path) as site, Browser() as browser:
+    async with running_installation() as site, Browser() as browser:
         await site.log_in(browser, "alice")
         (issued,) = await site.op.wait_for("token_issued", sub="alice")
         await site.op.revoke(issued["refresh_token"], client_id="basic")
@@ -31,9 +29,9 @@ async def test_a_grant_revoked_at_the_op_ends_the_session(tmp_path: Path) -> Non
 
 
 @pytest.mark.rule("TK-14")
-async def test_a_logout_while_the_session_refreshes_leaves_no_token_alive(tmp_path: Path) -> None:
+async def test_a_logout_while_the_session_refreshes_leaves_no_token_alive() -> None:
     """RFC 7009 section 2.1: neither the token that was spent nor the one that came for it."""
-    async with running_installation(tmp_path) as site, Browser() as browser:
+    async with running_installation() as site, Browser() as browser:
         await site.log_in(browser, "alice")
         await site.op.hold_refreshes()
         site.clock.advance(50)  # due, not expired: the call goes on and a refresh begins
@@ -49,10 +47,10 @@ async def test_a_logout_while_the_session_refreshes_leaves_no_token_alive(tmp_pa
 
 
 @pytest.mark.rule("SE-02")
-async def test_a_new_login_ends_the_old_session_and_keeps_the_grant(tmp_path: Path) -> None:
+async def test_a_new_login_ends_the_old_session_and_keeps_the_grant() -> None:
     """A second login with the same OP session continues the same grant (as most OPs do), which a
     revocation of the old session's tokens would kill."""
-    async with running_installation(tmp_path) as site, Browser() as browser:
+    async with running_installation() as site, Browser() as browser:
         await site.log_in(browser, "alice")
         old = browser.cookies.get("bff")
         await site.log_in(browser, "alice")
@@ -71,10 +69,10 @@ async def test_a_new_login_ends_the_old_session_and_keeps_the_grant(tmp_path: Pa
 
 
 @pytest.mark.rule("SE-02")
-async def test_a_new_login_while_the_old_session_refreshes_keeps_the_grant(tmp_path: Path) -> None:
+async def test_a_new_login_while_the_old_session_refreshes_keeps_the_grant() -> None:
     """The refresh that comes back for a session that is gone must not be revoked with its grant:
     the new session lives on it."""
-    async with running_installation(tmp_path) as site, Browser() as browser:
+    async with running_installation() as site, Browser() as browser:
         await site.log_in(browser, "alice")
         await site.op.hold_refreshes()
         site.clock.advance(50)  # due, not expired: the call goes on and a refresh begins

@@ -31,7 +31,7 @@ async def test_a_client_with_a_key_of_its_own_pushes_its_requests(
 ) -> None:
     """RFC 7523 and RFC 9126: request, code and revocation are authenticated by the key."""
     client = Client("key", "private_key_jwt", key_file=key_file(tmp_path / "key.pem", kind))
-    async with running_installation(tmp_path, client) as site, Browser() as browser:
+    async with running_installation(client) as site, Browser() as browser:
         login = await browser.navigate(f"{site.origin}/bff/login", follow=False)
         asked = parse_qsl(urlsplit(login.headers["Location"]).query)
         assert [name for name, _ in asked] == ["client_id", "request_uri"]
@@ -55,7 +55,7 @@ async def test_a_client_of_which_only_signed_requests_are_taken_logs_in(
         key_file=key_file(tmp_path / "key.pem", kind),
         further=f'request_object = "signed"\npar = "{par}"',
     )
-    async with running_installation(tmp_path, client) as site, Browser() as browser:
+    async with running_installation(client) as site, Browser() as browser:
         login = await browser.navigate(f"{site.origin}/bff/login", follow=False)
         asked = dict(parse_qsl(urlsplit(login.headers["Location"]).query))
         through_browser = {"client_id", "response_type", "scope", "request"}
@@ -74,11 +74,9 @@ async def test_a_client_of_which_only_signed_requests_are_taken_logs_in(
 @pytest.mark.rule("TK-14")
 @pytest.mark.rule("LO-02")
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
-async def test_a_user_logs_in_calls_the_api_and_is_logged_out_everywhere(
-    client: Client, tmp_path: Path
-) -> None:
+async def test_a_user_logs_in_calls_the_api_and_is_logged_out_everywhere(client: Client) -> None:
     """OIDC Core section 3.1, RFC 6749 section 2.3.1, RFC 7009, RP-Initiated Logout 1.0."""
-    async with running_installation(tmp_path, client) as site, Browser() as browser:
+    async with running_installation(client) as site, Browser() as browser:
         landed = await site.log_in(browser, "alice", parameters="?returnUrl=/notes%3Fa=b")
         assert (landed.status, landed.url) == (200, f"{site.origin}/notes?a=b")
 
@@ -111,9 +109,9 @@ async def test_a_user_logs_in_calls_the_api_and_is_logged_out_everywhere(
 
 @pytest.mark.rule("LO-02")
 @pytest.mark.rule("TK-12")
-async def test_a_logout_by_fetch_needs_no_id_token_hint(tmp_path: Path) -> None:
+async def test_a_logout_by_fetch_needs_no_id_token_hint() -> None:
     """RP-Initiated Logout 1.0 section 2: `client_id` says whose redirect URI it is as well."""
-    async with running_installation(tmp_path) as site, Browser() as browser:
+    async with running_installation() as site, Browser() as browser:
         await site.log_in(browser, "alice")
         (issued,) = await site.op.wait_for("token_issued", sub="alice")
         answer = await browser.fetch("POST", "/bff/logout")
@@ -126,10 +124,10 @@ async def test_a_logout_by_fetch_needs_no_id_token_hint(tmp_path: Path) -> None:
 @pytest.mark.rule("ID-13")
 @pytest.mark.rule("ID-18")
 @pytest.mark.rule("ID-19")
-async def test_a_step_up_is_what_the_op_says_it_was(tmp_path: Path) -> None:
+async def test_a_step_up_is_what_the_op_says_it_was() -> None:
     """RFC 9470. This OP dates a login where max_age asks for it, and knows no acr."""
     async with (
-        running_installation(tmp_path, route='max_auth_age = "5m"') as site,
+        running_installation(route='max_auth_age = "5m"') as site,
         Browser() as browser,
     ):
         await site.log_in(browser, "alice")
@@ -152,10 +150,10 @@ async def test_a_step_up_is_what_the_op_says_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.rule("ID-06")
-async def test_an_id_token_of_another_alg_than_configured_is_refused(tmp_path: Path) -> None:
+async def test_an_id_token_of_another_alg_than_configured_is_refused() -> None:
     """OIDC Core section 3.1.3.7 (7): by the configuration, whatever the OP's metadata lists."""
     client = Client("es256", id_token_algs='["RS256", "PS256"]')
-    async with running_installation(tmp_path, client) as site, Browser() as browser:
+    async with running_installation(client) as site, Browser() as browser:
         refused = await site.log_in(browser, "alice")
         assert (refused.status, "id_token_invalid" in refused.text) == (502, True)
         assert browser.cookies.get("bff") is None
@@ -164,9 +162,9 @@ async def test_an_id_token_of_another_alg_than_configured_is_refused(tmp_path: P
 
 
 @pytest.mark.rule("AZ-09")
-async def test_a_cancelled_login_shows_a_page_without_the_text_of_the_op(tmp_path: Path) -> None:
+async def test_a_cancelled_login_shows_a_page_without_the_text_of_the_op() -> None:
     """RFC 6749 section 4.1.2.1: `access_denied` makes no session, and the transaction is spent."""
-    async with running_installation(tmp_path) as site, Browser() as browser:
+    async with running_installation() as site, Browser() as browser:
         callback = await cancel(site, browser)
         page = await browser.navigate(callback, initiator=site.op.issuer)
         assert page.status == 403
@@ -180,9 +178,9 @@ async def test_a_cancelled_login_shows_a_page_without_the_text_of_the_op(tmp_pat
 
 
 @pytest.mark.rule("AZ-09")
-async def test_a_cancelled_login_is_a_problem_for_scripts(tmp_path: Path) -> None:
+async def test_a_cancelled_login_is_a_problem_for_scripts() -> None:
     """RFC 9457, and nothing of what the OP wrote in it."""
-    async with running_installation(tmp_path) as site, Browser() as browser:
+    async with running_installation() as site, Browser() as browser:
         callback = await cancel(site, browser)
         await browser.navigate(f"{site.origin}/")
         answer = await browser.fetch("GET", callback)
@@ -191,9 +189,9 @@ async def test_a_cancelled_login_is_a_problem_for_scripts(tmp_path: Path) -> Non
         assert "aborted" not in answer.text
 
 
-async def test_a_silent_login_without_a_session_at_the_op_returns_quietly(tmp_path: Path) -> None:
+async def test_a_silent_login_without_a_session_at_the_op_returns_quietly() -> None:
     """OIDC Core section 3.1.2.6: `login_required` is an answer to `prompt=none`, not a failure."""
-    async with running_installation(tmp_path) as site, Browser() as browser:
+    async with running_installation() as site, Browser() as browser:
         landed = await site.log_in(browser, "alice", parameters="?prompt=none&returnUrl=/quiet")
         assert (landed.status, landed.url) == (200, f"{site.origin}/quiet?bff_error=login_required")
         assert any("error=login_required" in hop.url for hop in landed.hops)
@@ -201,9 +199,9 @@ async def test_a_silent_login_without_a_session_at_the_op_returns_quietly(tmp_pa
         assert browser.cookies.get("bff") is None
 
 
-async def test_a_silent_login_with_a_session_at_the_op_makes_a_session(tmp_path: Path) -> None:
+async def test_a_silent_login_with_a_session_at_the_op_makes_a_session() -> None:
     """OIDC Core section 3.1.2.1: no form is shown, and the user is the one of the OP's session."""
-    async with running_installation(tmp_path) as site, Browser() as browser:
+    async with running_installation() as site, Browser() as browser:
         await site.log_in(browser, "alice")
         browser.cookies.delete("bff")
         assert (await browser.fetch("GET", "/bff/user")).status == 401

@@ -9,7 +9,6 @@ import os
 import time
 from base64 import urlsafe_b64decode
 from contextlib import AsyncExitStack
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -32,10 +31,10 @@ log = logging.getLogger(__name__)  # `--log-cli-level=info` shows what was measu
 
 @pytest.mark.rule("TK-06")
 @pytest.mark.rule("TK-07")
-async def test_calls_go_on_over_several_expiries(tmp_path: Path) -> None:
+async def test_calls_go_on_over_several_expiries() -> None:
     """RFC 6749 section 6: no call fails, no refresh token is spent twice, each new one is used."""
     async with (
-        running_installation(tmp_path, access_token_seconds=ACCESS_TOKEN_SECONDS) as site,
+        running_installation(access_token_seconds=ACCESS_TOKEN_SECONDS) as site,
         Browser() as browser,
     ):
         await site.log_in(browser, "alice")
@@ -58,12 +57,10 @@ async def test_calls_go_on_over_several_expiries(tmp_path: Path) -> None:
 
 
 @pytest.mark.rule("TK-06")
-async def test_parallel_calls_around_an_expiry_share_one_refresh_per_session(
-    tmp_path: Path,
-) -> None:
+async def test_parallel_calls_around_an_expiry_share_one_refresh_per_session() -> None:
     """RFC 9700 section 4.14.2: once per session; and every answer is for the user who asked."""
     async with (
-        running_installation(tmp_path, access_token_seconds=ACCESS_TOKEN_SECONDS) as site,
+        running_installation(access_token_seconds=ACCESS_TOKEN_SECONDS) as site,
         AsyncExitStack() as stack,
     ):
         browsers = {
@@ -97,10 +94,10 @@ async def test_parallel_calls_around_an_expiry_share_one_refresh_per_session(
 
 
 @pytest.mark.rule("TK-06")
-async def test_replicas_share_one_refresh(tmp_path: Path, own_redis: RedisServer) -> None:
+async def test_replicas_share_one_refresh(own_redis: RedisServer) -> None:
     """RFC 9700 section 4.14.2: two gateways with one store spend a refresh token once."""
     async with (
-        running_installation(tmp_path, store=own_redis.url, replicas=2) as site,
+        running_installation(store=own_redis.url, replicas=2) as site,
         Browser() as browser,
         aiohttp.ClientSession(
             headers={"Host": urlsplit(site.origin).netloc, "X-CSRF": "1"}
@@ -123,11 +120,11 @@ async def test_replicas_share_one_refresh(tmp_path: Path, own_redis: RedisServer
 
 
 @pytest.mark.rule("TK-06")
-async def test_a_token_is_replaced_before_the_second_in_which_it_expires(tmp_path: Path) -> None:
+async def test_a_token_is_replaced_before_the_second_in_which_it_expires() -> None:
     """RFC 7519 section 2: a NumericDate of whole seconds ends a token up to a second before
     `expires_in` does; an API that allows no leeway must not see it then."""
     async with (
-        running_installation(tmp_path, access_token_seconds=2) as site,
+        running_installation(access_token_seconds=2) as site,
         Browser() as browser,
     ):
         site.api.leeway_seconds = 0
@@ -140,10 +137,10 @@ async def test_a_token_is_replaced_before_the_second_in_which_it_expires(tmp_pat
 
 
 @pytest.mark.rule("TK-07")
-async def test_a_refresh_token_that_is_not_rotated_is_used_again(tmp_path: Path) -> None:
+async def test_a_refresh_token_that_is_not_rotated_is_used_again() -> None:
     """RFC 6749 section 6: the OP may keep the refresh token."""
     async with (
-        running_installation(tmp_path, rotate=False) as site,
+        running_installation(rotate=False) as site,
         Browser() as browser,
     ):
         await site.log_in(browser, "alice")

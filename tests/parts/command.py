@@ -1,11 +1,11 @@
 """Commands as a user runs them: a process with an end, its exit code, and what it prints."""
 
 import asyncio
+import contextlib
 import os
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -36,32 +36,46 @@ class Command:
         self._err = err
         self._read = b""
 
+    async def lines(self) -> AsyncIterator[str]:
+        """Each further line of output as it is printed, until the output ends."""
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            self._read += line
+            yield line.decode()
+
     async def line_with(self, text: str) -> str:
         """The next line of output that holds the text, once it is printed.
 
         Raises:
             AssertionError: the output ended without one.
         """
-        assert self._process.stdout is not None
         async with asyncio.timeout(HANG_SECONDS):
-            while line := await self._process.stdout.readline():
-                self._read += line
-                if text in line.decode():
-                    return line.decode().strip()
+            async for line in self.lines():
+                if text in line:
+                    return line.strip()
         raise AssertionError(f"not printed: {text}\n{self._read.decode()}")
+
+    def errors(self) -> str:
+        """What it has written to its standard error so far."""
+        self._err.seek(0)
+        return self._err.read().decode()
 
     async def result(self) -> Result:
         """Wait for its end. The output is all of it, that of `line_with` too."""
         async with asyncio.timeout(HANG_SECONDS):
             out, _ = await self._process.communicate()
-        self._err.seek(0)
         code = self._process.returncode
         assert code is not None
-        return Result(code, (self._read + out).decode(), self._err.read().decode())
+        return Result(code, (self._read + out).decode(), self.errors())
+
+    def terminate(self) -> None:
+        """Ask it to end, unless it has."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
 
     async def ended(self) -> Result:
         """Ask it to end, and wait until it has."""
-        self._process.terminate()
+        self.terminate()
         return await self.result()
 
 
@@ -71,23 +85,24 @@ def own_environment(**variables: str) -> dict[str, str]:
     return {**inherited, "PYTHONIOENCODING": "utf-8", **variables}
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def running_command(
     command: Sequence[str],
     *,
     cwd: Path = ROOT,
     environment: Mapping[str, str] | None = None,
     pass_fds: Collection[int] = (),
+    stdin: int = DEVNULL,
 ) -> AsyncIterator[Command]:
     """Killed at the end of the block, if it still runs. The environment is `own_environment`,
-    unless one is given."""
+    unless one is given. A `stdin` that is a pipe ends with this process."""
     with tempfile.TemporaryFile() as err:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=cwd,
             env=own_environment() if environment is None else environment,
             pass_fds=pass_fds,
-            stdin=DEVNULL,
+            stdin=stdin,
             stdout=PIPE,
             stderr=err,
         )
