@@ -28,7 +28,7 @@ from bff.gate.problem import OwnResponses
 from bff.gate.routes import Route, RouteTable, TokenKind
 from bff.model import DEFAULT_PROVIDER
 from bff.observability.metrics import Metrics
-from bff.oidc.provider.client_tls import TlsContexts
+from bff.oidc.provider.client_tls import SharedTls
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
@@ -96,7 +96,7 @@ def secrets(settings: Settings) -> list[str]:
 
 def relying_parties(settings: Settings, clock: Clock, metrics: Metrics) -> RelyingParties:
     """The clients of the OPs; nothing is fetched yet."""
-    tls = TlsContexts()
+    tls = SharedTls()
     return RelyingParties(
         [RelyingParty(one, clock, tls, metrics.asked_op) for one in settings.relying_parties()]
     )

@@ -33,7 +33,7 @@ from bff.config.sources.layers import (
 )
 from bff.config.sources.tenants import expand_tenants
 from bff.config.sources.toml_lines import read_toml
-from bff.config.values.files import read_text
+from bff.config.values.files import read_text, require_certificates
 from bff.model import DEFAULT_PROVIDER
 
 MAX_FILE_BYTES = 16 * 1024 * 1024  # thousands of frontends
@@ -172,7 +172,7 @@ def validate(raw: Mapping[str, object], directory: Path | None) -> Settings | tu
     if not raw.get("providers"):
         required.append("oidc")
     tables = {name: {} for name in required} | dict(raw)
-    context = {"directory": directory}
+    context = {"directory": directory, "require_certificates": cache(require_certificates)}
     faults: list[Fault] = [*misplaced]
     try:
         settings = Settings.model_validate(tables, context=context)

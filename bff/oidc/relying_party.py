@@ -29,7 +29,7 @@ from bff.oidc.jwt.id_token import EndUser, IdTokenVerifier
 from bff.oidc.jwt.key_source import KeySource
 from bff.oidc.jwt.logout_token import LogoutNotice, LogoutTokenVerifier
 from bff.oidc.probe import Probe
-from bff.oidc.provider.client_tls import TlsContexts
+from bff.oidc.provider.client_tls import SharedTls
 from bff.oidc.provider.http import OpHttp
 from bff.oidc.provider.metadata import ENDPOINTS, Discovery, ProviderMetadata
 from bff.oidc.provider.op_text import differs
@@ -83,7 +83,7 @@ class RelyingParty:
         self,
         settings: RelyingPartySettings,
         clock: Clock,
-        tls: TlsContexts | None = None,
+        tls: SharedTls | None = None,
         observe: Callable[[str, str, str, float], None] = lambda *_: None,
     ) -> None:
         self.settings = settings

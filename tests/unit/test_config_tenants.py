@@ -3,8 +3,11 @@
 import os
 import pickle
 import re
+import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -14,6 +17,7 @@ from bff.config.effective import effective_values
 from bff.config.frontends import Frontend, frontends_of
 from bff.config.load import Loaded, load_with_origins
 from bff.config.sections.providers import ProviderSettings
+from tests.parts.certificates import self_signed
 
 TOP = """\
 [providers.corp]
@@ -401,6 +405,33 @@ def test_every_value_has_its_origin(tmp_path: Path) -> None:
     assert origins["frontends", 0, "providers"] == ["derived"]
     shown = {one.path: one.value for one in effective_values(read)}
     assert shown["providers", "acme", "client_secret"] == "(hidden)"
+
+
+def test_authorities_that_all_tenants_trust_are_read_once(tmp_path: Path) -> None:
+    """Those of a system take 50 milliseconds, and a thousand tenants may name them."""
+    with_secrets(tmp_path, "a", "b", "c")
+    authorities, _ = self_signed(tmp_path, "localhost")
+    files = {"a.toml": "", "b.toml": "", "c.toml": ""}
+    top = TOP + OWN_OP.replace(
+        "[[tenants.routes]]", f'ca_file = "{authorities}"\n[[tenants.routes]]'
+    )
+    top += f'ca_file = "{authorities}"\n'
+    calls: Counter[str] = Counter()
+
+    def note(_: FrameType, event: str, function: object) -> None:
+        if event == "c_call":
+            calls[getattr(function, "__name__", "")] += 1
+
+    sys.setprofile(note)
+    try:
+        settings = loaded(tmp_path, files, top).settings
+    finally:
+        sys.setprofile(None)
+    assert calls["load_verify_locations"] == 1
+    assert {settings.providers[label].ca_file for label in "abc"} == {authorities}
+    (tmp_path / "tenants.d" / "b.toml").write_text('ca_file = "tenants.d/b.toml"\n')
+    with pytest.raises(ConfigError, match=r"tenants\.d/b\.toml:1: ca_file: holds no certificates"):
+        load_with_origins(tmp_path / "bff.toml", {})
 
 
 def test_a_reload_names_tenants_as_other_frontends(tmp_path: Path) -> None:

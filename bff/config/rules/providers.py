@@ -1,7 +1,7 @@
 """The rules of providers, of `[oidc]` as of `[providers]`."""
 
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 
 from bff.config.problems import Fault, KeyPath
 from bff.config.rules.rulebook import Providers, provider_rule, refused
@@ -114,10 +114,11 @@ def audiences_are_not_all(_: Settings, providers: Providers) -> Iterator[Fault]:
 
 @provider_rule("client_cert_file", "client_key_file")
 def certificate_has_its_key(_: Settings, providers: Providers) -> Iterator[Fault]:
+    usable = cache(require_certificate)  # all tenants may show the same one
     for path, provider in providers.items():
         yield from refused(
             (*path, "client_cert_file"),
-            partial(require_certificate, key_file=provider.client_key_file),
+            partial(usable, key_file=provider.client_key_file),
             provider.client_cert_file,
         )
 

@@ -12,31 +12,10 @@ log = structlog.get_logger("bff.oidc")
 _Stamp = tuple[tuple[int, ...], ...]
 
 
-class TlsContexts:
-    """One for all OPs at which the same authorities are trusted and no certificate is shown:
-    each context holds every certificate of the system."""
-
-    def __init__(self) -> None:
-        self._known: dict[str | None, ssl.SSLContext] = {}
-
-    def trusting(self, ca_file: str | None) -> ssl.SSLContext:
-        """Those of the system, unless a file is given. Raises: OSError."""
-        if ca_file not in self._known:
-            self._known[ca_file] = ssl.create_default_context(cafile=ca_file)
-        return self._known[ca_file]
-
-
 class ClientTls:
-    """The TLS settings towards one OP. `ca_file`, when given, replaces the system's CAs."""
+    """The TLS settings towards OPs. `ca_file`, when given, replaces the system's CAs."""
 
-    def __init__(
-        self,
-        ca_file: str | None,
-        cert_file: str | None,
-        key_file: str | None,
-        shared: TlsContexts | None = None,
-    ) -> None:
-        self._shared = shared or TlsContexts()
+    def __init__(self, ca_file: str | None, cert_file: str | None, key_file: str | None) -> None:
         self._ca_file = ca_file
         self._cert_file = cert_file
         self._key_file = key_file
@@ -44,7 +23,13 @@ class ClientTls:
         self._context: ssl.SSLContext | None = None
 
     def load(self) -> None:
-        """Raises: OSError, for a file that can't be read or used."""
+        """Read the files, unless that was done for another OP.
+
+        Raises:
+            OSError: a file can't be read or used.
+        """
+        if self._context is not None:
+            return
         self._stamp = self._stamp_of_files()
         self._context = self._made()
 
@@ -65,10 +50,9 @@ class ClientTls:
         return self._context
 
     def _made(self) -> ssl.SSLContext:
-        if self._cert_file is None:
-            return self._shared.trusting(self._ca_file)
         context = ssl.create_default_context(cafile=self._ca_file)
-        context.load_cert_chain(self._cert_file, self._key_file, password="")
+        if self._cert_file is not None:
+            context.load_cert_chain(self._cert_file, self._key_file, password="")
         return context
 
     def _stamp_of_files(self) -> _Stamp:
@@ -79,3 +63,21 @@ class ClientTls:
         except OSError:
             return ()
         return tuple((one.st_mtime_ns, one.st_ctime_ns, one.st_ino, one.st_size) for one in found)
+
+
+class SharedTls:
+    """One `ClientTls` for all OPs at which the same authorities are trusted and the same
+    certificate is shown: each holds every certificate of the system, and a thousand tenants have an
+    OP each."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str | None, ...], ClientTls] = {}
+
+    def towards(
+        self, ca_file: str | None, cert_file: str | None, key_file: str | None
+    ) -> ClientTls:
+        """The authorities are those of the system, unless a file is given. Nothing is read yet."""
+        files = (ca_file, cert_file, key_file)
+        if files not in self._known:
+            self._known[files] = ClientTls(ca_file, cert_file, key_file)
+        return self._known[files]

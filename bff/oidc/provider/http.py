@@ -22,7 +22,7 @@ from yarl import URL
 from bff.clock import Clock
 from bff.errors import OpAnswerMalformed, OpError, OpUnavailable
 from bff.observability.reasons import reason_of
-from bff.oidc.provider.client_tls import ClientTls, TlsContexts
+from bff.oidc.provider.client_tls import SharedTls
 from bff.oidc.provider.endpoint_url import Parameters, encoded
 from bff.oidc.provider.strict_json import NOT_JSON, JsonRefused, parse_json
 
@@ -77,13 +77,13 @@ class OpHttp:
         ca_file: str | None,
         table: str,
         network: Network = DIRECT,
-        tls: TlsContexts | None = None,
+        tls: SharedTls | None = None,
         observe: Observe = lambda *_: None,
     ) -> None:
         self._clock = clock
         self._observe = observe
         self._timeout_seconds = timeout_seconds
-        self._tls = ClientTls(ca_file, network.cert_file, network.key_file, tls)
+        self._tls = (tls or SharedTls()).towards(ca_file, network.cert_file, network.key_file)
         self._network = network
         self._proxies: Mapping[str, str] = {}
         self._ca_setting = f"{table}.ca_file"
