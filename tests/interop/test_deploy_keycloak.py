@@ -25,7 +25,7 @@ from tests.parts.servers import free_port
 from tests.parts.stack import running_gateway
 from tests.polling import until
 
-pytestmark = [pytest.mark.real_op, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real_op, pytest.mark.timeout(900)]
 
 REALM = "acme"
 

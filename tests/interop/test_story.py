@@ -18,7 +18,7 @@ OPS = {
     "zitadel": zitadel.running,
     "django": toolkit.running,
 }
-pytestmark = [pytest.mark.real_op, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real_op, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("name", [*OPS, "keycloak"])

@@ -4,7 +4,7 @@ realm with the gateway's client is made by its admin API.
 
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -64,6 +64,11 @@ class Keycloak(Provider):
         async with self._admin("POST", f"/{self.realm}/users/{user['id']}/logout"):
             pass
 
+    async def initial_access_token(self) -> str:
+        path = f"/{self.realm}/clients-initial-access"
+        async with self._admin("POST", path, json={"count": 1, "expiration": 3600}) as answer:
+            return str((await answer.json())["token"])
+
     async def make_realm(self, given: Mapping[str, Any] | None = None) -> None:
         """As it is given; the usual one unless it is."""
         async with self._admin("POST", "", json=given or realm(self.realm, self.place)):
@@ -89,7 +94,7 @@ class Keycloak(Provider):
             yield answer
 
 
-def realm(name: str, place: Place) -> dict[str, Any]:
+def realm(name: str, place: Place, *further_clients: dict[str, Any]) -> dict[str, Any]:
     """What docs/providers/keycloak.md tells to set, and access tokens that expire soon."""
     return {
         "realm": name,
@@ -98,32 +103,8 @@ def realm(name: str, place: Place) -> dict[str, Any]:
         "revokeRefreshToken": True,
         "refreshTokenMaxReuse": 0,
         "clients": [
-            {
-                "clientId": Keycloak.client_id,
-                "secret": CLIENT_SECRET,
-                "redirectUris": place.redirect_uris,
-                "standardFlowEnabled": True,
-                "directAccessGrantsEnabled": False,
-                "frontchannelLogout": False,
-                "attributes": {
-                    "backchannel.logout.url": f"{place.gateway}/bff/backchannel-logout",
-                    "backchannel.logout.session.required": "true",
-                    "pkce.code.challenge.method": "S256",
-                    "post.logout.redirect.uris": "##".join(place.returns),
-                },
-                "protocolMappers": [
-                    {
-                        "name": "audience",
-                        "protocol": "openid-connect",
-                        "protocolMapper": "oidc-audience-mapper",
-                        "config": {
-                            "included.client.audience": Keycloak.api_client_id,
-                            "access.token.claim": "true",
-                            "introspection.token.claim": "true",
-                        },
-                    }
-                ],
-            },
+            client(Keycloak.client_id, place.gateway, place.redirect_uris, place.returns),
+            *further_clients,
             {
                 "clientId": Keycloak.api_client_id,
                 "secret": CLIENT_SECRET,
@@ -139,6 +120,39 @@ def realm(name: str, place: Place) -> dict[str, Any]:
                 "email": "alice@example.test",
                 "emailVerified": True,
                 "credentials": [{"type": "password", "value": "wonderland", "temporary": False}],
+            }
+        ],
+    }
+
+
+def client(
+    client_id: str, gateway: str, redirect_uris: Sequence[str], returns: Sequence[str]
+) -> dict[str, Any]:
+    """A client of the gateway's. `gateway` is the origin that is told of logouts, `returns` are
+    the addresses after a logout."""
+    return {
+        "clientId": client_id,
+        "secret": CLIENT_SECRET,
+        "redirectUris": list(redirect_uris),
+        "standardFlowEnabled": True,
+        "directAccessGrantsEnabled": False,
+        "frontchannelLogout": False,
+        "attributes": {
+            "backchannel.logout.url": f"{gateway}/bff/backchannel-logout",
+            "backchannel.logout.session.required": "true",
+            "pkce.code.challenge.method": "S256",
+            "post.logout.redirect.uris": "##".join(returns),
+        },
+        "protocolMappers": [
+            {
+                "name": "audience",
+                "protocol": "openid-connect",
+                "protocolMapper": "oidc-audience-mapper",
+                "config": {
+                    "included.client.audience": Keycloak.api_client_id,
+                    "access.token.claim": "true",
+                    "introspection.token.claim": "true",
+                },
             }
         ],
     }
