@@ -116,15 +116,28 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceGrant:
+    """What a login by device code asks the OP about (RFC 8628 section 3.2), and how often: at most
+    every `interval_seconds`, which the OP may raise, and while it is in trouble every
+    `wait_seconds`. It is open until `expires_at`."""
+
+    device_code: str = field(repr=False)
+    expires_at: float
+    interval_seconds: float
+    wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class LoginTransaction:
-    """What `/bff/login` must remember until the callback: single use, bound to one browser.
+    """What the beginning of a login must remember until its end: single use, bound to one browser.
 
     `binder_hash` is the SHA-256 (hex) of the binder cookie's value. `previous_session` is the key
     of the session the browser had when it started, to be ended by the callback. `organization` is
     the one that the user is to log in for, `resources` are the APIs that the OP is asked for,
     `passed_on` what else the browser asked of this very OP. `user_issuer` and `user_sub` are those
-    of the session that a step-up is about: no other user may come back. `provider` is that of the
-    request; as with a session, the seal tells it.
+    of the session that a step-up is about: no other user may come back. A login by device code has
+    a `device`, and neither `nonce` nor `code_verifier`. `provider` is that of the request; as with
+    a session, the seal tells it.
     """
 
     issuer: str
@@ -142,6 +155,7 @@ class LoginTransaction:
     passed_on: Mapping[str, str] = field(default_factory=dict, repr=False)
     user_issuer: str | None = None
     user_sub: str | None = None
+    device: DeviceGrant | None = None
     provider: str = DEFAULT_PROVIDER
 
     @property

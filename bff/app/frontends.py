@@ -11,6 +11,7 @@ from bff.app.core import Core
 from bff.config.frontends import Frontend
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.callback import Callback
+from bff.endpoints.device_login import DeviceLogin
 from bff.endpoints.finished_logins import FinishedLogins
 from bff.endpoints.jwks import Jwks
 from bff.endpoints.login import Login, Providers, Resume
@@ -31,7 +32,7 @@ from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.step_up import StepUpRules
 from bff.proxy.own_endpoints import Endpoint
 from bff.sessions.cookie import Binder, LogoutReturn, LogoutSid, SessionCookie
-from bff.sessions.single_use import LoginTransactions
+from bff.sessions.single_use import DEVICE, LOGIN, LoginTransactions
 from bff.tokens.policy import RefreshPolicy
 
 AtGateT = TypeVar("AtGateT", bound=FrontendAtGate)
@@ -137,14 +138,7 @@ class ServedFrontend:
 
     def _login_endpoints(self) -> dict[str, Endpoint]:
         core, browser, session = self.core, self.browser, self.frontend.settings.session
-        transactions = LoginTransactions(
-            core.store,
-            core.keyring,
-            core.clock,
-            ttl_seconds=session.login_timeout,
-            cap=session.logins_per_browser,
-            frontend=self.frontend.name,
-        )
+        transactions = self._transactions(LOGIN)
         login = Login(
             self.relying_parties,
             transactions,
@@ -184,8 +178,24 @@ class ServedFrontend:
             path=f"{self.frontend.prefix}/callback",
             frontend=self.frontend.name,
         )
+        by_device = DeviceLogin(
+            self.relying_parties,
+            self._transactions(DEVICE),
+            finished,
+            browser.binder,
+            browser.cookies,
+            core.clock,
+            core.limits.logins,
+            core.limits.failed_callbacks,
+            core.metrics,
+            core.audit,
+            path=f"{self.frontend.prefix}/device",
+            frontend=self.frontend.name,
+        )
         return {
             "login": login,
+            "device": by_device.begin,
+            "device-poll": by_device.poll,
             "resume": Resume(login, self.return_rules),
             "callback": callback,
             "provider-callback": callback,
@@ -193,6 +203,18 @@ class ServedFrontend:
                 self.relying_parties, login_path=f"{self.frontend.prefix}/login"
             ),
         }
+
+    def _transactions(self, purpose: str) -> LoginTransactions:
+        core, session = self.core, self.frontend.settings.session
+        return LoginTransactions(
+            core.store,
+            core.keyring,
+            core.clock,
+            ttl_seconds=session.login_timeout,
+            cap=session.logins_per_browser,
+            frontend=self.frontend.name,
+            purpose=purpose,
+        )
 
     def _session_endpoints(self) -> dict[str, Endpoint]:
         core, settings = self.core, self.frontend.settings

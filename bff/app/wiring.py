@@ -13,6 +13,7 @@ from bff.config.settings import Settings
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.op_logout import FrontchannelOp
 from bff.gate.endpoints import (
+    DEVICE_RULES,
     FRONTCHANNEL_RULE,
     JWKS_RULE,
     LOGGED_OUT_RULE,
@@ -190,6 +191,8 @@ def public_rules(frontend: Frontend) -> FrontendRules:
         rules.append(LOGGED_OUT_RULE)
     if clients_known_by_keys(settings):
         rules.append(JWKS_RULE)
+    if any(provider.device_login for provider in settings.providers.values()):
+        rules.extend(DEVICE_RULES)
     if set(settings.providers) != {DEFAULT_PROVIDER}:
         rules.append(PROVIDER_CALLBACK_RULE)
     return FrontendRules(

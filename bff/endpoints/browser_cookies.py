@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bff.gate import cookies
 from bff.gate.cookies import Cookie
 from bff.gate.head import ScannedFields
-from bff.sessions.cookie import SameSite, delete_cookie_header, set_cookie_header
+from bff.sessions.cookie import Binder, NewId, SameSite, delete_cookie_header, set_cookie_header
 
 LOGOUT_SECONDS = 600  # how long a user may take at the OP's logout page
 
@@ -58,6 +58,12 @@ class BrowserCookies:
     def binder_of(self, fields: ScannedFields) -> str | None:
         """The one binder cookie of a request; None when absent or doubled."""
         return self._one(self.binder_name, fields)
+
+    def held_binder(self, binder: Binder, fields: ScannedFields) -> NewId | None:
+        """The binder cookie of a request with its key, if we have signed it."""
+        value = self.binder_of(fields)
+        key = binder.key_of(value) if value is not None else None
+        return NewId(value, key) if value is not None and key is not None else None
 
     def set_logout_return(self, value: str) -> str:
         return set_cookie_header(

@@ -91,8 +91,8 @@ class Callback:
         transaction = await self._transactions.take(response.state)
         if transaction is None:
             raise LoginExpired(again=self._named(came_to))
-        binder = self._binder.key_of(self._cookies.binder_of(local.fields) or "")
-        if binder is None or not compare_digest(binder, transaction.binder_hash):
+        binder = self._cookies.held_binder(self._binder, local.fields)
+        if binder is None or not compare_digest(binder.key, transaction.binder_hash):
             raise BrowserMismatch
         # RFC 9700 section 4.4.2.2: each provider has a redirect URI of its own, so that an answer
         # that another OP was made to give is known for one, also where no OP sends `iss`.

@@ -38,7 +38,7 @@ from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.step_up import StepUp, StepUpRules
 from bff.oidc.steps.authorization import LoginRequest
-from bff.sessions.cookie import Binder, NewId
+from bff.sessions.cookie import Binder
 from bff.sessions.single_use import LoginTransactions
 
 
@@ -146,7 +146,8 @@ class Login:
         outgoing = await relying_party.authorization_request(
             replace(wanted, passed_on=passed_on | of_op)
         )
-        binder = self._binder_of(local) or self._binder.issue()
+        # One binder for all tabs: the browser's own, if we signed it.
+        binder = self._cookies.held_binder(self._binder, local.fields) or self._binder.issue()
         transaction = LoginTransaction(
             issuer=relying_party.settings.issuer,
             code_verifier=outgoing.code_verifier,
@@ -238,12 +239,6 @@ class Login:
         if found is None:
             raise UnknownProvider
         return found
-
-    def _binder_of(self, local: Local) -> NewId | None:
-        # One binder for all tabs: the browser's own, if we signed it.
-        value = self._cookies.binder_of(local.fields)
-        key = self._binder.key_of(value) if value is not None else None
-        return NewId(value, key) if value is not None and key is not None else None
 
 
 class Providers:

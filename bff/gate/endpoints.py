@@ -61,6 +61,11 @@ RULES = (
 
 # Where an OP knows one of the clients by its keys.
 JWKS_RULE = EndpointRule("jwks", {"GET": Guard.NONE, "HEAD": Guard.NONE}, wants_session=False)
+# Where users may log in by device code.
+DEVICE_RULES = (
+    EndpointRule("device", {"POST": Guard.CSRF}),
+    EndpointRule("device-poll", {"GET": Guard.CSRF}, wants_session=False, path="device/*"),
+)
 # The OP returns to it after a logout, where a logout may say at which page it ends.
 LOGGED_OUT_RULE = EndpointRule("logged-out", {"GET": Guard.PROOF}, wants_session=False)
 # The OP's page loads it in a frame, or as an image.

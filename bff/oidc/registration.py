@@ -15,7 +15,6 @@ from bff.clock import Clock
 from bff.errors import OpError
 from bff.oidc.client_auth.keys import certificate_subject
 from bff.oidc.client_auth.methods import TLS
-from bff.oidc.provider.endpoint_url import is_endpoint_url, plain_http_policy
 from bff.oidc.provider.http import OpAnswer, OpHttp
 from bff.oidc.provider.metadata import ENDPOINTS, discovery_url, process_metadata
 from bff.oidc.provider.op_text import error_code, quoted
@@ -26,6 +25,7 @@ from bff.oidc.registered_client import (
     process_registration,
 )
 from bff.oidc.settings import RelyingPartySettings, jwk_set
+from bff.oidc.steps.token_endpoint import Grant
 
 Metadata = Mapping[str, object]
 
@@ -70,12 +70,16 @@ def client_metadata(
         ValueError, OSError: the client certificate can't be used.
     """
     grant_types = ["authorization_code", "refresh_token"]
+    if for_itself:
+        grant_types.append(Grant.CLIENT.value)
+    if settings.device_login:
+        grant_types.append(Grant.DEVICE.value)
     metadata: dict[str, object] = {
         "client_name": name,
         "client_uri": uri,
         "redirect_uris": list(redirect_uris),
         "response_types": ["code"],
-        "grant_types": [*grant_types, "client_credentials"] if for_itself else grant_types,
+        "grant_types": grant_types,
         "token_endpoint_auth_method": settings.client_auth,
         "scope": settings.scope,
         "id_token_signed_response_alg": settings.id_token_algs[0],
@@ -104,9 +108,6 @@ class Registrar:
 
     def __init__(self, settings: RelyingPartySettings, clock: Clock) -> None:
         self._settings = settings
-        self._plain_http = plain_http_policy(
-            settings.issuer, allow_insecure_http=settings.allow_insecure_http
-        )
         self._http = OpHttp(
             clock,
             timeout_seconds=settings.timeout_seconds,
@@ -191,7 +192,7 @@ class Registrar:
                 "the OP registers no clients by itself: its metadata has no registration_endpoint. "
                 "Register the client there by hand; --dry-run shows with which values"
             )
-        if not isinstance(endpoint, str) or not self._is_usable(endpoint):
+        if not isinstance(endpoint, str) or not self._settings.is_endpoint(endpoint):
             raise RegistrationFailed(
                 f"the OP's registration_endpoint is no https URL: {quoted(endpoint)}"
             )
@@ -200,7 +201,7 @@ class Registrar:
     async def _manage(
         self, method: str, management: Management, document: Metadata | None
     ) -> OpAnswer:
-        if not self._is_usable(management.uri):
+        if not self._settings.is_endpoint(management.uri):
             raise RegistrationFailed("registration_client_uri is no https URL")
         headers = {"Authorization": f"Bearer {management.token}"}
         try:
@@ -215,14 +216,11 @@ class Registrar:
             raise RegistrationFailed(_why_not_managed(answer, secrets))
         return answer
 
-    def _is_usable(self, url: str) -> bool:
-        return is_endpoint_url(url, self._plain_http, self._settings.http_hosts)
-
     def _judged(
         self, answer: OpAnswer, known: Management | None, *, is_made: bool
     ) -> RegisteredClient:
         try:
-            return process_registration(answer.document, self._is_usable, known)
+            return process_registration(answer.document, self._settings.is_endpoint, known)
         except UnusableAnswer as error:
             rest = "; look there for the client, and delete it before you try again"
             raise RegistrationFailed(f"{error}{rest if is_made else ''}") from None

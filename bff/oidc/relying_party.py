@@ -16,6 +16,7 @@ from bff.clock import Clock
 from bff.errors import (
     IdTokenInvalid,
     IssuerMismatch,
+    LoginExpired,
     NothingToRefresh,
     OpError,
     OrganizationMismatch,
@@ -34,8 +35,13 @@ from bff.oidc.provider.http import OpHttp
 from bff.oidc.provider.metadata import ENDPOINTS, Discovery, ProviderMetadata
 from bff.oidc.provider.op_text import differs
 from bff.oidc.settings import ON_BEHALF_OF, RelyingPartySettings
-from bff.oidc.steps.authorization import AuthorizationRequest, LoginRequest
+from bff.oidc.steps.authorization import AuthorizationRequest, LoginRequest, resources_of
 from bff.oidc.steps.callback import AuthorizationResponse, require_issuer
+from bff.oidc.steps.device import (
+    DeviceAuthorization,
+    device_authorization,
+    require_device_endpoint,
+)
 from bff.oidc.steps.end_session import end_session_url
 from bff.oidc.steps.revocation import Revocation
 from bff.oidc.steps.token_endpoint import ACCESS_TOKEN, Grant, TokenEndpoint
@@ -201,10 +207,7 @@ class RelyingParty:
             StepUpOtherUser: it is another user than the one whose session was to be stepped up.
             CodeRejected, IdTokenInvalid, StepUpNotMet, OpError.
         """
-        begun_at = (transaction.provider, transaction.issuer)
-        if begun_at != (self.name, self.settings.issuer):  # RFC 9700 section 4.4
-            raise IssuerMismatch("the transaction names another provider")
-        await self._keys.keys()  # without keys the code would be spent for nothing
+        await self._require_ready(transaction)
         tokens = await self._token_endpoint.request(
             Grant.CODE,
             {
@@ -215,6 +218,60 @@ class RelyingParty:
             },
             scope=self.settings.scope,
         )
+        return await self.identity(tokens, transaction, iss=iss)
+
+    async def device_authorization(self) -> DeviceAuthorization:
+        """Begin a login by device code (RFC 8628 section 3.1).
+
+        Raises:
+            LoginRefused: the OP does not take the request.
+            OpError: it has no such endpoint, or no answer can be had.
+        """
+        settings = self.settings
+        resource = (*settings.resource, *settings.api_resources)
+        return await device_authorization(
+            self._requests,
+            require_device_endpoint(await self._discovery.metadata()),
+            client_id=settings.client_id,
+            scope=settings.scope,
+            static=settings.authorization_params,
+            resources=resources_of(settings.authorization_params, resource),
+            is_page=settings.is_endpoint,
+        )
+
+    async def poll_device(self, transaction: LoginTransaction) -> Tokens:
+        """Ask once whether the user has decided about the transaction's `device`. The tokens have
+        still to be given to `identity`.
+
+        Raises:
+            AuthorizationPending: not yet.
+            LoginDenied: against it.
+            LoginExpired: it is too late, or the code has been used.
+            IssuerMismatch: the transaction was begun with another OP, and nothing has been sent.
+            OpError: nothing is known.
+        """
+        device = transaction.device
+        if device is None:
+            raise LoginExpired("a login without a device code")
+        await self._require_ready(transaction)
+        return await self._token_endpoint.request(
+            Grant.DEVICE,
+            {"device_code": device.device_code, **self._main_resource(transaction.resources)},
+            scope=self.settings.scope,
+        )
+
+    async def _require_ready(self, transaction: LoginTransaction) -> None:
+        """Raises: IssuerMismatch, OpError."""
+        begun_at = (transaction.provider, transaction.issuer)
+        if begun_at != (self.name, self.settings.issuer):  # RFC 9700 section 4.4
+            raise IssuerMismatch("the transaction names another provider")
+        await self._keys.keys()  # without keys the code would be spent for nothing
+
+    async def identity(
+        self, tokens: Tokens, transaction: LoginTransaction, *, iss: str | None = None
+    ) -> Identity:
+        """Verify the identity of the user that the tokens of a login were given for. Raises as
+        `redeem`."""
         user = await self._id_tokens.login(tokens, transaction)
         if iss is not None and iss != user.issuer:  # RFC 9207 section 2.4, of each tenant
             raise IssuerMismatch(f"iss of the response: {differs(iss, user.issuer)}")

@@ -29,6 +29,7 @@ from bff.oidc.jwt.logout_token import LogoutTokenRules
 from bff.oidc.provider.endpoint_url import (
     PlainHttp,
     is_endpoint_url,
+    plain_http_policy,
     require_https,
     require_resource,
 )
@@ -171,6 +172,8 @@ class RelyingPartySettings:
     certificate of `network`. A signed `request_object` needs keys as well. `read_client_secret`
     reads the file of the secret anew.
 
+    `device_login`: users may log in by device code (RFC 8628).
+
     A login is granted tokens for `resource` and for `api_resources`, those of single routes. Its
     own access token is for the first `resource` (RFC 8707).
 
@@ -206,6 +209,7 @@ class RelyingPartySettings:
     client_auth: ClientAuthMethod = CLIENT_SECRET_BASIC
     par: ParMode = "if-offered"
     request_object: RequestObjectMode = OFF
+    device_login: bool = False
     id_token_algs: tuple[SigningAlg, ...] = ("RS256",)
     trusted_audiences: tuple[str, ...] = ()
     authorization_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
@@ -240,6 +244,11 @@ class RelyingPartySettings:
         return TrustedIssuers(
             self.issuer, frozenset(self.issuer_tenants), self.allow_any_issuer_tenant
         )
+
+    def is_endpoint(self, url: object) -> bool:
+        """Whether the OP may name this URL, for us to call it or to send a user there."""
+        policy = plain_http_policy(self.issuer, allow_insecure_http=self.allow_insecure_http)
+        return is_endpoint_url(url, policy, self.http_hosts)
 
     def __post_init__(self) -> None:
         if not self.client_id:

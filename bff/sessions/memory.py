@@ -187,6 +187,10 @@ class MemoryStore:
         self._logins.drop(state_key)
         return login.sealed if login is not None else None
 
+    async def load_login(self, state_key: str) -> bytes | None:
+        login = self._logins.live(state_key)
+        return login.sealed if login is not None else None
+
     # --- what has been seen
 
     async def remember(self, key: str, *, ttl_seconds: float) -> None:

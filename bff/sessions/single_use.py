@@ -1,11 +1,11 @@
 """What may be used once only: the transaction of a login, and a logout token.
 
 Both are kept in the store under a digest. A transaction is sealed and short-lived; it is keyed by
-`state` and the frontend's first owner, so that the store never holds a usable one (RFC 6749 section
-10.12, RFC 9700 section 4.7) and no other client's gateway can take it. Its seal tells the provider
-that the login was begun at. Of a logout token only its `jti` is kept,
-for as long as the token could be accepted again (OpenID Connect Back-Channel Logout 1.0 section
-2.6, step 8).
+`state`, or by the id of a login by device code, and the frontend's first owner, so that the store
+never holds a usable one (RFC 6749 section 10.12, RFC 9700 section 4.7) and no other client's
+gateway can take it. Its seal tells the provider that the login was begun at. Of a logout token only
+its `jti` is kept, for as long as the token could be accepted again (OpenID Connect Back-Channel
+Logout 1.0 section 2.6, step 8).
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,12 @@ from bff.clock import Clock
 from bff.model import DEFAULT_FRONTEND, LoginTransaction
 from bff.sessions.sealing.keyring import Keyring, RecordOwner
 from bff.sessions.sealing.records import UnreadableRecord, decode_login, encode_login
-from bff.sessions.store import SessionStore
+from bff.sessions.store import Lease, SessionStore
 
 log = structlog.get_logger("bff.sessions")
 
-PURPOSE = "login"
+LOGIN = "login"
+DEVICE = "device-login"
 OUTCOME = "login-outcome"
 
 # By how much the clocks of two replicas may differ.
@@ -28,9 +29,10 @@ MARGIN_SECONDS = 60.0
 
 
 class LoginTransactions:
-    """What `/bff/login` leaves for the callback of the same frontend.
+    """What the beginning of a login leaves for its end at the same frontend.
 
-    `cap`: how many logins one browser may have open; starting another drops the oldest.
+    `purpose` tells the ways that logins take apart: what is kept for one is unknown to the other.
+    `cap`: how many logins of all ways one browser may have open; starting another drops the oldest.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class LoginTransactions:
         ttl_seconds: float,
         cap: int,
         frontend: str = DEFAULT_FRONTEND,
+        purpose: str = LOGIN,
     ) -> None:
+        self._purpose = purpose
         self._store = store
         self._keyring = keyring
         self._owner = keyring.first_of(frontend)
@@ -51,30 +55,48 @@ class LoginTransactions:
         self._cap = cap
 
     async def put(self, state: str, transaction: LoginTransaction) -> None:
-        """Keep a transaction. Raises `StoreUnavailable`."""
+        """Keep a transaction, in the place of what is kept for this state. Raises
+        `StoreUnavailable`."""
         state_key = self._state_key(state)
         await self._store.put_login(
             state_key,
             self._keyring.seal(
-                PURPOSE,
+                self._purpose,
                 state_key,
                 encode_login(transaction),
                 provider=transaction.provider,
                 frontend=self._owner.frontend,
             ),
             browser_key=transaction.binder_hash,
-            ttl_seconds=self._ttl_seconds,
+            ttl_seconds=self.expires_at(transaction) - self._clock.now(),
             cap=self._cap,
         )
 
     async def take(self, state: str) -> LoginTransaction | None:
         """The transaction, once; None when unknown, used or too old. Raises `StoreUnavailable`."""
         state_key = self._state_key(state)
-        sealed = await self._store.take_login(state_key)
+        return self._opened(state_key, await self._store.take_login(state_key))
+
+    async def load(self, state: str) -> LoginTransaction | None:
+        """The transaction, which stays; None when unknown, used or too old. Raises
+        `StoreUnavailable`."""
+        state_key = self._state_key(state)
+        return self._opened(state_key, await self._store.load_login(state_key))
+
+    async def acquire(self, state: str, *, seconds: float) -> Lease | None:
+        """The right to work on a transaction for so long, which one process has at a time; None
+        where it is taken. Raises `StoreUnavailable`."""
+        return await self._store.acquire_lease(self._state_key(state), ttl_seconds=seconds)
+
+    async def keep(self, lease: Lease, *, seconds: float) -> None:
+        """No process gets the right for so long from now on. Raises `StoreUnavailable`."""
+        await self._store.renew_lease(lease, ttl_seconds=seconds)
+
+    def _opened(self, state_key: str, sealed: bytes | None) -> LoginTransaction | None:
         if sealed is None:
             return None
         owner = self._keyring.owner_of(sealed)
-        plaintext = self._keyring.open(PURPOSE, state_key, sealed)
+        plaintext = self._keyring.open(self._purpose, state_key, sealed)
         if plaintext is None or owner is None or owner.frontend != self._owner.frontend:
             log.warning("login_does_not_open", login=state_key[:16])
             return None
@@ -83,8 +105,12 @@ class LoginTransactions:
         except UnreadableRecord as error:
             log.warning("login_unreadable", login=state_key[:16], detail=str(error))
             return None
-        is_open = self._clock.now() < transaction.created_at + self._ttl_seconds
-        return transaction if is_open else None
+        return transaction if self._clock.now() < self.expires_at(transaction) else None
+
+    def expires_at(self, transaction: LoginTransaction) -> float:
+        """How long it is open, in epoch seconds."""
+        ours = transaction.created_at + self._ttl_seconds
+        return ours if transaction.device is None else min(ours, transaction.device.expires_at)
 
     async def replace_outcome(self, binder_hash: str, session_key: str) -> str | None:
         """Note which session a login of this browser makes, and return the one noted before.
@@ -115,7 +141,7 @@ class LoginTransactions:
         return known.decode() if known not in (None, session_key.encode()) else None
 
     def _state_key(self, state: str) -> str:
-        return self._owner.name_for_frontend("login", state)
+        return self._owner.name_for_frontend(self._purpose, state)
 
 
 class ReplayCache:

@@ -168,6 +168,9 @@ class SessionStore(LeaseStore, Protocol):
     async def take_login(self, state_key: str) -> bytes | None:
         """The transaction, once: a second call returns None."""
 
+    async def load_login(self, state_key: str) -> bytes | None:
+        """The transaction, which stays."""
+
     # --- what has been seen
 
     async def remember(self, key: str, *, ttl_seconds: float) -> None:
@@ -220,8 +223,9 @@ async def check_store(store: SessionStore, clock: Clock) -> None:
         await store.put_login(
             state, b"trial", browser_key=browser, ttl_seconds=CHECK_SECONDS, cap=1
         )
+        kept = await store.load_login(state)
         login = await store.take_login(state)
-        _require(lambda: login == b"trial", "keep a login")
+        _require(lambda: kept == login == b"trial", "keep a login")
         await store.remember(state, ttl_seconds=1)
         await store.is_remembered(state)
         await store.fill(state, seconds=1, size_seconds=1)

@@ -15,6 +15,7 @@ from authlib.oauth2.rfc6749 import (
     InvalidRequestError,
     OAuth2Request,
 )
+from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 from authlib.oauth2.rfc9207 import IssuerParameter
 
 from bff.clock import Clock
@@ -91,7 +92,13 @@ class DemoServer(AuthorizationServer):
 
     def answer_token_request(self, request: FormRequest) -> Answer:
         grant_type = dict(request.parameters).get("grant_type", "")
-        known = {"authorization_code", "refresh_token", "client_credentials", TOKEN_EXCHANGE}
+        known = {
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            TOKEN_EXCHANGE,
+            DEVICE_CODE_GRANT_TYPE,
+        }
         counters = self.state.counters
         counters.token_requests[grant_type if grant_type in known else "other"] += 1
         if request.repeats_a_parameter():

@@ -9,6 +9,7 @@ section 2), and scopes that it does not have as well.
 
 from collections.abc import Mapping
 
+from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
@@ -18,7 +19,12 @@ from spa_demo.op.grants import AUTH_METHODS
 from spa_demo.op.keys import ALGORITHM
 from spa_demo.op.settings import Client
 
-GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
+GRANT_TYPES = (
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    DEVICE_CODE_GRANT_TYPE,
+)
 BY_PLAIN_SECRET = frozenset({"client_secret_basic", "client_secret_post"})
 MOST_URIS = 10
 MOST_NAME_CHARS = 200

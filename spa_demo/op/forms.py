@@ -59,7 +59,7 @@ class InteractionForms:
             return self._deny(interaction)
         user = self._settings.user(form.get("username", ""))
         if user is None or not (
-            _is_password(user, form.get("password", "")) and self._is_code(interaction, form)
+            is_password(user, form.get("password", "")) and self._is_code(interaction, form)
         ):
             return self._login_form(interaction, chosen=form.get("username", ""), failed=True)
         session = self._log_in(user, interaction, self._session(request))
@@ -170,5 +170,6 @@ class InteractionForms:
         return page(html, leads_to=interaction.parameters["redirect_uri"])
 
 
-def _is_password(user: User, presented: str) -> bool:
+def is_password(user: User, presented: str) -> bool:
+    """Compared in constant time."""
     return hmac.compare_digest(user.password.encode(), presented.encode())

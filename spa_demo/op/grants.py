@@ -20,7 +20,7 @@ from authlib.oauth2.rfc6749.grants import (
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core.grants import OpenIDCode, OpenIDToken
 
-from spa_demo.op.records import AuthorizationCode, IssuedToken, OpSession
+from spa_demo.op.records import AuthorizationCode, DeviceCode, IssuedToken, OpSession
 from spa_demo.op.settings import Client, User
 from spa_demo.op.state import OpState
 from spa_demo.op.tokens import TokenIssuer, TokenResponse
@@ -104,7 +104,9 @@ class CodeGrant(AuthorizationCodeGrant):
         tokens: TokenIssuer = self.server.tokens
         code = cast("AuthorizationCode", self.request.authorization_code)
         resources = resources_of(self.request, code.resources)
-        return tokens.redeem(code, resources, with_refresh_token=include_refresh_token)
+        return tokens.redeem(
+            code, code.session, resources, with_refresh_token=include_refresh_token
+        )
 
     def delete_authorization_code(self, authorization_code: AuthorizationCode) -> None:
         """Nothing to do: the code was spent when its family was opened, and is remembered."""
@@ -181,8 +183,10 @@ class IdTokens(OpenIDToken):
 
     def encode_id_token(self, token: TokenResponse, request: OAuth2Request) -> str:
         code: AuthorizationCode | None = request.authorization_code
+        device: DeviceCode | None = getattr(request, "credential", None)
         refreshed: IssuedToken | None = request.refresh_token
-        family = code.family if code else refreshed.family if refreshed else None
+        spent = code or device or refreshed
+        family = spent.family if spent else None
         if family is None:
             raise InvalidRequestError("There is no grant to issue an ID token for.")
         nonce = code.nonce if code else None

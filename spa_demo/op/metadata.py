@@ -1,5 +1,7 @@
 """The provider's metadata: OpenID Connect Discovery 1.0 section 3, RFC 8414, RFC 9207 section 3."""
 
+from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
+
 from spa_demo.op.client_assertions import ALGORITHMS as ALGS_OF_ASSERTIONS
 from spa_demo.op.grants import AUTH_METHODS
 from spa_demo.op.keys import ALGORITHM
@@ -31,6 +33,7 @@ def provider_metadata(settings: OpSettings) -> dict[str, object]:
         "end_session_endpoint": f"{issuer}/end-session",
         "revocation_endpoint": f"{issuer}/revoke",
         "introspection_endpoint": f"{issuer}/introspect",
+        **_devices(settings),
         **_pushing(settings),
         **({"registration_endpoint": f"{issuer}/register"} if registers else {}),
         "scopes_supported": scopes_supported(settings),
@@ -44,6 +47,7 @@ def provider_metadata(settings: OpSettings) -> dict[str, object]:
             "refresh_token",
             "client_credentials",
             TOKEN_EXCHANGE,
+            DEVICE_CODE_GRANT_TYPE,
         ],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
@@ -73,6 +77,12 @@ def _signed_requests(settings: OpSettings) -> dict[str, object]:
         "request_object_signing_alg_values_supported": ALGS_OF_REQUESTS,
         "require_signed_request_object": settings.request_objects == "required",
     }
+
+
+def _devices(settings: OpSettings) -> dict[str, object]:
+    """RFC 8628 section 4."""
+    url = f"{settings.issuer}/device-authorization"
+    return {"device_authorization_endpoint": url} if settings.device_login else {}
 
 
 def _pushing(settings: OpSettings) -> dict[str, object]:

@@ -81,6 +81,40 @@ def consent_page(
     )
 
 
+def device_page(
+    *,
+    action: str,
+    form_token: str,
+    users: Sequence[User],
+    user_code: str,
+    client: str,
+    alert: str,
+) -> str:
+    """The form for the code that a device shows. `client` is empty while the code is not known."""
+    accounts = "".join(_account_choice(user, checked=user is users[0]) for user in users)
+    told = f'<p role="alert">{escape(alert)}</p>' if alert else ""
+    asks = f"<p>It signs you in to <strong>{escape(client)}</strong>.</p>" if client else ""
+    return _layout(
+        "Sign in at a device",
+        f"""
+<h1>Sign in at a device</h1>
+<p>Is this the code that <strong>your own</strong> device shows? Allow no other.</p>
+{asks}{told}
+<form method="post" action="{escape(action)}" id="device">
+  {_hidden("form_token", form_token)}
+  <label class="field" for="user_code">Code</label>
+  <input id="user_code" name="user_code" value="{escape(user_code)}" autocomplete="off">
+  <fieldset><legend>Demo account</legend>{accounts}</fieldset>
+  <label class="field" for="password">Password</label>
+  <input id="password" type="password" name="password" autocomplete="current-password">
+  <div class="actions">
+    <button name="decision" value="allow">Allow</button>
+    <button class="quiet" name="decision" value="deny">Deny</button>
+  </div>
+</form>""",
+    )
+
+
 def account_page(*, form_token: str, session: OpSession, session_count: int) -> str:
     """The user who is signed in, the clients, and the ways to sign out."""
     clients = ", ".join(sorted(session.client_ids)) or "none yet"

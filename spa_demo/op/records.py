@@ -93,6 +93,42 @@ class AuthorizationCode(AuthorizationCodeMixin):
 
 
 @dataclass(slots=True)
+class DeviceCode:
+    """A login that waits for its user at another device (RFC 8628). The methods are those that
+    Authlib asks of it. `session` is the one that allowed it."""
+
+    value: str = field(repr=False)
+    user_code: str = field(repr=False)
+    client_id: str
+    scope: str
+    resources: tuple[str, ...]
+    interval: float
+    clock: Clock = field(repr=False)
+    expires_at: float
+    next_poll_at: float = 0.0
+    is_denied: bool = False
+    session: OpSession | None = None
+    acr: str = ""
+    family: TokenFamily | None = None
+
+    @property
+    def is_decided(self) -> bool:
+        return self.is_denied or self.session is not None
+
+    def get_client_id(self) -> str:
+        return self.client_id
+
+    def get_scope(self) -> str:
+        return self.scope
+
+    def get_user_code(self) -> str:
+        return self.user_code
+
+    def is_expired(self) -> bool:
+        return self.clock.now() >= self.expires_at
+
+
+@dataclass(slots=True)
 class IssuedToken(TokenMixin):
     """An access or refresh token. `spent` marks a refresh token that was rotated away."""
 

@@ -10,7 +10,9 @@ from spa_demo.op.authorization_server import DemoServer
 from spa_demo.op.authorize import Authorize
 from spa_demo.op.backchannel import BackChannel
 from spa_demo.op.cookies import OpCookies
+from spa_demo.op.device import DeviceGrant, DevicePages
 from spa_demo.op.forms import InteractionForms
+from spa_demo.op.grants import IdTokens
 from spa_demo.op.keys import SigningKeys
 from spa_demo.op.logout import Logout
 from spa_demo.op.metadata import provider_metadata
@@ -46,6 +48,8 @@ def build_op(
     authorize = Authorize(server, cookies, pushed)
     forms = InteractionForms(settings, state, cookies, authorize, back_channel)
     logout = Logout(settings, state, keys, cookies, back_channel)
+    server.register_grant(DeviceGrant, [IdTokens(server.tokens)])
+    devices = DevicePages(server, cookies, back_channel)
 
     app = web.Application(middlewares=[show_refusals], client_max_size=MAX_BODY_BYTES)
     app[OP_STATE] = state
@@ -55,6 +59,8 @@ def build_op(
     app.on_response_prepare.append(harden)
     app.add_routes(_documents(settings, state, keys))
     app.add_routes(_protocol(settings, server))
+    if settings.device_login:
+        app.add_routes(devices.routes())
     if settings.par != "off":
         app.add_routes([web.post(PAR_PATH, pushed.handle)])
     if settings.initial_access_token is not None:

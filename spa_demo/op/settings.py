@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749 import ClientMixin
+from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # RFC 8693
 
@@ -85,6 +86,7 @@ class Client(ClientMixin):
             "refresh_token",
             "client_credentials",
             TOKEN_EXCHANGE,
+            DEVICE_CODE_GRANT_TYPE,
         }
     )
     auth_methods: frozenset[str] = frozenset({"client_secret_basic", "client_secret_post"})
@@ -148,6 +150,11 @@ class OpSettings:
     par_seconds: int = 60
     request_objects: Literal["off", "offered", "required"] = "off"
     """Whether requests may be signed by the client (RFC 9101), or must be."""
+    device_login: bool = True
+    """Whether users may log in at devices without a keyboard (RFC 8628)."""
+    device_seconds: int = 600
+    device_interval: int = 5
+    """Seconds that a client with a device code must leave between two questions."""
     expose_test_stats: bool = False
     initial_access_token: str | None = field(default=None, repr=False)
     """With one, clients that present it may register themselves (RFC 7591)."""

@@ -13,6 +13,7 @@ from spa_demo.op.clients import Clients
 from spa_demo.op.counters import Counters
 from spa_demo.op.records import (
     AuthorizationCode,
+    DeviceCode,
     Interaction,
     IssuedToken,
     OpSession,
@@ -36,6 +37,7 @@ class OpState:
         self._sessions: dict[str, OpSession] = {}
         self._interactions: dict[str, Interaction] = {}
         self._codes: dict[str, AuthorizationCode] = {}
+        self._devices: dict[str, DeviceCode] = {}
         self._families: dict[str, TokenFamily] = {}
         self._tokens: dict[str, IssuedToken] = {}
         self._next_sweep_at = 0.0
@@ -114,6 +116,28 @@ class OpState:
         is_live = self._clock.now() < code.expires_at and self.session(code.session.cookie)
         return code if is_live else None
 
+    # --- device codes
+
+    def keep_device(self, code: DeviceCode) -> None:
+        self._forget_expired()
+        self._devices[code.value] = code
+
+    def device(self, value: str) -> DeviceCode | None:
+        return self._devices.get(value)
+
+    def device_by_user_code(self, user_code: str) -> DeviceCode | None:
+        """Users may leave out the hyphen, and write small letters (RFC 8628 section 6.1)."""
+        wanted = _letters(user_code)
+        waiting = self._devices.values()
+        return next((code for code in waiting if _letters(code.user_code) == wanted), None)
+
+    def devices(self) -> list[DeviceCode]:
+        """All that have not been forgotten."""
+        return [*self._devices.values()]
+
+    def forget_devices(self) -> None:
+        self._devices.clear()
+
     # --- token families and tokens
 
     def open_family(self, family: TokenFamily) -> TokenFamily:
@@ -183,11 +207,16 @@ class OpState:
         self._next_sweep_at = now + SWEEP_SECONDS
         self._sessions = {k: s for k, s in self._sessions.items() if now < s.expires_at}
         self._interactions = {k: i for k, i in self._interactions.items() if now < i.expires_at}
+        self._devices = {k: d for k, d in self._devices.items() if now < d.expires_at}
         self._tokens = {k: t for k, t in self._tokens.items() if now < t.expires_at}
         kept = now - self._settings.refresh_token_seconds
         self._codes = {k: c for k, c in self._codes.items() if kept < c.expires_at}
         in_use = {t.family.id for t in self._tokens.values()}
         self._families = {k: f for k, f in self._families.items() if k in in_use}
+
+
+def _letters(user_code: str) -> str:
+    return "".join(filter(str.isalpha, user_code)).upper()
 
 
 def _secret() -> str:

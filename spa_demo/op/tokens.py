@@ -11,7 +11,13 @@ from hashlib import sha256
 
 from bff.clock import Clock
 from spa_demo.op.keys import SigningKeys
-from spa_demo.op.records import AuthorizationCode, IssuedToken, TokenFamily
+from spa_demo.op.records import (
+    AuthorizationCode,
+    DeviceCode,
+    IssuedToken,
+    OpSession,
+    TokenFamily,
+)
 from spa_demo.op.settings import Client, OpSettings
 from spa_demo.op.state import OpState, new_name
 
@@ -31,17 +37,23 @@ class TokenIssuer:
         self._clock = clock
 
     def redeem(
-        self, code: AuthorizationCode, resources: Sequence[str], *, with_refresh_token: bool
+        self,
+        code: AuthorizationCode | DeviceCode,
+        session: OpSession,
+        resources: Sequence[str],
+        *,
+        with_refresh_token: bool,
     ) -> TokenResponse:
-        """Open the token family of a code; the code is spent from here on."""
+        """Open the token family of a code that `session` has allowed; the code is spent from here
+        on."""
         family = TokenFamily(
             id=new_name(),
             client_id=code.client_id,
-            user=code.session.user,
+            user=session.user,
             scope=code.scope,
             resources=code.resources,
-            sid=code.session.sid,
-            auth_time=code.session.auth_time,
+            sid=session.sid,
+            auth_time=session.auth_time,
             acr=code.acr,
         )
         code.family = self._state.open_family(family)

@@ -57,6 +57,17 @@ async def test_what_is_kept_anew_returns_what_was_there_once(
     assert await keep(20) is None
 
 
+@pytest.mark.rule("DL-02")
+async def test_a_login_that_is_looked_at_stays(store: SessionStore, browser: str) -> None:
+    """A login by device code is asked about many times, and taken once."""
+    assert await store.load_login(browser) is None
+    await put(store, browser, browser)
+    for _ in range(2):
+        assert await store.load_login(browser) == b"sealed:" + browser.encode()
+    assert await store.take_login(browser) == b"sealed:" + browser.encode()
+    assert await store.load_login(browser) is None
+
+
 async def test_an_unknown_login_is_none(store: SessionStore, browser: str) -> None:
     """A forged state costs one look and finds nothing."""
     assert await store.take_login(browser) is None
@@ -74,6 +85,7 @@ async def test_an_unfinished_login_expires(store: SessionStore, browser: str) ->
         return await store.take_login(browser + "1") is None
 
     await until(is_gone)
+    assert await store.load_login(browser + "1") is None
     assert await store.take_login(browser + "2") is not None
 
 

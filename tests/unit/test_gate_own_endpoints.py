@@ -5,6 +5,7 @@ import pytest
 from bff.errors import CsrfHeaderMissing, CsrfRefused, NavigationRequired, OriginUnknown
 from bff.gate.csrf import CsrfGuard
 from bff.gate.endpoints import (
+    DEVICE_RULES,
     FRONTCHANNEL_RULE,
     JWKS_RULE,
     LOGGED_OUT_RULE,
@@ -143,7 +144,7 @@ def test_the_endpoint_learns_whether_a_form_came_without_the_header(
 
 
 def test_each_endpoint_has_its_methods_its_guard_and_its_place() -> None:
-    table = EndpointTable("/bff", (*RULES, PROVIDER_CALLBACK_RULE))
+    table = EndpointTable("/bff", (*RULES, *DEVICE_RULES, PROVIDER_CALLBACK_RULE))
     found = {
         rule.name: (
             {method: guard.name for method, guard in rule.guards.items()},
@@ -153,6 +154,7 @@ def test_each_endpoint_has_its_methods_its_guard_and_its_place() -> None:
         for rule in (
             *RULES,
             PROVIDER_CALLBACK_RULE,
+            *DEVICE_RULES,
             FRONTCHANNEL_RULE,
             JWKS_RULE,
             LOGGED_OUT_RULE,
@@ -162,6 +164,8 @@ def test_each_endpoint_has_its_methods_its_guard_and_its_place() -> None:
     assert found == {
         "login": ({"GET": "NAVIGATION", "POST": "FORM"}, True, "/bff/login"),
         "callback": ({"GET": "PROOF"}, False, "/bff/callback"),
+        "device": ({"POST": "CSRF"}, True, "/bff/device"),
+        "device-poll": ({"GET": "CSRF"}, False, "/bff/device/*"),
         "provider-callback": ({"GET": "PROOF"}, False, "/bff/callback/*"),
         "logged-out": ({"GET": "PROOF"}, False, "logged-out"),
         "resume": ({"GET": "NAVIGATION"}, True, "/bff/resume"),

@@ -130,6 +130,37 @@ def test_an_empty_nonce_never_matches() -> None:
         log_in({"nonce": ""}, nonce="")
 
 
+@pytest.mark.rule("DL-06")
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"nonce": REMOVED}, None),
+        ({"nonce": None}, None),
+        ({"nonce": REMOVED, "iat": T - 100 - 30}, None),
+        ({"nonce": REMOVED, "iat": T - 100 - 31}, "iat"),
+        ({"nonce": REMOVED, "iat": T + 31}, "iat"),
+        ({"nonce": "n1"}, "nonce"),
+        ({"nonce": ""}, "nonce"),
+    ],
+)
+def test_without_a_nonce_the_token_is_of_this_login_by_its_time(
+    changes: Mapping[str, object], check: str | None
+) -> None:
+    """A login by device code that was begun 100 s ago, and clocks that may differ by 30 s."""
+    jwt = VerifiedJwt("RS256", changed(changes))
+
+    def verify() -> EndUser:
+        return verify_login_id_token(
+            jwt, RULES, nonce=None, access_token="the-token", now=NOW, begun_at=NOW - 100
+        )
+
+    if check is None:
+        assert verify().sub == "alice"
+    else:
+        with pytest.raises(IdTokenInvalid, match=check):
+            verify()
+
+
 @pytest.mark.rule("ID-03")
 def test_an_audience_beside_us_must_be_trusted_and_azp_must_name_us() -> None:
     """OIDC Core section 3.1.3.7 (3), (4), (5)."""

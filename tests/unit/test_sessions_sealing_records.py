@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.model import LoginTransaction, Session, Tokens
+from bff.model import DeviceGrant, LoginTransaction, Session, Tokens
 from bff.sessions.sealing.records import (
     UnreadableRecord,
     decode_login,
@@ -68,6 +68,14 @@ logins = st.builds(
     max_age=st.none() | seconds,
     previous_session=st.none() | texts,
     resources=st.lists(texts, max_size=3).map(tuple),
+    device=st.none()
+    | st.builds(
+        DeviceGrant,
+        device_code=texts,
+        expires_at=times,
+        interval_seconds=times,
+        wait_seconds=times,
+    ),
 )
 
 FORMAT_1 = (

@@ -105,6 +105,7 @@ def on_metadata(
     """What the OP lacks of what the settings ask for. `document` is the whole of its metadata."""
     yield from _on_signatures(settings, document)
     yield from _on_requests(settings, metadata)
+    yield from _on_device_login(settings, metadata)
     if settings.userinfo and metadata.userinfo_endpoint is None:
         yield bad("OP", f"{settings.table}.userinfo is true, but there is no userinfo_endpoint")
     if settings.revoke_on_logout and metadata.revocation_endpoint is None:
@@ -134,6 +135,18 @@ def _on_requests(settings: RelyingPartySettings, metadata: ProviderMetadata) -> 
         if alg is not None:
             kid = settings.client_keys[0].kid
             yield good("OP", f"authorization requests are signed (RFC 9101) with {alg}, kid {kid}")
+
+
+def _on_device_login(
+    settings: RelyingPartySettings, metadata: ProviderMetadata
+) -> Iterator[Verdict]:
+    if not settings.device_login:
+        return
+    if metadata.device_endpoint is None:
+        name = f"{settings.table}.device_login"
+        yield bad("OP", f"{name} is true, but there is no device_authorization_endpoint")
+    else:
+        yield good("OP", "users may log in by device code (RFC 8628)")
 
 
 def _on_signatures(

@@ -175,6 +175,12 @@ class ProviderSettings(Section):
         "9101), so that nothing in them can be changed on the way, pushed or not. With `signed` an "
         "unsigned one is never sent. See docs/signed-requests.md.",
     )
+    device_login: StrictBool = Field(
+        default=_default("device_login"),
+        description="Whether a browser without a keyboard (a television, a kiosk) may log in here "
+        "by a code that the user enters at another device (RFC 8628): POST /bff/device. The client "
+        "needs the grant urn:ietf:params:oauth:grant-type:device_code. See docs/device-login.md.",
+    )
     label: Annotated[str, AfterValidator(require_label)] = Field(
         default="",
         description="What a chooser calls this provider; by default its name. GET /bff/providers "
@@ -197,7 +203,7 @@ class ProviderSettings(Section):
     endpoints: dict[EndpointName, str] = Field(
         default={},
         description="Endpoints by hand, in the place of those in the metadata: authorization, "
-        "token, jwks, userinfo, revocation, end_session, par.",
+        "token, jwks, userinfo, revocation, end_session, par, device_authorization.",
         examples=[{"revocation": "https://id.example.com/revoke"}],
     )
     allow_http_hosts: tuple[HostName, ...] = Field(
@@ -387,6 +393,7 @@ class ProviderSettings(Section):
             client_auth=self.client_auth,
             par=self.par,
             request_object=self.request_object,
+            device_login=self.device_login,
             id_token_algs=self.id_token_algs,
             trusted_audiences=self.trusted_audiences,
             authorization_params=self.authorization_params,

@@ -94,9 +94,18 @@ class EndUser:
 
 
 def verify_login_id_token(
-    jwt: VerifiedJwt, rules: IdTokenRules, *, nonce: str, access_token: str, now: float
+    jwt: VerifiedJwt,
+    rules: IdTokenRules,
+    *,
+    nonce: str | None,
+    access_token: str,
+    now: float,
+    begun_at: float = 0.0,
 ) -> EndUser:
-    """The user in the ID token of a code exchange.
+    """The user in the ID token of a login.
+
+    A login by device code, in which the OP is sent no nonce, has None: then the token must have
+    none either, which would be that of another request, and must not be older than the login.
 
     Raises:
         IdTokenInvalid: `check` names the first one that failed.
@@ -104,6 +113,9 @@ def verify_login_id_token(
     claims = jwt.claims
     _require_addressed_to_us(claims, rules)
     _require("nonce", nonce != "" and claims.get("nonce") == nonce)  # (11)
+    if nonce is None:
+        iat = time_of(claims, "iat") or 0
+        _require("iat", iat >= begun_at - rules.leeway_seconds, away(iat, begun_at))
     _require("at_hash", _is_bound_to(access_token, claims, jwt.alg))
     _require_current(claims, rules, now)
     oldest = now - MAX_LOGIN_AGE_SECONDS - rules.leeway_seconds
@@ -245,9 +257,10 @@ class IdTokenVerifier:
         user = verify_login_id_token(
             verified,
             self._rules,
-            nonce=transaction.nonce,
+            nonce=transaction.nonce if transaction.device is None else None,
             access_token=tokens.access_token,
             now=now,
+            begun_at=transaction.created_at,
         )
         require_step_up(
             user, StepUp(transaction.acr_values, transaction.max_age), self._rules.step_up, now

@@ -28,6 +28,7 @@ ENDPOINTS: Mapping[str, str] = MappingProxyType(
         "revocation": "revocation_endpoint",
         "end_session": "end_session_endpoint",
         "par": "pushed_authorization_request_endpoint",
+        "device_authorization": "device_authorization_endpoint",
     }
 )
 _ASK_FOR_CERTIFICATE = frozenset(
@@ -36,6 +37,7 @@ _ASK_FOR_CERTIFICATE = frozenset(
         "revocation_endpoint",
         "userinfo_endpoint",
         "pushed_authorization_request_endpoint",
+        "device_authorization_endpoint",
     }
 )
 
@@ -53,6 +55,7 @@ class ProviderMetadata:
     revocation_endpoint: str | None = None
     end_session_endpoint: str | None = None
     par_endpoint: str | None = None
+    device_endpoint: str | None = None
     requires_par: bool = False
     takes_request_object: bool = True
     requires_request_object: bool = False
@@ -109,6 +112,7 @@ def process_metadata(
         revocation_endpoint=optional("revocation_endpoint"),
         end_session_endpoint=optional("end_session_endpoint"),
         par_endpoint=optional("pushed_authorization_request_endpoint"),
+        device_endpoint=optional("device_authorization_endpoint"),
         requires_par=document.get("require_pushed_authorization_requests") is True,
         # RFC 9101 section 10.5 has no list of what an OP takes; only a plain no is one.
         takes_request_object=document.get("request_parameter_supported") is not False,

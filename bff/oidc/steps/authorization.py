@@ -120,6 +120,12 @@ def require_login_parameter(name: str) -> None:
         raise ValueError("is set or read by the gateway itself")
 
 
+def resources_of(static: Mapping[str, str], resource: tuple[str, ...]) -> tuple[str, ...]:
+    """The APIs that a request asks for, each once (RFC 8707 section 2.1)."""
+    named = (static.get("resource"), *resource)
+    return tuple(dict.fromkeys(one for one in named if one))
+
+
 def authorization_request(
     endpoint: str,
     *,
@@ -139,8 +145,7 @@ def authorization_request(
         ValueError: `static` holds a reserved one.
     """
     require_unreserved(static)
-    named = (static.get("resource"), *resource)
-    resources = tuple(dict.fromkeys(one for one in named if one))
+    resources = resources_of(static, resource)
     state, nonce, code_verifier = (secrets.token_urlsafe(SECRET_BYTES) for _ in range(3))
     parameters: dict[str, str | tuple[str, ...]] = {
         "response_type": "code",

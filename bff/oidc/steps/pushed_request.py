@@ -84,7 +84,7 @@ def process_push_response(status: int, document: object) -> str:
         OpAnswerMalformed: anything else, a reference that is over before it can be used included.
     """
     if status not in (200, 201):  # some OPs answer 200
-        raise _push_error(status, document)
+        raise request_refusal("par", status, document)
     if not isinstance(document, dict):
         raise OpAnswerMalformed("par: no JSON object")
     reference = document.get("request_uri")
@@ -97,9 +97,10 @@ def process_push_response(status: int, document: object) -> str:
     return reference
 
 
-def _push_error(status: int, document: object) -> BffError:
+def request_refusal(endpoint: str, status: int, document: object) -> BffError:
+    """What an error means with which `endpoint` answers a request for a login."""
     code = error_code(document)
-    detail = f"par: status {status}, error {code}"
+    detail = f"{endpoint}: status {status}, error {code}"
     if status == 401 or code in _OPERATOR:
         return ClientRejected(detail)
     if status == 400 and isinstance(document, dict):

@@ -6,6 +6,7 @@ The one question that matters after an error is whether the grant is dead. `inva
 OpenID relatives say so, and a 400 with an empty body, which is what some OPs answer to a spent
 refresh token. Others have words of their own for it: any further 4xx that the OP itself has written
 is a refusal, for the caller to judge by its repetition. The rest is the operator's fault or passes.
+Of a device code it is asked as well whether the user has decided yet (RFC 8628 section 3.5).
 Where the token was wanted for one API, `invalid_grant` alone says so, and not even that where Entra
 ID adds that the user has something to do first.
 
@@ -28,6 +29,9 @@ from bff.errors import (
     ClientRejected,
     CodeRejected,
     GrantRejected,
+    LoginDenied,
+    LoginExpired,
+    LoginRefused,
     OpAnswerMalformed,
     OpUnavailable,
     RefreshRefused,
@@ -45,7 +49,7 @@ MAX_TOKEN_CHARS = 64 * 1024
 
 _NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 _BEARER = re.compile(r"[\x21-\x7e]+")  # fits a header field (RFC 6750 section 2.1): no space
-_VSCHAR = re.compile(r"[\x20-\x7e]+")  # RFC 6749 appendix A.17
+VSCHAR = re.compile(r"[\x20-\x7e]+")  # RFC 6749 appendix A.17
 _DEAD_GRANT = frozenset(
     {"invalid_grant", "interaction_required", "login_required", "consent_required"}
 )
@@ -65,6 +69,7 @@ class Grant(StrEnum):
 
     CODE = "authorization_code"
     REFRESH = "refresh_token"
+    DEVICE = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628
     CLIENT = "client_credentials"
     EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # RFC 8693
     ON_BEHALF_OF = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # as Entra ID has it
@@ -73,12 +78,30 @@ class Grant(StrEnum):
 _REJECTED: Mapping[Grant, type[BffError]] = {
     Grant.CODE: CodeRejected,
     Grant.REFRESH: GrantRejected,
+    Grant.DEVICE: LoginExpired,
     Grant.CLIENT: ClientRejected,
     Grant.EXCHANGE: ApiTokenRefused,
     Grant.ON_BEHALF_OF: ApiTokenRefused,
 }
 _OF_ONE_API = frozenset({Grant.EXCHANGE, Grant.ON_BEHALF_OF})
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693 section 3
+
+
+# RFC 8628 section 3.5.
+_UNDECIDED = frozenset({"authorization_pending", "slow_down"})
+_DECIDED: Mapping[str, type[BffError]] = {
+    "access_denied": LoginDenied,
+    "expired_token": LoginExpired,
+}
+
+
+class AuthorizationPending(Exception):
+    """The user has not decided yet about a login by device code. `slow_down`: the OP wants to be
+    asked less often."""
+
+    def __init__(self, *, slow_down: bool) -> None:
+        super().__init__()
+        self.slow_down = slow_down
 
 
 class TokenEndpoint:
@@ -147,7 +170,10 @@ def process_token_response(
     errs on the early side.
 
     Raises:
-        CodeRejected, GrantRejected: the code or the refresh token is dead.
+        AuthorizationPending: nothing is decided about the device code.
+        LoginDenied: the user, or the OP, has decided against it.
+        CodeRejected, GrantRejected, LoginExpired: the code, the refresh token or the device code is
+            dead.
         ClientRejected: the OP does not accept the gateway itself.
         AccessTokenUnusable: of a refresh only the new refresh token can be used.
         RefreshRefused: the OP refuses the refresh in words of its own.
@@ -156,6 +182,8 @@ def process_token_response(
     """
     try:
         if status != 200:
+            if grant is Grant.DEVICE:
+                _require_decided(status, document)
             raise token_error(status, document, grant, for_api=for_api)
         return _tokens(document, grant=grant, now=now, scope=scope, previous=previous)
     except OpAnswerMalformed as malformed:
@@ -186,7 +214,7 @@ def _tokens(
     if not isinstance(token_type, str) or token_type.lower() != "bearer":  # RFC 6749 section 7.1
         raise OpAnswerMalformed("token: token_type is not Bearer")
     granted_scope = document.get("scope")
-    new_refresh_token = _replacement(document, "refresh_token", _VSCHAR, previous)
+    new_refresh_token = _replacement(document, "refresh_token", VSCHAR, previous)
     id_token = _replacement(document, "id_token", _BEARER, previous)
     return Tokens(
         access_token=access_token,
@@ -199,6 +227,15 @@ def _tokens(
         id_token=id_token or (previous.id_token if previous else None),
         scope=granted_scope if isinstance(granted_scope, str) and granted_scope else scope,
     )
+
+
+def _require_decided(status: int, document: object) -> None:
+    """Raises: AuthorizationPending, LoginDenied, LoginExpired."""
+    code = error_code(document)
+    if 400 <= status < 500 and code in _UNDECIDED:
+        raise AuthorizationPending(slow_down=code == "slow_down")
+    if 400 <= status < 500 and code in _DECIDED:
+        raise _DECIDED[code](f"token: status {status}, error {code}")
 
 
 def token_error(status: int, document: object, grant: Grant, *, for_api: bool = False) -> BffError:
@@ -220,6 +257,8 @@ def token_error(status: int, document: object, grant: Grant, *, for_api: bool = 
         return ClientRejected(detail)
     if code in _OUTAGE or status in _PASSING:
         return OpUnavailable(detail)
+    if grant is Grant.DEVICE and _is_lasting(status, document):  # RFC 8628 section 3.5
+        return LoginRefused(detail)
     if grant is Grant.REFRESH and (status == 400 or _is_error_answer(document)):
         return RefreshRefused(detail)
     return ClientRejected(detail) if status == 401 else OpAnswerMalformed(detail)
@@ -274,7 +313,7 @@ def _with_rotated(
     obtained now, so that a store which goes back in time is seen to hold older ones."""
     if previous is None or not 200 <= status < 300 or not isinstance(document, dict):
         return None
-    rotated = _replacement(document, "refresh_token", _VSCHAR, previous)
+    rotated = _replacement(document, "refresh_token", VSCHAR, previous)
     if rotated is None:
         return None
     expires_at = _refresh_expires_at(document, now, rotated, previous)

@@ -189,16 +189,20 @@ class RedisStore:
         )
         for oldest in dropped:
             await self._client.call("DEL", self._name("t", oldest.decode()))
-        return None if before is None else bytes(before).partition(b":")[2]
+        return None if before is None else _parted(before)[1]
 
     async def take_login(self, state_key: str) -> bytes | None:
         record = await self._client.call("GETDEL", self._name("t", state_key))
         if record is None:
             return None
-        browser_key, _, sealed = bytes(record).partition(b":")
+        browser_key, sealed = _parted(record)
         with suppress(StoreUnavailable):  # at worst a place under the cap stays taken for a while
             await self._client.call("ZREM", self._name("b", browser_key.decode()), state_key)
         return sealed
+
+    async def load_login(self, state_key: str) -> bytes | None:
+        record = await self._client.call("GET", self._name("t", state_key))
+        return None if record is None else _parted(record)[1]
 
     # --- what has been seen
 
@@ -245,6 +249,12 @@ class RedisStore:
             return None
         version, sealed, ttl = answer
         return StoredRecord(int(version), sealed, self._clock.now() + ttl / 1000)
+
+
+def _parted(record: bytes) -> tuple[bytes, bytes]:
+    """The browser of a login transaction, and what is sealed of it."""
+    browser_key, _, sealed = bytes(record).partition(b":")
+    return browser_key, sealed
 
 
 def _ms(seconds: float) -> int:

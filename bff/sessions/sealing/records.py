@@ -18,6 +18,7 @@ import structlog
 from bff.model import (
     DEFAULT_FRONTEND,
     DEFAULT_PROVIDER,
+    DeviceGrant,
     LoginTransaction,
     Session,
     Tokens,
@@ -39,6 +40,7 @@ _JSON_KINDS: dict[type, frozenset[type]] = {
     tuple: frozenset({list}),
     Mapping: frozenset({dict}),
     Tokens: frozenset({dict}),
+    DeviceGrant: frozenset({dict}),
 }
 _MOST = 2**53  # numbers beyond this are no moments, and some of them fit no float
 
@@ -58,6 +60,7 @@ def _kinds_of(hint: Any) -> frozenset[type]:
 
 _BESIDE = frozenset({"key", "version", "idle_expires_at", "provider", "frontend"})
 _TOKENS = _kinds(Tokens)
+_DEVICE = _kinds(DeviceGrant)
 _API_TOKEN = {
     name: _TOKENS[name] for name in ("access_token", "obtained_at", "expires_at", "scope")
 }
@@ -120,7 +123,10 @@ def decode_session(
 
 def encode_login(transaction: LoginTransaction) -> bytes:
     """The sealed part of a login transaction: all of it."""
-    return _dump(_taken(transaction, _LOGIN))
+    record = _taken(transaction, _LOGIN)
+    if transaction.device is not None:
+        record["device"] = _taken(transaction.device, _DEVICE)
+    return _dump(record)
 
 
 def decode_login(plaintext: bytes, *, provider: str = DEFAULT_PROVIDER) -> LoginTransaction:
@@ -134,6 +140,8 @@ def decode_login(plaintext: bytes, *, provider: str = DEFAULT_PROVIDER) -> Login
         known = _known(record, _LOGIN)
         for name in ("acr_values", "resources"):
             known[name] = _texts(known.get(name, ()))
+        if known.get("device") is not None:
+            known["device"] = DeviceGrant(**_known(known["device"], _DEVICE))
         return LoginTransaction(provider=provider, **known)
     except TypeError:
         raise UnreadableRecord("a field is missing or of another kind") from None
