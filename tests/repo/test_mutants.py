@@ -163,6 +163,15 @@ def test_a_test_that_reaches_what_few_others_do_comes_before_a_quicker_one() -> 
     assert reach.of_lines("m", [1]) == ["slow", "quick"]
 
 
+def test_a_test_in_a_file_named_after_the_module_comes_before_a_quicker_one() -> None:
+    slow, quick = (
+        "tests/unit/test_sessions_cookie.py::test_it",
+        "tests/flows/test_login.py::test_it",
+    )
+    reach = Reach({slow: 9.0, quick: 2.0}, {"bff.sessions.cookie": {1: {slow, quick}}}, [])
+    assert reach.of_lines("bff.sessions.cookie", [1]) == [slow, quick]
+
+
 TRIALS = """
 import json, sys
 from tests.mutants import trial

@@ -91,9 +91,10 @@ class Sender:
         self.heard = Heard()
         self.heartbeats = Heartbeats(self.client, "bff:beats", clock, [self.heard])
 
-    async def next(self) -> Heartbeat:
-        """The first that is sent from now on."""
+    async def next(self, *, saved: bool = True) -> Heartbeat:
+        """The first that is sent from now on; what is saved is told at once."""
         before = len(self.client.sent)
+        self.heartbeats.say_saved(saved=saved)
         await until(lambda: len(self.client.sent) > before)
         return self.sent(before)
 
@@ -154,9 +155,7 @@ async def test_none_has_come_back_once_the_stream_was_taken_up_again(sender: Sen
 
 
 async def test_what_it_holds_is_told_with_the_next(sender: Sender) -> None:
-    sender.heartbeats.say_saved(saved=False)
-    assert not (await sender.next()).saved
-    sender.heartbeats.say_saved(saved=True)
+    assert not (await sender.next(saved=False)).saved
     assert (await sender.next()).saved
 
 

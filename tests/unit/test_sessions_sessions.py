@@ -10,6 +10,7 @@ import pytest
 from bff.clock import ManualClock
 from bff.errors import StoreUnavailable
 from bff.model import Session, Tokens
+from bff.sessions.bound_streams import BoundStreams
 from bff.sessions.memory import MemoryStore
 from bff.sessions.sealing.keyring import Keyring
 from bff.sessions.sealing.records import sid_index, subject_index
@@ -677,3 +678,22 @@ async def test_a_session_is_of_the_provider_it_was_made_at(clock: ManualClock) -
             assert (found.key, found.provider) == (name, name)
     assert len(await opened.of_sid(OP, "s1")) == 2
     await opened.close()
+
+
+async def test_closing_writes_activity_and_leaves_no_task(
+    store: SlowStore, clock: ManualClock
+) -> None:
+    before = asyncio.all_tasks()
+    opened = Sessions(store, Keyring([NEW], OWNER), clock, POLICY)
+    streams = BoundStreams(opened, clock)
+    await opened.start()
+    streams.start()
+    session = await create(opened, clock)
+    clock.advance(600)
+    opened.touch(session)
+    await streams.close()
+    await opened.close()
+    assert asyncio.all_tasks() == before
+    record = await store.load(session.key)
+    assert record is not None
+    assert record.idle_expires_at == clock.now() + POLICY.idle_seconds
