@@ -17,11 +17,12 @@ from bff.config.sections.operations import (
     LogSettings,
     MetricsSettings,
 )
-from bff.config.sections.providers import ProviderName, ProviderSettings
+from bff.config.sections.providers import ProviderSettings
 from bff.config.sections.routes import RouteSettings
 from bff.config.sections.server import ServerSettings
 from bff.config.sections.session import SessionSettings
 from bff.config.sections.tenants import TenantsSettings
+from bff.config.values.providers import ProviderName
 from bff.oidc.settings import RelyingPartySettings
 
 # What each listener is called, and the section and key with its address.

@@ -1,116 +1,51 @@
 """[oidc] and [providers.NAME]: an OpenID provider, and how the gateway is registered there as a
 confidential client."""
 
-import re
-from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictBool, WithJsonSchema
+from pydantic import AfterValidator, Field, StrictBool
 
-from bff.config.problems import suggestion
 from bff.config.sections import Section, default_of
 from bff.config.sections.server import ServerSettings
 from bff.config.values.files import CaFile, FilePath, KeyFile, load_client_key, read_text
 from bff.config.values.paths import OwnPath
+from bff.config.values.providers import (
+    ClientAuth,
+    EndpointName,
+    Label,
+    LoginParameter,
+    LogoutParameter,
+    OrganizationTable,
+    Preset,
+    Proxy,
+)
 from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.secrets import GivenSecret
 from bff.config.values.texts import SOME, NonEmpty, Scope, require_all_different, require_text
-from bff.config.values.urls import HostName, Issuer, Resource, split_http_url
-from bff.oidc.client_auth.methods import ClientAuthMethod, require_client_auth
+from bff.config.values.urls import HostName, Issuer, Resource
 from bff.oidc.jwt.jwks import SigningAlg
-from bff.oidc.presets import PRESETS
-from bff.oidc.provider.http import ENVIRONMENT, Network
+from bff.oidc.provider.http import Network
 from bff.oidc.provider.issuers import TrustedIssuers
 from bff.oidc.settings import (
     MAX_LEEWAY_SECONDS,
     Organization,
     RelyingPartySettings,
     TokenExchange,
-    require_endpoint_name,
     require_openid,
-    require_provider_name,
 )
 from bff.oidc.step_up import require_acr_values
-from bff.oidc.steps import authorization, end_session
 from bff.oidc.steps.pushed_request import ParMode
 from bff.oidc.steps.request_object import RequestObjectMode
-
-
-def refuse_public_client(method: object) -> object:
-    """Say more of `none` than that it is not on the list."""
-    return require_client_auth("none") if method == "none" else method
-
-
-def unreserved(is_reserved: Callable[[str], bool]) -> AfterValidator:
-    """For names of parameters that the gateway does not set itself."""
-
-    def refuse_reserved(name: str) -> str:
-        if is_reserved(name):
-            raise ValueError("is set by the gateway and can't be overridden")
-        return name
-
-    return AfterValidator(refuse_reserved)
-
-
-LoginParameter = Annotated[str, unreserved(authorization.is_reserved)]
-LogoutParameter = Annotated[str, unreserved(end_session.is_reserved)]
 
 
 def _default(name: str) -> Any:
     return default_of(RelyingPartySettings, name)
 
 
-_CREDENTIALS = re.compile(r"[\x21\x24-\x2e\x30-\x3e\x41-\x5b\x5d-\x7e]*")  # not / ? # @ nor spaces
-PROXY_SCHEMA = WithJsonSchema({"type": "string", "x-kind": "secret URL"})
-
-
-def require_proxy(value: SecretStr) -> SecretStr:
-    """An http or https URL, which may hold a password; or `environment`."""
-    text = value.get_secret_value()
-    scheme, _, rest = text.partition("://")
-    credentials, _, address = rest.rpartition("@")
-    if text != ENVIRONMENT:
-        try:
-            if split_http_url(f"{scheme}://{address}").path not in ("", "/"):
-                raise ValueError("must not have a path")
-            if not _CREDENTIALS.fullmatch(credentials):
-                raise ValueError("user name and password must be percent-encoded")
-        except ValueError as error:
-            wanted = 'must be the URL of a proxy, such as "http://proxy:3128", or "environment"'
-            raise ValueError(f"{wanted}: {error}") from None
-    return value
-
-
-def require_label(value: str) -> str:
-    """One line; none is allowed."""
-    return require_text(value) if value else value
-
-
-def require_organization(value: dict[str, str]) -> dict[str, str]:
-    """How a login for one organization is asked for, and how it is proven."""
-    if value and value.keys() != {"parameter", "claim"}:
-        raise ValueError("must have parameter and claim, and no more")
-    if value and authorization.is_reserved(value["parameter"]):
-        raise ValueError("has a parameter that is set by the gateway")
-    return value
-
-
-def require_preset(name: str) -> str:
-    """The name of an OP whose needs are known."""
-    if name not in PRESETS:
-        raise ValueError(f"must be one of {', '.join(PRESETS)}{suggestion(name, PRESETS)}")
-    return name
-
-
-PRESET_SCHEMA = WithJsonSchema({"type": "string", "enum": [*PRESETS]})
-EndpointName = Annotated[str, AfterValidator(require_endpoint_name)]
-ProviderName = Annotated[str, AfterValidator(require_provider_name)]
-
-
 class ProviderSettings(Section):
     """One OP, and one client registered there. `preset` has had its effect before validation."""
 
-    preset: Annotated[str, AfterValidator(require_preset), PRESET_SCHEMA] | None = Field(
+    preset: Preset | None = Field(
         default=None,
         description="The kind of OP: defaults for other keys of this table, as the OP's page in "
         "docs/providers says. A key that is given wins, as a whole. `bff config show` prints what "
@@ -148,7 +83,7 @@ class ProviderSettings(Section):
         "secret, so that a new one is taken over without a restart.",
         examples=["/run/secrets/client_secret"],
     )
-    client_auth: Annotated[ClientAuthMethod, BeforeValidator(refuse_public_client)] = Field(
+    client_auth: ClientAuth = Field(
         default=_default("client_auth"),
         description="How the gateway authenticates at the OP's endpoints: by client_secret, as it "
         "is or signing with it (client_secret_jwt); by client_keys (private_key_jwt); or by the "
@@ -181,7 +116,7 @@ class ProviderSettings(Section):
         "by a code that the user enters at another device (RFC 8628): POST /bff/device. The client "
         "needs the grant urn:ietf:params:oauth:grant-type:device_code. See docs/device-login.md.",
     )
-    label: Annotated[str, AfterValidator(require_label)] = Field(
+    label: Label = Field(
         default="",
         description="What a chooser calls this provider; by default its name. GET /bff/providers "
         "lists them.",
@@ -213,7 +148,7 @@ class ProviderSettings(Section):
         "passes there can log in as any user: each start warns of it.",
         examples=[["keycloak:8080"]],
     )
-    proxy: Annotated[SecretStr, AfterValidator(require_proxy), PROXY_SCHEMA] | None = Field(
+    proxy: Proxy | None = Field(
         default=None,
         description="The URL of an HTTP proxy through which the OP is reached; or `environment`, "
         "for HTTPS_PROXY, HTTP_PROXY and NO_PROXY. They count for nothing else.",
@@ -234,7 +169,7 @@ class ProviderSettings(Section):
         "(`/bff/login?kc_idp_hint=x`). Those that the gateway sets or reads itself are refused.",
         examples=[["kc_idp_hint"]],
     )
-    organization: Annotated[dict[str, NonEmpty], AfterValidator(require_organization)] = Field(
+    organization: OrganizationTable = Field(
         default={},
         description="For an OP with organizations: `/bff/login?org=x` is passed on by `parameter`, "
         "and the login fails unless `claim` of the ID token names x.",
