@@ -1,7 +1,7 @@
 """What the OP noted about every refresh, and what follows from it. Pure.
 
 A refresh token that is presented twice was rotated the first time, and the answer to that first
-time got lost. The ledger says whether anybody but the gateway can be blamed for that.
+time got lost. The ledger says whether a part other than the gateway is to blame for that.
 """
 
 import itertools

@@ -69,7 +69,7 @@ class SentinelTrio:
 
     async def form(self) -> None:
         """Start the Sentinels once both replicas follow (they look for replicas only now and then),
-        and wait until everybody knows everybody."""
+        and wait until all of them know each other."""
         first = self._servers[0]
         await until(lambda: _followers(first) == 2, seconds=FORM_SECONDS, every=0.1)
         config = (

@@ -124,7 +124,7 @@ Object.defineProperty(globalThis, 'navigator', { value: { locks }, configurable:
 
 // --- the gateway -----------------------------------------------------------------------------------
 
-/** What it answers from now on; `user` null means that nobody is logged in. */
+/** What it answers from now on; `user` null means that no user is logged in. */
 export const gateway = {
   user: null,
   isAway: false,

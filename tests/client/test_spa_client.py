@@ -416,7 +416,7 @@ def test_devices_are_listed_and_ended(
         ({"status": 502, "text": ""}, {"name": "UnavailableError", "status": 502}),
         (None, {"name": "UnavailableError", "code": "unreachable"}),
     ],
-    ids=["nobody", "away", "too-many", "refused", "proxy", "no-answer"],
+    ids=["logged-out", "away", "too-many", "refused", "proxy", "no-answer"],
 )
 def test_trouble_with_devices_is_an_error(answer: object, expected: dict[str, object]) -> None:
     """Never an empty list or a silent success."""

@@ -37,7 +37,7 @@ def test_an_own_logout_is_told_to_the_other_tabs_only(by: int) -> None:
 @pytest.mark.parametrize(
     ("said", "expected"),
     [("", "ended unknown"), ("await end('admin');", "ended admin")],
-    ids=["nobody-says-why", "the-stream-says-why"],
+    ids=["no-reason-is-known", "the-stream-says-why"],
 )
 @pytest.mark.parametrize("tab", [0, 1])
 def test_an_end_that_a_request_finds_is_told_once_with_the_best_reason(
@@ -68,7 +68,7 @@ def test_a_request_that_came_too_early_ends_nothing() -> None:
 
 
 def test_an_end_that_was_slept_through_is_found_when_a_tab_is_shown() -> None:
-    """A connection may be dead without anybody having noticed."""
+    """A connection may be dead without its ends having noticed."""
     work = """
       await show(false);
       gateway.user = null;
@@ -142,7 +142,7 @@ def test_a_replaced_session_without_a_new_one_has_ended() -> None:
 
 
 def test_a_logout_right_after_a_login_in_another_tab_is_a_logout() -> None:
-    """The session that took this one's place is over before anybody could ask for it."""
+    """The session that took this one's place is over before a tab could ask for it."""
     work = """
       for (const stream of openStreams()) stream.say('ended', { reason: 'replaced' });
       await tabs[1].client.logout();

@@ -143,7 +143,7 @@ def test_a_page_left_by_its_own_logout_is_told_of_it_when_it_is_shown_again() ->
 @pytest.mark.parametrize(
     "trouble",
     ["", "gateway.isAway = true;", "gateway.stream = 'refused';", "gateway.user = null;"],
-    ids=["live", "away", "refused", "nobody"],
+    ids=["live", "away", "refused", "logged-out"],
 )
 def test_after_stop_no_listener_is_called_and_nothing_is_asked(trouble: str) -> None:
     """Whatever was under way: a question, a timer, a stream, a message of another tab."""

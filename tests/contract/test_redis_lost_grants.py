@@ -87,7 +87,9 @@ async def test_a_release_that_failed_is_made_up_for(own_redis: RedisServer) -> N
         assert await second.acquire_lease("key", ttl_seconds=LONG) is not None
 
 
-async def test_who_asks_again_gets_the_grant_that_was_lost(own_redis: RedisServer) -> None:
+async def test_a_process_that_asks_again_gets_the_grant_that_was_lost(
+    own_redis: RedisServer,
+) -> None:
     """And holds it as any other: it can be renewed and given back, and no other process gets it."""
     namespace = uuid.uuid4().hex
     async with (

@@ -1,5 +1,5 @@
-"""What a person sees while a part of the installation is away: what it means, that nobody is logged
-out by it, and the way on. No page throws meanwhile."""
+"""What a person sees while a part of the installation is away: what it means, that it logs no user
+out, and the way on. No page throws meanwhile."""
 
 import contextlib
 from collections.abc import AsyncIterator

@@ -87,7 +87,7 @@ async def test_the_version(tmp_path: Path) -> None:
 
 
 async def test_every_command_has_a_line_of_help(tmp_path: Path) -> None:
-    """What someone new types first."""
+    """What a new user types first."""
     shown = (await bff("--help", cwd=tmp_path)).out
     for command in (
         "serve",

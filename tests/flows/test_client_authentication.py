@@ -129,7 +129,7 @@ async def test_a_gateway_that_no_op_knows_by_keys_serves_none(tmp_path: Path) ->
 
 
 @pytest.mark.rule("FP-10")
-async def test_a_key_that_the_op_does_not_know_logs_nobody_in(tmp_path: Path) -> None:
+async def test_a_key_that_the_op_does_not_know_logs_no_user_in(tmp_path: Path) -> None:
     """And the trouble is the operator's: nothing of it is shown to the browser."""
     ours, theirs = (key_file(tmp_path / name) for name in ("ours.pem", "theirs.pem"))
     async with by_keys(ours, known=(theirs,)) as stack, Browser() as browser:

@@ -23,7 +23,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_secrets_are_made_once(secrets: Path) -> None:
-    """A second run must not log everybody out by accident."""
+    """A second run must not log all users out by accident."""
     before = {path.name: path.read_bytes() for path in secrets.iterdir()}
     again = subprocess.run([DEPLOY / "make-secrets", secrets], capture_output=True, check=False)
     assert again.returncode == 1

@@ -1,4 +1,5 @@
-"""How often something may happen: counted for whom, shared by whom, and answered how."""
+"""How often something may happen: for which clients it is counted, which processes share the
+count, and what is answered."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -120,7 +121,7 @@ async def test_an_ipv6_client_can_not_hide_in_its_own_network() -> None:
 
 
 @pytest.mark.rule("AZ-16")
-async def test_who_is_no_trusted_proxy_can_not_speak_for_others() -> None:
+async def test_a_peer_that_is_no_trusted_proxy_can_not_speak_for_others() -> None:
     """The header of an untrusted peer changes nothing; of a trusted one, what a client wrote in
     front of the proxy's own word changes nothing."""
     async with limited('logins = "3/hour"', server="") as gateway:

@@ -165,7 +165,7 @@ async def test_a_rate_is_each_gateways_own(own_redis: RedisServer) -> None:
             assert answers == [302, 302, 429]
 
 
-# --- ending everybody
+# --- ending all users' sessions
 
 
 @pytest.mark.rule("SE-08")

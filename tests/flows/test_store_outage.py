@@ -1,4 +1,4 @@
-"""Redis behind the gateway: shared by replicas, and its troubles never log anybody out."""
+"""Redis behind the gateway: shared by replicas, and its troubles never log a user out."""
 
 import asyncio
 from urllib.parse import urlsplit

@@ -231,7 +231,7 @@ async def test_activity_keeps_a_stream_and_its_lack_ends_another_s() -> None:
             clock.advance(400)
             assert (await alice.fetch("GET", "/bff/user")).status == 200
             clock.advance(400)
-            await is_cut(cut)  # so everybody's has been looked at
+            await is_cut(cut)  # so that every session has been looked at
             async with kept:
                 api.more.set()
                 assert await kept.content.readexactly(len(CHUNK)) == CHUNK

@@ -73,7 +73,7 @@ def _nested(depth: int) -> object:
 
 
 def text_of(random: Random, value: object) -> bytes:
-    """The value as JSON, most often as anybody would write it."""
+    """The value as JSON, most often in the usual form."""
     text = json.dumps(value, ensure_ascii=random.random() < 0.7)
     data = text.encode("utf-8", "surrogatepass")
     kind = random.random()

@@ -28,7 +28,7 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519Pri
 
 @dataclass(frozen=True, slots=True)
 class FixedKey:
-    """`name` is whose key it is; anybody can make it, which is the point."""
+    """The key named `name`. An attacker can make it as well."""
 
     alg: str
     kid: str

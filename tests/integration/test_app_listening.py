@@ -111,7 +111,7 @@ async def test_a_unix_socket_left_behind_is_taken_over(tmp_path: Path, how: str)
 
 
 def test_a_file_that_is_no_socket_stays(tmp_path: Path) -> None:
-    """A wrong path in the configuration must not cost anybody a file."""
+    """A wrong path in the configuration must not cost the user a file."""
     path = tmp_path / "precious"
     path.write_text("data")
     with pytest.raises(OSError, match="in use"), reserved(f"unix:{path}"):

@@ -21,7 +21,7 @@ def make(*arguments: str) -> str:
 
 
 def test_make_alone_lists_every_target() -> None:
-    """Someone new types `make`: each target meant for people is there, with one line about it."""
+    """A new user types `make`: each target meant for people is there, with one line about it."""
     targets = re.findall(r"^\.PHONY: (\w+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     listed = re.findall(r"make (\w+) +\w", make("--silent"))
     assert set(targets) - {"programs"} == set(listed)

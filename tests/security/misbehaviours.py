@@ -165,7 +165,7 @@ def of_alg(alg: str, **changes: object) -> Callable[[ScriptedOp], str]:
 
 
 def symmetric(secret_of: Callable[[ScriptedOp], bytes]) -> Callable[[ScriptedOp], str]:
-    """HMAC, whose secret anybody may have (RFC 8725 section 2.1)."""
+    """HMAC, whose secret an attacker may have (RFC 8725 section 2.1)."""
 
     def make(op: ScriptedOp) -> str:
         signed = f"{b64json({'alg': 'HS256', 'kid': 'k1'})}.{b64json(claims(op))}"

@@ -113,7 +113,7 @@ def test_the_label_stands_for_the_placeholder(tmp_path: Path) -> None:
         assert found[label].redirect_uri_of(label) == (
             f"https://{label}.app.example.com/bff/callback/{label}"
         )
-    assert [*found["shop"].settings.providers] == ["corp"], "a tenant's OP is nobody else's"
+    assert [*found["shop"].settings.providers] == ["corp"], "no other tenant has this tenant's OP"
 
 
 def test_a_file_says_what_is_different(tmp_path: Path) -> None:

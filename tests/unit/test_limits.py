@@ -108,7 +108,7 @@ async def test_calls_that_leaked_away_are_forgotten() -> None:
     assert len(limit) == 0
 
 
-async def test_who_was_refused_is_remembered_within_bounds() -> None:
+async def test_a_client_that_was_refused_is_remembered_within_bounds() -> None:
     """The one refused first is forgotten first, and asked about in the store again."""
     clock = ManualClock()
     limiter = Limiter("login", Rate(1, 3600.0), MemoryStore(clock), clock, Metrics())

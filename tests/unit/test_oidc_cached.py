@@ -37,7 +37,7 @@ ASKED: dict[str, Callable[[Cached[int]], Awaitable[int]]] = {
 
 
 @pytest.mark.parametrize("name", ASKED)
-async def test_who_gives_up_takes_nothing_from_the_others(name: str) -> None:
+async def test_a_caller_that_gives_up_takes_nothing_from_the_others(name: str) -> None:
     """A logout waits half a second for the metadata, and a browser hangs up when it likes."""
     document = Document()
     cached = Cached("document", document.fetch, ManualClock(), provider="corp")

@@ -17,7 +17,7 @@ def test_an_end_is_told_once() -> None:
     assert news.end_reason("other") is None
 
 
-def test_who_stopped_hears_nothing_and_may_stop_again() -> None:
+def test_an_observer_that_stopped_hears_nothing_and_may_stop_again() -> None:
     news, heard = SessionNews(), list[str]()
     stop = news.add(Observer(on_changed=heard.append))
     news.changed("a")
@@ -27,7 +27,7 @@ def test_who_stopped_hears_nothing_and_may_stop_again() -> None:
     assert heard == ["a"]
 
 
-def test_who_stops_while_it_is_told_keeps_no_other_from_hearing() -> None:
+def test_an_observer_that_stops_while_it_is_told_keeps_no_other_from_hearing() -> None:
     """As a stream does that ends with its session."""
     news, heard = SessionNews(), list[str]()
 

@@ -1,8 +1,8 @@
-"""`python -m tests.wire.mixup`: whose answer is whose, under load and with everybody hanging up.
+"""`python -m tests.wire.mixup`: which answer each user gets, under load and while browsers hang up.
 
 Many users share few connections to an API that answers each with a stream of its own name, taken
 from the token that came along. Both sides abort at random, wherever they are. A byte of another
-name in anybody's answer is a finding; so is an answer that ends early and looks whole.
+name in a user's answer is a finding; so is an answer that ends early and looks whole.
 """
 
 import argparse

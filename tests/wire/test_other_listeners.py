@@ -136,7 +136,7 @@ async def _is_answered(listener: Other) -> bool:
 
 @pytest.mark.rule("SM-06")
 @pytest.mark.parametrize("last", ["goes on", "close"])
-async def test_who_takes_no_answer_is_cut_off(impatient: Other, last: str) -> None:
+async def test_a_peer_that_takes_no_answer_is_cut_off(impatient: Other, last: str) -> None:
     """However little of it is left to take."""
     end = b"\r\nConnection: close\r\n\r\n" if last == "close" else b"\r\n\r\n"
     process = Process(os.getpid())

@@ -111,7 +111,7 @@ async def test_a_connection_without_a_request_ends_without_a_word(
 async def pour(
     request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """An answer that is larger than anybody takes."""
+    """An answer that is larger than any browser takes."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500000000\r\n\r\n")
     while True:
         writer.write(b"x" * 65_536)

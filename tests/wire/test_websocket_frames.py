@@ -174,7 +174,7 @@ async def test_compression_is_agreed_on_end_to_end() -> None:
 async def test_what_is_no_handshake_of_our_own_page_is_refused(
     change: tuple[str, str], status: bytes
 ) -> None:
-    """And what follows it is neither a frame nor a request to anybody."""
+    """And what follows it is neither a frame nor a request."""
     async with raw_upstream() as upstream, a_gateway_of(upstream) as users:
         opening = handshake("/api/echo", users.host, await users.log_in("alice")).decode()
         smuggled = f"GET /api/smuggled HTTP/1.1\r\nHost: {users.host}\r\n\r\n".encode()

@@ -45,7 +45,9 @@ class RedisStore:
         self._channel = f"{prefix}changes"
         self._leases = RedisLeases(self._client, prefix=prefix, channel=self._channel)
         self._listeners: list[StoreListener] = []
-        self._heartbeats = Heartbeats(self._client, f"{prefix}beats", clock, self._listeners)
+        # Processes of earlier releases, which share the store during an update, know this name.
+        heartbeats = f"{prefix}beats"
+        self._heartbeats = Heartbeats(self._client, heartbeats, clock, self._listeners)
         self._changes = ChangeStream(self._client, self._channel, self._listeners, self._heartbeats)
 
     async def start(self) -> None:

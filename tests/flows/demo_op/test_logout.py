@@ -50,7 +50,7 @@ async def test_an_expired_hint_still_counts(
 async def test_a_logout_without_hint_is_confirmed(
     rp: DemoRp, browser: Browser, decision: str
 ) -> None:
-    """RP-Initiated Logout section 6: without a hint anybody could end the session."""
+    """RP-Initiated Logout section 6: without a hint any page could end the session."""
     await rp.log_in(browser)
     url = end_session_url(rp, client_id="spa", post_logout_redirect_uri=f"{rp.origin}/", state="x")
     asked = await browser.navigate(url)

@@ -84,9 +84,11 @@ async def test_a_slow_op_does_not_cost_the_lease(deployment: Deployment) -> None
 
 
 @pytest.mark.rule("TK-06")
-async def test_who_waits_is_woken_by_news_and_not_by_a_clock(deployment: Deployment) -> None:
-    """Between the OP's answer and the waiter's there are round trips only: the fall-back for a
-    holder that has died would come after a quarter of an hour here."""
+async def test_a_refresh_that_waits_is_woken_by_news_and_not_by_a_clock(
+    deployment: Deployment,
+) -> None:
+    """Between the answer of the OP and that of the waiting process there are round trips only: the
+    fall-back for a holder that has died would come after a quarter of an hour here."""
     first = await deployment.process(settings=LONG_LEASE)
     second = await deployment.process(settings=LONG_LEASE)
     session = await first.log_in(deployment.op, "a")
@@ -119,7 +121,7 @@ async def test_a_refresh_that_waits_is_woken_by_the_end_of_its_session(
 
 
 @pytest.mark.rule("TK-06")
-async def test_who_waits_goes_on_when_the_tokens_are_written(
+async def test_a_refresh_that_waits_goes_on_when_the_tokens_are_written(
     op: RotatingOp, clock: ManualClock
 ) -> None:
     """The lease need not be given back first: its holder may die right after the write."""
@@ -136,7 +138,7 @@ async def test_who_waits_goes_on_when_the_tokens_are_written(
 
 
 @pytest.mark.rule("TK-06")
-async def test_who_comes_late_finds_that_it_is_done(deployment: Deployment) -> None:
+async def test_a_refresh_that_comes_late_finds_that_it_is_done(deployment: Deployment) -> None:
     """The lease is free by then, so the record is read again before anything is spent."""
     first, second = await deployment.process(), await deployment.process()
     session = await first.log_in(deployment.op, "a")

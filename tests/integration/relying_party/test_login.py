@@ -264,7 +264,7 @@ async def test_signed_userinfo_is_verified(
 
 FALSE_USERINFO: dict[str, tuple[Callable[[ScriptedOp], str], str]] = {
     "of another user": (lambda op: op.keys[0].sign({"sub": "bob"}), "userinfo_sub"),
-    "of nobody": (lambda op: op.keys[0].sign({"email": "a@b"}), "userinfo_sub"),
+    "without sub": (lambda op: op.keys[0].sign({"email": "a@b"}), "userinfo_sub"),
     "of another issuer": (
         lambda op: op.keys[0].sign({"sub": "alice", "iss": "https://evil"}),
         "userinfo_iss",
