@@ -1,4 +1,7 @@
-"""Reads off, about once a second, what metrics show of a process; and how late it came to that."""
+"""Looks about once a second how late a process comes to that; and where other workers show the
+figures of this one, reads them off for them. The figures of a process that is alone are read off
+when they are asked for.
+"""
 
 import asyncio
 
@@ -17,7 +20,7 @@ log = structlog.get_logger("bff.app")
 
 
 class Sampler:
-    """From `start` to `close`; metrics that are asked for in between are up to date in any case."""
+    """From `start` to `close`."""
 
     def __init__(
         self,
@@ -50,7 +53,8 @@ class Sampler:
             await asyncio.sleep(EVERY_SECONDS)
             self._metrics.sampled.lag(loop.time() - due_at)
             try:
-                self._metrics.refresh()
+                if self._metrics.is_shared:
+                    self._metrics.refresh()
             except Exception:  # figures that can't be read must not end all that would follow
                 log.exception("metrics_not_refreshed")
 

@@ -232,9 +232,14 @@ class Metrics:
         """`sample` tells `sampled` what there is, whenever it is called."""
         self._sample = sample
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other workers show the figures of this one, which must `refresh` them for that
+        every now and then."""
+        return self._shared_directory is not None
+
     def refresh(self) -> None:
-        """Hand over what was added to plain numbers, and what there is now. With several workers
-        each must do so every now and then, for what another one shows."""
+        """Hand over what was added to plain numbers, and what there is now."""
         self._sample()
         self.sampled.read_process()
         self.requests.flush()

@@ -1,13 +1,14 @@
 """Figures of the requests at the public listener, by route.
 
 A request is counted once, when it is over. What that costs is part of every API call: so it is
-added to plain numbers, which `flush` hands over to Prometheus about once a second.
+added to plain numbers, which `flush` hands over to Prometheus.
 
 A route is named as in the access log, but without the base path of its application. All labels are
 names of the configuration, or of a closed set.
 """
 
 import time
+from bisect import bisect_left
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter
@@ -88,10 +89,16 @@ class RequestFigures:
             series = self._pending[key] = _Series()
         series.count += 1
         if status != SWITCHING_PROTOCOLS:
-            series.whole.observe(now - began_at)
-        series.gateway.observe((sent_at or answered_at or now) - began_at)
+            seen, seconds = series.whole, now - began_at
+            seen.counts[bisect_left(SECONDS_BUCKETS, seconds)] += 1
+            seen.total += seconds
+        seen, seconds = series.gateway, (sent_at or answered_at or now) - began_at
+        seen.counts[bisect_left(SECONDS_BUCKETS, seconds)] += 1
+        seen.total += seconds
         if sent_at and answered_at:
-            series.upstream.observe(answered_at - sent_at)
+            seen, seconds = series.upstream, answered_at - sent_at
+            seen.counts[bisect_left(SECONDS_BUCKETS, seconds)] += 1
+            seen.total += seconds
 
     def flush(self) -> None:
         """Hand over what has come together."""
@@ -104,5 +111,5 @@ class RequestFigures:
             self._requests.labels(frontend or NONE, name, method, status).inc(series.count)
             self._whole.labels(name, method, status).add(series.whole)
             self._gateway.labels(name).add(series.gateway)
-            if series.upstream.total:
+            if any(series.upstream.counts):
                 self._upstream.labels(name).add(series.upstream)

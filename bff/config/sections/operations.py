@@ -129,7 +129,7 @@ class MetricsSettings(Section):
         "authentication; a metric names what the configuration names, and nothing of a user.",
         examples=["0.0.0.0:9464"],
     )
-    per_route: bool = Field(
+    per_route: StrictBool = Field(
         default=True,
         description="Whether requests and their durations are counted for each route, class of "
         "method and class of status. Without, a call costs a little less, and there are fewer "

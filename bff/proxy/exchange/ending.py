@@ -80,6 +80,7 @@ class EndingExchange:
         "_context",
         "_deadline",
         "_destination",
+        "_figures",
         "_frontend",
         "_has_early_data",
         "_let_go",
@@ -101,6 +102,7 @@ class EndingExchange:
         self.phase = WAITING
         self.head = head
         self._context = context
+        self._figures = context.request_figures
         self._record = record = context.access_record(browser, head)
         self._browser = browser = record if record is not None else browser
         self._request = RequestStream(browser, head, context.limits.max_body_bytes)
@@ -172,7 +174,7 @@ class EndingExchange:
         if self.phase is not OVER:
             if self.phase is not ANSWERING and self.phase is not TUNNEL:
                 self._answer.status = 0  # nothing of one has gone to the browser
-            self._end()
+            self._enter(OVER)
         self._release()
         if self._record is not None:
             self._record.over(ending)
@@ -182,7 +184,7 @@ class EndingExchange:
             return
         log.debug("exchange_failed", exchange=repr(self), code=error.code)
         if self.phase is ANSWERING or self.phase is TUNNEL:
-            self._end()
+            self._enter(OVER)
             self._release()
             self._browser.abort()
             return
@@ -208,23 +210,21 @@ class EndingExchange:
         if self.phase is OVER:
             return
         unread = not self._request.is_complete or self.phase is TUNNEL
-        self._end()
+        self._enter(OVER)
         self._release()
         self._browser.exchange_over(keep_alive=self._answer.keep_alive, unread=unread)
 
     def _enter(self, phase: Phase) -> None:
-        """Be in a phase. The time limit, if the route has one, runs on or ends."""
+        """Be in a phase. The time limit, if the route has one, runs on or ends; a request that is
+        over is counted."""
         self.phase = _STEPS[self.phase][phase]
         if self._deadline is not None:
             self._deadline.follow(phase)
-
-    def _end(self) -> None:
-        self._enter(OVER)
-        figures = self._context.request_figures
-        if figures is not None:
-            figures.over(
+        if phase is OVER and self._figures is not None:
+            to = self._destination
+            self._figures.over(
                 self._frontend,
-                self._route(),
+                self._route_without_destination() if to is None else to.route,
                 is_safe=self.head.method in SAFE_METHODS,
                 status=self._answer.status,
                 began_at=self._began_at,
@@ -232,9 +232,7 @@ class EndingExchange:
                 answered_at=self._answered_at,
             )
 
-    def _route(self) -> str:
-        if self._destination is not None:
-            return self._destination.route
+    def _route_without_destination(self) -> str:
         return self._context.admission.route_of(self.head) if self._frontend else ""
 
     def _spawn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
