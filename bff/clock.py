@@ -1,6 +1,7 @@
 """Time, as a dependency. Nothing else in the package reads a clock."""
 
 import time
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -28,3 +29,18 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         self._now += seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """The time that another program has told, and when it was asked and has answered by our clock:
+    epoch seconds."""
+
+    asked_at: float
+    told: float
+    answered_at: float
+
+    @property
+    def ahead_seconds(self) -> float:
+        """By how much its clock is ahead of ours."""
+        return self.told - (self.asked_at + self.answered_at) / 2

@@ -89,6 +89,10 @@ class Health:
             if name not in excluded and name.partition(":")[0] not in excluded
         ]
 
+    async def verdicts(self) -> dict[str, str]:
+        """What each check says: ok, or the code of its error."""
+        return await self._verdicts(tuple(self._checks))
+
     async def _verdicts(self, names: Sequence[str]) -> dict[str, str]:
         async with asyncio.TaskGroup() as group:
             checks = {name: group.create_task(self._run(self._checks[name])) for name in names}

@@ -1,7 +1,7 @@
 """The admin listener: `/healthz`, `/readyz` and `/metrics`, with no user data in any of them, and
-`/sessions` and `/reload` for administrators; the listener for metrics, with the first three; and
-the health listener, with the first two. They have no authentication; their address decides which
-programs can reach them.
+`/sessions`, `/reload` and `/doctor` for administrators; the listener for metrics, with the first
+three; and the health listener, with the first two. They have no authentication; their address
+decides which programs can reach them.
 """
 
 import secrets
@@ -11,6 +11,7 @@ from typing import Self
 import structlog
 from aiohttp import web
 
+from bff.admin.doctor import AdminDoctor
 from bff.admin.health import Health
 from bff.admin.reloads import AdminReloads
 from bff.admin.sessions import AdminSessions
@@ -38,6 +39,7 @@ class OperatorEndpoints:
         health: Health,
         metrics: Metrics,
         sessions: AdminSessions,
+        doctor: AdminDoctor,
         reloads: AdminReloads | None = None,
     ) -> Self:
         """All of them, for `server.admin_listen`; without `reloads` for a process that can't."""
@@ -45,6 +47,7 @@ class OperatorEndpoints:
             {
                 **_figures(health, metrics),
                 "/sessions": {**_reading(sessions.show), "DELETE": sessions.end},
+                "/doctor": {"POST": doctor},
                 **({"/reload": {"POST": reloads}} if reloads is not None else {}),
             }
         )

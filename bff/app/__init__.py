@@ -3,6 +3,7 @@
 from bff.app.explaining import ExplainedGateway, FoundSession, SessionState
 from bff.app.gateway import Gateway
 from bff.app.wiring import (
+    open_files_wanted,
     relying_parties,
     relying_parties_at,
     session_store,
@@ -14,6 +15,7 @@ __all__ = [
     "FoundSession",
     "Gateway",
     "SessionState",
+    "open_files_wanted",
     "relying_parties",
     "relying_parties_at",
     "session_store",

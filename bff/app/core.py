@@ -19,6 +19,7 @@ from bff.gate.decision import Gate
 from bff.gate.frontend import Frontend as FrontendAtGate
 from bff.observability.metrics import Metrics
 from bff.oidc.relying_parties import RelyingParties
+from bff.sessions.arrival_tickets import ArrivalTickets
 from bff.sessions.bound_streams import BoundStreams
 from bff.sessions.counting import SessionCount
 from bff.sessions.sealing.keyring import Keyring
@@ -60,6 +61,7 @@ class Core:
     client_tokens: Mapping[str, ClientTokens]
     exchanged_tokens: ExchangedTokens
     limits: Limits
+    arrival_tickets: ArrivalTickets
 
     @classmethod
     def build(cls, settings: Settings, clock: Clock, metrics: Metrics) -> Self:
@@ -108,6 +110,7 @@ class Core:
             client_tokens={one.name: ClientTokens(one, clock) for one in relying_parties},
             exchanged_tokens=ExchangedTokens(relying_parties, sessions, coordinator, policy, clock),
             limits=limits,
+            arrival_tickets=ArrivalTickets(store, keyring.owner, wiring.secrets(settings), clock),
         )
 
     def admission(

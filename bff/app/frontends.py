@@ -8,7 +8,9 @@ from typing import Self, TypeVar
 
 from bff.app import wiring
 from bff.app.core import Core
+from bff.app.listening import UNIX
 from bff.config.frontends import Frontend
+from bff.endpoints.arrival import Arrival
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.callback import Callback
 from bff.endpoints.device_login import DeviceLogin
@@ -134,7 +136,20 @@ class ServedFrontend:
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Its own endpoints, by name."""
-        return {**self._login_endpoints(), **self._session_endpoints(), **self._op_endpoints()}
+        return {
+            "arrival": self._arrival(),
+            **self._login_endpoints(),
+            **self._session_endpoints(),
+            **self._op_endpoints(),
+        }
+
+    def _arrival(self) -> Arrival:
+        settings = self.core.settings
+        return Arrival(
+            self.core.arrival_tickets.take,
+            wiring.trusted_proxies(settings),
+            on_unix_socket=settings.server.listen.startswith(UNIX),
+        )
 
     def _login_endpoints(self) -> dict[str, Endpoint]:
         core, browser, session = self.core, self.browser, self.frontend.settings.session

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from bff.admin.doctor import AdminDoctor
 from bff.admin.health import Health
 from bff.admin.listener import OperatorEndpoints
 from bff.admin.reloads import AdminReloads, Reload, ReloadOutcome
@@ -74,6 +75,13 @@ class Gateway:
                 self._core.store.scan,
                 self._core.ender,
                 of_admin,
+            ),
+            AdminDoctor(
+                self._health,
+                self._core.arrival_tickets.issue,
+                self._core.clock,
+                wiring.open_files_wanted(settings),
+                of_admin.own_name,
             ),
             AdminReloads(reload, of_admin.own_name) if reload is not None else None,
         )

@@ -44,6 +44,10 @@ from bff.tokens.policy import ClaimFilter, RefreshPolicy
 
 ADMIN_CONNECTIONS = 256
 
+# Open files of a process: the browser's connection, and the API's or the two ends of a socket pair.
+PER_CONNECTION = 3
+BESIDES = 1024  # the store, the OP, listeners, administrators, refusals on their way
+
 
 def session_store(settings: Settings, clock: Clock, metrics: Metrics | None = None) -> SessionStore:
     """The engine that `session.store` names; nothing is opened yet."""
@@ -257,6 +261,11 @@ def proxy_limits(settings: Settings) -> ProxyLimits:
         keepalive_seconds=server.keepalive_timeout,
         max_connections=server.max_connections,
     )
+
+
+def open_files_wanted(settings: Settings) -> int:
+    """How many files a process has open that serves all its connections."""
+    return settings.server.max_connections * PER_CONNECTION + BESIDES
 
 
 def auth_limits(settings: Settings) -> ServerLimits:

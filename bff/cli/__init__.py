@@ -14,6 +14,7 @@ from bff import __version__
 MODULES = {
     "serve": "bff.cli.serve",
     "check": "bff.cli.check",
+    "doctor": "bff.cli.doctor",
     "explain": "bff.cli.explain",
     "config": "bff.cli.config",
     "audit": "bff.cli.audit",

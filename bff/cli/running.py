@@ -86,10 +86,6 @@ def address_unavailable(error: OSError) -> str:
     return f"bff: can't listen: {error.strerror or error}"
 
 
-# The browser's, and the API's or the two ends of a socket pair.
-PER_CONNECTION = 3
-BESIDES = 1024  # the store, the OP, listeners, administrators, refusals on their way
-
 log = structlog.get_logger("bff.cli")
 
 
@@ -100,9 +96,8 @@ def allow_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def warn_of_few_open_files(max_connections: int) -> None:
-    """Log it when the limit is too low for so many connections."""
+def warn_of_few_open_files(wanted: int) -> None:
+    """Log it when fewer files than that may be open."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = max_connections * PER_CONNECTION + BESIDES
     if allowed != resource.RLIM_INFINITY and allowed < wanted:
         log.warning("few_open_files", allowed=allowed, wanted=wanted)

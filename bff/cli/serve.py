@@ -16,7 +16,7 @@ import uvloop
 
 from bff import __version__
 from bff.admin.health import NotReady
-from bff.app import Gateway
+from bff.app import Gateway, open_files_wanted
 from bff.app.held_addresses import HeldAddresses, held_addresses, passed_by_systemd
 from bff.app.listening import Addresses
 from bff.app.reloading import IN_MEMORY, Reloads
@@ -125,7 +125,7 @@ def _run(
     reloads.observe(gateway.report_reload)
 
     def on_alone_serving() -> None:
-        warn_of_few_open_files(settings.server.max_connections)
+        warn_of_few_open_files(open_files_wanted(settings))
         on_serving(gateway.addresses)
 
     uvloop.run(

@@ -11,7 +11,7 @@ import structlog
 import uvloop
 
 from bff.admin.health import NotReady
-from bff.app import Gateway
+from bff.app import Gateway, open_files_wanted
 from bff.app.worker_process import READY, Assignment, ReloadsBySupervisor
 from bff.cli.running import (
     address_unavailable,
@@ -37,7 +37,7 @@ def main() -> None:
     gateway = Gateway(settings, setup=assignment.setup, reload=reloads)
 
     def on_serving() -> None:
-        warn_of_few_open_files(settings.server.max_connections)
+        warn_of_few_open_files(open_files_wanted(settings))
         control.send(READY)
 
     try:

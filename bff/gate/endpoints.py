@@ -50,6 +50,7 @@ RULES = (
     EndpointRule("providers", {"GET": Guard.NONE}, wants_session=False),
     EndpointRule("user", {"GET": Guard.CSRF}),
     EndpointRule("logout", {"GET": Guard.PAGE, "POST": Guard.CSRF_OR_FORM}),
+    EndpointRule("arrival", {"GET": Guard.NONE}, wants_session=False),
     EndpointRule("backchannel-logout", {"POST": Guard.NONE}, wants_session=False),
     EndpointRule("events", {"GET": Guard.SAME_ORIGIN}),
     EndpointRule("sessions", {"GET": Guard.CSRF, "DELETE": Guard.CSRF}),

@@ -5,10 +5,11 @@ anything (`prompt=none`, OIDC Core section 3.1.2.1). Neither changes anything th
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
+from bff.clock import Clock, ClockReading
 from bff.errors import CodeRejected, OpError
 from bff.oidc.provider.http import OpHttp
 from bff.oidc.provider.metadata import discovery_url
@@ -17,6 +18,8 @@ from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.steps.authorization import SECRET_BYTES, AuthorizationRequest
 from bff.oidc.steps.token_endpoint import Grant, TokenEndpoint
 from bff.oidc.steps.userinfo import UserInfo
+
+HALF = 0.5  # of a second: a Date leaves out what has passed of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,21 @@ class Probe:
             "discovery", self._settings.discovery_url or discovery_url(self._settings.issuer)
         )
         return answer.document if isinstance(answer.document, dict) else {}
+
+    async def clock(self, clock: Clock, jwks_uri: str) -> Sequence[ClockReading]:
+        """What the OP's clock says, by the `Date` of several answers; fewer where some have none.
+
+        Raises:
+            OpError: it does not answer.
+        """
+        metadata = self._settings.discovery_url or discovery_url(self._settings.issuer)
+        readings = []
+        for name, url in (("discovery", metadata), ("jwks", jwks_uri), ("discovery", metadata)):
+            asked_at = clock.now()
+            answer = await self._http.get(name, url)
+            if answer.said_at is not None:
+                readings.append(ClockReading(asked_at, answer.said_at + HALF, clock.now()))
+        return readings
 
     async def client(self) -> OpError | None:
         """None: the OP accepts the client, for it judged the code and not its sender. Else what

@@ -57,7 +57,7 @@ class SessionCookie:
         entries: int = VERIFIED_ENTRIES,
     ) -> None:
         self.name = name
-        self._signer = _signer(secrets, "bff.session-cookie", frontend)
+        self._signer = signer_of(secrets, "bff.session-cookie", frontend)
         # What verified before, by digest: a signature costs more than the rest of the decision.
         self._verified: BoundedMap[bytes, str] = BoundedMap(entries)
 
@@ -86,7 +86,7 @@ class Binder:
     """The browser's side of login transactions: one cookie for all tabs of a frontend."""
 
     def __init__(self, secrets: Sequence[str], frontend: str = DEFAULT_FRONTEND) -> None:
-        self._signer = _signer(secrets, "bff.login-binder", frontend)
+        self._signer = signer_of(secrets, "bff.login-binder", frontend)
 
     def issue(self) -> NewId:
         """A new binder; its key is the `binder_hash` of transactions."""
@@ -102,8 +102,8 @@ class LogoutSid:
     """The session-bound parameter of the logout URL: proves knowledge of the session, is not it."""
 
     def __init__(self, secrets: Sequence[str], frontend: str = DEFAULT_FRONTEND) -> None:
-        self._newest = _signer(secrets, "bff.logout-sid", frontend)
-        self._signers = [_signer([secret], "bff.logout-sid", frontend) for secret in secrets]
+        self._newest = signer_of(secrets, "bff.logout-sid", frontend)
+        self._signers = [signer_of([secret], "bff.logout-sid", frontend) for secret in secrets]
 
     def sid_for(self, session_key: str) -> str:
         """The value that `matches` accepts for this session and no other."""
@@ -122,7 +122,7 @@ class LogoutReturn:
     """Where a logout leads to in the end: what a browser keeps while it is at the OP."""
 
     def __init__(self, secrets: Sequence[str], frontend: str = DEFAULT_FRONTEND) -> None:
-        self._signer = _signer(secrets, "bff.logout-return", frontend)
+        self._signer = signer_of(secrets, "bff.logout-return", frontend)
 
     def value_for(self, location: str, *, expires_at: float) -> str:
         """The cookie's value. `location` is ASCII, and safe to send a browser to."""
@@ -175,7 +175,9 @@ def delete_cookie_header(name: str, *, secure: bool, same_site: SameSite, path: 
     return set_cookie_header(name, "", secure=secure, same_site=same_site, path=path, max_age=0)
 
 
-def _signer(secrets: Sequence[str], purpose: str, frontend: str = DEFAULT_FRONTEND) -> Signer:
+def signer_of(secrets: Sequence[str], purpose: str, frontend: str = DEFAULT_FRONTEND) -> Signer:
+    """What signs for one purpose, and for one frontend where it has a name. `secrets`: newest
+    first; the first signs, all verify."""
     if not secrets:
         raise ValueError("at least one secret is needed")
     if frontend != DEFAULT_FRONTEND:

@@ -2,6 +2,7 @@
 belongs: not in what the browser's scripts can see, in a log, a metric, an error or a URL."""
 
 import io
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +12,7 @@ import aiohttp
 import pytest
 
 from bff.clock import ManualClock
+from bff.endpoints.arrival import TICKET
 from tests.flows.logins import log_in
 from tests.flows.witness import (
     Witness,
@@ -80,6 +82,12 @@ user_agent = "full"
             for path in ("/metrics", "/healthz", "/readyz"):
                 async with http.get(stack.admin_url + path) as answer:
                     output.write(await answer.text())
+            async with http.post(f"{stack.admin_url}/doctor") as answer:
+                told = await answer.json()
+                output.write(json.dumps(told))
+        ticket = {TICKET: told["ticket"]}
+        pages.append(await browser.fetch("GET", "/bff/arrival", headers=ticket))
+        assert pages[-1].status == 200
 
     secrets = witness.secrets | {
         "session id": session_id,

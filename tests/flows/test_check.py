@@ -364,12 +364,12 @@ def redis_with_tls(
         server.close()
 
 
-async def store_line(directory: Path, store: str, mark: str = "✗") -> str:
+async def store_line(directory: Path, store: str, mark: str = "✗", item: str = "store") -> str:
     async with scripted_op() as op:
         result = await check(configuration(directory, op.issuer, store=store))
     assert result.code == (FAILED if mark == "✗" else VALID), result.out
     assert "canary" not in result.out
-    return result.line(f"{mark} store")
+    return result.line(f"{mark} {item}")
 
 
 @pytest.mark.parametrize(
@@ -426,9 +426,10 @@ async def test_a_redis_that_wants_a_password_evicts_or_only_reads(tmp_path: Path
     server = RedisServer(tcp=True)
     try:
         server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-        assert "set noeviction" in await store_line(tmp_path, server.url, "!")
+        assert "set noeviction" in await store_line(tmp_path, server.url, "!", "eviction")
         server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
-        assert "appendonly is off" in await store_line(tmp_path, server.url, "!")
+        kept = await store_line(tmp_path, server.url, "!", "persistence")
+        assert "appendonly is off" in kept
         left = {key.split(b":")[1] for key in server.records()}
         assert left <= {b"f", b"r"}, "of the trial, what no session needs, for a while"
         server.command("CONFIG", "SET", "maxmemory", "1")

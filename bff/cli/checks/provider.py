@@ -87,8 +87,8 @@ def on_client_auth(settings: RelyingPartySettings, metadata: ProviderMetadata) -
     else:
         yield bad(
             "OP",
-            f"{settings.table}.client_auth is {ours}, but it takes {_list(listed)} only: set "
-            "one of these",
+            f"{settings.table}.client_auth is {ours}, but it takes {_list(listed)} only",
+            "set one of these",
         )
 
 
@@ -160,7 +160,8 @@ def _on_signatures(
         yield bad(
             "OP",
             f"signs ID tokens with {_list(listed)}, but {settings.table}.id_token_algs allows "
-            f"{_list(ours)} only: name the one that this client is given",
+            f"{_list(ours)} only",
+            "name the one that this client is given",
         )
 
 
@@ -186,8 +187,8 @@ def _on_offline_access(
         yield warning(
             "OP",
             f"is a Keycloak, which makes offline sessions of {OFFLINE}: no single sign-on, no "
-            f"back-channel logout, and they stay behind. Take it out of {scope}: refresh tokens "
-            "come without it",
+            "back-channel logout, and they stay behind.",
+            f"Take it out of {scope}: refresh tokens come without it",
         )
     elif OFFLINE in asked and listed is not None and OFFLINE not in listed:
         yield warning("OP", f"does not list the scope {OFFLINE}, which {scope} asks for")
@@ -195,7 +196,7 @@ def _on_offline_access(
         yield warning(
             "OP",
             f"lists the scope {OFFLINE}, which {scope} does not ask for: many OPs give no "
-            "refresh token without it, and sessions then end with their first access token. "
+            "refresh token without it, and sessions then end with their first access token.",
             "`bff check --login` finds out",
         )
 
@@ -235,19 +236,19 @@ async def _client(relying_party: RelyingParty) -> Verdict:
     if isinstance(error, ClientRejected) and "unauthorized_client" in error.log_detail:
         return bad(
             "client",
-            f"the OP knows {oidc.client_id} but does not let it redeem authorization codes: allow "
-            "it the authorization code flow there",
+            f"the OP knows {oidc.client_id} but does not let it redeem authorization codes",
+            "allow it the authorization code flow there",
         )
     if isinstance(error, ClientRejected):
         return bad(
             "client",
-            f"the OP does not accept {oidc.client_id} with this secret ({error.log_detail}): "
+            f"the OP does not accept {oidc.client_id} with this secret ({error.log_detail})",
             f"compare {table}.client_id, {table}.client_secret and {table}.client_auth = "
             f'"{oidc.client_auth}" with what is registered there',
         )
     return warning(
         "client",
-        f"it can't be told whether the OP accepts the secret ({printable(error.log_detail)}): "
+        f"it can't be told whether the OP accepts the secret ({printable(error.log_detail)}).",
         "`bff check --login` finds out",
     )
 
@@ -273,18 +274,20 @@ def on_silent_login(found: SilentLogin, uri: str, table: str) -> Verdict:
     if found.came_back:
         why = _REFUSED_LOGIN.get(found.error, "see its manual or its log for that code")
         why = why.format(table=table)
-        return bad(item, f"{uri} is registered, but the OP refuses logins ({found.error}): {why}")
+        refusal = f"{uri} is registered, but the OP refuses logins ({found.error})"
+        return bad(item, refusal, why)
     if found.status >= 400 or "error" in found.elsewhere:
         return bad(
             item,
-            f"the OP does not lead back to {uri}: register exactly this as a redirect URI of the "
-            f"client there (status {found.status})",
+            f"the OP does not lead back to {uri}",
+            f"register exactly this as a redirect URI of the client there (status {found.status})",
         )
     where = f" to {printable(found.elsewhere)}" if found.elsewhere else ""
     return warning(
         item,
         f"it can't be told whether {uri} is registered: the OP led elsewhere{where} (status "
-        f"{found.status}). `bff check --login` finds out",
+        f"{found.status}).",
+        "`bff check --login` finds out",
     )
 
 

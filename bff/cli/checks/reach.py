@@ -81,7 +81,8 @@ async def on_listeners(settings: Settings) -> AsyncIterator[Verdict]:
         if error.errno == errno.EADDRINUSE and is_running:
             yield good(section, f"{key} {address} is in use, and the gateway is running")
         else:
-            yield bad(section, f"{key} {address} can't be listened on: {why_not_listened(error)}")
+            reason = f"{key} {address} can't be listened on: {why_not_listened(error)}"
+            yield bad(section, reason)
 
 
 async def is_gateway_running(settings: Settings) -> bool:

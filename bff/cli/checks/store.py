@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 from bff.app import session_store
-from bff.cli.checks.verdict import Verdict, bad, good, printable, warning
+from bff.cli.checks.verdict import Mark, Verdict, bad, good, printable, warning
 from bff.clock import SystemClock
 from bff.config.settings import Settings
 from bff.errors import StoreUnavailable
@@ -27,9 +27,9 @@ async def on_store(settings: Settings) -> AsyncIterator[Verdict]:
     try:
         await store.start()
         await store.ping()
-        facts = await _facts(store)
-        for verdict in on_facts(facts):
-            yield verdict
+        for verdict in on_facts(await facts_of(store)):
+            if verdict.mark is not Mark.GOOD:
+                yield verdict
         await check_store(store, clock)
         async with asyncio.timeout(WATCH_SECONDS):
             await changes.followed.wait()
@@ -39,7 +39,7 @@ async def on_store(settings: Settings) -> AsyncIterator[Verdict]:
     except StoreCheckFailed as error:
         yield bad("store", str(error))
     except TimeoutError:
-        yield bad("store", "its stream of changes (SUBSCRIBE) can't be followed: see the ACL")
+        yield bad("store", "its stream of changes (SUBSCRIBE) can't be followed", "see the ACL")
     finally:
         await store.close()
 
@@ -49,21 +49,30 @@ def on_facts(facts: Mapping[str, object]) -> Iterator[Verdict]:
     version = str(facts.get("redis_version", ""))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     if numbers and numbers < LEAST_VERSION:
-        yield bad("store", f"Redis {printable(version)} is too old: {NEEDED}")
-    policy = str(facts.get("maxmemory_policy", NO_EVICTION))
-    if policy != NO_EVICTION:
+        yield bad("store version", f"Redis {printable(version)} is too old", NEEDED)
+    elif numbers:
+        yield good("store version", f"Redis {printable(version)}")
+    policy = str(facts.get("maxmemory_policy", ""))
+    if policy not in ("", NO_EVICTION):
         yield warning(
-            "store",
-            f"maxmemory-policy is {printable(policy)}: a full Redis throws sessions away, which "
-            "logs users out at random; set noeviction",
+            "eviction",
+            f"maxmemory-policy is {printable(policy)}",
+            "set noeviction: a full Redis throws sessions away, which logs users out at random",
         )
-    if str(facts.get("aof_enabled", "1")) == "0":
+    elif policy:
+        yield good("eviction", f"maxmemory-policy is {NO_EVICTION}")
+    appends = str(facts.get("aof_enabled", ""))
+    if appends == "0":
         yield warning(
-            "store", "appendonly is off: a restart of Redis may log all users out; set it to yes"
+            "persistence",
+            "appendonly is off",
+            "set it to yes: a restart of Redis may log all users out",
         )
+    elif appends:
+        yield good("persistence", "appendonly is on")
 
 
-async def _facts(store: SessionStore) -> Mapping[str, object]:
+async def facts_of(store: SessionStore) -> Mapping[str, object]:
     """Empty where there is nothing to ask, or the user has no right to."""
     if not isinstance(store, RedisStore):
         return {}

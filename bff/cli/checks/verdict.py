@@ -2,8 +2,8 @@
 show. Text of other programs is made printable and cut short; no line holds a secret.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from bff.errors import BffError
@@ -21,30 +21,31 @@ class Mark(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One item of the report. `detail` is for people, says what to do next where something is
-    wrong, and holds no secret."""
+    """One item of the report: what was found, and what to do next where something is wrong; the
+    `found` of some says both. For people, without a secret."""
 
     mark: Mark
     item: str
-    detail: str
+    found: str
+    next_step: str = ""
 
 
-def good(item: str, detail: str) -> Verdict:
-    return Verdict(Mark.GOOD, item, detail)
+def good(item: str, found: str) -> Verdict:
+    return Verdict(Mark.GOOD, item, found)
 
 
-def warning(item: str, detail: str) -> Verdict:
-    return Verdict(Mark.WARNING, item, detail)
+def warning(item: str, found: str, next_step: str = "") -> Verdict:
+    return Verdict(Mark.WARNING, item, found, next_step)
 
 
-def bad(item: str, detail: str) -> Verdict:
-    return Verdict(Mark.BAD, item, detail)
+def bad(item: str, found: str, next_step: str = "") -> Verdict:
+    return Verdict(Mark.BAD, item, found, next_step)
 
 
-def refused(item: str, error: BffError, advice: str = "") -> Verdict:
+def refused(item: str, error: BffError, next_step: str = "") -> Verdict:
     """What an error of ours says to an operator."""
-    detail = f"{error.title} ({printable(error.log_detail)})" if error.log_detail else error.title
-    return bad(item, f"{detail} {advice}".rstrip())
+    found = f"{error.title} ({printable(error.log_detail)})" if error.log_detail else error.title
+    return bad(item, found, next_step)
 
 
 def printable(text: str) -> str:
@@ -60,9 +61,26 @@ def has_failed(verdicts: Iterable[Verdict]) -> bool:
 
 def line(verdict: Verdict, encoding: str) -> str:
     """The verdict as one line of output in an encoding."""
-    sign, word = verdict.mark.value
+    text, further = verdict.found, verdict.next_step
+    if further:
+        is_sentence = further[0].isupper() or further.startswith("`")
+        text += f" {further}" if is_sentence else f": {further}"
+    return f"{_sign(verdict.mark, encoding)} {verdict.item:<13} {text}"
+
+
+def lines(verdict: Verdict, encoding: str) -> Iterator[str]:
+    """The verdict, with what to do next on a line of its own."""
+    found = replace(verdict, next_step="")
+    yield line(found, encoding)
+    if verdict.next_step:
+        indent = len(line(replace(found, found=""), encoding))
+        yield f"{'':{indent}}next: {verdict.next_step}"
+
+
+def _sign(mark: Mark, encoding: str) -> str:
+    sign, word = mark.value
     try:
         sign.encode(encoding)
     except (UnicodeEncodeError, LookupError):
-        sign = f"{word:<4}"
-    return f"{sign} {verdict.item:<13} {verdict.detail}"
+        return f"{word:<4}"
+    return sign

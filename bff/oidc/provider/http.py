@@ -41,12 +41,14 @@ GZIP = 31  # zlib's name for "gzip framing, largest window"
 class OpAnswer:
     """A complete answer below 500. `document` is None when the body is empty, and `NOT_JSON` when
     it is something else than JSON. `jwt` is the body of an answer that says it is a JWT; `location`
-    where a redirect, which is not followed, leads."""
+    where a redirect, which is not followed, leads; `said_at` the time that it was sent, by the
+    clock there."""
 
     status: int
     document: object | None = field(default=None, repr=False)
     jwt: str | None = field(default=None, repr=False)
     location: str | None = field(default=None, repr=False)
+    said_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,10 @@ class OpHttp:
         body = _decoded(name, response, raw, max_bytes)
         if response.content_type == JWT:
             return OpAnswer(response.status, NOT_JSON, body.decode("latin-1").strip())
-        return OpAnswer(response.status, _parsed(body), location=response.headers.get("Location"))
+        headers = response.headers
+        said_at = said_at_seconds(headers.get("Date"), headers.get("Age"))
+        location = headers.get("Location")
+        return OpAnswer(response.status, _parsed(body), location=location, said_at=said_at)
 
     @contextlib.contextmanager
     def _observed(self, name: str) -> Iterator[None]:
@@ -275,6 +280,17 @@ def _parsed(body: bytes) -> object | None:
         return parse_json(body)
     except JsonRefused:
         return NOT_JSON
+
+
+def said_at_seconds(date: str | None, age: str | None) -> float | None:
+    """When an answer was sent, by the clock of the server: `Date`, and how long a cache has kept it
+    since (RFC 9110 section 6.6.1, RFC 9111 section 5.1). None where it does not say."""
+    try:
+        when = parsedate_to_datetime(date or "").replace(tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):  # also a number in it that fits no date
+        return None
+    is_age = age is not None and age.isascii() and age.isdigit() and len(age) <= 10
+    return when + float(age or 0) if is_age else when
 
 
 def retry_after_seconds(value: str | None, now: float) -> int:

@@ -1,0 +1,1 @@
+"""What `bff doctor` asks beyond `bff check`: what only a running installation can answer."""
