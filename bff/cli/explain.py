@@ -16,6 +16,7 @@ from bff.cli.explaining.request import (
     AskedRequest,
     CookieFileUnusable,
     Sender,
+    as_asked_for,
     is_token,
     read_cookies,
     read_header,
@@ -78,14 +79,17 @@ def explain(
     """Tell what would become of a request: which frontend and route it has come for, what each rule
     says of it, and what would go upstream, or why it is refused.
 
-    Nothing is sent, written or refreshed: of the store one session is read, and only with
-    --cookie-file. Limits are not asked. No token, no value of a cookie and no query is shown.
+    PATH may be a whole address, as a browser shows it. Nothing is sent, written or refreshed: of
+    the store one session is read, and only with --cookie-file. Limits are not asked. No token, no
+    value of a cookie and no query is shown.
 
     Exit code 0: explained, whatever the answer. 1: the session could not be looked up. 2: the
     command or the configuration is not valid.
     """
     logs.configure(level="critical", log_format=settings.log.format)
     gateway = ExplainedGateway(settings, SystemClock())
+    if host is None:
+        host, path = as_asked_for(path)
     chosen = gateway.frontends[0].settings.server.authority if host is None else host
     _require_readable(method, path, chosen, peer)
     try:

@@ -113,7 +113,7 @@ def next_step(result: Result, start: str) -> str:
 
 @asynccontextmanager
 async def installation(
-    folder: Path, *, serves: bool = True, public_url: str = "", **changes: str
+    folder: Path, *, serves: bool = True, public_url: str = "", **changes: Any
 ) -> AsyncIterator[Installation]:
     """A gateway with an OP with which all is well, and an API."""
     async with scripted_op(metadata={"authorization_response_iss_parameter_supported": True}) as op:
@@ -137,7 +137,7 @@ async def installation(
 
 @asynccontextmanager
 async def behind_nginx(
-    folder: Path, fields: str, server: str = "", *, leads_to: int = 0, **changes: str
+    folder: Path, fields: str, server: str = "", *, leads_to: int = 0, **changes: Any
 ) -> AsyncIterator[Installation]:
     """The same behind an nginx that serves https and sends these fields to the gateway, or to
     another port."""

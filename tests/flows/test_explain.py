@@ -388,6 +388,22 @@ async def test_the_frontend_is_found_by_host_and_path(tmp_path: Path) -> None:
     assert "none: the cookie is of the frontend shop" in foreign.out
 
 
+async def test_a_whole_address_is_asked_for_as_a_browser_would(tmp_path: Path) -> None:
+    """With the Host of the address, whose cookies are chosen; without its fragment."""
+    (tmp_path / "bff.toml").write_text(toml({"server": {"public_url": None}}, FRONTENDS))
+    (tmp_path / "cookies").write_text(
+        "crm.example\tFALSE\t/wiki\tTRUE\t0\t__Secure-bff-wiki\tforged\n"
+    )
+    address = "HTTPS://crm.example/wiki/api/x?canary#part"
+    asked = await bff("explain", "GET", address, "--cookie-file", "cookies", cwd=tmp_path)
+    assert asked.out.startswith("request   GET /wiki/api/x at crm.example, as script")
+    assert "frontend  wiki" in asked.out
+    assert "the cookie was not signed by any frontend" in asked.out
+    assert "canary" not in asked.out
+    bare = await bff("explain", "GET", "https://crm.example?x", cwd=tmp_path)
+    assert bare.out.startswith("request   GET / at crm.example")
+
+
 @pytest.mark.parametrize(
     ("named", "arguments"),
     [

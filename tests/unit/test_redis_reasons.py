@@ -75,14 +75,14 @@ def test_a_silence_under_tls_may_be_that_of_a_plain_port() -> None:
     ("facts", "starts"),
     [
         ({}, []),
-        ({"redis_version": "7.0.15", "maxmemory_policy": "noeviction", "aof_enabled": 1}, []),
-        ({"redis_version": "5.0.14"}, ["✗ store         Redis 5.0.14 is too old"]),
-        ({"redis_version": "6.0.16"}, ["✗ store         Redis 6.0.16 is too old"]),
         (
-            {"maxmemory_policy": "volatile-lru"},
-            ["! store         maxmemory-policy is"],
+            {"redis_version": "7.0.15", "maxmemory_policy": "noeviction", "aof_enabled": 1},
+            ["✓ store version", "✓ eviction", "✓ persistence"],
         ),
-        ({"aof_enabled": 0}, ["! store         appendonly is off"]),
+        ({"redis_version": "5.0.14"}, ["✗ store version Redis 5.0.14 is too old"]),
+        ({"redis_version": "6.0.16"}, ["✗ store version Redis 6.0.16 is too old"]),
+        ({"maxmemory_policy": "volatile-lru"}, ["! eviction      maxmemory-policy is"]),
+        ({"aof_enabled": 0}, ["! persistence   appendonly is off"]),
         ({"redis_version": "\x1b[2J"}, []),
     ],
 )

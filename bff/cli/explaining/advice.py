@@ -21,7 +21,8 @@ from bff.errors import (
 )
 
 _ADVICE: Mapping[type[BffError], str] = {
-    AmbiguousPath: "Let the route have it by routes.allow_in_path, if the API needs this spelling.",
+    AmbiguousPath: "If the API needs this spelling, routes.allow_in_path may let it through; it "
+    "never does so with a dot segment, a control byte, or a reading that leads elsewhere.",
     CrossSiteRequest: "Only the application's own pages may call it.",
     CsrfHeaderMissing: "Have the application's scripts send the header (the browser client does).",
     ForeignOrigin: "Compare Origin with server.public_url, or the frontend's url.",

@@ -12,6 +12,7 @@ from bff.gate.csrf import CsrfGuard
 from bff.gate.head import Field, RequestHead
 from bff.gate.routes import SAFE_METHODS
 
+_ADDRESS = re.compile(r"(?i:https?)://([^/?]+)(.*)")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NETSCAPE_COLUMNS = 7
 _HTTP_ONLY = "#HttpOnly_"
@@ -74,6 +75,17 @@ class AskedRequest:
                 if self.method not in SAFE_METHODS:
                     yield "Origin", guard.origin.decode()
         yield "Cookie", self.cookies
+
+
+def as_asked_for(address: str) -> tuple[str | None, str]:
+    """The Host and the target that a browser sends for a whole address; of a path, no Host and the
+    path itself. A fragment is never sent (RFC 9110 section 7.1)."""
+    target = address.partition("#")[0]
+    match = _ADDRESS.fullmatch(target)
+    if match is None:
+        return None, target
+    host, rest = match.groups()
+    return host, rest if rest.startswith("/") else f"/{rest}"
 
 
 def is_token(text: str) -> bool:
