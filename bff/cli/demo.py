@@ -87,6 +87,7 @@ def _settings(
             "client_id": CLIENT_ID,
             "client_secret": client_secret,
             "scope": "openid profile email api:read api:write",
+            "device_login": True,
         },
         "session": {"store": "memory://", "secrets": [secrets.token_urlsafe(32)]},
         "user": {"claims": ["name", "email"]},

@@ -7,6 +7,8 @@
 import { GatewayError, NotAuthenticatedError, readProblem, StepUpRequiredError, UnavailableError } from './problems.js';
 export { GatewayError, NotAuthenticatedError, readProblem, StepUpRequiredError, UnavailableError };
 export type Problem = import('./problems.js').Problem;
+export type DeviceLogin = import('./device-login.js').DeviceLogin;
+export type DeviceLoginOptions = import('./device-login.js').DeviceLoginOptions;
 export type Device = import('./devices.js').Device;
 export type Devices = import('./devices.js').Devices;
 export type SessionEvent = import('./session-event.js').SessionEvent;
@@ -147,6 +149,11 @@ export type Client = {
      */
     login: (how?: LoginOptions) => void;
     /**
+     * begins a login that the
+     * user decides about at another device
+     */
+    deviceLogin: (how?: DeviceLoginOptions) => Promise<DeviceLogin>;
+    /**
      * leaves this page for the
      * login that a call wants. Send the call again when the page is back
      */
@@ -174,6 +181,8 @@ export type Client = {
     devices: Devices;
 };
 /** @typedef {import('./problems.js').Problem} Problem */
+/** @typedef {import('./device-login.js').DeviceLogin} DeviceLogin */
+/** @typedef {import('./device-login.js').DeviceLoginOptions} DeviceLoginOptions */
 /** @typedef {import('./devices.js').Device} Device */
 /** @typedef {import('./devices.js').Devices} Devices */
 /** @typedef {import('./session-event.js').SessionEvent} SessionEvent */
@@ -240,6 +249,8 @@ export type Client = {
  *   null. Throws `UnavailableError` when that cannot be known at the moment
  * @property {() => Promise<Provider[]>} providers the login services there are, the default first
  * @property {(how?: LoginOptions) => void} login leaves this page for the login
+ * @property {(how?: DeviceLoginOptions) => Promise<DeviceLogin>} deviceLogin begins a login that the
+ *   user decides about at another device
  * @property {(error: StepUpRequiredError, how?: StepUpOptions) => void} stepUp leaves this page for the
  *   login that a call wants. Send the call again when the page is back
  * @property {(how?: LogoutOptions) => Promise<boolean>} logout leaves this page for the logout; false

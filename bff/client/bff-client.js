@@ -5,6 +5,7 @@
  * It never sees a token and stores nothing. It never sends its header to another origin.
  */
 
+import { beginDeviceLogin } from './device-login.js';
 import { createDevices } from './devices.js';
 import { createSessionEvents } from './events.js';
 import {
@@ -21,6 +22,8 @@ export { GatewayError, NotAuthenticatedError, readProblem, StepUpRequiredError, 
 const ANSWER_WITHIN_MS = 10_000;
 
 /** @typedef {import('./problems.js').Problem} Problem */
+/** @typedef {import('./device-login.js').DeviceLogin} DeviceLogin */
+/** @typedef {import('./device-login.js').DeviceLoginOptions} DeviceLoginOptions */
 /** @typedef {import('./devices.js').Device} Device */
 /** @typedef {import('./devices.js').Devices} Devices */
 /** @typedef {import('./session-event.js').SessionEvent} SessionEvent */
@@ -96,6 +99,8 @@ const ANSWER_WITHIN_MS = 10_000;
  *   null. Throws `UnavailableError` when that cannot be known at the moment
  * @property {() => Promise<Provider[]>} providers the login services there are, the default first
  * @property {(how?: LoginOptions) => void} login leaves this page for the login
+ * @property {(how?: DeviceLoginOptions) => Promise<DeviceLogin>} deviceLogin begins a login that the
+ *   user decides about at another device
  * @property {(error: StepUpRequiredError, how?: StepUpOptions) => void} stepUp leaves this page for the
  *   login that a call wants. Send the call again when the page is back
  * @property {(how?: LogoutOptions) => Promise<boolean>} logout leaves this page for the logout; false
@@ -325,6 +330,7 @@ export function createClient(options = {}) {
     user,
     providers,
     login,
+    deviceLogin: (how) => beginDeviceLogin(sameOriginFetch, prefix, user, how),
     stepUp,
     logout,
     fetch: sameOriginFetch,

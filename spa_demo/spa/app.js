@@ -8,6 +8,7 @@ import { createClient, NotAuthenticatedError } from '/bff/client/bff-client.js';
 import { element } from './dom.js';
 import { currentRoute, startRouter } from './router.js';
 import { createWatch } from './session-watch.js';
+import { createDeviceLoginView } from './views/device-login.js';
 import { createDevicesView } from './views/devices.js';
 import { createExpiringBanner } from './views/expiring.js';
 import { clearIdentity, showIdentity } from './views/identity.js';
@@ -61,6 +62,7 @@ const notesView = createNotesView(api, attempt);
 const vaultView = createVaultView(api, attempt, stepUp);
 const proofView = createProofView();
 const providersView = createProvidersView({ onLogin: loginWith });
+const deviceLoginView = createDeviceLoginView(() => client.deviceLogin(), meet, showTrouble);
 const watch = createWatch(client, {
   onUser: meet,
   onEvent: hear,
@@ -221,6 +223,7 @@ async function logout() {
 function enter(next) {
   phase = next;
   if (next === 'anonymous') void offerProviders();
+  else deviceLoginView.stop();
   arrange();
 }
 
@@ -265,6 +268,7 @@ function everySecond() {
 }
 
 element('login', HTMLButtonElement).addEventListener('click', login);
+element('device-login', HTMLButtonElement).addEventListener('click', deviceLoginView.start);
 element('logout', HTMLButtonElement).addEventListener('click', logout);
 element('call-me', HTMLButtonElement).addEventListener('click', () => attempt(callApi));
 element('proof-again', HTMLButtonElement).addEventListener('click', proofView.scan);

@@ -43,7 +43,10 @@ const gateway = (client_id, more) => ({
   ...more,
 });
 const clients = [
-  gateway('basic', { token_endpoint_auth_method: 'client_secret_basic' }),
+  gateway('basic', {
+    token_endpoint_auth_method: 'client_secret_basic',
+    grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
+  }),
   gateway('post', { token_endpoint_auth_method: 'client_secret_post' }),
   gateway('es256', { id_token_signed_response_alg: 'ES256' }),
   gateway('ps256', { id_token_signed_response_alg: 'PS256' }),
@@ -80,6 +83,7 @@ const provider = new Provider(issuer, {
   clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt'],
   features: {
     devInteractions: { enabled: true },
+    deviceFlow: { enabled: true },
     claimsParameter: { enabled: true },
     requestObjects: { enabled: true },
     revocation: { enabled: true },
