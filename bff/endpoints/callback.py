@@ -1,9 +1,9 @@
 """`GET /bff/callback`, and `/bff/callback/NAME` of each named provider: the OP's answer becomes a
 session.
 
-The order is the defence: shape, then the transaction of this `state` (taken once), then the browser
-that started it, then the redirect URI and the issuer, and only then is the code redeemed, at the
-provider that the transaction names.
+The order is the defence: shape, and the OP's signature where its answers are signed (JARM), then
+the transaction of this `state` (taken once), then the browser that started it, then the redirect
+URI and the issuer, and only then is the code redeemed, at the provider that the transaction names.
 
 RFC 6749 section 4.1.2, RFC 9207, RFC 9700 sections 2.1, 4.4 and 4.7, OIDC Core section 3.1.3.
 """
@@ -76,7 +76,7 @@ class Callback:
         origin = origin_of(request, local)
         transaction: LoginTransaction | None = None
         try:
-            response = process_callback((local.target.query or b"").decode("ascii"))
+            response = await self._response(local)
             transaction = await self._transaction(response, local)
             return await self._finish(response, transaction, request, local, origin)
         except BffError as error:
@@ -85,6 +85,14 @@ class Callback:
             if transaction is not None and transaction.prompt == "none":
                 return _back_with(error.code, transaction)
             raise
+
+    async def _response(self, local: Local) -> AuthorizationResponse:
+        """Of the provider whose redirect URI it came to: that one says whether it is signed."""
+        query = (local.target.query or b"").decode("ascii")
+        party = self._relying_parties.get(self._provider_of(local.target.path))
+        return (
+            process_callback(query) if party is None else await party.authorization_response(query)
+        )
 
     async def _transaction(self, response: AuthorizationResponse, local: Local) -> LoginTransaction:
         came_to = self._provider_of(local.target.path)

@@ -21,6 +21,18 @@ class CallbackInvalid(LoginError):
     title = "The answer of the login service is malformed."
 
 
+class LoginResponseInvalid(LoginError):
+    """A signed answer (JARM) is not the OP's, not for this client, or over. `check` names the check
+    that failed, for the log and for tests."""
+
+    code = "login_response_invalid"
+    title = "The signed answer of the login service could not be verified."
+
+    def __init__(self, check: str, log_detail: str = "") -> None:
+        super().__init__(f"{check}: {log_detail}" if log_detail else check)
+        self.check = check
+
+
 class LoginExpired(LoginError):
     """`again`: the parameters of a login in its place, as far as they are still known."""
 

@@ -13,6 +13,7 @@ from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.steps.authorization import AuthorizationRequest, LoginRequest, authorization_request
 from bff.oidc.steps.pushed_request import push_endpoint, pushed_url
 from bff.oidc.steps.request_object import by_value, request_object, signing_alg, to_push
+from bff.oidc.steps.signed_response import mode_to_ask_for
 
 
 class AuthorizationEndpoint:
@@ -35,6 +36,7 @@ class AuthorizationEndpoint:
         metadata = await self._discovery.metadata()
         push_to = push_endpoint(settings.par, metadata)
         alg = signing_alg(settings.request_object, settings.client_keys, metadata)
+        response_mode = mode_to_ask_for(settings.response_mode, settings.id_token_algs, metadata)
         endpoint = metadata.authorization_endpoint
         request = authorization_request(
             endpoint,
@@ -43,6 +45,7 @@ class AuthorizationEndpoint:
             scope=settings.scope,
             static=settings.authorization_params,
             resource=(*settings.resource, *settings.api_resources),
+            response_mode=response_mode,
             login=login,
         )
         signed, sent = None, request.parameters

@@ -16,6 +16,7 @@ from bff.oidc.provider.metadata import discovery_url
 from bff.oidc.provider.op_text import plain_code
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.steps.authorization import SECRET_BYTES, AuthorizationRequest
+from bff.oidc.steps.signed_response import SignedResponses
 from bff.oidc.steps.token_endpoint import Grant, TokenEndpoint
 from bff.oidc.steps.userinfo import UserInfo
 
@@ -43,11 +44,13 @@ class Probe:
         http: OpHttp,
         token_endpoint: TokenEndpoint,
         userinfo: UserInfo,
+        signed_responses: SignedResponses | None,
     ) -> None:
         self._settings = settings
         self._http = http
         self._token_endpoint = token_endpoint
         self._userinfo = userinfo
+        self._signed_responses = signed_responses
 
     async def document(self) -> Mapping[str, object]:
         """The OP's metadata as it is written there, unjudged; empty when it is no JSON object.
@@ -100,12 +103,16 @@ class Probe:
 
         Raises:
             OpError: no answer, or 5xx.
+            LoginResponseInvalid, CallbackInvalid: its answer is not signed, as it has to be.
         """
         answer = await self._http.get("authorization", request.url)
         location = answer.location or ""
         back = self._settings.redirect_uri
         if location == back or location.startswith((f"{back}?", f"{back}#")):
             parts = urlsplit(location)
+            if self._signed_responses is not None:
+                response = await self._signed_responses.read(parts.query)
+                return SilentLogin(answer.status, came_back=True, error=response.error or "")
             fields = dict(parse_qsl(parts.query) + parse_qsl(parts.fragment))
             error = plain_code(fields["error"]) if "error" in fields else ""
             return SilentLogin(answer.status, came_back=True, error=error)

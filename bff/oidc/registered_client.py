@@ -198,6 +198,7 @@ _JUDGES: Mapping[str, Judge] = {
     "response_types": _response_types,
     "scope": _scope,
     "id_token_signed_response_alg": _signing_alg,
+    "authorization_signed_response_alg": _signing_alg,
     "require_signed_request_object": _signed_requests,
     "post_logout_redirect_uris": _logout_uris,
     "backchannel_logout_uri": _logout_uris,

@@ -95,6 +95,8 @@ def client_metadata(
         # RFC 9101 section 10.5: of this client the OP takes no other request from now on. Which
         # algorithm signs follows from the key and the OP's list, at each request.
         metadata["require_signed_request_object"] = True
+    if settings.wants_signed_responses:  # JARM section 3
+        metadata["authorization_signed_response_alg"] = settings.id_token_algs[0]
     if settings.client_auth == TLS and settings.network.cert_file is not None:
         metadata["tls_client_auth_subject_dn"] = certificate_subject(settings.network.cert_file)
     if logout.front_channel is not None:

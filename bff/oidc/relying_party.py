@@ -36,7 +36,7 @@ from bff.oidc.provider.metadata import ENDPOINTS, Discovery, ProviderMetadata
 from bff.oidc.provider.op_text import differs
 from bff.oidc.settings import ON_BEHALF_OF, RelyingPartySettings
 from bff.oidc.steps.authorization import AuthorizationRequest, LoginRequest, resources_of
-from bff.oidc.steps.callback import AuthorizationResponse, require_issuer
+from bff.oidc.steps.callback import AuthorizationResponse, process_callback, require_issuer
 from bff.oidc.steps.device import (
     DeviceAuthorization,
     device_authorization,
@@ -44,6 +44,7 @@ from bff.oidc.steps.device import (
 )
 from bff.oidc.steps.end_session import end_session_url
 from bff.oidc.steps.revocation import Revocation
+from bff.oidc.steps.signed_response import SignedResponses
 from bff.oidc.steps.token_endpoint import ACCESS_TOKEN, Grant, TokenEndpoint
 from bff.oidc.steps.userinfo import UserInfo
 
@@ -136,6 +137,7 @@ class RelyingParty:
         )
         rules = settings.id_token_rules()
         self._id_tokens = IdTokenVerifier(self._keys, rules, clock)
+        self._signed_responses = SignedResponses(self._keys, rules, clock)
         self._userinfo = UserInfo(self._http, self._discovery, self._keys, rules)
         self._logout_tokens = LogoutTokenVerifier(self._keys, settings.logout_token_rules(), clock)
         self._told: set[str] = set()  # what is logged once, at whichever application
@@ -185,11 +187,22 @@ class RelyingParty:
 
     def probe(self) -> Probe:
         """What can be found out of the OP without a user."""
-        return Probe(self.settings, self._http, self._token_endpoint, self._userinfo)
+        signed = self._signed_responses if self.settings.wants_signed_responses else None
+        return Probe(self.settings, self._http, self._token_endpoint, self._userinfo, signed)
 
     async def authorization_request(self, login: LoginRequest) -> AuthorizationRequest:
         """As `AuthorizationEndpoint.request`."""
         return await self._authorization.request(self.settings, login)
+
+    async def authorization_response(self, raw: str) -> AuthorizationResponse:
+        """The OP's answer in the query string of the callback, without its `?`, signed where that
+        was asked for (JARM).
+
+        Raises: as `SignedResponses.read`.
+        """
+        if self.settings.wants_signed_responses:
+            return await self._signed_responses.read(raw)
+        return process_callback(raw)
 
     async def require_response_issuer(self, response: AuthorizationResponse) -> None:
         """RFC 9207. Raises: IssuerMismatch, OpError."""

@@ -46,6 +46,7 @@ from bff.oidc.steps.request_object import (
     require_no_claims,
     require_request_object_mode,
 )
+from bff.oidc.steps.signed_response import QUERY, QUERY_JWT, ResponseMode, require_response_mode
 
 NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 MAX_LEEWAY_SECONDS = 60.0
@@ -210,6 +211,7 @@ class RelyingPartySettings:
     par: ParMode = "if-offered"
     request_object: RequestObjectMode = OFF
     device_login: bool = False
+    response_mode: ResponseMode = QUERY
     id_token_algs: tuple[SigningAlg, ...] = ("RS256",)
     trusted_audiences: tuple[str, ...] = ()
     authorization_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
@@ -270,6 +272,7 @@ class RelyingPartySettings:
             "client_auth": require_client_auth,
             "par": require_par_mode,
             "request_object": require_request_object_mode,
+            "response_mode": require_response_mode,
             "scope": require_openid,
             "resource": lambda uris: [*map(require_resource, uris)],
             "id_token_algs": require_signing_algs,
@@ -339,6 +342,11 @@ class RelyingPartySettings:
     def signs_requests(self) -> bool:
         """Whether authorization requests are signed (RFC 9101)."""
         return self.request_object == SIGNED
+
+    @property
+    def wants_signed_responses(self) -> bool:
+        """Whether the OP's answers must be signed (JARM)."""
+        return self.response_mode == QUERY_JWT
 
     def public_keys(self) -> list[Mapping[str, object]]:
         """The JWKs by which the OP knows the client (RFC 7591 section 2, `jwks`).

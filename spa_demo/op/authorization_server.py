@@ -33,6 +33,7 @@ from spa_demo.op.keys import SigningKeys
 from spa_demo.op.records import OpSession
 from spa_demo.op.requests import Answer, DemoOAuth2Request, FormRequest
 from spa_demo.op.settings import TOKEN_EXCHANGE, Client, OpSettings
+from spa_demo.op.signed_responses import SignedResponses
 from spa_demo.op.state import OpState
 from spa_demo.op.token_endpoints import Introspection, Revocation
 from spa_demo.op.tokens import TokenIssuer
@@ -50,6 +51,7 @@ class DemoServer(AuthorizationServer):
         self.keys = keys
         self.clock = clock
         self.tokens = TokenIssuer(settings, state, keys, clock)
+        self._responses = SignedResponses(settings, keys, clock)
         self.register_client_auth_method("client_secret_basic", authenticate_basic)
         assertions = ClientAssertions(settings.issuer, clock)
         self.register_client_auth_method(BY_SECRET, assertions.by_secret)
@@ -80,14 +82,22 @@ class DemoServer(AuthorizationServer):
 
     def grant(self, grant: CodeGrant, session: OpSession | None) -> Answer:
         """The redirect with a code, or with `access_denied` when `session` is None."""
-        answer = self.create_authorization_response(grant.request, session, grant)
-        return cast("Answer", answer)
+        answer = cast("Answer", self.create_authorization_response(grant.request, session, grant))
+        payload = grant.request.payload
+        return self._as_asked(answer, payload.data if payload else {}, grant.redirect_uri)
 
-    def refuse(self, error: OAuth2Error, state: str | None) -> Answer:
+    def refuse(self, error: OAuth2Error, parameters: Mapping[str, str]) -> Answer:
         """The redirect that carries an error; the issuer is named there too (RFC 9207)."""
-        error.state = state
+        error.state = parameters.get("state")
         answer = self.handle_response(*error())
         self.execute_hook("after_create_authorization_response", answer)
+        return self._as_asked(answer, parameters, error.redirect_uri)
+
+    def _as_asked(self, answer: Answer, parameters: Mapping[str, str], redirect_uri: str) -> Answer:
+        """Signed, where the request with these parameters wants that."""
+        if answer.location is not None and self._responses.are_asked_for(parameters):
+            client_id = parameters.get("client_id", "")
+            answer.location = self._responses.signed(answer.location, redirect_uri, client_id)
         return answer
 
     def answer_token_request(self, request: FormRequest) -> Answer:

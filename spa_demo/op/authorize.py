@@ -93,6 +93,6 @@ class Authorize:
         Raises: Refused when the client is not known, so that no redirect is made.
         """
         if error.redirect_uri:
-            return respond(self._server.refuse(error, parameters.get("state")))
+            return respond(self._server.refuse(error, parameters))
         text = "The application sent a request that this provider does not accept."
         raise Refused(400, "Request refused", text)

@@ -51,8 +51,8 @@ def read_asked(parameters: Mapping[str, str], scope: str, settings: OpSettings) 
         raise RequestNotSupportedError
     if "request_uri" in parameters:
         raise RequestURINotSupportedError
-    if parameters.get("response_mode", "query") != "query":
-        raise InvalidRequestError("Only response_mode=query is supported.")
+    if parameters.get("response_mode", "query") not in settings.response_modes:
+        raise InvalidRequestError("This response_mode is not supported.")
     prompts = frozenset(parameters.get("prompt", "").split())
     if "none" in prompts and len(prompts) > 1:
         raise InvalidRequestError("prompt=none cannot be combined.")

@@ -24,6 +24,7 @@ def provider_metadata(settings: OpSettings) -> dict[str, object]:
     """The discovery document. `issuer` is exactly the configured one."""
     issuer = settings.issuer
     registers = settings.initial_access_token is not None
+    signs_responses = settings.signed_responses
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
@@ -41,7 +42,8 @@ def provider_metadata(settings: OpSettings) -> dict[str, object]:
         "claim_types_supported": ["normal"],
         "acr_values_supported": list(settings.acr_values),
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": settings.response_modes,
+        **({"authorization_signing_alg_values_supported": [ALGORITHM]} if signs_responses else {}),
         "grant_types_supported": [
             "authorization_code",
             "refresh_token",

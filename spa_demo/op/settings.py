@@ -19,6 +19,10 @@ USER_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 """The scope that every user may grant; API scopes differ from user to user."""
 
 
+SIGNED_RESPONSES = "query.jwt"
+"""The `response_mode` of signed answers in the query (JARM section 2.3.1)."""
+
+
 SECOND_STEP_CODE = "246810"
 """What a second device would show; the login page prints it, as it does the passwords."""
 
@@ -155,6 +159,8 @@ class OpSettings:
     device_seconds: int = 600
     device_interval: int = 5
     """Seconds that a client with a device code must leave between two questions."""
+    signed_responses: bool = False
+    """Whether a client may ask for signed answers of `/authorize` (JARM)."""
     expose_test_stats: bool = False
     initial_access_token: str | None = field(default=None, repr=False)
     """With one, clients that present it may register themselves (RFC 7591)."""
@@ -169,6 +175,11 @@ class OpSettings:
     @property
     def is_secure(self) -> bool:
         return self.issuer.startswith("https://")
+
+    @property
+    def response_modes(self) -> list[str]:
+        """What a client may ask for."""
+        return ["query", SIGNED_RESPONSES] if self.signed_responses else ["query"]
 
     def user(self, sub: str) -> User | None:
         return next((user for user in self.users if user.sub == sub), None)

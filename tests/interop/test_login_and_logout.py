@@ -70,6 +70,21 @@ async def test_a_client_of_which_only_signed_requests_are_taken_logs_in(
         assert not site.op.troubles()
 
 
+@pytest.mark.rule("FP-15")
+async def test_answers_that_are_signed_bring_users_in_and_errors_back() -> None:
+    """JARM sections 2.1 and 2.3.1: what the user cancels comes signed as well."""
+    client = Client(further='response_mode = "query.jwt"')
+    async with running_installation(client) as site, Browser() as browser:
+        page = await browser.navigate(await cancel(site, browser), initiator=site.op.issuer)
+        assert (page.status, "login_denied" in page.text) == (403, True)
+        landed = await site.log_in(browser, "alice")
+        (back,) = (hop.url for hop in landed.hops if "/bff/callback?" in hop.url)
+        assert [name for name, _ in parse_qsl(urlsplit(back).query)] == ["response"]
+        assert (await browser.fetch("GET", "/api/whoami")).json()["sub"] == "alice"
+        landed = await site.log_in(browser, "alice", parameters="?prompt=none&returnUrl=/quiet")
+        assert landed.url == f"{site.origin}/quiet"
+
+
 @pytest.mark.rule("TK-02")
 @pytest.mark.rule("TK-14")
 @pytest.mark.rule("LO-02")
@@ -237,7 +252,7 @@ async def cancel(site: Installation, browser: Browser) -> str:
     while page.location is not None and page.location.startswith(site.op.issuer):
         page = await browser.navigate(page.location, initiator=site.op.issuer, follow=False)
     assert page.location is not None
-    assert page.location.startswith(f"{site.origin}/bff/callback?error=access_denied")
+    assert page.location.startswith(f"{site.origin}/bff/callback?")
     return page.location
 
 

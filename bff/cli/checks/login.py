@@ -26,6 +26,7 @@ from bff.model import LoginTransaction
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.steps.authorization import AuthorizationRequest, LoginRequest
+from bff.oidc.steps.signed_response import stated_state
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -169,9 +170,8 @@ class LoginCheck:
             if path == f"{self._prefix}/login" and fields.get("check") == [self._ticket]:
                 self._was_opened = True
                 return _redirect(login.url)
-            if path == urlsplit(self._oidc.redirect_uri).path and fields.get("state") == [
-                login.state
-            ]:
+            is_callback = path == urlsplit(self._oidc.redirect_uri).path
+            if is_callback and stated_state(query) == login.state:
                 self._request = None  # it serves once
                 return await self._come_back(login, query)
         is_back = is_get and path == urlsplit(self._oidc.post_logout_redirect_uri or "").path

@@ -21,7 +21,7 @@ from bff.errors import (
 from bff.model import LoginTransaction, Session, Tokens
 from bff.oidc.relying_party import Identity, RelyingParty
 from bff.oidc.settings import RelyingPartySettings
-from bff.oidc.steps.callback import process_callback, require_code
+from bff.oidc.steps.callback import require_code
 
 _ID_TOKEN: Mapping[str, str] = {
     "missing": "the OP sent none: has {table}.scope openid, and is it a client of OpenID Connect?",
@@ -60,7 +60,7 @@ class LoginSteps:
         """`query` is that of the callback; its `state` has been compared."""
         yield good("redirect URI", f"the OP came back to {self._oidc.redirect_uri}")
         try:
-            response = process_callback(query)
+            response = await self._relying_party.authorization_response(query)
             await self._relying_party.require_response_issuer(response)
             code = require_code(response)
         except BffError as error:

@@ -9,6 +9,7 @@ from bff.cli.checks.verdict import Verdict, bad, good, printable, refused, warni
 from bff.errors import (
     BffError,
     ClientRejected,
+    LoginError,
     LoginRefused,
     OpAnswerMalformed,
     OpError,
@@ -22,6 +23,7 @@ from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.steps.authorization import LoginRequest
 from bff.oidc.steps.pushed_request import push_endpoint
 from bff.oidc.steps.request_object import signing_alg
+from bff.oidc.steps.signed_response import mode_to_ask_for
 
 OFFLINE = "offline_access"
 # What an OP answers `prompt=none` with where no user is logged in (OIDC Core section 3.1.2.6).
@@ -106,6 +108,7 @@ def on_metadata(
     yield from _on_signatures(settings, document)
     yield from _on_requests(settings, metadata)
     yield from _on_device_login(settings, metadata)
+    yield from _on_responses(settings, metadata)
     if settings.userinfo and metadata.userinfo_endpoint is None:
         yield bad("OP", f"{settings.table}.userinfo is true, but there is no userinfo_endpoint")
     if settings.revoke_on_logout and metadata.revocation_endpoint is None:
@@ -147,6 +150,17 @@ def _on_device_login(
         yield bad("OP", f"{name} is true, but there is no device_authorization_endpoint")
     else:
         yield good("OP", "users may log in by device code (RFC 8628)")
+
+
+def _on_responses(settings: RelyingPartySettings, metadata: ProviderMetadata) -> Iterator[Verdict]:
+    mode = settings.response_mode
+    try:
+        signed = mode_to_ask_for(mode, settings.id_token_algs, metadata) is not None
+    except OpMetadataRefused as error:
+        yield bad("OP", f'{settings.table}.response_mode is "{mode}", but {error.log_detail}')
+    else:
+        if signed:
+            yield good("OP", "its answers to logins have to be signed (JARM)")
 
 
 def _on_signatures(
@@ -263,6 +277,10 @@ async def _redirect_uri(relying_party: RelyingParty) -> Verdict:
         return refused("redirect URI", error, "Logins will fail the same way.")
     except LoginRefused as error:  # of a pushed request
         advice = f"Register exactly {uri} as a redirect URI of the client there."
+        return refused("redirect URI", error, advice)
+    except LoginError as error:  # an answer that is not signed as it has to be
+        table = relying_party.settings.table
+        advice = f"Logins will fail so too: see {table}.response_mode and {table}.id_token_algs."
         return refused("redirect URI", error, advice)
 
 

@@ -36,6 +36,7 @@ from bff.oidc.settings import (
 from bff.oidc.step_up import require_acr_values
 from bff.oidc.steps.pushed_request import ParMode
 from bff.oidc.steps.request_object import RequestObjectMode
+from bff.oidc.steps.signed_response import ResponseMode
 
 
 def _default(name: str) -> Any:
@@ -115,6 +116,12 @@ class ProviderSettings(Section):
         description="Whether a browser without a keyboard (a television, a kiosk) may log in here "
         "by a code that the user enters at another device (RFC 8628): POST /bff/device. The client "
         "needs the grant urn:ietf:params:oauth:grant-type:device_code. See docs/device-login.md.",
+    )
+    response_mode: ResponseMode = Field(
+        default=_default("response_mode"),
+        description="How the OP answers a login: by plain parameters in the query, or by signed "
+        "ones (`query.jwt`, JARM), whose signature must be by an algorithm of id_token_algs. An "
+        "answer of the other kind is refused. See docs/signed-responses.md.",
     )
     label: Label = Field(
         default="",
@@ -208,8 +215,8 @@ class ProviderSettings(Section):
     )
     id_token_algs: Annotated[tuple[SigningAlg, ...], SOME] = Field(
         default=_default("id_token_algs"),
-        description="Signature algorithms accepted on ID tokens and logout tokens, whatever the "
-        "OP's metadata lists.",
+        description="Signature algorithms accepted on ID tokens, logout tokens and signed answers "
+        "to a login, whatever the OP's metadata lists.",
     )
     trusted_audiences: tuple[NonEmpty, ...] = Field(
         default=(),
@@ -329,6 +336,7 @@ class ProviderSettings(Section):
             par=self.par,
             request_object=self.request_object,
             device_login=self.device_login,
+            response_mode=self.response_mode,
             id_token_algs=self.id_token_algs,
             trusted_audiences=self.trusted_audiences,
             authorization_params=self.authorization_params,

@@ -45,7 +45,8 @@ _ASK_FOR_CERTIFICATE = frozenset(
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
     """The verified part of the document. `token_auth_methods`, `token_auth_algs` (of client
-    assertions), `request_object_algs` and `scopes_supported` are None when the OP lists none."""
+    assertions), `request_object_algs`, `response_modes`, `response_algs` (of signed responses) and
+    `scopes_supported` are None when the OP lists none."""
 
     issuer: str
     authorization_endpoint: str
@@ -63,6 +64,8 @@ class ProviderMetadata:
     token_auth_methods: tuple[str, ...] | None = None
     token_auth_algs: tuple[str, ...] | None = None
     sends_response_issuer: bool = False
+    response_modes: tuple[str, ...] | None = None
+    response_algs: tuple[str, ...] | None = None
     scopes_supported: tuple[str, ...] | None = None
 
 
@@ -122,6 +125,8 @@ def process_metadata(
         token_auth_algs=_advertised(document, "token_endpoint_auth_signing_alg_values_supported"),
         sends_response_issuer=document.get("authorization_response_iss_parameter_supported")
         is True,
+        response_modes=_advertised(document, "response_modes_supported"),
+        response_algs=_advertised(document, "authorization_signing_alg_values_supported"),
         scopes_supported=_advertised(document, "scopes_supported"),
     )
 

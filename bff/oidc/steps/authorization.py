@@ -134,11 +134,12 @@ def authorization_request(
     scope: str,
     static: Mapping[str, str],
     resource: tuple[str, ...] = (),
+    response_mode: str | None = None,
     login: LoginRequest,
 ) -> AuthorizationRequest:
     """A request that can't be guessed. `static` gives defaults that the login may override.
     `resource` is what tokens of the login may be for, beside one in `static` (RFC 8707 section
-    2.1).
+    2.1). Without a `response_mode` the OP's answer is a plain query.
 
     Raises:
         OpMetadataRefused: the endpoint's own query already holds one of our parameters.
@@ -156,6 +157,7 @@ def authorization_request(
         "nonce": nonce,
         "code_challenge": s256_challenge(code_verifier),
         "code_challenge_method": "S256",
+        **({"response_mode": response_mode} if response_mode is not None else {}),
         **static,
         **login.parameters(),
         **({"resource": resources} if resources else {}),

@@ -6,6 +6,7 @@ Nothing the OP put into an error ever leaves this module but a code of plain let
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -25,7 +26,10 @@ from bff.oidc.provider.op_text import UNREADABLE, plain_code
 MAX_RESPONSE_CHARS = 8 * 1024
 MAX_PARAMETERS = 32
 
-_NAMES = ("state", "code", "iss", "error")
+NAMES = ("state", "code", "iss", "error", "error_description")
+# JARM section 2.3.1: of a signed answer the only one.
+_SIGNED = "response"
+_JUDGED = NAMES[:4]
 _VSCHAR = re.compile(r"[\x20-\x7e]*")  # RFC 6749 appendix A
 _DENIALS = frozenset(
     {
@@ -54,27 +58,53 @@ class AuthorizationResponse:
 
 
 def process_callback(raw: str) -> AuthorizationResponse:
-    """Read a query string, or the form of `response_mode=form_post`, without its `?`.
+    """Read a query string, without its `?`, of an answer that is not signed.
 
     Raises:
-        CallbackInvalid: oversized, not form-encoded, one of our parameters given twice, no state,
-            neither code nor error, or both.
+        CallbackInvalid: oversized, not form-encoded, one of our parameters given twice, signed, no
+            state, neither code nor error, or both.
     """
-    if len(raw) > MAX_RESPONSE_CHARS:
-        raise CallbackInvalid("too long")
-    try:
-        pairs = parse_qsl(raw, True, errors="strict", max_num_fields=MAX_PARAMETERS)
-    except ValueError:
-        raise CallbackInvalid("not form-encoded") from None
-    values = {name: _single(pairs, name) for name in _NAMES}
-    state, code, iss, error = (values[name] for name in _NAMES)
+    pairs = _pairs(raw)
+    if _single(pairs, _SIGNED) is not None:
+        raise CallbackInvalid("signed, which was not asked for")
+    described = dict(pairs).get("error_description")
+    values = {name: _single(pairs, name) for name in _JUDGED}
+    return response_of({**values, "error_description": described})
+
+
+def signed_response_in(raw: str) -> str:
+    """The JWT of a signed answer (JARM section 2.3.1), unverified, in a query string.
+
+    Raises:
+        CallbackInvalid: oversized, not form-encoded, not signed, or with more than the JWT.
+    """
+    pairs = _pairs(raw)
+    signed = _single(pairs, _SIGNED)
+    if signed is None:
+        raise CallbackInvalid("not signed, as was asked for")
+    beside = [name for name in NAMES if any(name == given for given, _ in pairs)]
+    if beside:
+        raise CallbackInvalid(f"{beside[0]} beside a signed response")
+    return signed
+
+
+def response_of(parameters: Mapping[str, str | None]) -> AuthorizationResponse:
+    """The answer that these parameters, by `NAMES`, make; one without a value counts as omitted.
+
+    Raises:
+        CallbackInvalid: no state, neither code nor error, or both; characters that may not be.
+    """
+    for name in _JUDGED:
+        if not _VSCHAR.fullmatch(parameters.get(name) or ""):
+            raise CallbackInvalid(f"{name} holds characters that it must not")
+    state, code, iss, error = (parameters.get(name) or None for name in _JUDGED)
     if state is None:
         raise CallbackInvalid("no state")
     if (code is None) == (error is None):
         raise CallbackInvalid("neither code nor error" if code is None else "both code and error")
     if error is None:
         return AuthorizationResponse(state, code, iss)
-    described = plain_code(dict(pairs).get("error_description"))
+    described = plain_code(parameters.get("error_description"))
     return AuthorizationResponse(state, code, iss, plain_code(error), described)
 
 
@@ -115,11 +145,18 @@ def require_code(response: AuthorizationResponse) -> str:
     raise LoginRefused(error)
 
 
+def _pairs(raw: str) -> list[tuple[str, str]]:
+    if len(raw) > MAX_RESPONSE_CHARS:
+        raise CallbackInvalid("too long")
+    try:
+        return parse_qsl(raw, True, errors="strict", max_num_fields=MAX_PARAMETERS)
+    except ValueError:
+        raise CallbackInvalid("not form-encoded") from None
+
+
 def _single(pairs: list[tuple[str, str]], name: str) -> str | None:
-    """RFC 6749 section 3.1: at most once; without a value it counts as omitted."""
+    """RFC 6749 section 3.1: at most once."""
     values = [value for key, value in pairs if key == name]
     if len(values) > 1:
         raise CallbackInvalid(f"{name} is given more than once")
-    if values and not _VSCHAR.fullmatch(values[0]):
-        raise CallbackInvalid(f"{name} holds characters that it must not")
     return values[0] if values and values[0] else None

@@ -86,6 +86,7 @@ const provider = new Provider(issuer, {
     deviceFlow: { enabled: true },
     claimsParameter: { enabled: true },
     requestObjects: { enabled: true },
+    jwtResponseModes: { enabled: true },
     revocation: { enabled: true },
     introspection: { enabled: true },
     rpInitiatedLogout: { enabled: true },
