@@ -3,6 +3,7 @@
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
 from bff.app import Gateway
 from bff.clock import ManualClock
@@ -49,10 +50,14 @@ async def test_a_fetch_with_a_form_and_the_header_needs_no_sid(query: str) -> No
 
 
 @pytest.mark.rule("CK-08")
-async def test_the_cookie_is_deleted_with_the_attributes_it_was_set_with() -> None:
+async def test_the_log_tells_of_it_and_the_cookie_is_deleted_with_its_attributes() -> None:
     async with running_stack() as stack, Browser() as browser:
         await log_in(browser, stack)
-        answer = await browser.fetch("POST", "/bff/logout")
+        with capture_logs() as logs:
+            answer = await browser.fetch("POST", "/bff/logout")
+        [told] = [entry for entry in logs if entry["event"] == "logout"]
+        assert (told["sub"], told["provider"]) == ("alice", "default")
+        assert told["request_id"] == answer.headers["X-Request-ID"]
         deletion = answer.headers["Set-Cookie"]
         assert deletion == "bff=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"
 
