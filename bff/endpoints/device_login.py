@@ -34,8 +34,9 @@ from bff.gate.outcome import Local
 from bff.limits.limiter import Limiter, client_of
 from bff.model import DeviceGrant, LoginTransaction
 from bff.observability.metrics import Metrics
+from bff.oidc.identity import Identity
 from bff.oidc.relying_parties import RelyingParties
-from bff.oidc.relying_party import Identity, RelyingParty
+from bff.oidc.relying_party import RelyingParty
 from bff.oidc.steps.device import SLOW_DOWN_SECONDS
 from bff.oidc.steps.token_endpoint import AuthorizationPending
 from bff.sessions.cookie import ID_BYTES, Binder

@@ -19,8 +19,8 @@ from bff.gate.outcome import Local
 from bff.limits.limiter import Limiter, client_of
 from bff.model import LoginTransaction, Session, public_id
 from bff.observability.metrics import NO_PROVIDER, Metrics
+from bff.oidc.identity import Identity
 from bff.oidc.relying_parties import RelyingParties
-from bff.oidc.relying_party import Identity
 from bff.sessions.cookie import SessionCookie
 from bff.sessions.sessions import Sessions
 from bff.sessions.single_use import LoginTransactions

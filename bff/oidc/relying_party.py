@@ -5,9 +5,9 @@ refresh token is only ever sent to the issuer that the transaction or the sessio
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -19,14 +19,13 @@ from bff.errors import (
     LoginExpired,
     NothingToRefresh,
     OpError,
-    OrganizationMismatch,
-    StepUpOtherUser,
 )
 from bff.model import LoginTransaction, Session, Tokens, TokenTarget
 from bff.oidc.authorization_endpoint import AuthorizationEndpoint
 from bff.oidc.client_auth.methods import BY_CERTIFICATE
 from bff.oidc.client_auth.requests import ClientRequests
-from bff.oidc.jwt.id_token import EndUser, IdTokenVerifier
+from bff.oidc.identity import Identity, Refreshed, is_for_another, require_wanted
+from bff.oidc.jwt.id_token import IdTokenVerifier
 from bff.oidc.jwt.key_source import KeySource
 from bff.oidc.jwt.logout_token import LogoutNotice, LogoutTokenVerifier
 from bff.oidc.probe import Probe
@@ -52,34 +51,6 @@ from bff.oidc.steps.userinfo import UserInfo
 END_SESSION_PATIENCE_SECONDS = 0.5
 
 log = structlog.get_logger("bff.oidc")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A finished login. `claims` are those of the ID token, with those of UserInfo it lacks.
-    `organization` and `resources` are those that the login asked for."""
-
-    provider: str
-    issuer: str
-    sub: str
-    sid: str | None
-    acr: str | None
-    auth_time: int | None
-    claims: Mapping[str, object] = field(repr=False)
-    tokens: Tokens
-    organization: str | None = None
-    resources: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Refreshed:
-    """A finished refresh. `claims` are those of a new ID token; None when the OP sent none that
-    can be used, and then `tokens.id_token` is still the old one."""
-
-    tokens: Tokens
-    claims: Mapping[str, object] | None = field(repr=False)
-    acr: str | None
-    auth_time: int | None
 
 
 class RelyingParty:
@@ -288,7 +259,7 @@ class RelyingParty:
         user = await self._id_tokens.login(tokens, transaction)
         if iss is not None and iss != user.issuer:  # RFC 9207 section 2.4, of each tenant
             raise IssuerMismatch(f"iss of the response: {differs(iss, user.issuer)}")
-        self._require_wanted(user, transaction)
+        require_wanted(user, transaction, self.settings.organization)
         if tokens.refresh_token is None:
             self._tell_of_no_refresh_token()
         claims = user.claims
@@ -308,37 +279,12 @@ class RelyingParty:
             transaction.resources,
         )
 
-    def _require_wanted(self, user: EndUser, transaction: LoginTransaction) -> None:
-        """Raises: StepUpOtherUser, OrganizationMismatch."""
-        whose = (transaction.user_issuer, transaction.user_sub)
-        if transaction.is_step_up and whose != (user.issuer, user.sub):
-            raise StepUpOtherUser
-        wanted = transaction.organization
-        if wanted is not None and not self._is_for(wanted, user.claims):
-            raise OrganizationMismatch("the claim is missing or names another")
-
     def _main_resource(self, asked: Collection[str]) -> dict[str, str]:
         """What the access token of a login is for, which has asked for these resources: the first
         of the configuration (RFC 8707 section 2.2). A login from before it was configured has no
         right to it, and some OPs spend a refresh token before they refuse."""
         first = self.settings.resource[:1]
         return {"resource": first[0]} if first and first[0] in asked else {}
-
-    def _is_for(self, wanted: str, claims: Mapping[str, object]) -> bool:
-        """Whether the claims of an ID token name the organization."""
-        organization = self.settings.organization
-        said = claims.get(organization.claim) if organization is not None else None
-        # One, or several that the user belongs to: a list, or an object by their names.
-        is_among = isinstance(said, list | dict) and wanted in said
-        return said == wanted or is_among
-
-    def _contradicts(self, session: Session, claims: Mapping[str, object]) -> bool:
-        """Whether a refreshed ID token, which may leave the claim out, names another organization
-        than the login was for."""
-        wanted, organization = session.organization, self.settings.organization
-        if wanted is None or organization is None or organization.claim not in claims:
-            return False
-        return not self._is_for(wanted, claims)
 
     async def refresh(self, session: Session, target: TokenTarget | None = None) -> Refreshed:
         """Spend the session's refresh token, once, for the access token of the login or for one
@@ -376,7 +322,7 @@ class RelyingParty:
             raise IdTokenInvalid(invalid.check, invalid.detail, tokens=tokens) from None
         if user is None:
             return unchanged
-        if self._contradicts(session, user.claims):
+        if is_for_another(session, user.claims, self.settings.organization):
             raise IdTokenInvalid("organization", "another than at the login", tokens=tokens)
         # OIDC Core section 12.2: auth_time stays that of the login, whatever the OP writes; where
         # the login has told none, it is not later than the login.

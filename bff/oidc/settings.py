@@ -23,6 +23,7 @@ from bff.oidc.client_auth.methods import (
     ClientAuthMethod,
     require_client_auth,
 )
+from bff.oidc.identity import Organization
 from bff.oidc.jwt.id_token import IdTokenRules
 from bff.oidc.jwt.jwks import SigningAlg, require_signing_algs
 from bff.oidc.jwt.logout_token import LogoutTokenRules
@@ -149,14 +150,6 @@ def require_leeway(seconds: float) -> float:
     if not 0 <= seconds <= MAX_LEEWAY_SECONDS:
         raise ValueError(f"must be from 0 to {MAX_LEEWAY_SECONDS:.0f} seconds")
     return seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Organization:
-    """How a login for one organization is asked for, and which claim of the ID token proves it."""
-
-    parameter: str
-    claim: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ from bff.errors import (
 )
 from bff.model import Session, Tokens, TokenTarget, public_id
 from bff.observability.metrics import Metrics
+from bff.oidc.identity import Refreshed
 from bff.oidc.relying_parties import RelyingParties
-from bff.oidc.relying_party import Refreshed
 from bff.sessions.sessions import Sessions
 from bff.tokens.attempts import Attempts
 from bff.tokens.backoff import Attempt

@@ -19,7 +19,8 @@ from bff.errors import (
     LoginDenied,
 )
 from bff.model import LoginTransaction, Session, Tokens
-from bff.oidc.relying_party import Identity, RelyingParty
+from bff.oidc.identity import Identity
+from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.steps.callback import require_code
 

@@ -23,12 +23,12 @@ from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.secrets import GivenSecret
 from bff.config.values.texts import SOME, NonEmpty, Scope, require_all_different, require_text
 from bff.config.values.urls import HostName, Issuer, Resource
+from bff.oidc.identity import Organization
 from bff.oidc.jwt.jwks import SigningAlg
 from bff.oidc.provider.http import Network
 from bff.oidc.provider.issuers import TrustedIssuers
 from bff.oidc.settings import (
     MAX_LEEWAY_SECONDS,
-    Organization,
     RelyingPartySettings,
     TokenExchange,
     require_openid,
