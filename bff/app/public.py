@@ -11,6 +11,7 @@ from bff.app.frontends import ServedFrontend, refusals_of_none
 from bff.config.sections.operations import AccessLogSettings
 from bff.endpoints.client import Client
 from bff.endpoints.events import Events, EventSettings
+from bff.gate.routes import SAFE_METHODS
 from bff.observability.access_log import AccessLog, shown_address
 from bff.observability.request_figures import RequestFigures
 from bff.proxy.context import FrontendContext, ProxyContext, Traffic
@@ -96,6 +97,7 @@ def _request_figures(core: Core, served: Sequence[ServedFrontend]) -> RequestFig
     if not core.settings.metrics.per_route:
         return None
     figures = core.metrics.requests
+    figures.safe_methods = SAFE_METHODS
     figures.base_paths = {one.frontend.name: one.frontend.base_path for one in served}
     return figures
 

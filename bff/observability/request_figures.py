@@ -9,7 +9,7 @@ names of the configuration, or of a closed set.
 
 import time
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -20,11 +20,11 @@ SWITCHING_PROTOCOLS = 101
 NONE = "none"
 STATUS_CLASSES = (NONE, "1xx", "2xx", "3xx", "4xx", "5xx")
 
-_Key = tuple[str, str, bool, int]
+_Key = tuple[str, str, str, int]  # frontend, route, method, status
 
 
 class _Series:
-    """Requests of one key since the last flush."""
+    """Requests that are alike, since the last flush."""
 
     __slots__ = ("count", "gateway", "upstream", "whole")
 
@@ -36,10 +36,12 @@ class _Series:
 
 
 class RequestFigures:
-    """`base_paths` are by frontend. Times are those of `time.monotonic`."""
+    """`base_paths` are by frontend; `safe_methods` are those of RFC 9110 section 9.2.1. Times are
+    those of `time.monotonic`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.base_paths: Mapping[str, str] = {}
+        self.safe_methods: Collection[str] = ()
         self._pending: dict[_Key, _Series] = {}
         self._requests = Counter(
             "bff_requests_total",
@@ -73,8 +75,7 @@ class RequestFigures:
         self,
         frontend: str,
         route: str,
-        *,
-        is_safe: bool,
+        method: str,
         status: int,
         began_at: float,
         sent_at: float,
@@ -83,7 +84,7 @@ class RequestFigures:
         """A request is. `frontend` and `route` may be empty; `status` 0: it got no answer;
         `sent_at` 0: it was not sent to an upstream; `answered_at` 0: no head of an answer came."""
         now = time.monotonic()
-        key = frontend, route, is_safe, status // 100
+        key = frontend, route, method, status
         series = self._pending.get(key)
         if series is None:
             series = self._pending[key] = _Series()
@@ -103,13 +104,14 @@ class RequestFigures:
     def flush(self) -> None:
         """Hand over what has come together."""
         pending, self._pending = self._pending, {}
-        for (frontend, route, is_safe, hundreds), series in pending.items():
+        for (frontend, route, method, status), series in pending.items():
             name = route.removeprefix(self.base_paths.get(frontend, "")) or NONE
-            method = "safe" if is_safe else "unsafe"
+            kind = "safe" if method in self.safe_methods else "unsafe"
             # A status that HTTP does not know the class of is none of those that are told apart.
-            status = STATUS_CLASSES[hundreds] if hundreds < len(STATUS_CLASSES) else NONE
-            self._requests.labels(frontend or NONE, name, method, status).inc(series.count)
-            self._whole.labels(name, method, status).add(series.whole)
+            hundreds = status // 100
+            status_class = STATUS_CLASSES[hundreds] if hundreds < len(STATUS_CLASSES) else NONE
+            self._requests.labels(frontend or NONE, name, kind, status_class).inc(series.count)
+            self._whole.labels(name, kind, status_class).add(series.whole)
             self._gateway.labels(name).add(series.gateway)
             if any(series.upstream.counts):
                 self._upstream.labels(name).add(series.upstream)

@@ -14,7 +14,7 @@ from bff.tasks import BackgroundTask
 
 LEASE = "session-count"  # no session's key is like it
 LEASE_SECONDS = 30.0
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 10.0
 PAUSE_SECONDS = 0.1  # between two steps: a million keys take three minutes
 
 log = structlog.get_logger("bff.sessions")
@@ -24,7 +24,14 @@ class SessionCount:
     """From `start` to `close`. `tell` gets each count, and 0 once another process counts instead.
     A count is about right: sessions come and go meanwhile."""
 
-    def __init__(self, store: SessionStore, tell: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        store: SessionStore,
+        tell: Callable[[int], None],
+        *,
+        every_seconds: float = EVERY_SECONDS,
+    ) -> None:
+        self._every_seconds = every_seconds
         self._store = store
         self._tell = tell
         self._lease: Lease | None = None
@@ -49,7 +56,7 @@ class SessionCount:
                 pass  # which other parts tell of
             except Exception:  # one failure must not end all that would follow
                 log.exception("sessions_not_counted")
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(self._every_seconds)
 
     async def _count(self) -> None:
         count = 0

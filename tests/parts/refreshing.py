@@ -38,6 +38,10 @@ class Process:
     coordinator: RefreshCoordinator
     metrics: Metrics
 
+    def figure(self, name: str, **labels: str) -> float | None:
+        """A sample of the metrics, if there is one."""
+        return self.metrics.registry.get_sample_value(name, labels)
+
     async def log_in(
         self, op: RotatingOp, name: str, *, resources: tuple[str, ...] = ()
     ) -> Session:

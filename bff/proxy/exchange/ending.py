@@ -13,7 +13,6 @@ from bff.errors import BffError
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision
 from bff.gate.refusals import unforeseen
-from bff.gate.routes import SAFE_METHODS
 from bff.proxy.context import ProxyContext
 from bff.proxy.exchange.access import BROWSER_GONE
 from bff.proxy.exchange.answer import AnswerWriter, Browser
@@ -80,7 +79,6 @@ class EndingExchange:
         "_context",
         "_deadline",
         "_destination",
-        "_figures",
         "_frontend",
         "_has_early_data",
         "_let_go",
@@ -102,7 +100,6 @@ class EndingExchange:
         self.phase = WAITING
         self.head = head
         self._context = context
-        self._figures = context.request_figures
         self._record = record = context.access_record(browser, head)
         self._browser = browser = record if record is not None else browser
         self._request = RequestStream(browser, head, context.limits.max_body_bytes)
@@ -220,16 +217,16 @@ class EndingExchange:
         self.phase = _STEPS[self.phase][phase]
         if self._deadline is not None:
             self._deadline.follow(phase)
-        if phase is OVER and self._figures is not None:
+        if phase is OVER and self._context.request_figures is not None:
             to = self._destination
-            self._figures.over(
+            self._context.request_figures.over(  # arguments by name would take longer
                 self._frontend,
                 self._route_without_destination() if to is None else to.route,
-                is_safe=self.head.method in SAFE_METHODS,
-                status=self._answer.status,
-                began_at=self._began_at,
-                sent_at=self._sent_at,
-                answered_at=self._answered_at,
+                self.head.method,
+                self._answer.status,
+                self._began_at,
+                self._sent_at,
+                self._answered_at,
             )
 
     def _route_without_destination(self) -> str:

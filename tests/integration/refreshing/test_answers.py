@@ -79,6 +79,7 @@ async def test_a_caller_that_hangs_up_takes_no_refresh_from_the_others(
     op.deliver.set()
     assert (await second).tokens.access_token == "at.a.1"
     assert op.count("token") == 1
+    assert process.figure("bff_refreshes_avoided_total", by="same_process") == 1
 
 
 async def test_a_session_without_a_refresh_token_ends_with_its_access_token(

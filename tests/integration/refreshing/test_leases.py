@@ -15,6 +15,7 @@ from tests.parts.rotating_op import RotatingOp
 from tests.parts.scripted_store import ScriptedStore
 from tests.polling import HANG_SECONDS, until
 
+WAITED, AVOIDED = "bff_refresh_wait_seconds_count", "bff_refreshes_avoided_total"
 # A refresh that is not woken by news asks again after a tenth of this, which no test waits for.
 LONG_LEASE = CoordinatorSettings(lease_seconds=9000)
 
@@ -135,6 +136,7 @@ async def test_a_refresh_that_waits_goes_on_when_the_tokens_are_written(
         written = await process.sessions.replace(dataclasses.replace(session, tokens=op.grant("b")))
         assert await task == written
         assert op.count("token") == 0
+        assert (process.figure(WAITED), process.figure(AVOIDED, by="other_process")) == (1, 1)
 
 
 @pytest.mark.rule("TK-06")
@@ -147,6 +149,8 @@ async def test_a_refresh_that_comes_late_finds_that_it_is_done(deployment: Deplo
     late = await second.coordinator.refreshed(session)
     assert late.tokens == found.tokens
     assert deployment.op.count("token") == 1
+    assert (second.figure(WAITED), second.figure(AVOIDED, by="other_process")) == (0, 1)
+    assert first.figure(AVOIDED, by="other_process") is None
 
 
 class StandingStill(ScriptedStore):

@@ -31,6 +31,8 @@ async def test_a_refusal_is_no_end_when_another_process_was_faster(deployment: D
     deployment.op.deliver.set()
     assert (await task).tokens.access_token == "newer"
     assert (await stored(first, session)).tokens.access_token == "newer"
+    suspected = {"outcome": "reuse_suspected", "provider": "default"}
+    assert first.figure("bff_refreshes_total", **suspected) == 1
 
 
 @pytest.mark.rule("TK-08")
