@@ -10,6 +10,7 @@ from aiohttp import web
 from bff.errors import BadRequest, BffError
 
 OK = "ok"
+TIMEOUT = "timeout"
 CHECK_SECONDS = 3.0
 SHOWN_SECONDS = 0.5  # for those that decide nothing, after all that decide have answered
 LOOK_EVERY_SECONDS = 0.2
@@ -44,7 +45,7 @@ class Health:
 
     async def until_ready(self, seconds: float) -> None:
         """Raises: NotReady, when one that decides does not say ok within that time."""
-        missing = dict.fromkeys(self._deciding, "timeout")
+        missing = dict.fromkeys(self._deciding, TIMEOUT)
         try:
             async with asyncio.timeout(seconds):
                 while missing := _failed(  # noqa: ASYNC110 - what other machines answer
@@ -105,8 +106,7 @@ class Health:
                 for check in late:
                     check.cancel()
         return {
-            name: "timeout" if check.cancelled() else check.result()
-            for name, check in checks.items()
+            name: TIMEOUT if check.cancelled() else check.result() for name, check in checks.items()
         }
 
     async def _run(self, check: Check) -> str:
@@ -116,7 +116,7 @@ class Health:
         except BffError as error:
             return error.code
         except TimeoutError:
-            return "timeout"
+            return TIMEOUT
         return OK
 
 

@@ -1,7 +1,7 @@
 """`bff config show`: every value that holds, and where it comes from."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -23,23 +23,38 @@ def config() -> None:
 
 @config.command()
 @config_file_option
+@click.argument("keys", metavar="[KEY]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def show(file: Path | None, *, as_json: bool) -> None:
+def show(file: Path | None, *, keys: Sequence[str], as_json: bool) -> None:
     """Print every value that holds, and where it comes from: the file and line, the environment
     variable, the secret's file, the preset, or the default. Secrets are hidden.
+
+    With KEY only those of a key or table, as --json names them: session, routes[0].path,
+    frontends[1].
 
     The output is TOML for people, and no file to start from: the defaults of a later version may
     be others. Nothing is asked but the files that the configuration names.
 
     Exit code 0: the configuration is valid. 2: it is not.
     """
-    values = effective_values(loaded_or_exit(existing_file(file)))
+    values = list(effective_values(loaded_or_exit(existing_file(file))))
+    for key in keys:
+        if not any(_is_within(value, key) for value in values):
+            raise click.BadParameter(f"there is no value {key!r}", param_hint="KEY")
+    if keys:
+        values = [value for value in values if any(_is_within(value, key) for key in keys)]
     if as_json:
         document = {dotted(value.path): _json_of(value) for value in values}
         click.echo(json.dumps(document, indent=2))
         return
     for line in _toml_lines(values):
         click.echo(line)
+
+
+def _is_within(value: EffectiveValue, key: str) -> bool:
+    """Whether it is the value of a key, or one of a table or array."""
+    rest = dotted(value.path).removeprefix(key)
+    return len(rest) < len(dotted(value.path)) and rest[:1] in ("", ".", "[")
 
 
 def _json_of(value: EffectiveValue) -> dict[str, Any]:

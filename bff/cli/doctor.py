@@ -4,6 +4,7 @@ and APIs, and what only a running gateway, and the way to it, can answer.
 
 import asyncio
 import json
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -50,9 +51,13 @@ def doctor(file: Path | None, *, ca_file: Path | None, as_json: bool) -> None:
 
     Exit code 0: nothing is wrong. 1: something is. 2: the configuration is not valid.
     """
+    try:
+        tls = ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError:
+        raise click.BadParameter("holds no certificate (PEM)", param_hint="--ca-file") from None
     loaded = loaded_or_exit(existing_file(file))
     logs.configure(level="critical", log_format=loaded.settings.log.format)
-    found = asyncio.run(_ask(loaded, ca_file, is_shown=not as_json))
+    found = asyncio.run(_ask(loaded, tls, is_shown=not as_json))
     if as_json:
         document = {"verdicts": [_json_of(one) for one in found], "well": not has_failed(found)}
         click.echo(json.dumps(document, indent=2))
@@ -69,9 +74,9 @@ def _json_of(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-async def _ask(loaded: Loaded, ca_file: Path | None, *, is_shown: bool) -> list[Verdict]:
+async def _ask(loaded: Loaded, tls: ssl.SSLContext, *, is_shown: bool) -> list[Verdict]:
     found: list[Verdict] = []
-    async for verdict in all_verdicts(loaded, ca_file):
+    async for verdict in all_verdicts(loaded, tls):
         found.append(verdict)
         if is_shown:
             for line in lines(verdict, sys.stdout.encoding or "ascii"):
@@ -79,8 +84,8 @@ async def _ask(loaded: Loaded, ca_file: Path | None, *, is_shown: bool) -> list[
     return found
 
 
-async def all_verdicts(loaded: Loaded, ca_file: Path | None = None) -> AsyncIterator[Verdict]:
-    """What is found by asking, as it comes: from the gateway outwards."""
+async def all_verdicts(loaded: Loaded, tls: ssl.SSLContext) -> AsyncIterator[Verdict]:
+    """What is found by asking, as it comes: from the gateway outwards. `tls` is for public URLs."""
     settings, clock = loaded.settings, SystemClock()
     running: RunningGateway | None = None
     try:
@@ -90,7 +95,7 @@ async def all_verdicts(loaded: Loaded, ca_file: Path | None = None) -> AsyncIter
     if running is not None:
         for verdict in on_gateway(running, settings.server.admin_listen):
             yield verdict
-        async for verdict in _on_public_urls(settings, running.ticket, ca_file):
+        async for verdict in _on_public_urls(settings, running.ticket, tls):
             yield verdict
     for verdicts in (
         on_providers(settings),
@@ -106,7 +111,7 @@ async def all_verdicts(loaded: Loaded, ca_file: Path | None = None) -> AsyncIter
 
 
 async def _on_public_urls(
-    settings: Settings, ticket: str, ca_file: Path | None
+    settings: Settings, ticket: str, tls: ssl.SSLContext
 ) -> AsyncIterator[Verdict]:
     """A ticket is good for one request: for each after the first another one is asked for."""
     frontends = frontends_of(settings)
@@ -116,7 +121,7 @@ async def _on_public_urls(
         except AdminFailed as error:
             yield on_no_gateway(error)
             return
-        for verdict in await on_public_url(frontend, own, ca_file):
+        for verdict in await on_public_url(frontend, own, tls):
             yield verdict
     left = len(frontends) - MOST_PUBLIC_URLS
     if left > 0:

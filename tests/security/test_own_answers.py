@@ -24,6 +24,7 @@ PATHS = [
     "/bff/frontchannel-logout?iss=x&sid=y",
     "/bff/sessions",
     "/bff/sessions/x",
+    "/bff/arrival",
     "/bff/events?x",
     "/bff/nothing",
     "/bff/",

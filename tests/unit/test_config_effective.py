@@ -231,3 +231,20 @@ def test_a_configuration_that_is_not_valid_is_told_as_ever(tmp_path: Path) -> No
     result = CliRunner().invoke(main, ["config", "show", "--config", file])
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"{file}:20: session.idle_timeout:" in result.stderr
+
+
+def test_a_key_or_a_table_is_shown_alone(tmp_path: Path) -> None:
+    """Named as the JSON document names it, and not by the beginning of another's name."""
+    assert set(json.loads(show(tmp_path, "session.idle_timeout", "--json").stdout)) == {
+        "session.idle_timeout"
+    }
+    several = json.loads(show(tmp_path, "log", "frontends[1].session", "--json").stdout)
+    assert {key.rpartition(".")[0] for key in several} == {"log", "frontends[1].session"}
+    everything = shown(tmp_path)
+    whole = json.loads(show(tmp_path, "frontends", "--json").stdout)
+    assert list(whole) == [key for key in everything if key.startswith("frontends[")]
+    file = str(tmp_path / "bff.toml")
+    for key in ("session.idle", "frontends[9]", "oidcs", ""):
+        result = CliRunner().invoke(main, ["config", "show", "--config", file, key])
+        assert (result.exit_code, result.stdout) == (2, ""), key
+        assert "KEY" in result.stderr

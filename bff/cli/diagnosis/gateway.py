@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from bff import __version__
-from bff.admin.health import OK
+from bff.admin.health import OK, TIMEOUT
 from bff.cli.admin_client import AdminFailed, ask_admin
 from bff.cli.checks.verdict import Verdict, bad, good, printable, warning
 from bff.clock import Clock, ClockReading
@@ -79,11 +79,12 @@ def on_gateway(running: RunningGateway, address: str) -> Iterator[Verdict]:
         yield good("readiness", f"the gateway has what it needs: {', '.join(running.checks)}")
     for name, code in missing.items():
         judge = bad if ":" not in name else warning  # of several OPs one keeps some users out only
+        meaning = "it took too long" if code == TIMEOUT else f"see docs/errors.md, {code}"
         yield judge(
             "readiness",
             f"the gateway says of {name}: {code}",
-            f"see docs/errors.md, {code}; the lines below ask the same from here: where they find "
-            "nothing, the gateway's network or user differs from yours",
+            f"{meaning}; the lines below ask the same from here: where they find nothing, the "
+            "gateway's network or user differs from yours",
         )
     yield _on_open_files(running)
 

@@ -10,7 +10,6 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -56,11 +55,11 @@ class Arrived:
         return "the proxy on the Unix socket" if self.peer is None else f"the proxy {self.peer}"
 
 
-async def on_public_url(frontend: Frontend, ticket: str, ca_file: Path | None) -> Sequence[Verdict]:
+async def on_public_url(frontend: Frontend, ticket: str, tls: ssl.SSLContext) -> Sequence[Verdict]:
     """What one request to the address of a frontend has met."""
     url = f"{frontend.settings.server.public_url}{frontend.prefix}/arrival"
     try:
-        answer = await _get(url, ticket, ca_file)
+        answer = await _get(url, ticket, tls)
     except (aiohttp.ClientError, OSError, UnicodeError, ValueError) as error:
         reason = reason_of(error, ca_setting="--ca-file")
         return [
@@ -77,8 +76,7 @@ async def on_public_url(frontend: Frontend, ticket: str, ca_file: Path | None) -
     return [*on_arrival(frontend, arrived)]
 
 
-async def _get(url: str, ticket: str, ca_file: Path | None) -> Answer:
-    tls = ssl.create_default_context(cafile=ca_file)
+async def _get(url: str, ticket: str, tls: ssl.SSLContext) -> Answer:
     async with (
         aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=tls),
