@@ -113,14 +113,13 @@ def verify_login_id_token(
     claims = jwt.claims
     _require_addressed_to_us(claims, rules)
     _require("nonce", nonce != "" and claims.get("nonce") == nonce)  # (11)
-    if nonce is None:
-        iat = time_of(claims, "iat") or 0
-        _require("iat", iat >= begun_at - rules.leeway_seconds, away(iat, begun_at))
     _require("at_hash", _is_bound_to(access_token, claims, jwt.alg))
     _require_current(claims, rules, now)
     oldest = now - MAX_LOGIN_AGE_SECONDS - rules.leeway_seconds
     iat = time_of(claims, "iat") or 0
     _require("iat", iat >= oldest, away(iat, now))  # (10)
+    if nonce is None:
+        _require("iat", iat >= begun_at - rules.leeway_seconds, away(iat, begun_at))
     return _end_user(claims)
 
 
