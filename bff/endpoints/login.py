@@ -9,7 +9,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from bff.audit.audit import Audit
-from bff.audit.event import STEP_UP, Actor, Event, EventName
+from bff.audit.event import STEP_UP, Actor, Event, EventName, Origin
 from bff.clock import Clock
 from bff.endpoints.browser_cookies import BrowserCookies
 from bff.endpoints.clients import origin_of
@@ -167,21 +167,24 @@ class Login:
             provider=relying_party.name,
         )
         await self._transactions.put(outgoing.state, transaction)
-        self._metrics.login_started(self._frontend, relying_party.name)
-        event = Event(
-            EventName.LOGIN_BEGUN,
-            Actor.USER,
-            STEP_UP if transaction.is_step_up else "",
-            origin=origin_of(request, local),
-            frontend=self._frontend,
-            provider=relying_party.name,
-        )
-        self._audit.report(event)
+        self._tell_of_beginning(transaction, origin_of(request, local))
         # RFC 9700 section 4.12: after a form only 303 makes sure of a GET.
         status = 303 if local.by_form else 302
         response = web.Response(status=status, headers={"Location": outgoing.url})
         response.headers.add("Set-Cookie", self._cookies.set_binder(binder.value))
         return response
+
+    def _tell_of_beginning(self, transaction: LoginTransaction, origin: Origin) -> None:
+        self._metrics.login_started(self._frontend, transaction.provider)
+        event = Event(
+            EventName.LOGIN_BEGUN,
+            Actor.USER,
+            STEP_UP if transaction.is_step_up else "",
+            origin=origin,
+            frontend=self._frontend,
+            provider=transaction.provider,
+        )
+        self._audit.report(event)
 
     def is_met(self, wanted: LoginRequest, session: Session) -> bool:
         """Whether the login of a session is as strong and recent as one is to be."""

@@ -4,7 +4,6 @@ RFC 9110 section 10.1.1 (100-continue); RFC 9112 sections 6.3, 8, 9.3, 9.5 and 9
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -16,12 +15,6 @@ from tests.wire.reading import read_answers, statuses
 from tests.wire.users import a_gateway_for_users
 
 CLOSE = "{ours}Connection: close\r\n\r\n"
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[Front]:
-    async with the_gateway('timeout = "5s"', "") as front:
-        yield front
 
 
 def post(gateway: Front, framing: str) -> bytes:

@@ -5,21 +5,14 @@ it is not, there is nothing left for it to read differently.
 """
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.parts.raw_upstream import raw_upstream
 from tests.wire.client import everything
-from tests.wire.fronts import PROBE, Front, the_gateway
+from tests.wire.fronts import PROBE, Front
 from tests.wire.reading import read_answers, statuses
 from tests.wire.users import Users, a_gateway_for_users
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[Front]:
-    async with the_gateway("", "") as front:
-        yield front
 
 
 @pytest.mark.rule("HD-04")

@@ -5,7 +5,6 @@ RFC 9110 section 9.2.2 (retries); RFC 9112 sections 9.2 (answers without a reque
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -19,12 +18,6 @@ from tests.wire.fronts import Front, the_gateway
 from tests.wire.reading import Answer, read_answers
 
 BEGUN = b"HTTP/1.1 2"
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[Front]:
-    async with the_gateway('timeout = "5s"', "") as front:
-        yield front
 
 
 async def ask(gateway: Front, method: str = "GET", body: str = "") -> Answer:

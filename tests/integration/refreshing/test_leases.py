@@ -2,11 +2,14 @@
 
 import asyncio
 import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from bff.clock import ManualClock
 from bff.errors import SessionEnded, StoreUnavailable
+from bff.model import Session
 from bff.sessions.store import Lease, StoredRecord
 from bff.tokens.coordinator import CoordinatorSettings
 from tests.integration.refreshing.deployment import Deployment, stored, until_refreshed
@@ -18,6 +21,36 @@ from tests.polling import HANG_SECONDS, until
 WAITED, AVOIDED = "bff_refresh_wait_seconds_count", "bff_refreshes_avoided_total"
 # A refresh that is not woken by news asks again after a tenth of this, which no test waits for.
 LONG_LEASE = CoordinatorSettings(lease_seconds=9000)
+
+
+class StandingStill(ScriptedStore):
+    """Reads wait while `moving` is clear; counts what was asked for a lease."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.moving = asyncio.Event()
+        self.moving.set()
+        self.leases_asked = 0
+
+    async def acquire_lease(self, name: str, *, ttl_seconds: float) -> Lease | None:
+        self.leases_asked += 1
+        return await super().acquire_lease(name, ttl_seconds=ttl_seconds)
+
+    async def load(self, key: str) -> StoredRecord | None:
+        await self.moving.wait()
+        return await super().load(key)
+
+
+@asynccontextmanager
+async def a_due_session(
+    op: RotatingOp, clock: ManualClock, settings: CoordinatorSettings = LONG_LEASE
+) -> AsyncIterator[tuple[StandingStill, Process, Session]]:
+    """A process with a session whose access token is due for renewal."""
+    store = StandingStill(clock)
+    async with a_process(store, op, clock, settings=settings) as process:
+        session = await process.log_in(op, "a")
+        clock.advance(61)
+        yield store, process, session
 
 
 async def test_a_lease_whose_grant_was_lost_holds_no_refresh_up(deployment: Deployment) -> None:
@@ -107,10 +140,7 @@ async def test_a_refresh_that_waits_is_woken_by_news_and_not_by_a_clock(
 async def test_a_refresh_that_waits_is_woken_by_the_end_of_its_session(
     op: RotatingOp, clock: ManualClock
 ) -> None:
-    store = StandingStill(clock)
-    async with a_process(store, op, clock, settings=LONG_LEASE) as process:
-        session = await process.log_in(op, "a")
-        clock.advance(61)
+    async with a_due_session(op, clock) as (store, process, session):
         assert await store.acquire_lease(session.key, ttl_seconds=60) is not None
         task = asyncio.create_task(process.coordinator.refreshed(session))
         await until(lambda: store.leases_asked == 2)
@@ -126,10 +156,7 @@ async def test_a_refresh_that_waits_goes_on_when_the_tokens_are_written(
     op: RotatingOp, clock: ManualClock
 ) -> None:
     """The lease need not be given back first: its holder may die right after the write."""
-    store = StandingStill(clock)
-    async with a_process(store, op, clock, settings=LONG_LEASE) as process:
-        session = await process.log_in(op, "a")
-        clock.advance(61)
+    async with a_due_session(op, clock) as (store, process, session):
         assert await store.acquire_lease(session.key, ttl_seconds=9000) is not None
         task = asyncio.create_task(process.coordinator.refreshed(session))
         await until(lambda: store.leases_asked == 2)
@@ -153,34 +180,16 @@ async def test_a_refresh_that_comes_late_finds_that_it_is_done(deployment: Deplo
     assert first.figure(AVOIDED, by="other_process") is None
 
 
-class StandingStill(ScriptedStore):
-    """Reads wait while `moving` is clear; counts what was asked for a lease."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        super().__init__(clock)
-        self.moving = asyncio.Event()
-        self.moving.set()
-        self.leases_asked = 0
-
-    async def acquire_lease(self, name: str, *, ttl_seconds: float) -> Lease | None:
-        self.leases_asked += 1
-        return await super().acquire_lease(name, ttl_seconds=ttl_seconds)
-
-    async def load(self, key: str) -> StoredRecord | None:
-        await self.moving.wait()
-        return await super().load(key)
-
-
 @pytest.mark.rule("TK-06")
 async def test_nothing_is_spent_under_a_lease_that_may_have_lapsed(
     op: RotatingOp, clock: ManualClock
 ) -> None:
     """A process that has stood still for half of its life asks for another one first."""
-    store = StandingStill(clock)
-    settings = CoordinatorSettings(lease_seconds=0.4)
-    async with a_process(store, op, clock, settings=settings) as process:
-        session = await process.log_in(op, "a")
-        clock.advance(61)
+    async with a_due_session(op, clock, CoordinatorSettings(lease_seconds=0.4)) as (
+        store,
+        process,
+        session,
+    ):
         store.moving.clear()
         task = asyncio.create_task(process.coordinator.refreshed(session))
         await until(lambda: store.leases_asked == 1)
@@ -196,10 +205,7 @@ async def test_nothing_is_spent_after_trouble_that_began_meanwhile(
     op: RotatingOp, clock: ManualClock
 ) -> None:
     """The record that was read may be from before it; another process may have written since."""
-    store = StandingStill(clock)
-    async with a_process(store, op, clock, settings=LONG_LEASE) as process:
-        session = await process.log_in(op, "a")
-        clock.advance(61)
+    async with a_due_session(op, clock) as (store, process, session):
         store.moving.clear()
         task = asyncio.create_task(process.coordinator.refreshed(session))
         await until(lambda: store.leases_asked == 1)
@@ -214,11 +220,11 @@ async def test_a_lease_that_is_held_is_asked_for_again_before_it_lapses(
     op: RotatingOp, clock: ManualClock
 ) -> None:
     """Three times as often: a holder that died gives no news."""
-    store = StandingStill(clock)
-    settings = CoordinatorSettings(lease_seconds=0.3)
-    async with a_process(store, op, clock, settings=settings) as process:
-        session = await process.log_in(op, "a")
-        clock.advance(61)
+    async with a_due_session(op, clock, CoordinatorSettings(lease_seconds=0.3)) as (
+        store,
+        process,
+        session,
+    ):
         assert await store.acquire_lease(session.key, ttl_seconds=60) is not None
         task = asyncio.create_task(process.coordinator.refreshed(session))
         await until(lambda: store.leases_asked == 2)
