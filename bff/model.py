@@ -23,6 +23,8 @@ class Tokens:
 
     `expires_at` is that of the access token; when the OP names no lifetime the documented default
     has already been applied. `refresh_expires_at` is None when the OP does not say.
+    `authorization_details` are those granted (RFC 9396 section 7), as JSON text; empty where none
+    were asked for.
     """
 
     access_token: str = field(repr=False)
@@ -32,6 +34,7 @@ class Tokens:
     refresh_expires_at: float | None = None
     id_token: str | None = field(default=None, repr=False)
     scope: str = ""
+    authorization_details: str = field(default="", repr=False)
 
     @property
     def lifetime_seconds(self) -> float:
@@ -42,19 +45,27 @@ class Tokens:
 class TokenTarget:
     """What an access token is for, as the OP is asked: `resource` is a URI (RFC 8707), `audience`
     a name that the OP knows the API by (RFC 8693), `scope` are scopes with a space between. Empty
-    ones are not asked for. A token is kept and found by all three, its `key`."""
+    ones are not asked for, nor are empty `authorization_details` (RFC 9396), which are JSON text.
+    A token is kept and found by all of it, its `key`."""
 
     resource: str = ""
     audience: str = ""
     scope: str = ""
+    authorization_details: str = ""
 
     @property
     def key(self) -> str:
-        return f"{self.resource}\n{self.audience}\n{self.scope}"
+        details = f"\n{self.authorization_details}" if self.authorization_details else ""
+        return f"{self.resource}\n{self.audience}\n{self.scope}{details}"
 
     def form(self) -> dict[str, str]:
         """As parameters of a token request."""
-        named = {"resource": self.resource, "audience": self.audience, "scope": self.scope}
+        named = {
+            "resource": self.resource,
+            "audience": self.audience,
+            "scope": self.scope,
+            "authorization_details": self.authorization_details,
+        }
         return {name: value for name, value in named.items() if value}
 
 

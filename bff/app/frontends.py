@@ -245,6 +245,7 @@ class ServedFrontend:
                 logout_path=f"{self.frontend.prefix}/logout",
                 anonymous_null=settings.user.anonymous == "null",
                 names_provider=len(settings.providers) > 1,
+                shows_details=settings.user.authorization_details,
             ),
             "logout": Logout(
                 self.relying_parties,

@@ -43,6 +43,14 @@ export type SessionInfo = {
      * when the user was authenticated, epoch seconds
      */
     auth_time?: number | null;
+    /**
+     * what the OP has
+     * granted (RFC 9396), where the gateway shows it
+     */
+    authorization_details?: {
+        type: string;
+        [member: string]: unknown;
+    }[];
 };
 export type User = {
     sub: string;
@@ -198,6 +206,8 @@ export type Client = {
  * @property {string} [idp] the provider's name, where the gateway has several
  * @property {string | null} [acr] how strongly the user was authenticated (OIDC Core section 2)
  * @property {number | null} [auth_time] when the user was authenticated, epoch seconds
+ * @property {{ type: string, [member: string]: unknown }[]} [authorization_details] what the OP has
+ *   granted (RFC 9396), where the gateway shows it
  */
 /**
  * What `GET /bff/user` says: `sub`, the claims the gateway's configuration allows, and `bff`.

@@ -40,6 +40,8 @@ const ANSWER_WITHIN_MS = 10_000;
  * @property {string} [idp] the provider's name, where the gateway has several
  * @property {string | null} [acr] how strongly the user was authenticated (OIDC Core section 2)
  * @property {number | null} [auth_time] when the user was authenticated, epoch seconds
+ * @property {{ type: string, [member: string]: unknown }[]} [authorization_details] what the OP has
+ *   granted (RFC 9396), where the gateway shows it
  */
 
 /**

@@ -1,5 +1,7 @@
 """`GET /bff/user`: the user of the session, as far as scripts may know. Never a token."""
 
+import json
+
 from aiohttp import web
 
 from bff.clock import Clock
@@ -14,7 +16,8 @@ from bff.sessions.sessions import Sessions
 
 class User:
     """`anonymous_null`: answer `200 null` instead of 401 when there is no session.
-    `names_provider`: there are several, and a logout has to know which one it is about."""
+    `names_provider`: there are several, and a logout has to know which one it is about.
+    `shows_details`: scripts may know the authorization details that were granted (RFC 9396)."""
 
     def __init__(
         self,
@@ -26,6 +29,7 @@ class User:
         logout_path: str,
         anonymous_null: bool,
         names_provider: bool,
+        shows_details: bool,
     ) -> None:
         self._sessions = sessions
         self._logout_sid = logout_sid
@@ -34,6 +38,7 @@ class User:
         self._logout_path = logout_path
         self._anonymous_null = anonymous_null
         self._names_provider = names_provider
+        self._shows_details = shows_details
 
     async def __call__(self, _request: web.BaseRequest, local: Local) -> web.StreamResponse:
         slide = parse_parameters(local.target.query or b"").get("slide", "true")
@@ -65,6 +70,10 @@ class User:
         }
         if self._names_provider:
             about["idp"] = session.provider
+        if self._shows_details:
+            about["authorization_details"] = json.loads(
+                session.tokens.authorization_details or "[]"
+            )
         return {**session.claims, "sub": session.sub, "bff": about}
 
 

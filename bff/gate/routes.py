@@ -74,9 +74,9 @@ class Route:
     `timeout_seconds` is the longest silence between bytes, `total_timeout_seconds` the longest a
     whole exchange may take, `idle_seconds` how long a connection is kept without one,
     `max_concurrent` how many there may be at a time; 0 is no limit.
-    `resource`, `audience` and `scope` are what a token is asked for: together the `target`, None
-    where the token of the login will do. `anonymous` lets callers without a session use a client
-    token.
+    `resource`, `audience`, `scope` and `authorization_details` (JSON text) are what a token is
+    asked for: together the `target`, None where the token of the login will do. `anonymous` lets
+    callers without a session use a client token.
     `allow_in_path` are the spellings with a second reading that are forwarded as they were sent.
     `strip_headers` are folded names of fields that the route's upstreams don't get from a browser.
     `dev_host` is the Host that a development server is sent; None for every other route.
@@ -96,6 +96,7 @@ class Route:
     resource: str = ""
     audience: str = ""
     scope: str = ""
+    authorization_details: str = ""
     timeout_seconds: float = 30.0
     connect_timeout_seconds: float = 5.0
     total_timeout_seconds: float = 0.0
@@ -124,7 +125,7 @@ class Route:
         cut = self.prefix if self.strip_prefix else self.base_path
         object.__setattr__(self, "name", f"{self.prefix}/")
         object.__setattr__(self, "cut", cut)
-        target = TokenTarget(self.resource, self.audience, self.scope)
+        target = TokenTarget(self.resource, self.audience, self.scope, self.authorization_details)
         if self.token is TokenKind.CLIENT or target.form():
             object.__setattr__(self, "target", target)
         carries_user_token = self.token in (TokenKind.USER, TokenKind.EXCHANGE)

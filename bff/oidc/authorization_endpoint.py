@@ -11,6 +11,7 @@ from bff.oidc.provider.endpoint_url import with_parameters
 from bff.oidc.provider.metadata import Discovery
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.steps.authorization import AuthorizationRequest, LoginRequest, authorization_request
+from bff.oidc.steps.authorization_details import as_text, require_types_supported
 from bff.oidc.steps.pushed_request import push_endpoint, pushed_url
 from bff.oidc.steps.request_object import by_value, request_object, signing_alg, to_push
 from bff.oidc.steps.signed_response import mode_to_ask_for
@@ -37,6 +38,7 @@ class AuthorizationEndpoint:
         push_to = push_endpoint(settings.par, metadata)
         alg = signing_alg(settings.request_object, settings.client_keys, metadata)
         response_mode = mode_to_ask_for(settings.response_mode, settings.id_token_algs, metadata)
+        require_types_supported(settings.authorization_details, metadata)
         endpoint = metadata.authorization_endpoint
         request = authorization_request(
             endpoint,
@@ -46,6 +48,7 @@ class AuthorizationEndpoint:
             static=settings.authorization_params,
             resource=(*settings.resource, *settings.api_resources),
             response_mode=response_mode,
+            authorization_details=as_text(settings.authorization_details),
             login=login,
         )
         signed, sent = None, request.parameters

@@ -191,6 +191,12 @@ def _signed_requests(name: str, wanted: object, found: object) -> Iterator[Diffe
         yield Difference(name, Weight.IGNORED, f"{name}: the OP still takes unsigned requests")
 
 
+def _details_types(name: str, wanted: object, found: object) -> Iterator[Difference]:
+    if found is not None and (missing := _names(wanted) - _names(found)):
+        text = f"{name}: the OP has left out {quoted(sorted(missing))}"
+        yield Difference(name, Weight.UNUSABLE, text)
+
+
 _JUDGES: Mapping[str, Judge] = {
     "redirect_uris": _redirect_uris,
     "token_endpoint_auth_method": _auth_method,
@@ -200,6 +206,7 @@ _JUDGES: Mapping[str, Judge] = {
     "id_token_signed_response_alg": _signing_alg,
     "authorization_signed_response_alg": _signing_alg,
     "require_signed_request_object": _signed_requests,
+    "authorization_details_types": _details_types,
     "post_logout_redirect_uris": _logout_uris,
     "backchannel_logout_uri": _logout_uris,
     "frontchannel_logout_uri": _logout_uris,

@@ -25,6 +25,7 @@ from bff.oidc.registered_client import (
     process_registration,
 )
 from bff.oidc.settings import RelyingPartySettings, jwk_set
+from bff.oidc.steps.authorization_details import types_of
 from bff.oidc.steps.token_endpoint import Grant
 
 Metadata = Mapping[str, object]
@@ -97,6 +98,8 @@ def client_metadata(
         metadata["require_signed_request_object"] = True
     if settings.wants_signed_responses:  # JARM section 3
         metadata["authorization_signed_response_alg"] = settings.id_token_algs[0]
+    if settings.authorization_details:  # RFC 9396 section 10
+        metadata["authorization_details_types"] = types_of(settings.authorization_details)
     if settings.client_auth == TLS and settings.network.cert_file is not None:
         metadata["tls_client_auth_subject_dn"] = certificate_subject(settings.network.cert_file)
     if logout.front_channel is not None:

@@ -102,6 +102,7 @@ class RelyingParty:
             self._discovery,
             clock,
             refresh_timeout_seconds=settings.refresh_timeout_seconds,
+            keeps_details=bool(settings.authorization_details),
         )
         self._revocation = Revocation(
             self._requests, self._discovery, settings.revocation_timeout_seconds

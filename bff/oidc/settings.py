@@ -39,6 +39,7 @@ from bff.oidc.provider.issuers import TENANT, TrustedIssuers, require_template, 
 from bff.oidc.provider.metadata import ENDPOINTS, WELL_KNOWN
 from bff.oidc.step_up import require_acr_values
 from bff.oidc.steps import authorization, end_session
+from bff.oidc.steps.authorization_details import Details, require_details
 from bff.oidc.steps.pushed_request import ParMode, require_par_mode
 from bff.oidc.steps.request_object import (
     OFF,
@@ -205,6 +206,7 @@ class RelyingPartySettings:
     request_object: RequestObjectMode = OFF
     device_login: bool = False
     response_mode: ResponseMode = QUERY
+    authorization_details: Details = ()
     id_token_algs: tuple[SigningAlg, ...] = ("RS256",)
     trusted_audiences: tuple[str, ...] = ()
     authorization_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
@@ -266,6 +268,7 @@ class RelyingPartySettings:
             "par": require_par_mode,
             "request_object": require_request_object_mode,
             "response_mode": require_response_mode,
+            "authorization_details": require_details,
             "scope": require_openid,
             "resource": lambda uris: [*map(require_resource, uris)],
             "id_token_algs": require_signing_algs,

@@ -91,6 +91,26 @@ BROKEN: list[tuple[Tables, str, str]] = [
     ({"routes": {"scope": '"x"', "token": '"none"'}}, "routes[0].scope", "sends none"),
     ({"routes": {"resource": '"urn:a"', "token": '"none"'}}, "routes[0].resource", "sends none"),
     ({"routes": {"audience": '"a"', "token": '"none"'}}, "routes[0].audience", "sends none"),
+    (
+        {"routes": {"authorization_details": '[{ type = "a" }]'}},
+        "routes[0].authorization_details",
+        'is for token = "client" only',
+    ),
+    (
+        {"oidc": {"authorization_details": '[{ type = "a", at = 2026-01-01 }]'}},
+        "oidc.authorization_details",
+        "must hold texts, numbers",
+    ),
+    (
+        {"oidc": {"authorization_details": '[{ actions = ["read"] }]'}},
+        "oidc.authorization_details",
+        "must have a type",
+    ),
+    (
+        {"oidc": {"authorization_params": '{ authorization_details = "[]" }'}},
+        "oidc.authorization_params.authorization_details",
+        "is set by the gateway",
+    ),
     ({"routes": {"token": '"exchange"'}}, "routes[0].token", "what it is for"),
     (
         {"routes": {"token": '"exchange"', "scope": '"x"', "anonymous": "true"}},

@@ -21,6 +21,7 @@ from bff.oidc.provider.metadata import ProviderMetadata, discovery_url
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.steps.authorization import LoginRequest
+from bff.oidc.steps.authorization_details import require_types_supported
 from bff.oidc.steps.pushed_request import push_endpoint
 from bff.oidc.steps.request_object import signing_alg
 from bff.oidc.steps.signed_response import mode_to_ask_for
@@ -109,6 +110,10 @@ def on_metadata(
     yield from _on_requests(settings, metadata)
     yield from _on_device_login(settings, metadata)
     yield from _on_responses(settings, metadata)
+    try:
+        require_types_supported(settings.authorization_details, metadata)
+    except OpMetadataRefused as error:
+        yield bad("OP", f"{settings.table}.authorization_details: {error.log_detail}")
     if settings.userinfo and metadata.userinfo_endpoint is None:
         yield bad("OP", f"{settings.table}.userinfo is true, but there is no userinfo_endpoint")
     if settings.revoke_on_logout and metadata.revocation_endpoint is None:

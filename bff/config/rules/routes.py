@@ -50,6 +50,17 @@ def an_exchange_says_what_for(_settings: Settings, routes: Routes) -> Iterator[F
             yield Fault((*path, "token"), "needs resource, audience or scope: what it is for")
 
 
+@route_rule("token", "authorization_details")
+def details_are_the_gateways_own(_settings: Settings, routes: Routes) -> Iterator[Fault]:
+    # Those of a user's token are asked for at the login: a refresh can't add any.
+    for path, route in routes.items():
+        if route.authorization_details and route.token is not TokenKind.CLIENT:
+            yield Fault(
+                (*path, "authorization_details"),
+                'is for token = "client" only; a login asks for those of its provider',
+            )
+
+
 @route_rule("token", "anonymous")
 def anonymous_needs_client_token(_settings: Settings, routes: Routes) -> Iterator[Fault]:
     for path, route in routes.items():

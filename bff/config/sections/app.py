@@ -4,7 +4,7 @@ calls, which a page of another origin cannot send without a preflight.
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StrictBool
 
 from bff.config.sections import Section
 from bff.config.values.files import SiteRoot
@@ -109,6 +109,11 @@ class UserSettings(Section):
         "the token is the API's, its signature is not verified here, and the gateway decides "
         "nothing by it. A token that is no JWT, or has no such claim, shows none.",
         examples=[{"roles": "realm_access.roles"}],
+    )
+    authorization_details: StrictBool = Field(
+        default=False,
+        description="Whether /bff/user shows the authorization details that the OP has granted, "
+        "where logins ask for some (RFC 9396).",
     )
     anonymous: Literal["401", "null"] = Field(
         default="401",

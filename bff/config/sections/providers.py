@@ -10,6 +10,7 @@ from bff.config.sections.server import ServerSettings
 from bff.config.values.files import CaFile, FilePath, KeyFile, load_client_key, read_text
 from bff.config.values.paths import OwnPath
 from bff.config.values.providers import (
+    AuthorizationDetails,
     ClientAuth,
     EndpointName,
     Label,
@@ -122,6 +123,13 @@ class ProviderSettings(Section):
         description="How the OP answers a login: by plain parameters in the query, or by signed "
         "ones (`query.jwt`, JARM), whose signature must be by an algorithm of id_token_algs. An "
         "answer of the other kind is refused. See docs/signed-responses.md.",
+    )
+    authorization_details: AuthorizationDetails = Field(
+        default=_default("authorization_details"),
+        description="What each login asks for in more detail than a scope says (RFC 9396): tables "
+        "with a type and what the API has named beside it. No browser can ask for others. See "
+        "docs/authorization-details.md.",
+        examples=[[{"type": "account_information", "actions": ["list_accounts"]}]],
     )
     label: Label = Field(
         default="",
@@ -337,6 +345,7 @@ class ProviderSettings(Section):
             request_object=self.request_object,
             device_login=self.device_login,
             response_mode=self.response_mode,
+            authorization_details=self.authorization_details,
             id_token_algs=self.id_token_algs,
             trusted_audiences=self.trusted_audiences,
             authorization_params=self.authorization_params,

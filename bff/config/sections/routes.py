@@ -14,6 +14,7 @@ from pydantic import (
 from bff.config.sections import Section, default_of
 from bff.config.values.files import CaFile
 from bff.config.values.paths import RoutePath
+from bff.config.values.providers import AuthorizationDetails
 from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.texts import SOME, NonEmpty, Scope, Token
 from bff.config.values.urls import URL_SCHEMA, Resource, UpstreamUrl
@@ -30,6 +31,7 @@ from bff.gate.routes import (
     require_strippable,
 )
 from bff.oidc.step_up import StepUp, require_acr_values
+from bff.oidc.steps.authorization_details import as_text
 
 
 def as_list(value: object) -> object:
@@ -93,6 +95,12 @@ class RouteSettings(Section):
         default=_default("scope"),
         description="The scopes that the token is asked for.",
         examples=["catalog.read"],
+    )
+    authorization_details: AuthorizationDetails = Field(
+        default=(),
+        description="What the token is asked for in more detail than a scope says (RFC 9396); only "
+        'with token = "client". See docs/authorization-details.md.',
+        examples=[[{"type": "price_list", "actions": ["read"]}]],
     )
     anonymous: StrictBool = Field(
         default=_default("anonymous"),
@@ -229,6 +237,7 @@ class RouteSettings(Section):
             anonymous=self.anonymous,
             resource=self.resource or "",
             audience=self.audience or "",
+            authorization_details=as_text(self.authorization_details),
             scope=self.scope,
             timeout_seconds=self.timeout,
             connect_timeout_seconds=self.connect_timeout,

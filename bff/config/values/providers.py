@@ -1,12 +1,13 @@
 """The values of a provider's table that no other table has: how the client authenticates, the
-proxy in front of an OP, names of parameters, endpoints, presets and organizations.
+proxy in front of an OP, names of parameters, endpoints, presets and organizations; and the
+authorization details, which a route has as well.
 
 No message repeats the URL of a proxy: it may hold a password.
 """
 
 import re
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
 
@@ -18,6 +19,7 @@ from bff.oidc.presets import PRESETS
 from bff.oidc.provider.http import ENVIRONMENT
 from bff.oidc.settings import require_endpoint_name, require_provider_name
 from bff.oidc.steps import authorization, end_session
+from bff.oidc.steps.authorization_details import require_details
 
 
 def refuse_public_client(method: object) -> object:
@@ -88,6 +90,13 @@ def require_organization(value: dict[str, str]) -> dict[str, str]:
 
 
 OrganizationTable = Annotated[dict[str, NonEmpty], AfterValidator(require_organization)]
+
+
+AuthorizationDetails = Annotated[
+    tuple[dict[str, Any], ...],
+    AfterValidator(require_details),
+    WithJsonSchema({"type": "array", "items": {"type": "object"}}),
+]
 
 
 def require_preset(name: str) -> str:

@@ -45,8 +45,8 @@ _ASK_FOR_CERTIFICATE = frozenset(
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
     """The verified part of the document. `token_auth_methods`, `token_auth_algs` (of client
-    assertions), `request_object_algs`, `response_modes`, `response_algs` (of signed responses) and
-    `scopes_supported` are None when the OP lists none."""
+    assertions), `request_object_algs`, `response_modes`, `response_algs` (of signed responses),
+    `scopes_supported` and `details_types` (RFC 9396) are None when the OP lists none."""
 
     issuer: str
     authorization_endpoint: str
@@ -67,6 +67,7 @@ class ProviderMetadata:
     response_modes: tuple[str, ...] | None = None
     response_algs: tuple[str, ...] | None = None
     scopes_supported: tuple[str, ...] | None = None
+    details_types: tuple[str, ...] | None = None
 
 
 def discovery_url(issuer: str) -> str:
@@ -128,6 +129,7 @@ def process_metadata(
         response_modes=_advertised(document, "response_modes_supported"),
         response_algs=_advertised(document, "authorization_signing_alg_values_supported"),
         scopes_supported=_advertised(document, "scopes_supported"),
+        details_types=_advertised(document, "authorization_details_types_supported"),
     )
 
 

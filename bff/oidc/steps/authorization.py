@@ -32,6 +32,7 @@ RESERVED_PARAMETERS = frozenset(
         "response_mode",
         "acr_values",
         "max_age",
+        "authorization_details",
         "request",
         "request_uri",
         "registration",
@@ -135,11 +136,13 @@ def authorization_request(
     static: Mapping[str, str],
     resource: tuple[str, ...] = (),
     response_mode: str | None = None,
+    authorization_details: str = "",
     login: LoginRequest,
 ) -> AuthorizationRequest:
     """A request that can't be guessed. `static` gives defaults that the login may override.
     `resource` is what tokens of the login may be for, beside one in `static` (RFC 8707 section
     2.1). Without a `response_mode` the OP's answer is a plain query.
+    `authorization_details` are JSON text (RFC 9396 section 2).
 
     Raises:
         OpMetadataRefused: the endpoint's own query already holds one of our parameters.
@@ -161,6 +164,7 @@ def authorization_request(
         **static,
         **login.parameters(),
         **({"resource": resources} if resources else {}),
+        **({"authorization_details": authorization_details} if authorization_details else {}),
     }
     # RFC 6749 section 3.1: a parameter must not be included more than once.
     if parameter_names(endpoint) & (RESERVED_PARAMETERS | parameters.keys()):

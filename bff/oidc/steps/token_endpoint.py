@@ -40,6 +40,7 @@ from bff.model import Tokens, TokenTarget
 from bff.oidc.client_auth.requests import ClientRequests
 from bff.oidc.provider.metadata import Discovery
 from bff.oidc.provider.op_text import error_code
+from bff.oidc.steps.authorization_details import granted_details
 
 DEFAULT_ACCESS_LIFETIME_SECONDS = 300.0
 MAX_ACCESS_LIFETIME_SECONDS = 30 * 86400.0
@@ -55,7 +56,8 @@ _DEAD_GRANT = frozenset(
 )
 _OPERATOR = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
 _OUTAGE = frozenset({"temporarily_unavailable", "server_error"})
-_REFUSED_TARGET = frozenset({"invalid_target", "invalid_scope"})  # RFC 8707 section 2
+# RFC 8707 section 2, RFC 9396 section 5.
+_REFUSED_TARGET = frozenset({"invalid_target", "invalid_scope", "invalid_authorization_details"})
 _DENIED_TARGET = frozenset(
     {"access_denied", "interaction_required", "login_required", "consent_required"}
 )
@@ -105,7 +107,8 @@ class AuthorizationPending(Exception):
 
 
 class TokenEndpoint:
-    """Where grants become tokens."""
+    """Where grants become tokens. `keeps_details`: logins ask for authorization details, and what
+    is granted of them is part of their tokens."""
 
     def __init__(
         self,
@@ -114,11 +117,13 @@ class TokenEndpoint:
         clock: Clock,
         *,
         refresh_timeout_seconds: float,
+        keeps_details: bool = False,
     ) -> None:
         self._requests = requests
         self._discovery = discovery
         self._clock = clock
         self._refresh_timeout_seconds = refresh_timeout_seconds
+        self._keeps_details = keeps_details
 
     async def request(
         self,
@@ -147,6 +152,7 @@ class TokenEndpoint:
             scope=scope,
             previous=previous,
             for_api=target is not None,
+            keeps_details=self._keeps_details and target is None,
         )
 
 
@@ -159,13 +165,15 @@ def process_token_response(
     scope: str,
     previous: Tokens | None = None,
     for_api: bool = False,
+    keeps_details: bool = False,
 ) -> Tokens:
     """The tokens in an answer below 500. `document` is None when the body was empty, `NOT_JSON`
     when it was not JSON.
 
     `scope` is what was asked for; it holds when the OP names none. `previous` are the tokens being
     refreshed: their refresh and ID token stay where the OP sends no new one that can be used.
-    `for_api`: the token was wanted for the API of one route, and a refusal is of that alone. The
+    `for_api`: the token was wanted for the API of one route, and a refusal is of that alone.
+    `keeps_details`: the tokens have the authorization details that are granted. The
     returned ID token is not verified yet. `now` should be the time of the request, so that expiry
     errs on the early side.
 
@@ -185,7 +193,8 @@ def process_token_response(
             if grant is Grant.DEVICE:
                 _require_decided(status, document)
             raise token_error(status, document, grant, for_api=for_api)
-        return _tokens(document, grant=grant, now=now, scope=scope, previous=previous)
+        tokens = _tokens(document, grant=grant, now=now, scope=scope, previous=previous)
+        return _with_details(tokens, document, previous) if keeps_details else tokens
     except OpAnswerMalformed as malformed:
         kept = _with_rotated(status, document, now, previous)
         if kept is None:
@@ -227,6 +236,15 @@ def _tokens(
         id_token=id_token or (previous.id_token if previous else None),
         scope=granted_scope if isinstance(granted_scope, str) and granted_scope else scope,
     )
+
+
+def _with_details(tokens: Tokens, document: object, previous: Tokens | None) -> Tokens:
+    """With the authorization details that are granted; those of before where a refresh says
+    nothing of them (RFC 9396 section 6.1)."""
+    stated = document.get("authorization_details") if isinstance(document, dict) else None
+    before = previous.authorization_details if previous is not None else ""
+    granted = granted_details(stated)
+    return replace(tokens, authorization_details=before if granted is None else granted)
 
 
 def _require_decided(status: int, document: object) -> None:

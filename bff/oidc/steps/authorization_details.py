@@ -1,0 +1,68 @@
+"""Rich authorization requests (RFC 9396): what a token is to be good for, in more detail than a
+scope can say. The details are JSON objects of the API's own making, each with a `type`. They stand
+in the configuration, so that no browser can ask for others.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+
+from bff.errors import OpMetadataRefused
+from bff.oidc.provider.metadata import ProviderMetadata
+from bff.oidc.provider.op_text import quoted
+
+Details = tuple[Mapping[str, object], ...]
+
+# What an OP grants is kept in the session's record, which every request may have to open.
+MAX_GRANTED_CHARS = 16 * 1024
+MAX_DETAILS = 32
+
+
+def require_details(details: Collection[Mapping[str, object]]) -> Collection[Mapping[str, object]]:
+    """Objects with a `type`, of what JSON has. Raises: ValueError, with the rest of a sentence
+    about the setting."""
+    for one in details:
+        if not isinstance(one.get("type"), str) or not one["type"]:
+            raise ValueError("must have a type, a text, in each of the tables")
+    if len(details) > MAX_DETAILS:
+        raise ValueError(f"must be at most {MAX_DETAILS} tables")
+    try:
+        as_text(details)
+    except (TypeError, ValueError):
+        raise ValueError("must hold texts, numbers, switches, lists and tables only") from None
+    return details
+
+
+def as_text(details: Iterable[Mapping[str, object]]) -> str:
+    """As a parameter (RFC 9396 section 2); empty without any."""
+    listed = list(details)
+    return json.dumps(listed, separators=(",", ":"), allow_nan=False) if listed else ""
+
+
+def types_of(details: Iterable[Mapping[str, object]]) -> list[str]:
+    """Their types, each once."""
+    return list(dict.fromkeys(str(one["type"]) for one in details))
+
+
+def require_types_supported(details: Details, metadata: ProviderMetadata) -> None:
+    """An OP that lists its types must list ours (RFC 9396 section 10).
+
+    Raises:
+        OpMetadataRefused: it would refuse every request.
+    """
+    listed = metadata.details_types
+    missing = [one for one in types_of(details) if listed is not None and one not in listed]
+    if missing:
+        raise OpMetadataRefused(
+            f"authorization_details_types_supported lacks {quoted(missing)}: {quoted(listed)}"
+        )
+
+
+def granted_details(value: object) -> str | None:
+    """What a token answer says is granted (RFC 9396 section 7), as text; None where it says nothing
+    or nothing that can be kept. The user, or the OP, may have granted less, or filled in more."""
+    if not isinstance(value, list) or len(value) > MAX_DETAILS:
+        return None
+    if not all(isinstance(one, dict) and isinstance(one.get("type"), str) for one in value):
+        return None
+    text = json.dumps(value, separators=(",", ":"))
+    return text if len(text) <= MAX_GRANTED_CHARS else None
