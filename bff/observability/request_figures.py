@@ -9,11 +9,9 @@ names of the configuration, or of a closed set.
 
 import time
 from bisect import bisect_left
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter
-
-from bff.observability.batch_histogram import BatchHistogram, Observations
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SWITCHING_PROTOCOLS = 101
@@ -21,6 +19,30 @@ NONE = "none"
 STATUS_CLASSES = (NONE, "1xx", "2xx", "3xx", "4xx", "5xx")
 
 _Key = tuple[str, str, str, int]  # frontend, route, method, status
+
+
+class Observations:
+    """How many fell into each bucket of a histogram with these `bounds`, and their sum. To observe
+    an amount is `counts[bisect_left(bounds, amount)] += 1` and `total += amount`: written out where
+    it is done, for a call would cost more than both."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+
+class BatchHistogram(Histogram):
+    """Takes many observations in one call. `prometheus_client` takes one at a time, and each costs
+    as much as a tenth of an API call."""
+
+    def add(self, observations: Observations) -> None:
+        """Count them all."""
+        for bucket, count in zip(self._buckets, observations.counts, strict=True):
+            if count:
+                bucket.inc(count)
+        self._sum.inc(observations.total)
 
 
 class _Series:

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.parts.stack import Stack, running_stack
 from tests.polling import until
 
 CSRF = {"X-CSRF": "1"}
+NAMES = ("frontend", "method", "status", "route")
 
 
 async def samples(admin_url: str) -> dict[str, float]:
@@ -121,6 +124,30 @@ async def test_each_request_is_counted_once_by_route_method_and_status() -> None
         assert 'bff_upstream_duration_seconds_count{route="/bff/login"}' not in found
         assert found["bff_received_bytes_total"] > 5000
         assert found["bff_sent_bytes_total"] > 1000
+
+
+@pytest.mark.rule("OP-05")
+async def test_no_request_makes_a_series_of_its_own() -> None:
+    """Whatever its path, method and host are, and whatever status an API answers."""
+    async with held_api() as (stack, browser, _, _), aiohttp.ClientSession() as http:
+        base = f"http://127.0.0.1:{stack.ports.gateway}"
+        hosts = (stack.public_url.removeprefix("http://"), "made-up.example", "localhost:1")
+        for host in hosts:
+            for path in ("/made-up", "/api/made-up/200", "/bff/made-up", "/bff/callback/made-up"):
+                for method in ("GET", "PURGE", "MKCOL"):
+                    headers = CSRF | {"Host": host, "X-Made-Up": "made-up"}
+                    async with http.request(method, base + path, headers=headers):
+                        pass
+        for status in (200, 299, 418, 599):
+            await browser.fetch("GET", f"{stack.public_url}/api/{status}")
+        found = await samples(stack.admin_url)
+        assert not [name for name in found if "made-up" in name.lower() or "PURGE" in name]
+        labels = [name for name in found if name.startswith("bff_requests_total{")]
+        values = {name: set(re.findall(rf'{name}="([^"]*)"', " ".join(labels))) for name in NAMES}
+        assert values["frontend"] == {"default", "none"}
+        assert values["method"] == {"safe", "unsafe"}
+        assert values["status"] <= {"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
+        assert values["route"] <= {"/api/", "/bff/login", "/bff/callback", "spa", "none"}
 
 
 async def test_the_upstreams_time_is_told_apart_from_the_gateways() -> None:
@@ -307,3 +334,30 @@ async def test_of_two_workers_there_is_one_sum(own_redis: RedisServer, tmp_path:
         assert found["bff_event_loop_lag_seconds_count"] > 0
         builds = {name: n for name, n in found.items() if name.startswith("bff_build_info{")}
         assert list(builds.values()) == [1]
+
+
+async def test_what_a_worker_has_counted_outlives_it(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """To the last request, unless it was killed; what it held open is gone with it."""
+    async with (
+        two_workers(own_redis, tmp_path) as service,
+        logged_in(service) as (_, fields),
+        AsyncExitStack() as stack,
+    ):
+        victim = min(service.worker_pids())
+        for line in (await a_line_to_each(stack, service)).values():
+            assert await line.status("GET", f"{service.public_url}/api/me", fields) == 200
+        os.kill(victim, signal.SIGTERM)
+
+        async def is_replaced() -> bool:
+            found = await samples(f"http://127.0.0.1:{service.ports.admin}")
+            return (found["bff_worker_restarts_total"], found["bff_workers"]) == (1, 2)
+
+        await until(is_replaced)
+
+        async def are_counted() -> bool:
+            found = await samples(f"http://127.0.0.1:{service.ports.admin}")
+            return found.get(requests("/api/", "safe", "2xx")) == 2
+
+        await until(are_counted)
