@@ -24,7 +24,8 @@ class Tokens:
     `expires_at` is that of the access token; when the OP names no lifetime the documented default
     has already been applied. `refresh_expires_at` is None when the OP does not say.
     `authorization_details` are those granted (RFC 9396 section 7), as JSON text; empty where none
-    were asked for.
+    were asked for. `dpop_key` is the private key that the access token is bound to (RFC 9449), None
+    for a bearer token.
     """
 
     access_token: str = field(repr=False)
@@ -35,6 +36,7 @@ class Tokens:
     id_token: str | None = field(default=None, repr=False)
     scope: str = ""
     authorization_details: str = field(default="", repr=False)
+    dpop_key: str | None = field(default=None, repr=False)
 
     @property
     def lifetime_seconds(self) -> float:
@@ -145,10 +147,11 @@ class LoginTransaction:
     `binder_hash` is the SHA-256 (hex) of the binder cookie's value. `previous_session` is the key
     of the session the browser had when it started, to be ended by the callback. `organization` is
     the one that the user is to log in for, `resources` are the APIs that the OP is asked for,
-    `passed_on` what else the browser asked of this very OP. `user_issuer` and `user_sub` are those
-    of the session that a step-up is about: no other user may come back. A login by device code has
-    a `device`, and neither `nonce` nor `code_verifier`. `provider` is that of the request; as with
-    a session, the seal tells it.
+    `passed_on` what else the browser asked of this very OP. `dpop_key` is the private key that the
+    code, and then the tokens, are bound to (RFC 9449 section 10). `user_issuer` and `user_sub` are
+    those of the session that a step-up is about: no other user may come back. A login by device
+    code has a `device`, and neither `nonce` nor `code_verifier`. `provider` is that of the request;
+    as with a session, the seal tells it.
     """
 
     issuer: str
@@ -167,6 +170,7 @@ class LoginTransaction:
     user_issuer: str | None = None
     user_sub: str | None = None
     device: DeviceGrant | None = None
+    dpop_key: str | None = field(default=None, repr=False)
     provider: str = DEFAULT_PROVIDER
 
     @property

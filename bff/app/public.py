@@ -14,6 +14,7 @@ from bff.endpoints.events import Events, EventSettings
 from bff.gate.routes import SAFE_METHODS
 from bff.observability.access_log import AccessLog, shown_address
 from bff.observability.request_figures import RequestFigures
+from bff.oidc.dpop import Proofs
 from bff.proxy.context import FrontendContext, ProxyContext, Traffic
 from bff.proxy.listener import Listener
 from bff.proxy.messages import DateField
@@ -55,6 +56,7 @@ class PublicSide:
             writes=writes,
             request_figures=_request_figures(core, served),
             traffic=Traffic(),
+            proofs=Proofs(core.clock),
             shown_address=functools.partial(shown_address, kept=settings.access_log.address),
             access_log=_access_log(settings.access_log),
         )

@@ -164,6 +164,7 @@ class Login:
             passed_on=passed_on,
             user_issuer=about.issuer if about is not None else None,
             user_sub=about.sub if about is not None else None,
+            dpop_key=outgoing.dpop_key,
             provider=relying_party.name,
         )
         await self._transactions.put(outgoing.state, transaction)

@@ -34,6 +34,7 @@ from bff.errors.backends import (
     UpstreamMalformed,
     UpstreamTimeout,
     UpstreamUnreachable,
+    UpstreamWantsNonce,
 )
 from bff.errors.base import (
     BffError,
@@ -153,4 +154,5 @@ __all__ = [
     "UpstreamMalformed",
     "UpstreamTimeout",
     "UpstreamUnreachable",
+    "UpstreamWantsNonce",
 ]

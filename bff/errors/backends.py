@@ -175,3 +175,15 @@ class UpstreamBusy(UpstreamError):
 
     def __init__(self, log_detail: str = "", *, retry_after: int | None = 1) -> None:
         super().__init__(log_detail, retry_after=retry_after)
+
+
+class UpstreamWantsNonce(UpstreamError):
+    """The API wants a nonce in the proof of our key (RFC 9449 section 9), and this request can't be
+    sent again with it; the next one will have it."""
+
+    status = 503
+    code = "upstream_wants_nonce"
+    title = "The API asks for the request once more."
+
+    def __init__(self, log_detail: str = "", *, retry_after: int | None = 1) -> None:
+        super().__init__(log_detail, retry_after=retry_after)

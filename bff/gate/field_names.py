@@ -32,7 +32,7 @@ class Believed:
 
 
 TABLE = (
-    Believed(Meaning.IDENTITY, "every API", "Authorization Cookie DPoP"),
+    Believed(Meaning.IDENTITY, "every API", "Authorization Cookie DPoP DPoP-Nonce"),
     Believed(
         Meaning.IDENTITY,
         "oauth2-proxy, Traefik, nginx auth_request",

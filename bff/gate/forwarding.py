@@ -1,6 +1,7 @@
 """The head an upstream gets: what the browser may say, and what only the gateway says.
 
-RFC 9110 section 7.6 (intermediaries), RFC 7239 (forwarded addresses), RFC 6750 section 2.1.
+RFC 9110 section 7.6 (intermediaries), RFC 7239 (forwarded addresses), RFC 6750 section 2.1, RFC
+9449 section 7.1.
 """
 
 import functools
@@ -101,7 +102,8 @@ class Forwarding:
         """All fields of the forwarded head except Host and the body's framing."""
         head = fields.passed
         if token is not None:
-            head.append((b"Authorization", b"Bearer " + token.access_token.encode()))
+            scheme = b"Bearer " if token.dpop_key is None else b"DPoP "
+            head.append((b"Authorization", scheme + token.access_token.encode()))
         kept = cookies.keep(fields.values(b"cookie"), route.forward_cookies)
         if kept:
             head.append((b"Cookie", kept))

@@ -267,6 +267,7 @@ class Frontend:
             websocket_key=websocket_key,
             stripped=fields.stripped,
             access_token="" if token is None else token.access_token,
+            dpop_key=None if token is None else token.dpop_key,
         )
 
     def _is_refresh_due(self, route: Route, session: Session | None, token: Tokens) -> bool:

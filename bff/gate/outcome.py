@@ -37,7 +37,8 @@ class Forward:
     `path_and_query` follows the upstream's base path. `refresh_due` asks for a refresh in the
     background while the request goes on with the current token. `websocket_key` is that of a
     WebSocket handshake. `stripped` are the names of the browser's fields that were taken away.
-    `access_token` is the one among `fields`, empty without.
+    `access_token` is the one among `fields`, empty without; `dpop_key` is the key that it is bound
+    to, of which each request needs a proof.
     """
 
     route: Route
@@ -50,6 +51,7 @@ class Forward:
     websocket_key: bytes | None = None
     stripped: tuple[bytes, ...] = field(default=(), repr=False)
     access_token: str = field(default="", repr=False)
+    dpop_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bff.clock import Clock
 from bff.oidc.client_auth.requests import ClientRequests
+from bff.oidc.dpop import DpopKey
 from bff.oidc.provider.endpoint_url import with_parameters
 from bff.oidc.provider.metadata import Discovery
 from bff.oidc.settings import RelyingPartySettings
@@ -26,9 +27,10 @@ class AuthorizationEndpoint:
         self._clock = clock
 
     async def request(
-        self, settings: RelyingPartySettings, login: LoginRequest
+        self, settings: RelyingPartySettings, login: LoginRequest, key: DpopKey | None
     ) -> AuthorizationRequest:
-        """A fresh authorization request of the client with these settings.
+        """A fresh authorization request of the client with these settings, whose code is bound to
+        `key` if there is one.
 
         Raises:
             LoginRefused: the OP does not take the request that was pushed.
@@ -49,15 +51,16 @@ class AuthorizationEndpoint:
             resource=(*settings.resource, *settings.api_resources),
             response_mode=response_mode,
             authorization_details=as_text(settings.authorization_details),
+            dpop_key=key,
             login=login,
         )
         signed, sent = None, request.parameters
         if alg is not None:
-            key, now = settings.client_keys[0], self._clock.now()
-            signed = request_object(request.parameters, key, alg, metadata, now)
+            signer, now = settings.client_keys[0], self._clock.now()
+            signed = request_object(request.parameters, signer, alg, metadata, now)
         if push_to is not None:
             sent = sent if signed is None else to_push(sent, signed)
-            url = await pushed_url(self._requests, push_to, endpoint, settings.client_id, sent)
+            url = await pushed_url(self._requests, push_to, endpoint, settings.client_id, sent, key)
             return replace(request, url=url)
         if signed is not None:
             return replace(request, url=with_parameters(endpoint, by_value(sent, signed)))

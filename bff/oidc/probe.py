@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from bff.clock import Clock, ClockReading
 from bff.errors import CodeRejected, OpError
+from bff.model import Tokens
+from bff.oidc.dpop import DpopKeys
 from bff.oidc.provider.http import OpHttp
 from bff.oidc.provider.metadata import discovery_url
 from bff.oidc.provider.op_text import plain_code
@@ -45,12 +47,14 @@ class Probe:
         token_endpoint: TokenEndpoint,
         userinfo: UserInfo,
         signed_responses: SignedResponses | None,
+        dpop_keys: DpopKeys,
     ) -> None:
         self._settings = settings
         self._http = http
         self._token_endpoint = token_endpoint
         self._userinfo = userinfo
         self._signed_responses = signed_responses
+        self._dpop_keys = dpop_keys
 
     async def document(self) -> Mapping[str, object]:
         """The OP's metadata as it is written there, unjudged; empty when it is no JSON object.
@@ -87,16 +91,18 @@ class Probe:
             "code_verifier": secrets.token_urlsafe(SECRET_BYTES),
         }
         try:
-            await self._token_endpoint.request(Grant.CODE, form, scope=self._settings.scope)
+            await self._token_endpoint.request(
+                Grant.CODE, form, scope=self._settings.scope, key=await self._dpop_keys.new()
+            )
         except CodeRejected:
             return None
         except OpError as error:
             return error
         return OpError("token: a code that was never given has been redeemed")
 
-    async def userinfo(self, access_token: str, sub: str, issuer: str) -> Mapping[str, object]:
+    async def userinfo(self, tokens: Tokens, sub: str, issuer: str) -> Mapping[str, object]:
         """As `UserInfo.claims`, by itself."""
-        return await self._userinfo.claims(access_token, sub, issuer)
+        return await self._userinfo.claims(tokens, sub, issuer)
 
     async def silent_login(self, request: AuthorizationRequest) -> SilentLogin:
         """Send a request with `prompt=none` and see where the OP leads.

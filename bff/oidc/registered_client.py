@@ -197,6 +197,13 @@ def _details_types(name: str, wanted: object, found: object) -> Iterator[Differe
         yield Difference(name, Weight.UNUSABLE, text)
 
 
+def _bound_tokens(name: str, wanted: object, found: object) -> Iterator[Difference]:
+    if found is None:
+        yield Difference(name, Weight.IGNORED, f"{name}: the OP does not say that it binds tokens")
+    elif found is not wanted:
+        yield _differs(name, Weight.CHANGED, "true", "false")
+
+
 _JUDGES: Mapping[str, Judge] = {
     "redirect_uris": _redirect_uris,
     "token_endpoint_auth_method": _auth_method,
@@ -212,6 +219,7 @@ _JUDGES: Mapping[str, Judge] = {
     "frontchannel_logout_uri": _logout_uris,
     "backchannel_logout_session_required": _session_required,
     "frontchannel_logout_session_required": _session_required,
+    "dpop_bound_access_tokens": _bound_tokens,
 }
 
 

@@ -102,6 +102,8 @@ def client_metadata(
         metadata["authorization_details_types"] = types_of(settings.authorization_details)
     if settings.client_auth == TLS and settings.network.cert_file is not None:
         metadata["tls_client_auth_subject_dn"] = certificate_subject(settings.network.cert_file)
+    if settings.dpop:
+        metadata["dpop_bound_access_tokens"] = True  # RFC 9449 section 5.2
     if logout.front_channel is not None:
         metadata["frontchannel_logout_uri"] = logout.front_channel
         metadata["frontchannel_logout_session_required"] = True

@@ -24,6 +24,7 @@ from bff.model import LoginTransaction, Session, Tokens, TokenTarget
 from bff.oidc.authorization_endpoint import AuthorizationEndpoint
 from bff.oidc.client_auth.methods import BY_CERTIFICATE
 from bff.oidc.client_auth.requests import ClientRequests
+from bff.oidc.dpop import DpopKeys
 from bff.oidc.identity import Identity, Refreshed, is_for_another, require_wanted
 from bff.oidc.jwt.id_token import IdTokenVerifier
 from bff.oidc.jwt.key_source import KeySource
@@ -88,6 +89,7 @@ class RelyingParty:
             provider=settings.name,
             uses_mtls=settings.client_auth in BY_CERTIFICATE,
         )
+        self._dpop_keys = DpopKeys(self._discovery, is_wanted=settings.dpop)
         self._requests = ClientRequests(
             self._http,
             self._discovery,
@@ -110,7 +112,7 @@ class RelyingParty:
         rules = settings.id_token_rules()
         self._id_tokens = IdTokenVerifier(self._keys, rules, clock)
         self._signed_responses = SignedResponses(self._keys, rules, clock)
-        self._userinfo = UserInfo(self._http, self._discovery, self._keys, rules)
+        self._userinfo = UserInfo(self._http, self._discovery, self._keys, rules, clock)
         self._logout_tokens = LogoutTokenVerifier(self._keys, settings.logout_token_rules(), clock)
         self._told: set[str] = set()  # what is logged once, at whichever application
 
@@ -160,11 +162,19 @@ class RelyingParty:
     def probe(self) -> Probe:
         """What can be found out of the OP without a user."""
         signed = self._signed_responses if self.settings.wants_signed_responses else None
-        return Probe(self.settings, self._http, self._token_endpoint, self._userinfo, signed)
+        return Probe(
+            self.settings,
+            self._http,
+            self._token_endpoint,
+            self._userinfo,
+            signed,
+            self._dpop_keys,
+        )
 
     async def authorization_request(self, login: LoginRequest) -> AuthorizationRequest:
         """As `AuthorizationEndpoint.request`."""
-        return await self._authorization.request(self.settings, login)
+        key = await self._dpop_keys.new()
+        return await self._authorization.request(self.settings, login, key)
 
     async def authorization_response(self, raw: str) -> AuthorizationResponse:
         """The OP's answer in the query string of the callback, without its `?`, signed where that
@@ -202,6 +212,7 @@ class RelyingParty:
                 **self._main_resource(transaction.resources),
             },
             scope=self.settings.scope,
+            key=await self._dpop_keys.of(transaction.dpop_key),
         )
         return await self.identity(tokens, transaction, iss=iss)
 
@@ -243,6 +254,7 @@ class RelyingParty:
             Grant.DEVICE,
             {"device_code": device.device_code, **self._main_resource(transaction.resources)},
             scope=self.settings.scope,
+            key=await self._dpop_keys.of(transaction.dpop_key),
         )
 
     async def _require_ready(self, transaction: LoginTransaction) -> None:
@@ -265,7 +277,7 @@ class RelyingParty:
             self._tell_of_no_refresh_token()
         claims = user.claims
         if self.settings.userinfo:
-            more = await self._userinfo.claims(tokens.access_token, user.sub, user.issuer)
+            more = await self._userinfo.claims(tokens, user.sub, user.issuer)
             claims = {**more, **claims}
         return Identity(
             self.name,
@@ -311,6 +323,7 @@ class RelyingParty:
             scope=old.scope if target is None else target.scope,
             previous=old,
             target=target,
+            key=await self._dpop_keys.of(old.dpop_key),
         )
         unchanged = Refreshed(
             replace(tokens, id_token=old.id_token), None, session.acr, session.auth_time
@@ -341,7 +354,11 @@ class RelyingParty:
     async def client_credentials(self, target: TokenTarget) -> Tokens:
         """Tokens of the gateway's own (RFC 6749 section 4.4). Raises: OpError."""
         return await self._token_endpoint.request(
-            Grant.CLIENT, {}, scope=target.scope, target=target
+            Grant.CLIENT,
+            {},
+            scope=target.scope,
+            target=target,
+            key=await self._dpop_keys.own(),
         )
 
     async def exchange(self, session: Session, target: TokenTarget) -> Tokens:
@@ -363,7 +380,13 @@ class RelyingParty:
                 "subject_token_type": ACCESS_TOKEN,
                 "requested_token_type": ACCESS_TOKEN,
             }
-        tokens = await self._token_endpoint.request(grant, form, scope=target.scope, target=target)
+        tokens = await self._token_endpoint.request(
+            grant,
+            form,
+            scope=target.scope,
+            target=target,
+            key=await self._dpop_keys.of(session.tokens.dpop_key),
+        )
         return replace(tokens, refresh_token=None, refresh_expires_at=None, id_token=None)
 
     async def revoke(self, tokens: Tokens) -> str | None:

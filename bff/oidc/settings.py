@@ -169,6 +169,8 @@ class RelyingPartySettings:
 
     `device_login`: users may log in by device code (RFC 8628).
 
+    `dpop`: access tokens are bound to a key of the gateway's (RFC 9449), or they are not used.
+
     A login is granted tokens for `resource` and for `api_resources`, those of single routes. Its
     own access token is for the first `resource` (RFC 8707).
 
@@ -207,6 +209,7 @@ class RelyingPartySettings:
     device_login: bool = False
     response_mode: ResponseMode = QUERY
     authorization_details: Details = ()
+    dpop: bool = False
     id_token_algs: tuple[SigningAlg, ...] = ("RS256",)
     trusted_audiences: tuple[str, ...] = ()
     authorization_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)

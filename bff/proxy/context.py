@@ -10,6 +10,7 @@ from bff.gate.refusals import Refusals
 from bff.observability.access_log import AccessLog
 from bff.observability.metrics import Metrics
 from bff.observability.request_figures import RequestFigures
+from bff.oidc.dpop import Proofs
 from bff.oidc.step_up import StepUpRules
 from bff.proxy.exchange.access import AccessRecord
 from bff.proxy.exchange.answer import Browser
@@ -60,8 +61,9 @@ class Traffic:
 @dataclass(frozen=True, slots=True)
 class ProxyContext:
     """`frontends` are by name; the one without a name is for requests that have come for none.
-    `shown_address` is a client's address as far as logs may have it. `request_figures` None:
-    requests are not counted by route. `traffic` is what the browsers' connections carry."""
+    `proofs` are for tokens that are bound to a key. `shown_address` is a client's address as far as
+    logs may have it. `request_figures` None: requests are not counted by route. `traffic` is what
+    the browsers' connections carry."""
 
     admission: Admission
     frontends: Mapping[str, FrontendContext]
@@ -71,6 +73,7 @@ class ProxyContext:
     limits: ProxyLimits
     date: DateField
     writes: WriteCoalescer
+    proofs: Proofs
     shown_address: Callable[[str | None], str | None]
     request_figures: RequestFigures | None
     traffic: Traffic
@@ -87,5 +90,7 @@ class ProxyContext:
         if isinstance(decision, Forward):
             frontend = self.frontends[decision.identity.frontend]
             targets = frontend.targets[decision.route.prefix]
-            return UpstreamDestination(decision, targets, frontend.own_fields, self.date)
+            return UpstreamDestination(
+                decision, targets, frontend.own_fields, self.date, self.proofs
+            )
         return LocalDestination(decision, self.local, head.method, head.fields)

@@ -25,7 +25,8 @@ class TokenRefused(Exception):
 @dataclass(frozen=True, slots=True)
 class AccessToken:
     """What the API needs to know of a verified token. `exp` and `auth_time` are epoch seconds;
-    `acr` is None and `auth_time` 0 where no user has logged in."""
+    `acr` is None and `auth_time` 0 where no user has logged in. `jkt` is the key that it is bound
+    to, empty for a bearer token."""
 
     sub: str
     client_id: str
@@ -33,6 +34,7 @@ class AccessToken:
     exp: int
     acr: str | None = None
     auth_time: float = 0.0
+    jkt: str = ""
 
 
 def read_kid(token: str) -> str:
@@ -80,7 +82,19 @@ def verify_access_token(token: str, key: Key, settings: ApiSettings, now: float)
         exp=int(exp),
         acr=str(claims["acr"]) if "acr" in claims else None,
         auth_time=_seconds(claims, "auth_time") if "auth_time" in claims else 0.0,
+        jkt=_bound_to(claims),
     )
+
+
+def _bound_to(claims: Mapping[str, Any]) -> str:
+    """RFC 7800 section 3.1: a token that is bound in a way that is not known here is not taken."""
+    if "cnf" not in claims:
+        return ""
+    bound = claims["cnf"]
+    jkt = bound.get("jkt") if isinstance(bound, dict) else None
+    if not isinstance(jkt, str) or not jkt:
+        raise TokenRefused("cnf")
+    return jkt
 
 
 def _seconds(claims: Mapping[str, Any], name: str) -> float:

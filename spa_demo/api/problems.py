@@ -36,6 +36,17 @@ def invalid_token() -> Problem:
     return Problem(401, "invalid_token", "The access token is not valid.", challenge)
 
 
+def invalid_proof() -> Problem:
+    challenge = {"WWW-Authenticate": 'DPoP realm="demo-api", error="invalid_dpop_proof"'}
+    return Problem(401, "invalid_dpop_proof", "The proof of the key is not valid.", challenge)
+
+
+def nonce_wanted() -> Problem:
+    # RFC 9449 section 9; every answer has a nonce.
+    challenge = {"WWW-Authenticate": 'DPoP realm="demo-api", error="use_dpop_nonce"'}
+    return Problem(401, "use_dpop_nonce", "The proof needs a nonce.", challenge)
+
+
 def insufficient_scope(scope: str) -> Problem:
     challenge = f'Bearer realm="demo-api", error="insufficient_scope", scope="{scope}"'
     title = "The access token does not allow this."

@@ -22,6 +22,7 @@ def build_api(settings: ApiSettings, clock: Clock | None = None) -> web.Applicat
     app.cleanup_ctx.append(keys.run)
     app.on_shutdown.append(streams.stop)
     app.on_response_prepare.append(_harden)
+    app.on_response_prepare.append(guard.offer_nonce)
     app.add_routes(ApiHandlers(guard, Notes(settings.max_notes), clock).routes())
     app.add_routes(streams.routes())
     return app

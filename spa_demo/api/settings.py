@@ -9,6 +9,8 @@ MAX_LEEWAY_SECONDS = 30
 class ApiSettings:
     """`discovery_url` is where the OP's metadata is fetched, if that is not below the issuer.
 
+    `requires_dpop`: no bearer token is taken; `dpop_nonces`: proofs must have a nonce (RFC 9449).
+
     `leeway_seconds` forgives clock skew when a token's `exp` is judged, 30 s at most.
 
     `strong_acr` and `strong_login_seconds`: how strong and how recent the login must be for what is
@@ -28,6 +30,8 @@ class ApiSettings:
     stream_interval_seconds: float = 1.0
     strong_acr: str = "urn:demo:acr:strong"
     strong_login_seconds: int = 300
+    requires_dpop: bool = False
+    dpop_nonces: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.leeway_seconds <= MAX_LEEWAY_SECONDS:

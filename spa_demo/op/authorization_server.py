@@ -5,6 +5,7 @@ Owns client authentication and the wiring of grants, endpoints and extensions. R
 
 import base64
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import cast
 from urllib.parse import unquote_plus
 
@@ -19,6 +20,7 @@ from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 from authlib.oauth2.rfc9207 import IssuerParameter
 
 from bff.clock import Clock
+from spa_demo.dpop import FIELD, NonceWanted, ProofJudge, ProofRefused
 from spa_demo.op.client_assertions import BY_KEY, BY_SECRET, ClientAssertions
 from spa_demo.op.exchange import ExchangeGrant
 from spa_demo.op.grants import (
@@ -39,6 +41,18 @@ from spa_demo.op.token_endpoints import Introspection, Revocation
 from spa_demo.op.tokens import TokenIssuer
 
 
+class InvalidDpopProof(OAuth2Error):
+    """RFC 9449 section 5."""
+
+    error = "invalid_dpop_proof"
+
+
+class UseDpopNonce(OAuth2Error):
+    """RFC 9449 section 8."""
+
+    error = "use_dpop_nonce"
+
+
 class DemoServer(AuthorizationServer):
     """The protocol of the OP, synchronous; what it knows is in `state`."""
 
@@ -52,6 +66,7 @@ class DemoServer(AuthorizationServer):
         self.clock = clock
         self.tokens = TokenIssuer(settings, state, keys, clock)
         self._responses = SignedResponses(settings, keys, clock)
+        self.proofs = ProofJudge(clock, wants_nonces=settings.dpop_nonces)
         self.register_client_auth_method("client_secret_basic", authenticate_basic)
         assertions = ClientAssertions(settings.issuer, clock)
         self.register_client_auth_method(BY_SECRET, assertions.by_secret)
@@ -111,13 +126,37 @@ class DemoServer(AuthorizationServer):
         }
         counters = self.state.counters
         counters.token_requests[grant_type if grant_type in known else "other"] += 1
-        if request.repeats_a_parameter():
-            answer = self.handle_response(*InvalidRequestError("A parameter is repeated.")())
+        try:
+            if request.repeats_a_parameter():
+                raise InvalidRequestError("A parameter is repeated.")
+            proven = self.proven(request)
+            if self.settings.dpop == "required" and not proven.jkt:
+                raise InvalidDpopProof("A proof of a key is needed.")
+        except OAuth2Error as error:
+            answer = self.handle_response(*error())
         else:
-            answer = cast("Answer", self.create_token_response(request))
+            answer = cast("Answer", self.create_token_response(proven))
+        answer.headers |= self.proofs.headers()
         if isinstance(answer.body, Mapping) and answer.status != 200:
             counters.token_errors[str(answer.body.get("error"))] += 1
         return answer
+
+    def proven(self, request: FormRequest) -> FormRequest:
+        """The request with the key that it has a proof of, if it has one (RFC 9449 section 5).
+
+        Raises:
+            OAuth2Error: the proof is none.
+        """
+        proofs = [value for name, value in request.headers.items() if name == FIELD]
+        if self.settings.dpop == "off" or not proofs:
+            return request
+        try:
+            jkt = self.proofs.thumbprint(proofs, request.method, request.uri)
+        except NonceWanted:
+            raise UseDpopNonce("A nonce is needed in the proof.") from None
+        except ProofRefused as refused:
+            raise InvalidDpopProof(f"The proof is not valid: {refused}.") from None
+        return replace(request, jkt=jkt)
 
     def answer_endpoint(self, name: str, request: FormRequest) -> Answer:
         """Revocation or introspection."""

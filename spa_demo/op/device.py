@@ -14,7 +14,7 @@ from spa_demo.op.authorization_server import DemoServer
 from spa_demo.op.backchannel import BackChannel
 from spa_demo.op.cookies import OpCookies
 from spa_demo.op.forms import is_password
-from spa_demo.op.grants import AUTH_METHODS, resources_of
+from spa_demo.op.grants import AUTH_METHODS, key_of, resources_of
 from spa_demo.op.pages import device_page, message_page
 from spa_demo.op.records import DeviceCode, OpSession
 from spa_demo.op.requests import Answer, DemoOAuth2Request, FormRequest
@@ -70,7 +70,13 @@ class DeviceGrant(DeviceCodeGrant):
         code = cast("DeviceCode", self.request.credential)
         session = cast("OpSession", code.session)  # Authlib asks for no tokens before a decision
         resources = resources_of(self.request, code.resources)
-        return tokens.redeem(code, session, resources, with_refresh_token=include_refresh_token)
+        return tokens.redeem(
+            code,
+            session,
+            resources,
+            key_of(self.request),
+            with_refresh_token=include_refresh_token,
+        )
 
 
 class DevicePages:

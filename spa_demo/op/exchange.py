@@ -9,7 +9,7 @@ from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError, Unaut
 from authlib.oauth2.rfc6749.grants import BaseGrant
 from authlib.oauth2.rfc6749.grants.base import TokenEndpointMixin
 
-from spa_demo.op.grants import AUTH_METHODS, InvalidTarget, resources_of
+from spa_demo.op.grants import AUTH_METHODS, InvalidTarget, key_of, resources_of
 from spa_demo.op.settings import TOKEN_EXCHANGE
 from spa_demo.op.token_endpoints import find_token
 from spa_demo.op.tokens import TokenIssuer
@@ -52,5 +52,5 @@ class ExchangeGrant(BaseGrant, TokenEndpointMixin):
             raise InvalidScopeError
         tokens: TokenIssuer = self.server.tokens
         targets = (*resources_of(self.request, known), *([audience] if audience else []))
-        response = tokens.exchange(self.subject, scope, targets)
+        response = tokens.exchange(self.subject, scope, targets, key_of(self.request))
         return 200, {**response, "issued_token_type": ACCESS_TOKEN}, self.TOKEN_RESPONSE_HEADER

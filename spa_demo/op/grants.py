@@ -21,6 +21,7 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core.grants import OpenIDCode, OpenIDToken
 
 from spa_demo.op.records import AuthorizationCode, DeviceCode, IssuedToken, OpSession
+from spa_demo.op.requests import DemoOAuth2Request
 from spa_demo.op.settings import Client, User
 from spa_demo.op.state import OpState
 from spa_demo.op.tokens import TokenIssuer, TokenResponse
@@ -46,6 +47,11 @@ def resources_of(request: OAuth2Request, allowed: Collection[str]) -> tuple[str,
     if not set(resources) <= set(allowed):
         raise InvalidTarget("The resource is unknown, or was not granted.")
     return resources
+
+
+def key_of(request: OAuth2Request) -> str:
+    """The key of which a request has a proof (RFC 9449), empty without."""
+    return request.jkt if isinstance(request, DemoOAuth2Request) else ""
 
 
 class CodeGrant(AuthorizationCodeGrant):
@@ -81,6 +87,7 @@ class CodeGrant(AuthorizationCodeGrant):
                 code_challenge=asked["code_challenge"],
                 code_challenge_method=asked["code_challenge_method"],
                 resources=resources_of(request, self.server.settings.resources),
+                jkt="" if self.server.settings.dpop == "off" else asked.get("dpop_jkt", ""),
                 expires_at=self.server.clock.now() + self.server.settings.code_seconds,
             )
         )
@@ -88,7 +95,9 @@ class CodeGrant(AuthorizationCodeGrant):
 
     def query_authorization_code(self, code: str, client: ClientMixin) -> AuthorizationCode | None:
         state: OpState = self.server.state
-        return state.code_to_redeem(code, client.get_client_id())
+        found = state.code_to_redeem(code, client.get_client_id())
+        # RFC 9449 section 10: it is of use with the key that it was asked for with.
+        return found if found is None or found.jkt in ("", key_of(self.request)) else None
 
     def authenticate_user(self, authorization_code: AuthorizationCode) -> User:
         return authorization_code.session.user
@@ -105,7 +114,11 @@ class CodeGrant(AuthorizationCodeGrant):
         code = cast("AuthorizationCode", self.request.authorization_code)
         resources = resources_of(self.request, code.resources)
         return tokens.redeem(
-            code, code.session, resources, with_refresh_token=include_refresh_token
+            code,
+            code.session,
+            resources,
+            key_of(self.request),
+            with_refresh_token=include_refresh_token,
         )
 
     def delete_authorization_code(self, authorization_code: AuthorizationCode) -> None:
@@ -121,6 +134,9 @@ class RotatingRefreshGrant(RefreshTokenGrant):
     def authenticate_refresh_token(self, refresh_token: str) -> IssuedToken:
         state: OpState = self.server.state
         # Authlib answers invalid_grant for a missing token; its stub does not know of None.
+        held = state.token(refresh_token)
+        if held is not None and held.family.jkt not in ("", key_of(self.request)):
+            return cast("IssuedToken", None)
         return cast("IssuedToken", state.refresh_token_to_spend(refresh_token))
 
     def authenticate_user(self, refresh_token: IssuedToken) -> User | None:
@@ -130,7 +146,8 @@ class RotatingRefreshGrant(RefreshTokenGrant):
         tokens: TokenIssuer = self.server.tokens
         scope = self.request.payload.scope if self.request.payload else None
         resources = resources_of(self.request, refresh_token.family.resources)
-        return tokens.renew(refresh_token, scope or refresh_token.get_scope(), resources)
+        asked = scope or refresh_token.get_scope()
+        return tokens.renew(refresh_token, asked, resources, key_of(self.request))
 
     def revoke_old_credential(self, refresh_token: IssuedToken) -> None:  # type: ignore[override]
         """Nothing to do: the token was spent before its successor came into being."""
@@ -154,7 +171,7 @@ class MachineGrant(ClientCredentialsGrant):
         allowed = client.get_allowed_scope(scope or client.scope)
         api_scope = " ".join(token for token in allowed.split() if token.startswith("api:"))
         resources = resources_of(self.request, self.server.settings.resources)
-        return tokens.for_client(client, api_scope, resources)
+        return tokens.for_client(client, api_scope, resources, key_of(self.request))
 
 
 class RequiredS256(CodeChallenge):

@@ -2,6 +2,7 @@
 
 from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 
+from spa_demo.dpop import ALGORITHMS as ALGS_OF_PROOFS
 from spa_demo.op.client_assertions import ALGORITHMS as ALGS_OF_ASSERTIONS
 from spa_demo.op.grants import AUTH_METHODS
 from spa_demo.op.keys import ALGORITHM
@@ -36,6 +37,7 @@ def provider_metadata(settings: OpSettings) -> dict[str, object]:
         "introspection_endpoint": f"{issuer}/introspect",
         **_devices(settings),
         **_pushing(settings),
+        **_binding(settings),
         **({"registration_endpoint": f"{issuer}/register"} if registers else {}),
         "scopes_supported": scopes_supported(settings),
         "claims_supported": CLAIMS.split(),
@@ -85,6 +87,11 @@ def _devices(settings: OpSettings) -> dict[str, object]:
     """RFC 8628 section 4."""
     url = f"{settings.issuer}/device-authorization"
     return {"device_authorization_endpoint": url} if settings.device_login else {}
+
+
+def _binding(settings: OpSettings) -> dict[str, object]:
+    """RFC 9449 section 5.1."""
+    return {} if settings.dpop == "off" else {"dpop_signing_alg_values_supported": ALGS_OF_PROOFS}
 
 
 def _pushing(settings: OpSettings) -> dict[str, object]:

@@ -11,7 +11,7 @@ from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError
 
 from bff.bounded_map import BoundedMap
-from spa_demo.op.authorization_server import DemoServer
+from spa_demo.op.authorization_server import DemoServer, InvalidDpopProof
 from spa_demo.op.grants import AUTH_METHODS
 from spa_demo.op.request_objects import RequestObjects
 from spa_demo.op.requests import Answer, DemoOAuth2Request, FormRequest, Pairs
@@ -44,9 +44,11 @@ class PushedRequests:
         server.state.counters.requests["par"] += 1
         form = await read_request(request, server.settings)
         try:
-            return respond(self._push(form))
+            answer = self._push(server.proven(form))
         except OAuth2Error as error:
-            return respond(server.handle_response(*error()))
+            answer = server.handle_response(*error())
+        answer.headers |= server.proofs.headers()
+        return respond(answer)
 
     def _push(self, form: FormRequest) -> Answer:
         server, settings = self._server, self._server.settings
@@ -58,6 +60,12 @@ class PushedRequests:
             raise InvalidRequestError("The request is another client's.")
         asked = self._objects.resolved(form)
         parameters = tuple(pair for pair in asked.parameters if pair[0] not in CREDENTIALS)
+        if form.jkt:  # RFC 9449 section 10.1
+            named = dict(asked.parameters).get("dpop_jkt")
+            if named not in (None, form.jkt):
+                raise InvalidDpopProof("The proof is of another key than dpop_jkt.")
+            if named is None:
+                parameters = (*parameters, ("dpop_jkt", form.jkt))
         try:
             server.require_code_grant(replace(form, parameters=parameters), None)
         except OAuth2Error as error:

@@ -48,7 +48,8 @@ class Interaction:
 class TokenFamily:
     """All tokens that descend from one authorization, and are revoked together.
 
-    `user` is None for a client acting for itself. Access tokens may be for `resources`.
+    `user` is None for a client acting for itself. Access tokens may be for `resources`. With `jkt`
+    only the holder of this key may refresh.
     `revoked_because` is None until then.
     """
 
@@ -57,6 +58,7 @@ class TokenFamily:
     user: User | None
     scope: str
     resources: tuple[str, ...] = ()
+    jkt: str = ""
     sid: str | None = None
     auth_time: float | None = None
     acr: str | None = None
@@ -70,7 +72,8 @@ class TokenFamily:
 
 @dataclass(slots=True)
 class AuthorizationCode(AuthorizationCodeMixin):
-    """A code, kept past its use so that a second use is recognised."""
+    """A code, kept past its use so that a second use is recognised. With `jkt` it is of use to the
+    holder of this key only."""
 
     value: str = field(repr=False)
     client_id: str
@@ -83,6 +86,7 @@ class AuthorizationCode(AuthorizationCodeMixin):
     code_challenge_method: str
     expires_at: float
     resources: tuple[str, ...] = ()
+    jkt: str = ""
     family: TokenFamily | None = None
 
     def get_redirect_uri(self) -> str:
@@ -130,7 +134,8 @@ class DeviceCode:
 
 @dataclass(slots=True)
 class IssuedToken(TokenMixin):
-    """An access or refresh token. `spent` marks a refresh token that was rotated away."""
+    """An access or refresh token. `spent` marks a refresh token that was rotated away; `jkt` is the
+    key that an access token is bound to."""
 
     kind: Literal["access_token", "refresh_token"]
     family: TokenFamily
@@ -140,6 +145,7 @@ class IssuedToken(TokenMixin):
     clock: Clock = field(repr=False)
     jti: str = ""
     audience: str | list[str] = ""
+    jkt: str = ""
     spent: bool = False
     revoked: bool = False
 

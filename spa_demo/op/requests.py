@@ -14,12 +14,14 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class FormRequest:
-    """Method, absolute URI without query, decoded parameters in order, and headers."""
+    """Method, absolute URI without query, decoded parameters in order, and headers. `jkt` is the
+    key of which it has a proof (RFC 9449), empty without."""
 
     method: str
     uri: str
     parameters: Pairs = field(default=(), repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    jkt: str = ""
 
     def repeats_a_parameter(self) -> bool:
         names = [name for name, _ in self.parameters]
@@ -65,6 +67,7 @@ class DemoOAuth2Request(OAuth2Request):
     def __init__(self, request: FormRequest) -> None:
         super().__init__(request.method, request.uri, headers=request.headers)
         self.payload: Parameters = Parameters(request.parameters)
+        self.jkt = request.jkt
 
     @property
     def args(self) -> dict[str, str | None]:

@@ -161,6 +161,9 @@ class OpSettings:
     """Seconds that a client with a device code must leave between two questions."""
     signed_responses: bool = False
     """Whether a client may ask for signed answers of `/authorize` (JARM)."""
+    dpop: Literal["off", "offered", "required"] = "off"
+    """Whether access tokens may be bound to a key (RFC 9449), or must be."""
+    dpop_nonces: bool = False
     expose_test_stats: bool = False
     initial_access_token: str | None = field(default=None, repr=False)
     """With one, clients that present it may register themselves (RFC 7591)."""

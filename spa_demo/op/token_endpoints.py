@@ -63,8 +63,10 @@ class Introspection(IntrospectionEndpoint):
             "exp": int(token.expires_at),
         }
         if token.kind == "access_token":
-            answer |= {"token_type": "Bearer", "aud": token.audience}
+            answer |= {"token_type": "DPoP" if token.jkt else "Bearer", "aud": token.audience}
             answer |= {"jti": token.jti}
+            if token.jkt:
+                answer |= {"cnf": {"jkt": token.jkt}}
         if family.user:
             answer["username"] = family.user.sub
         return answer

@@ -41,38 +41,48 @@ class TokenIssuer:
         code: AuthorizationCode | DeviceCode,
         session: OpSession,
         resources: Sequence[str],
+        jkt: str,
         *,
         with_refresh_token: bool,
     ) -> TokenResponse:
         """Open the token family of a code that `session` has allowed; the code is spent from here
-        on."""
+        on. `jkt` is the key that the access token is bound to, as in the following; empty: none."""
         family = TokenFamily(
             id=new_name(),
             client_id=code.client_id,
             user=session.user,
             scope=code.scope,
             resources=code.resources,
+            jkt=jkt,
             sid=session.sid,
             auth_time=session.auth_time,
             acr=code.acr,
         )
         code.family = self._state.open_family(family)
-        return self._respond(family, family.scope, resources, with_refresh_token=with_refresh_token)
+        return self._respond(
+            family, family.scope, resources, jkt, with_refresh_token=with_refresh_token
+        )
 
-    def renew(self, spent: IssuedToken, scope: str, resources: Sequence[str]) -> TokenResponse:
+    def renew(
+        self, spent: IssuedToken, scope: str, resources: Sequence[str], jkt: str
+    ) -> TokenResponse:
         """Rotate: the presented refresh token is spent, its successor has the family's scope."""
         self._state.note_refresh(spent)
-        return self._respond(spent.family, scope, resources, with_refresh_token=True)
+        return self._respond(spent.family, scope, resources, jkt, with_refresh_token=True)
 
-    def exchange(self, subject: IssuedToken, scope: str, resources: Sequence[str]) -> TokenResponse:
+    def exchange(
+        self, subject: IssuedToken, scope: str, resources: Sequence[str], jkt: str
+    ) -> TokenResponse:
         """A token of the same family, for another API (RFC 8693)."""
-        return self._respond(subject.family, scope, resources, with_refresh_token=False)
+        return self._respond(subject.family, scope, resources, jkt, with_refresh_token=False)
 
-    def for_client(self, client: Client, scope: str, resources: Sequence[str]) -> TokenResponse:
+    def for_client(
+        self, client: Client, scope: str, resources: Sequence[str], jkt: str
+    ) -> TokenResponse:
         """A token for the client itself (RFC 6749 section 4.4): never a refresh token."""
         family = TokenFamily(new_name(), client.client_id, user=None, scope=scope)
         self._state.open_family(family)
-        return self._respond(family, scope, resources, with_refresh_token=False)
+        return self._respond(family, scope, resources, jkt, with_refresh_token=False)
 
     def id_token(
         self, family: TokenFamily, access_token: str, scope: str, nonce: str | None
@@ -117,12 +127,13 @@ class TokenIssuer:
         family: TokenFamily,
         scope: str,
         resources: Sequence[str],
+        jkt: str,
         *,
         with_refresh_token: bool,
     ) -> TokenResponse:
         response: TokenResponse = {
-            "access_token": self._access_token(family, scope, resources),
-            "token_type": "Bearer",
+            "access_token": self._access_token(family, scope, resources, jkt),
+            "token_type": "DPoP" if jkt else "Bearer",
             "expires_in": self._settings.access_token_seconds,
             "scope": scope,
         }
@@ -132,7 +143,9 @@ class TokenIssuer:
                 response["refresh_expires_in"] = self._settings.refresh_token_seconds
         return response
 
-    def _access_token(self, family: TokenFamily, scope: str, resources: Sequence[str]) -> str:
+    def _access_token(
+        self, family: TokenFamily, scope: str, resources: Sequence[str], jkt: str
+    ) -> str:
         audience = [*resources] if len(resources) > 1 else "".join(resources)
         now = self._clock.now()
         expires_at = int(now) + self._settings.access_token_seconds
@@ -151,6 +164,9 @@ class TokenIssuer:
             claims |= {"auth_time": int(family.auth_time or now), "acr": family.acr}
         token = IssuedToken("access_token", family, scope, now, expires_at, self._clock, jti)
         token.audience = audience or self._settings.audience
+        token.jkt = jkt
+        if jkt:
+            claims["cnf"] = {"jkt": jkt}  # RFC 9449 section 6.1
         self._state.keep_token(jti, token)
         return self._keys.sign(claims, typ="at+jwt")
 

@@ -43,6 +43,14 @@ BROKEN: list[tuple[Tables, str, str]] = [
         "server.health_listen",
     ),
     ({"server": {"auth_listen": '"127.0.0.1:8081"'}}, "server.trusted_proxies", "auth_listen"),
+    (
+        {
+            "server": {"auth_listen": '"127.0.0.1:8081"', "trusted_proxies": '["127.0.0.1"]'},
+            "oidc": {"dpop": "true"},
+        },
+        "oidc.dpop",
+        "auth_listen",
+    ),
     ({"session": {"idle_timeout": '"13h"'}}, "session.idle_timeout", "absolute_timeout"),
     ({"session": {"absolute_timeout": '"29m"'}}, "session.idle_timeout", "absolute_timeout"),
     ({"session": {"cookie_name": '"session"'}}, "session.cookie_name", "__Host-"),

@@ -10,6 +10,7 @@ from bff.proxy.upstream.challenge import (
     Challenge,
     read_challenges,
     step_up_asked,
+    wants_nonce,
 )
 
 ERROR = b'Bearer error="insufficient_user_authentication"'
@@ -33,6 +34,11 @@ def asked(*values: bytes) -> StepUp | None:
         ((b"Negotiate", ERROR + b", max_age=5"), StepUp((), 5)),
         ((ERROR + b', error_description="say \\"please\\"", max_age=5',), StepUp((), 5)),
         ((ERROR + b" , ,  max_age = 5",), StepUp((), 5)),
+        (
+            (b'DPoP algs="ES256", error="insufficient_user_authentication", max_age=5',),
+            StepUp((), 5),
+        ),
+        ((ERROR + b", max_age=5", b"DPoP" + ERROR[6:] + b", max_age=5"), StepUp((), 5)),
     ],
 )
 def test_a_challenge_is_understood(values: tuple[bytes, ...], meant: StepUp) -> None:
@@ -60,7 +66,6 @@ def test_a_challenge_is_understood(values: tuple[bytes, ...], meant: StepUp) -> 
         (ERROR + b", max_age=5, Max_Age=6",),
         (ERROR + b", max_age=5 acr_values=gold",),
         (ERROR + b", max_age=5", ERROR + b", max_age=6"),
-        (b'DPoP error="insufficient_user_authentication", max_age=5',),
         (b'Basic realm="x", error="insufficient_user_authentication", max_age=5',),
         (b'error="insufficient_user_authentication", max_age=5',),
         (b'Bearer error="insufficient_user_authentication_x", max_age=5',),
@@ -70,6 +75,29 @@ def test_a_challenge_is_understood(values: tuple[bytes, ...], meant: StepUp) -> 
 )
 def test_anything_else_is_none(values: tuple[bytes, ...]) -> None:
     assert asked(*values) is None
+
+
+@pytest.mark.rule("FP-07")
+@pytest.mark.parametrize(
+    ("values", "meant"),
+    [
+        ((b'DPoP error="use_dpop_nonce"',), True),
+        ((b'dpop realm="x", ERROR=use_dpop_nonce, algs="ES256"',), True),
+        ((b"Bearer", b'DPoP error="use_dpop_nonce"'), True),
+        ((b'Bearer error="invalid_token", DPoP error="use_dpop_nonce"',), True),
+        ((), False),
+        ((b'Bearer error="use_dpop_nonce"',), False),
+        ((b'DPoP error="invalid_token", error_description="use_dpop_nonce"',), False),
+        ((b'DPoP error="use_dpop_nonce", error="use_dpop_nonce"',), False),
+        ((b'DPoP error="use_dpop_nonce',), False),
+        ((b'DPoP error="use_dpop_nonce", x=' + b"y" * MAX_CHALLENGE_BYTES,), False),
+    ],
+)
+def test_a_nonce_is_wanted_by_one_error_of_one_scheme(
+    values: tuple[bytes, ...], *, meant: bool
+) -> None:
+    """RFC 9449 section 9."""
+    assert wants_nonce([(b"www-authenticate", value) for value in values]) == meant
 
 
 def test_all_challenges_of_a_list_are_told_apart() -> None:

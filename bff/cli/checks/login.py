@@ -198,6 +198,7 @@ class LoginCheck:
                 return_url="/",
                 created_at=self._clock.now(),
                 resources=login.resources,
+                dpop_key=login.dpop_key,
             ),
         )
         try:

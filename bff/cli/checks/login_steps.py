@@ -108,9 +108,7 @@ class LoginSteps:
         if self._oidc.userinfo:
             try:
                 probe = self._relying_party.probe()
-                more = await probe.userinfo(
-                    identity.tokens.access_token, identity.sub, identity.issuer
-                )
+                more = await probe.userinfo(identity.tokens, identity.sub, identity.issuer)
             except BffError as error:
                 yield refused("UserInfo", error)
             else:

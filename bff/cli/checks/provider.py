@@ -16,6 +16,7 @@ from bff.errors import (
     OpMetadataRefused,
 )
 from bff.oidc.client_auth.methods import PRIVATE_KEY_JWT, require_supported
+from bff.oidc.dpop import ALGS, chosen_alg
 from bff.oidc.probe import SilentLogin
 from bff.oidc.provider.metadata import ProviderMetadata, discovery_url
 from bff.oidc.relying_party import RelyingParty
@@ -114,6 +115,7 @@ def on_metadata(
         require_types_supported(settings.authorization_details, metadata)
     except OpMetadataRefused as error:
         yield bad("OP", f"{settings.table}.authorization_details: {error.log_detail}")
+    yield from _on_dpop(settings, metadata)
     if settings.userinfo and metadata.userinfo_endpoint is None:
         yield bad("OP", f"{settings.table}.userinfo is true, but there is no userinfo_endpoint")
     if settings.revoke_on_logout and metadata.revocation_endpoint is None:
@@ -166,6 +168,28 @@ def _on_responses(settings: RelyingPartySettings, metadata: ProviderMetadata) ->
     else:
         if signed:
             yield good("OP", "its answers to logins have to be signed (JARM)")
+
+
+def _on_dpop(settings: RelyingPartySettings, metadata: ProviderMetadata) -> Iterator[Verdict]:
+    """RFC 9449 section 5.1."""
+    key, listed = f"{settings.table}.dpop", metadata.dpop_algs
+    if not settings.dpop:
+        if listed and set(listed) & set(ALGS):
+            yield good("OP", f"can bind access tokens to a key (RFC 9449): see {key}")
+        return
+    try:
+        alg = chosen_alg(listed)
+    except OpMetadataRefused as error:
+        yield bad("OP", f"{key} is true, but {error.log_detail}")
+        return
+    if listed is None:
+        yield warning(
+            "OP",
+            f"lists no dpop_signing_alg_values_supported, and {key} is true: where it does not "
+            "know DPoP, no login succeeds",
+        )
+    else:
+        yield good("OP", f"binds access tokens to a key of each session (RFC 9449, {alg})")
 
 
 def _on_signatures(

@@ -178,6 +178,18 @@ def domains_are_distinct(_: Settings, providers: Providers) -> Iterator[Fault]:
             seen.add(domain)
 
 
+@provider_rule("dpop", beside=("server.auth_listen",))
+def bound_tokens_are_not_handed_out(settings: Settings, providers: Providers) -> Iterator[Fault]:
+    # A proof is for one request to one address, and it is another program that makes this request.
+    for path, provider in providers.items():
+        if provider.dpop and settings.server.auth_listen is not None:
+            yield Fault(
+                (*path, "dpop"),
+                "must be false with server.auth_listen: a proxy that asks there can't prove what "
+                "the token is bound to",
+            )
+
+
 @provider_rule("post_logout_path", beside=("server.prefix",))
 def logout_returns_to_a_page(settings: Settings, providers: Providers) -> Iterator[Fault]:
     for path, provider in providers.items():

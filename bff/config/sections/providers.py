@@ -106,6 +106,12 @@ class ProviderSettings(Section):
         "(else no login begins), or never. A request is never sent in the other way because one "
         "has failed.",
     )
+    dpop: StrictBool = Field(
+        default=_default("dpop"),
+        description="Whether access tokens are bound to a key that the gateway alone holds (RFC "
+        "9449), a new one for each session, so that a stolen one is of no use. The OP and the APIs "
+        "must know DPoP: a bearer token is then refused. See docs/dpop.md.",
+    )
     request_object: RequestObjectMode = Field(
         default=_default("request_object"),
         description="Whether authorization requests are signed with the first of client_keys (RFC "
@@ -346,6 +352,7 @@ class ProviderSettings(Section):
             device_login=self.device_login,
             response_mode=self.response_mode,
             authorization_details=self.authorization_details,
+            dpop=self.dpop,
             id_token_algs=self.id_token_algs,
             trusted_audiences=self.trusted_audiences,
             authorization_params=self.authorization_params,

@@ -42,13 +42,14 @@ class OpAnswer:
     """A complete answer below 500. `document` is None when the body is empty, and `NOT_JSON` when
     it is something else than JSON. `jwt` is the body of an answer that says it is a JWT; `location`
     where a redirect, which is not followed, leads; `said_at` the time that it was sent, by the
-    clock there."""
+    clock there; `dpop_nonce` what the next proof is to hold (RFC 9449 section 8)."""
 
     status: int
     document: object | None = field(default=None, repr=False)
     jwt: str | None = field(default=None, repr=False)
     location: str | None = field(default=None, repr=False)
     said_at: float | None = None
+    dpop_nonce: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +211,15 @@ class OpHttp:
         self._require_available(name, response)
         raw = await _read_bounded(name, response, max_bytes)
         body = _decoded(name, response, raw, max_bytes)
-        if response.content_type == JWT:
-            return OpAnswer(response.status, NOT_JSON, body.decode("latin-1").strip())
-        headers = response.headers
-        said_at = said_at_seconds(headers.get("Date"), headers.get("Age"))
-        location = headers.get("Location")
-        return OpAnswer(response.status, _parsed(body), location=location, said_at=said_at)
+        is_jwt, headers = response.content_type == JWT, response.headers
+        return OpAnswer(
+            response.status,
+            NOT_JSON if is_jwt else _parsed(body),
+            jwt=body.decode("latin-1").strip() if is_jwt else None,
+            location=headers.get("Location"),
+            said_at=said_at_seconds(headers.get("Date"), headers.get("Age")),
+            dpop_nonce=headers.get("DPoP-Nonce"),
+        )
 
     @contextlib.contextmanager
     def _observed(self, name: str) -> Iterator[None]:

@@ -45,8 +45,8 @@ _ASK_FOR_CERTIFICATE = frozenset(
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
     """The verified part of the document. `token_auth_methods`, `token_auth_algs` (of client
-    assertions), `request_object_algs`, `response_modes`, `response_algs` (of signed responses),
-    `scopes_supported` and `details_types` (RFC 9396) are None when the OP lists none."""
+    assertions), `dpop_algs`, `request_object_algs`, `response_modes`, `response_algs` (of signed
+    responses), `scopes_supported` and `details_types` (RFC 9396) are None when none is listed."""
 
     issuer: str
     authorization_endpoint: str
@@ -63,6 +63,7 @@ class ProviderMetadata:
     request_object_algs: tuple[str, ...] | None = None
     token_auth_methods: tuple[str, ...] | None = None
     token_auth_algs: tuple[str, ...] | None = None
+    dpop_algs: tuple[str, ...] | None = None
     sends_response_issuer: bool = False
     response_modes: tuple[str, ...] | None = None
     response_algs: tuple[str, ...] | None = None
@@ -124,6 +125,7 @@ def process_metadata(
         request_object_algs=_advertised(document, "request_object_signing_alg_values_supported"),
         token_auth_methods=_names(document, "token_endpoint_auth_methods_supported"),
         token_auth_algs=_advertised(document, "token_endpoint_auth_signing_alg_values_supported"),
+        dpop_algs=_advertised(document, "dpop_signing_alg_values_supported"),
         sends_response_issuer=document.get("authorization_response_iss_parameter_supported")
         is True,
         response_modes=_advertised(document, "response_modes_supported"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from bff.errors import OpMetadataRefused
+from bff.oidc.dpop import DpopKey
 from bff.oidc.provider.endpoint_url import Parameters, parameter_names, with_parameters
 
 SECRET_BYTES = 32  # 43 characters of base64url: RFC 7636 section 4.1, and a nonce under 64
@@ -85,7 +86,8 @@ class LoginRequest:
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
     """Where to send the browser, and what the login transaction must remember. `parameters` are all
-    that is asked, also where they are no part of `url`; `resources` are those among them."""
+    that is asked, also where they are no part of `url`; `resources` are those among them;
+    `dpop_key` is the text of the key that the code will be bound to."""
 
     url: str = field(repr=False)
     state: str = field(repr=False)
@@ -93,6 +95,7 @@ class AuthorizationRequest:
     code_verifier: str = field(repr=False)
     parameters: Parameters = field(default_factory=lambda: NOTHING, repr=False)
     resources: tuple[str, ...] = ()
+    dpop_key: str | None = field(default=None, repr=False)
 
 
 def s256_challenge(code_verifier: str) -> str:
@@ -137,12 +140,14 @@ def authorization_request(
     resource: tuple[str, ...] = (),
     response_mode: str | None = None,
     authorization_details: str = "",
+    dpop_key: DpopKey | None = None,
     login: LoginRequest,
 ) -> AuthorizationRequest:
     """A request that can't be guessed. `static` gives defaults that the login may override.
     `resource` is what tokens of the login may be for, beside one in `static` (RFC 8707 section
-    2.1). Without a `response_mode` the OP's answer is a plain query.
-    `authorization_details` are JSON text (RFC 9396 section 2).
+    2.1). `authorization_details` are JSON text (RFC 9396 section 2). With `dpop_key` the code is of
+    use with that key only (RFC 9449 section 10). Without a `response_mode` the OP's answer is a
+    plain query.
 
     Raises:
         OpMetadataRefused: the endpoint's own query already holds one of our parameters.
@@ -165,9 +170,18 @@ def authorization_request(
         **login.parameters(),
         **({"resource": resources} if resources else {}),
         **({"authorization_details": authorization_details} if authorization_details else {}),
+        **({"dpop_jkt": dpop_key.thumbprint} if dpop_key is not None else {}),
     }
     # RFC 6749 section 3.1: a parameter must not be included more than once.
     if parameter_names(endpoint) & (RESERVED_PARAMETERS | parameters.keys()):
         raise OpMetadataRefused("authorization_endpoint holds a reserved parameter")
     url = with_parameters(endpoint, parameters)
-    return AuthorizationRequest(url, state, nonce, code_verifier, parameters, resources)
+    return AuthorizationRequest(
+        url,
+        state,
+        nonce,
+        code_verifier,
+        parameters,
+        resources,
+        dpop_key.text if dpop_key is not None else None,
+    )

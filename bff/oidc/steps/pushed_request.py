@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from bff.errors import BffError, ClientRejected, LoginRefused, OpAnswerMalformed, OpMetadataRefused
 from bff.oidc.client_auth.requests import ClientRequests
+from bff.oidc.dpop import DpopKey
 from bff.oidc.provider.endpoint_url import Parameters, parameter_names, with_parameters
 from bff.oidc.provider.metadata import ProviderMetadata
 from bff.oidc.provider.op_text import error_code
@@ -58,8 +59,10 @@ async def pushed_url(
     authorization_endpoint: str,
     client_id: str,
     parameters: Parameters,
+    key: DpopKey | None = None,
 ) -> str:
-    """Push the parameters; where to send the browser then, at once: the reference serves once.
+    """Push the parameters; where to send the browser then, at once: the reference serves once. The
+    request has a proof of `key`, if there is one (RFC 9449 section 10.1).
 
     Raises:
         LoginRefused, ClientRejected, OpError: as `process_push_response`.
@@ -67,7 +70,7 @@ async def pushed_url(
     """
     if parameter_names(authorization_endpoint) & {"client_id", "request_uri"}:
         raise OpMetadataRefused("authorization_endpoint holds a reserved parameter")
-    answer = await requests.post("par", push_to, parameters)
+    answer = await requests.post("par", push_to, parameters, key=key)
     reference = process_push_response(answer.status, answer.document)
     # RFC 9126 section 4: these two, and nothing that another party could have put there.
     return with_parameters(

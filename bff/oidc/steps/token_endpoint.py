@@ -1,5 +1,5 @@
 """The token endpoint (RFC 6749 sections 3.2, 5.1 and 5.2), and the pure judgement of its answers.
-Always authenticated, never retried here: after a lost answer it is not known whether the code or
+Always authenticated, never retried after a lost answer: it is not known then whether the code or
 the refresh token was spent.
 
 The one question that matters after an error is whether the grant is dead. `invalid_grant` and its
@@ -38,6 +38,7 @@ from bff.errors import (
 )
 from bff.model import Tokens, TokenTarget
 from bff.oidc.client_auth.requests import ClientRequests
+from bff.oidc.dpop import USE_NONCE, DpopKey
 from bff.oidc.provider.metadata import Discovery
 from bff.oidc.provider.op_text import error_code
 from bff.oidc.steps.authorization_details import granted_details
@@ -47,6 +48,7 @@ MAX_ACCESS_LIFETIME_SECONDS = 30 * 86400.0
 MAX_REFRESH_LIFETIME_SECONDS = 400 * 86400.0
 
 MAX_TOKEN_CHARS = 64 * 1024
+BEARER, DPOP = "Bearer", "DPoP"
 
 _NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 _BEARER = re.compile(r"[\x21-\x7e]+")  # fits a header field (RFC 6750 section 2.1): no space
@@ -55,6 +57,7 @@ _DEAD_GRANT = frozenset(
     {"invalid_grant", "interaction_required", "login_required", "consent_required"}
 )
 _OPERATOR = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
+_PROOF = frozenset({"invalid_dpop_proof", USE_NONCE})  # a clock, or an OP that wants ever more
 _OUTAGE = frozenset({"temporarily_unavailable", "server_error"})
 # RFC 8707 section 2, RFC 9396 section 5.
 _REFUSED_TARGET = frozenset({"invalid_target", "invalid_scope", "invalid_authorization_details"})
@@ -133,15 +136,17 @@ class TokenEndpoint:
         scope: str,
         previous: Tokens | None = None,
         target: TokenTarget | None = None,
+        key: DpopKey | None = None,
     ) -> Tokens:
-        """Present `grant` with the fields of `form`, for a token for `target` if there is one.
-        Raises as `process_token_response`."""
+        """Present `grant` with the fields of `form`, for a token for `target` and bound to `key`,
+        where these are given. Raises as `process_token_response`."""
         metadata = await self._discovery.metadata()
         sent_at = self._clock.now()
         answer = await self._requests.post(
             "token",
             metadata.token_endpoint,
             {"grant_type": grant.value, **form, **(target.form() if target else {})},
+            key=key,
             at_least_seconds=self._refresh_timeout_seconds if grant is Grant.REFRESH else 0.0,
         )
         return process_token_response(
@@ -153,6 +158,7 @@ class TokenEndpoint:
             previous=previous,
             for_api=target is not None,
             keeps_details=self._keeps_details and target is None,
+            dpop_key=key.text if key is not None else None,
         )
 
 
@@ -166,6 +172,7 @@ def process_token_response(
     previous: Tokens | None = None,
     for_api: bool = False,
     keeps_details: bool = False,
+    dpop_key: str | None = None,
 ) -> Tokens:
     """The tokens in an answer below 500. `document` is None when the body was empty, `NOT_JSON`
     when it was not JSON.
@@ -173,7 +180,8 @@ def process_token_response(
     `scope` is what was asked for; it holds when the OP names none. `previous` are the tokens being
     refreshed: their refresh and ID token stay where the OP sends no new one that can be used.
     `for_api`: the token was wanted for the API of one route, and a refusal is of that alone.
-    `keeps_details`: the tokens have the authorization details that are granted. The
+    `keeps_details`: the tokens have the authorization details that are granted. `dpop_key`: what
+    the access token must be bound to, which no bearer token is. The
     returned ID token is not verified yet. `now` should be the time of the request, so that expiry
     errs on the early side.
 
@@ -193,7 +201,15 @@ def process_token_response(
             if grant is Grant.DEVICE:
                 _require_decided(status, document)
             raise token_error(status, document, grant, for_api=for_api)
-        tokens = _tokens(document, grant=grant, now=now, scope=scope, previous=previous)
+        tokens = _tokens(
+            document,
+            grant=grant,
+            now=now,
+            scope=scope,
+            previous=previous,
+            token_type=BEARER if dpop_key is None else DPOP,
+        )
+        tokens = replace(tokens, dpop_key=dpop_key)
         return _with_details(tokens, document, previous) if keeps_details else tokens
     except OpAnswerMalformed as malformed:
         kept = _with_rotated(status, document, now, previous)
@@ -209,6 +225,7 @@ def _tokens(
     now: float,
     scope: str,
     previous: Tokens | None,
+    token_type: str,
 ) -> Tokens:
     if not isinstance(document, dict):
         raise OpAnswerMalformed("token: no JSON object")
@@ -219,9 +236,9 @@ def _tokens(
     access_token = _token(document, "access_token", _BEARER)
     if access_token is None:
         raise OpAnswerMalformed("token: no access_token")
-    token_type = document.get("token_type")
-    if not isinstance(token_type, str) or token_type.lower() != "bearer":  # RFC 6749 section 7.1
-        raise OpAnswerMalformed("token: token_type is not Bearer")
+    given_type = document.get("token_type")  # RFC 6749 section 7.1, RFC 9449 section 5
+    if not isinstance(given_type, str) or given_type.lower() != token_type.lower():
+        raise OpAnswerMalformed(f"token: token_type is not {token_type}")
     granted_scope = document.get("scope")
     new_refresh_token = _replacement(document, "refresh_token", VSCHAR, previous)
     id_token = _replacement(document, "id_token", _BEARER, previous)
@@ -264,6 +281,8 @@ def token_error(status: int, document: object, grant: Grant, *, for_api: bool = 
         return OpAnswerMalformed(detail)
     if for_api and (code in _DENIED_TARGET or _wants_user(document)):
         return ApiTokenDenied(detail)
+    if code in _PROOF:
+        return ClientRejected(detail)
     if for_api and code in _REFUSED_TARGET:
         return ApiTokenRefused(detail)
     if grant in _OF_ONE_API and code != "invalid_client" and _is_lasting(status, document):

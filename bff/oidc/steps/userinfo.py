@@ -9,11 +9,14 @@ from collections.abc import Mapping
 
 import structlog
 
+from bff.clock import Clock
 from bff.errors import IdTokenInvalid, OpAnswerMalformed, OpMetadataRefused
+from bff.model import Tokens
+from bff.oidc.dpop import FIELD, Proofs, server_and_path, stored_key
 from bff.oidc.jwt.id_token import ID_TOKEN_TYP, IdTokenRules
 from bff.oidc.jwt.key_source import KeySource
 from bff.oidc.jwt.signed_jwt import JwtRefused, audiences_of, parse_jwt
-from bff.oidc.provider.http import OpHttp
+from bff.oidc.provider.http import OpAnswer, OpHttp
 from bff.oidc.provider.metadata import Discovery
 from bff.oidc.provider.op_text import differs, lacks
 
@@ -29,15 +32,21 @@ class UserInfo:
     """The UserInfo endpoint of one OP."""
 
     def __init__(
-        self, http: OpHttp, discovery: Discovery, keys: KeySource, rules: IdTokenRules
+        self,
+        http: OpHttp,
+        discovery: Discovery,
+        keys: KeySource,
+        rules: IdTokenRules,
+        clock: Clock,
     ) -> None:
         self._http = http
         self._discovery = discovery
         self._keys = keys
         self._rules = rules
+        self._proofs = Proofs(clock)  # as a resource server it has nonces of its own
 
-    async def claims(self, access_token: str, sub: str, issuer: str) -> Mapping[str, object]:
-        """The claims about `sub` of `issuer`; none where the OP does not answer to this token.
+    async def claims(self, tokens: Tokens, sub: str, issuer: str) -> Mapping[str, object]:
+        """The claims about `sub` of `issuer`; none where the OP does not answer to these tokens.
 
         Raises:
             IdTokenInvalid: the answer is about another user or none, or its signature or what it
@@ -47,18 +56,35 @@ class UserInfo:
         endpoint = (await self._discovery.metadata()).userinfo_endpoint
         if endpoint is None:
             raise OpMetadataRefused("userinfo_endpoint is missing but userinfo is configured")
-        answer = await self._http.get(
-            "userinfo",
-            endpoint,
-            {"Authorization": f"Bearer {access_token}"},
-            max_bytes=MAX_USERINFO_BYTES,
-        )
+        answer = await self._asked(endpoint, tokens)
         if answer.status in REFUSALS:
             log.warning("userinfo_refused", status=answer.status)
             return NOTHING
         if answer.status != 200 or answer.jwt is None:
             return process_userinfo(answer.status, answer.document, sub=sub)
         return process_userinfo(200, await self._verified(answer.jwt, issuer), sub=sub)
+
+    async def _asked(self, endpoint: str, tokens: Tokens) -> OpAnswer:
+        """Once more where the proof lacks a nonce that the answer has (RFC 9449 section 9)."""
+        server, path = server_and_path(endpoint)
+
+        async def ask() -> OpAnswer:
+            headers = {"Authorization": f"Bearer {tokens.access_token}"}
+            if tokens.dpop_key is not None:
+                key, token = stored_key(tokens.dpop_key), tokens.access_token
+                proof = self._proofs.proof(key, "GET", server, path, access_token=token)
+                headers = {"Authorization": f"DPoP {token}", FIELD: proof}
+            answer = await self._http.get(
+                "userinfo", endpoint, headers, max_bytes=MAX_USERINFO_BYTES
+            )
+            self._proofs.keep_nonce(server, answer.dpop_nonce)
+            return answer
+
+        used = self._proofs.nonce_of(server)
+        answer = await ask()
+        has_another = self._proofs.nonce_of(server) != used
+        wants_it = tokens.dpop_key is not None and answer.status == 401
+        return await ask() if wants_it and has_another else answer
 
     async def _verified(self, text: str, issuer: str) -> Mapping[str, object]:
         """Section 5.3.2: a signed answer should name issuer and audience."""

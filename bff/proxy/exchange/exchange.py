@@ -16,6 +16,7 @@ from bff.errors import (
     BodyTooLarge,
     UpstreamError,
     UpstreamTimeout,
+    UpstreamWantsNonce,
 )
 from bff.gate.outcome import Answer, Decision, Wait
 from bff.proxy import messages
@@ -40,6 +41,7 @@ from bff.proxy.exchange.upgrade import UpgradableExchange
 from bff.proxy.phases import phase_seconds
 from bff.proxy.transport import PhaseDeadline
 from bff.proxy.upstream.answer_head import AnswerHead
+from bff.proxy.upstream.challenge import wants_nonce
 from bff.proxy.upstream.connection import UpstreamConnection
 from bff.proxy.upstream.destination import Destination
 
@@ -165,6 +167,8 @@ class Exchange(UpgradableExchange):
         if self._record is not None:
             self._record.answered()
         self._answered_at = time.monotonic()
+        if destination.is_bound and self._proves_again(head, destination):
+            return
         if head.status == UNAUTHORIZED:
             rules = self._context.frontends[self._frontend].step_up
             step_up = step_up_for(head, destination, rules)
@@ -174,11 +178,7 @@ class Exchange(UpgradableExchange):
         if not self._request.is_complete or self._browser.is_draining:
             self._answer.keep_alive = False  # the rest of the body is not read
         self._answer.begin(head, destination.answer_fields(head))
-        if (
-            asks_for_another_token(head, destination)
-            and self._request.is_complete
-            and self._request.is_replayable
-        ):
+        if asks_for_another_token(head, destination) and self._may_send_again:
             self._enter(RENEWING)
             self._spawn(lambda: self._renew(destination))
 
@@ -247,6 +247,30 @@ class Exchange(UpgradableExchange):
             if kind is not None:
                 self._context.metrics.answered(kind, self._answer.status, frontend=self._frontend)
 
+    # --- an upstream that wants a nonce in the proof of our key
+
+    def _proves_again(self, head: AnswerHead, destination: Destination) -> bool:
+        """Whether the answer is that wish. The request is sent once more if it can be: it was
+        refused before anything was done for it (RFC 9449 section 9)."""
+        has_another = destination.keep_nonce(head)
+        if head.status != UNAUTHORIZED or not wants_nonce(head.fields):
+            return False
+        if has_another and destination.may_prove_again and self._may_send_again:
+            destination.may_prove_again = False
+            self._enter(RENEWING)
+            self._spawn(lambda: self._prove_again(destination))
+        else:
+            self._fail(UpstreamWantsNonce())
+        return True
+
+    async def _prove_again(self, destination: Destination) -> None:
+        """To the same upstream, whose nonce it is."""
+        self._answer.take_back()
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.abort()
+        self._set_out(destination)
+
     # --- an upstream that refuses our token
 
     async def _renew(self, destination: Destination) -> None:
@@ -273,6 +297,11 @@ class Exchange(UpgradableExchange):
             self._upstream.resume_reading()
 
     # ---
+
+    @property
+    def _may_send_again(self) -> bool:
+        """Whether all of it has come, and is still there."""
+        return self._request.is_complete and self._request.is_replayable
 
     def _may_retry(self) -> bool:
         return self._retries_left > 0 and self._request.may_be_repeated

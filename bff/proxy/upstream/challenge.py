@@ -1,11 +1,11 @@
-"""What an API asks for that refuses a token because its user's login was too weak or too long ago:
-pure.
+"""What an API asks for that refuses a token because its user's login was too weak or too long ago,
+or the proof beside it for want of a nonce: pure.
 
 Read strictly: a challenge with a second reading, or with a value that no login may ask for, is none
 of these, and the API's 401 is passed on as it came.
 
 RFC 9110 sections 5.6 and 11 (challenges and their parameters), RFC 6750 section 3, RFC 9470
-section 3.
+section 3, RFC 9449 sections 7.1 and 9.
 """
 
 import re
@@ -17,6 +17,8 @@ from bff.oidc.step_up import StepUp, read_acr_values, read_max_age
 
 MAX_CHALLENGE_BYTES = 4096
 ERROR = b"insufficient_user_authentication"
+NONCE_ERROR = b"use_dpop_nonce"
+NONCE_FIELD = b"dpop-nonce"
 NOTHING = StepUp()
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
@@ -38,15 +40,32 @@ class Challenge:
 
 def step_up_asked(fields: Iterable[Field]) -> StepUp | None:
     """What a 401 with these fields asks of the user's login; None where it asks nothing of it."""
-    text = b", ".join(value for name, value in fields if name.lower() == b"www-authenticate")
-    if ERROR not in text or len(text) > MAX_CHALLENGE_BYTES:
-        return None
     try:
-        found = [one.parameters for one in read_challenges(text) if _is_step_up(one)]
+        found = [one.parameters for one in _challenges(fields, ERROR) if _is_step_up(one)]
         asked = [_read(parameters) for parameters in found]
     except ValueError:
         return None
-    return asked[0] if len(asked) == 1 and asked[0] != NOTHING else None
+    is_clear = len(set(asked)) == 1  # an API may say the same for each scheme that it knows
+    return asked[0] if is_clear and asked[0] != NOTHING else None
+
+
+def wants_nonce(fields: Iterable[Field]) -> bool:
+    """Whether a 401 with these fields says that the proof of a key lacks the server's nonce."""
+    try:
+        found = _challenges(fields, NONCE_ERROR)
+    except ValueError:
+        return False
+    return any(
+        one.scheme == b"dpop" and one.parameters.get(b"error") == NONCE_ERROR for one in found
+    )
+
+
+def _challenges(fields: Iterable[Field], error: bytes) -> list[Challenge]:
+    """All of them, if one has this error. Raises: ValueError."""
+    text = b", ".join(value for name, value in fields if name.lower() == b"www-authenticate")
+    if error not in text or len(text) > MAX_CHALLENGE_BYTES:
+        return []
+    return read_challenges(text)
 
 
 def read_challenges(text: bytes) -> list[Challenge]:
@@ -84,7 +103,8 @@ def _add(parameters: dict[bytes, bytes], found: re.Match[bytes]) -> None:
 
 
 def _is_step_up(challenge: Challenge) -> bool:
-    return challenge.scheme == b"bearer" and challenge.parameters.get(b"error") == ERROR
+    is_of_token = challenge.scheme in (b"bearer", b"dpop")
+    return is_of_token and challenge.parameters.get(b"error") == ERROR
 
 
 def _read(parameters: Mapping[bytes, bytes]) -> StepUp:

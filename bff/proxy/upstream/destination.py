@@ -8,9 +8,11 @@ from bff.errors import DevServerUnreachable, UpstreamError
 from bff.gate.head import HOP_BY_HOP, Field
 from bff.gate.outcome import Forward, Local
 from bff.model import Session
+from bff.oidc.dpop import Proofs, stored_key
 from bff.proxy.messages import UPGRADE, request_head
 from bff.proxy.own_endpoints import LocalPool
 from bff.proxy.upstream.answer_head import AnswerHead
+from bff.proxy.upstream.challenge import NONCE_FIELD
 from bff.proxy.upstream.connection import UpstreamConnection
 from bff.proxy.upstream.responses import interim_fields, response_fields
 from bff.proxy.upstream.targets import RouteTargets, UpstreamTarget
@@ -24,8 +26,9 @@ class Destination(Protocol):
     already; `session` is the one that opened it; `websocket_key` is that of a handshake;
     `total_seconds` 0 is no limit; `may_renew`: a 401 may mean that the token is no longer good;
     `carries_user_token`: the request has the access token of the session's user;
-    `access_token`: the one that it has, empty without. `route` is what metrics call where it goes;
-    `is_own`: to the gateway itself."""
+    `access_token`: the one that it has, empty without; `is_bound`: it is bound to a key, and the
+    request has a proof of that; `may_prove_again`: the API may still ask for another one. `route`
+    is what metrics call where it goes; `is_own`: to the gateway itself."""
 
     @property
     def kind(self) -> str | None: ...
@@ -38,6 +41,8 @@ class Destination(Protocol):
     access_token: str
     route: str
     is_own: bool
+    is_bound: bool
+    may_prove_again: bool
 
     def take(self) -> UpstreamConnection | None:
         """A connection that lies idle."""
@@ -58,6 +63,9 @@ class Destination(Protocol):
     def interim_fields(self, answer: AnswerHead) -> list[Field]:
         """The same of an interim answer."""
 
+    def keep_nonce(self, answer: AnswerHead) -> bool:
+        """Keep what the answer has for the next proof. Whether that is another one."""
+
     def answered(self) -> None:
         """The upstream works."""
 
@@ -77,8 +85,9 @@ class UpstreamDestination:
     """
 
     __slots__ = (
-        "_date", "_decision", "_is_over", "_own_fields", "_target", "_targets", "access_token",
-        "carries_user_token", "may_renew", "route", "session", "total_seconds", "websocket_key",
+        "_date", "_decision", "_is_over", "_own_fields", "_proofs", "_target", "_targets",
+        "access_token", "carries_user_token", "is_bound", "may_prove_again", "may_renew", "route",
+        "session", "total_seconds", "websocket_key",
     )  # fmt: skip
 
     kind = "forward"
@@ -90,6 +99,7 @@ class UpstreamDestination:
         targets: RouteTargets,
         own_fields: Sequence[Field],
         date: Callable[[], Field],
+        proofs: Proofs,
     ) -> None:
         route, target = decision.route, targets.pick()
         if target is None:
@@ -98,11 +108,13 @@ class UpstreamDestination:
         self._targets = targets
         self._own_fields = own_fields
         self._date = date
+        self._proofs = proofs
         self._target = target
         self._is_over = False
         self.route = route.name
         self.session = decision.session
         self.access_token = decision.access_token
+        self.is_bound = self.may_prove_again = decision.dpop_key is not None
         self.websocket_key = decision.websocket_key
         self.total_seconds = route.total_timeout_seconds
         self.carries_user_token = route.carries_user_token
@@ -133,7 +145,20 @@ class UpstreamDestination:
         if decision.websocket_key is not None:
             fields = [*fields, *UPGRADE]
         path = target.path(decision.path_and_query)
+        if decision.dpop_key is not None:
+            fields = [*fields, self._proof(decision.dpop_key, path.partition(b"?")[0])]
         return request_head(decision.method, path, target.host, fields)
+
+    def _proof(self, dpop_key: str, path: bytes) -> Field:
+        """For this request alone, and for this upstream (RFC 9449 section 7.1)."""
+        proof = self._proofs.proof(
+            stored_key(dpop_key),
+            self._decision.method,
+            self._target.server,
+            path.decode("latin-1"),
+            access_token=self.access_token,
+        )
+        return b"DPoP", proof.encode()
 
     def answer_fields(self, answer: AnswerHead) -> list[Field]:
         fields = response_fields(
@@ -150,6 +175,14 @@ class UpstreamDestination:
     def interim_fields(self, answer: AnswerHead) -> list[Field]:
         cookies = self._decision.route.forward_cookies
         return interim_fields(answer.fields, forward_cookies=cookies)
+
+    def keep_nonce(self, answer: AnswerHead) -> bool:
+        server = self._target.server
+        before = self._proofs.nonce_of(server)
+        for name, value in answer.fields:
+            if name.lower() == NONCE_FIELD:
+                self._proofs.keep_nonce(server, value.decode("latin-1"))
+        return self._proofs.nonce_of(server) != before
 
     def answered(self) -> None:
         self._target.succeeded()
@@ -183,6 +216,8 @@ class LocalDestination:
     carries_user_token = False
     access_token = ""
     is_own = True
+    is_bound = False
+    may_prove_again = False
 
     def __init__(
         self, decision: Local, pool: LocalPool, method: str, fields: Sequence[Field]
@@ -220,6 +255,9 @@ class LocalDestination:
 
     def interim_fields(self, answer: AnswerHead) -> list[Field]:
         return self.answer_fields(answer)
+
+    def keep_nonce(self, _answer: AnswerHead) -> bool:
+        return False
 
     def answered(self) -> None:
         """It always works."""

@@ -14,11 +14,13 @@ from operator import itemgetter
 from bff.gate.head import HOP_BY_HOP, PLAIN_CONNECTIONS, Field, connection_options
 from bff.proxy.upstream.locations import Locations
 
-# Ours, about the software behind us, or for the whole origin, which is not one API's: an answer
-# with Clear-Site-Data would log the user out, one with Report-To tell of requests to other APIs.
+# Ours, for us alone, about the software behind us, or for the whole origin, which is not one API's:
+# an answer with Clear-Site-Data would log the user out, one with Report-To tell of requests to
+# other APIs.
 _NEVER = HOP_BY_HOP | {
     b"alt-svc",
     b"clear-site-data",
+    b"dpop-nonce",
     b"nel",
     b"report-to",
     b"server",

@@ -109,9 +109,9 @@ class Balancer(Generic[M]):
 
 class UpstreamTarget(Member):
     """One upstream: its Host, the path in front of every request, and the way to it. `locations`
-    turn its addresses into ours."""
+    turn its addresses into ours; `server` is scheme and authority of its URL."""
 
-    __slots__ = ("base_path", "host", "locations", "pool")
+    __slots__ = ("base_path", "host", "locations", "pool", "server")
 
     def __init__(
         self,
@@ -124,6 +124,7 @@ class UpstreamTarget(Member):
         self.locations = locations
         self.host = (host or upstream.authority).encode()
         self.base_path = upstream.base_path.encode()
+        self.server = f"{upstream.scheme}://{upstream.authority}"
         self.pool = pool
 
     def path(self, path_and_query: bytes) -> bytes:

@@ -62,7 +62,8 @@ _BESIDE = frozenset({"key", "version", "idle_expires_at", "provider", "frontend"
 _TOKENS = _kinds(Tokens)
 _DEVICE = _kinds(DeviceGrant)
 _API_TOKEN = {
-    name: _TOKENS[name] for name in ("access_token", "obtained_at", "expires_at", "scope")
+    name: _TOKENS[name]
+    for name in ("access_token", "obtained_at", "expires_at", "scope", "dpop_key")
 }
 _SESSION = {name: kinds for name, kinds in _kinds(Session).items() if name not in _BESIDE}
 _LOGIN = {name: kinds for name, kinds in _kinds(LoginTransaction).items() if name not in _BESIDE}

@@ -42,6 +42,7 @@ async def begin(
         acr_values=wanted.acr_values,
         max_age=wanted.max_age,
         resources=request.resources,
+        dpop_key=request.dpop_key,
     )
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from bff.errors import ClientRejected, OpAnswerMalformed, OpError, OpUnavailable
+from bff.model import Tokens
 from bff.oidc.probe import SilentLogin
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.steps.authorization import LoginRequest
@@ -80,6 +81,7 @@ async def test_the_metadata_is_shown_as_written_if_it_is_an_object(
 
 
 async def test_userinfo_is_asked_by_itself(rp: RelyingParty, op: ScriptedOp) -> None:
-    claims = await rp.probe().userinfo("at-7", op.sub, op.issuer)
+    tokens = Tokens("at-7", obtained_at=0.0, expires_at=60.0)
+    claims = await rp.probe().userinfo(tokens, op.sub, op.issuer)
     assert claims["email"] == "alice@example.test"
     assert op.last("userinfo").headers["Authorization"] == "Bearer at-7"
