@@ -145,6 +145,10 @@ class Gateway:
             await self._stop_accepting(one.servers, one.listening)
         self._public.events.stop()
 
+    async def finish(self) -> None:
+        """After `hand_over`: until all that was begun here has ended, or its time is over."""
+        await self._public.listener.finish(self.settings.server.handover_timeout)
+
     async def stop(self) -> None:
         """Stop accepting, let requests, refreshes and revocations finish (bounded), close all."""
         self.drain()

@@ -20,7 +20,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 
 import structlog
 
@@ -169,6 +169,16 @@ async def first_of(*events: asyncio.Event) -> asyncio.Event:
         for task in tasks:
             task.cancel()
     return next(event for event in events if event.is_set())
+
+
+async def work_until(work: Coroutine[object, object, object], *events: asyncio.Event) -> None:
+    """Do the work to its end, or until one of the events is set."""
+    tasks = {asyncio.create_task(work), asyncio.create_task(first_of(*events))}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _ignore(number: signal.Signals) -> None:

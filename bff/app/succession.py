@@ -20,7 +20,6 @@ import subprocess
 import sys
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -28,7 +27,8 @@ import structlog
 from bff.admin.reloads import ReloadOutcome
 from bff.app.held_addresses import HeldAddress, HeldAddresses
 from bff.app.reloading import Reloads, tell
-from bff.app.stopping import RELOAD_SIGNAL, RESTART_SIGNAL, StopRequest, first_of
+from bff.app.stopping import RELOAD_SIGNAL, StopRequest, first_of
+from bff.app.successors import LOOKING_SECONDS, PID_BYTES, Successors
 from bff.config.sources.environment import PREDECESSOR_VARIABLE
 from bff.exit_codes import ADDRESS_UNAVAILABLE, CONFIG_UNUSABLE, INCOMPATIBLE, NOT_READY
 from bff.observability.reasons import reason_of
@@ -36,7 +36,6 @@ from bff.observability.reasons import reason_of
 log = structlog.get_logger("bff.app")
 
 READY = b"r"
-PID_BYTES = 4
 VERSION = 1  # of the message to a successor, which may be of another version of the program
 READY_SECONDS = 120.0  # for a new process to be ready: it may meet a machine that is busy
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -127,10 +126,10 @@ class Succession:
         self._predecessor = predecessor
         self._reloads = reloads
         self._why_not = why_not
-        self._root_end: socket.socket | None = None
+        self._successors: Successors | None = None  # of the first of all
         self._passed_end: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._serving: int | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     @property
     def is_done(self) -> bool:
@@ -152,6 +151,9 @@ class Succession:
             if await attempt(request):
                 request.pass_on(self.pass_on)
                 self._pass_on_reload()
+                if self._successors is not None:
+                    ending = self._end_with_the_last(self._successors, request)
+                    self._watch = asyncio.create_task(ending)
                 return True
 
     def _pass_on_reload(self) -> None:
@@ -161,37 +163,27 @@ class Succession:
             self._process.send_signal(RELOAD_SIGNAL)
 
     def pass_on(self, number: int, _frame: object = None) -> None:
-        """As the first of all, send a signal to the process that serves; one that stops it, to
-        those as well that are ending. Any other process leaves that to the first."""
-        if self._predecessor is not None:
-            return
-        serving = self._serving_pid()
-        receivers = set() if serving is None else {serving}
-        if number not in (RESTART_SIGNAL, RELOAD_SIGNAL):
-            receivers.update(_children())
-        for pid in receivers:
-            with contextlib.suppress(OSError):
-                os.kill(pid, number)
+        """As the first of all, send a signal to those that came after. Any other process leaves
+        that to the first."""
+        if self._successors is not None:
+            self._successors.send(number)
 
-    def _serving_pid(self) -> int | None:
-        if self._root_end is not None:
-            with contextlib.suppress(OSError):
-                self._serving = int.from_bytes(self._root_end.recv(1 << 16)[-PID_BYTES:])
-        if self._serving is None and self._process is not None:
-            return self._process.pid  # of a version that tells no id
-        return self._serving
+    async def _end_with_the_last(self, successors: Successors, request: StopRequest) -> None:
+        """What goes on here does not keep a service up that serves no more."""
+        while not successors.none_serves():  # noqa: ASYNC110 - the kernel's processes
+            await asyncio.sleep(LOOKING_SECONDS)
+        request.stop.set()
+        request.hurry.set()
 
     def accompany(self) -> None:
         """As the first of all, stay until the last of those that came after has ended, and end as
         it did. Any other ends at once."""
-        if self._process is None or self._predecessor is not None:
+        if self._process is None:
             return
-        code = 0
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                _, status = os.wait()
-                code = os.waitstatus_to_exitcode(status)
-        sys.exit(code if code >= 0 else 128 - code)
+        if self._successors is None:
+            self._process.returncode = 0  # or `Popen` would take its exit code from the first
+            return
+        sys.exit(self._successors.wait())
 
     async def _restart(self, request: StopRequest) -> bool:
         if self._why_not:
@@ -280,8 +272,8 @@ class Succession:
         if self._predecessor is not None:
             return self._predecessor.lifeline
         if self._passed_end is None:
-            self._root_end, self._passed_end = socket.socketpair()
-            self._root_end.setblocking(False)
+            told, self._passed_end = socket.socketpair()
+            self._successors = Successors(told)
         return self._passed_end
 
 
@@ -312,12 +304,3 @@ def _become_subreaper() -> None:
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-
-
-def _children() -> list[int]:
-    """The processes whose parent this one is now."""
-    found: list[int] = []
-    for path in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += map(int, path.read_text().split())
-    return found

@@ -20,7 +20,13 @@ from bff.app.auditing import audit_of, reload_event
 from bff.app.held_addresses import HeldAddresses
 from bff.app.listening import Addresses, ProcessSetup
 from bff.app.reloading import Reloads
-from bff.app.stopping import HANDED_OVER_SECONDS, RESTART_SIGNAL, StopRequest, stopped_by
+from bff.app.stopping import (
+    HANDED_OVER_SECONDS,
+    RESTART_SIGNAL,
+    StopRequest,
+    stopped_by,
+    work_until,
+)
 from bff.app.succession import Succession
 from bff.app.worker_process import WORKER_COMMAND, Assignment, WorkerProcess
 from bff.audit.audit import OFF
@@ -209,6 +215,11 @@ class Supervisor:
             await self._request.wait_at_most(delay)
         if not is_handed_over:
             self._held.remove_public_name()
+        else:
+            await work_until(
+                asyncio.wait(tasks, timeout=self._settings.server.handover_timeout),
+                self._request.hurry,
+            )
         if self._request.hurry.is_set():
             self._signal(signal.SIGTERM)
         limit = self._settings.server.shutdown_timeout + self._settings.op_timeout

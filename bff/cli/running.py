@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from bff.app import Gateway
-from bff.app.stopping import HANDED_OVER_SECONDS, StopRequest, first_of, stopped_by
+from bff.app.stopping import HANDED_OVER_SECONDS, StopRequest, first_of, stopped_by, work_until
 
 GC_THRESHOLDS = (20_000, 10, 10)  # objects, then collections of the younger generation
 
@@ -67,6 +67,8 @@ async def run_until_stopped(
                 delay = max(delay, HANDED_OVER_SECONDS)
             gateway.drain()
             await request.wait_at_most(delay)
+            if is_handed_over:
+                await work_until(gateway.finish(), request.stop, request.hurry)
         finally:
             await gateway.stop()
 

@@ -88,8 +88,8 @@ class Listener:
         connections, and one that is closed under a request costs that request: so it is told."""
         self.phase = Phase.DRAINING
 
-    async def stop(self, seconds: float) -> None:
-        """Let what is being served finish, for at most `seconds`; then cut the rest."""
+    async def finish(self, seconds: float) -> None:
+        """Close what is idle, and let what is being served finish, for at most `seconds`."""
         self.phase = Phase.STOPPING
         for connection in list(self._open):
             connection.close_when_idle()
@@ -98,5 +98,13 @@ class Listener:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._all_closed.wait()
+
+    async def stop(self, seconds: float) -> None:
+        """Tell what would not end by itself to do so, and let what is being served finish, for at
+        most `seconds`; then cut the rest."""
+        for connection in list(self._open):
+            if connection.exchange is not None:
+                connection.exchange.stop()
+        await self.finish(seconds)
         for connection in list(self._open):
             connection.abort()

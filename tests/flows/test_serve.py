@@ -9,6 +9,7 @@ import pytest
 
 from bff import __version__
 from tests.flows.served import a_served_gateway, admin
+from tests.parts.command import bff
 from tests.parts.configuration import CLIENT_SECRET, Ports, free_ports, gateway_toml
 from tests.parts.gateway_program import GatewayProgram, gateway_program, serving_gateway
 from tests.parts.raw_upstream import raw_upstream
@@ -63,6 +64,18 @@ async def test_a_placeholder_is_told_at_each_start(tmp_path: Path) -> None:
     [warned] = program.events("guessable_secret")
     assert warned["setting"] == "oidc.client_secret"
     assert "my-spa-client-secret" not in program.log.read_text()
+
+
+async def test_an_op_without_tls_is_told_at_each_start_and_by_the_check(tmp_path: Path) -> None:
+    """With its hosts: a machine that can change what passes there can log in as any user."""
+    ports = free_ports()
+    toml = gateway_toml(ports, oidc='allow_http_hosts = ["keycloak:8080"]')
+    async with serving_gateway(ports, tmp_path, toml, ready="/healthz") as program:
+        await until(lambda: program.events("plain_http_allowed") != [])
+    [warned] = program.events("plain_http_allowed")
+    assert (warned["level"], warned["hosts"]) == ("warning", ["keycloak:8080"])
+    result = await bff("check", "--offline", "--config", str(tmp_path / "bff.toml"))
+    assert "keycloak:8080 may be reached without TLS (allow_http_hosts)" in result.line("! OP")
 
 
 async def refused(program: GatewayProgram) -> str:

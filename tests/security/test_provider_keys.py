@@ -268,6 +268,15 @@ organization = {{ parameter = "organization", claim = "org_id" }}"""
 
 
 @pytest.mark.rule("AZ-19")
+async def test_no_organization_is_asked_for_where_the_provider_has_none(
+    op: ScriptedOp, clock: ManualClock
+) -> None:
+    """The login would be for whichever one the user is in, and nothing would prove it."""
+    async with visiting(op, clock, f'issuer = "{op.issuer}"') as visitor:
+        assert (await visitor.get("/bff/login?org=acme")).status == 400
+
+
+@pytest.mark.rule("AZ-19")
 @pytest.mark.parametrize(
     ("query", "claim", "status"),
     [

@@ -126,6 +126,13 @@ class ServerSettings(Section):
         description="How long running requests may finish after a stop signal and "
         "`shutdown_delay`.",
     )
+    handover_timeout: Annotated[Duration, Between("0s", "24h")] = Field(
+        default="10m",
+        validate_default=True,
+        description="How long requests, WebSockets and streams of APIs go on in a process that "
+        "another one has taken over from by a reload or a restart, before its `shutdown_timeout` "
+        "begins. While some do, there is that process and its memory.",
+    )
 
     @property
     def is_https(self) -> bool:

@@ -206,9 +206,7 @@ class DownstreamConnection(asyncio.Protocol):
 
     def close_when_idle(self) -> None:
         """Finish what is being served, or has been sent, and serve nothing after it."""
-        if self._requests.current is not None:
-            self._requests.current.stop()
-        else:
+        if self._requests.current is None:
             self._advance()
 
     # --- from one phase to the next
