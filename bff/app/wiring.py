@@ -35,8 +35,7 @@ from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.step_up import StepUpRules
 from bff.proxy.context import ProxyLimits
-from bff.sessions.memory import MemoryStore
-from bff.sessions.redis.store import RedisStore
+from bff.sessions import engines
 from bff.sessions.sealing.keyring import Keyring, RecordOwner
 from bff.sessions.sessions import SessionPolicy
 from bff.sessions.store import SessionStore
@@ -51,10 +50,8 @@ BESIDES = 1024  # the store, the OP, listeners, administrators, refusals on thei
 
 def session_store(settings: Settings, clock: Clock, metrics: Metrics | None = None) -> SessionStore:
     """The engine that `session.store` names; nothing is opened yet."""
-    if settings.session.is_in_memory:
-        return MemoryStore(clock)
     session = settings.session
-    return RedisStore(
+    return engines.session_store(
         session.store.get_secret_value(),
         clock,
         namespace=session.namespace,

@@ -11,22 +11,13 @@ from bff.config.values.quantities import Between, Duration, duration_text
 from bff.config.values.secrets import LongSecret
 from bff.config.values.texts import SOME, CookieName, Namespace
 from bff.oidc.provider.endpoint_url import is_loopback
-from bff.sessions.redis.url import KINDS, parse_redis_url
+from bff.sessions import engines
 from bff.sessions.sessions import SessionPolicy
-
-IN_MEMORY = "memory://"
 
 
 def require_store_url(url: SecretStr) -> SecretStr:
-    """A URL that the session store's engine can read. The reason never repeats it."""
-    text = url.get_secret_value()
-    if text == IN_MEMORY:
-        return url
-    scheme, mark, _ = text.partition("://")
-    if not mark or scheme not in KINDS:
-        known = ", ".join(f"{kind}://" for kind in KINDS)
-        raise ValueError(f"must be {IN_MEMORY} or a URL that begins with one of {known}")
-    parse_redis_url(text)
+    """The URL of an engine. The reason never repeats it."""
+    engines.require_store_url(url.get_secret_value())
     return url
 
 
@@ -48,10 +39,9 @@ class SessionSettings(Section):
     """`store` is a secret because it may hold a password."""
 
     store: StoreUrl = Field(
-        default=IN_MEMORY,
+        default=engines.IN_MEMORY,
         validate_default=True,
-        description="Where sessions live: memory:// (one process, gone at a restart), redis://, "
-        "rediss://, unix://, redis+sentinel:// or redis+cluster://.",
+        description=f"Where sessions live: {engines.NAMES}.",
         examples=["rediss://redis.internal:6379/0"],
     )
     store_file: FilePath | None = Field(
@@ -159,22 +149,18 @@ class SessionSettings(Section):
 
     @property
     def is_in_memory(self) -> bool:
-        return self.store.get_secret_value() == IN_MEMORY
+        return self.store.get_secret_value() == engines.IN_MEMORY
 
     @property
     def store_passwords(self) -> frozenset[str]:
         """Those in the store's URL."""
-        if self.is_in_memory:
-            return frozenset()
-        return frozenset(parse_redis_url(self.store.get_secret_value()).passwords)
+        return engines.passwords_in(self.store.get_secret_value())
 
     @property
     def is_store_in_the_clear(self) -> bool:
         """Whether the store is on another machine and is reached without TLS."""
-        if self.is_in_memory:
-            return False
-        redis = parse_redis_url(self.store.get_secret_value())
-        return not redis.tls and any(not is_loopback(host) for host, _ in redis.hosts)
+        hosts = engines.hosts_without_tls(self.store.get_secret_value())
+        return not all(map(is_loopback, hosts))
 
     def policy(self) -> SessionPolicy:
         """How long sessions live, and how many are held in memory."""
