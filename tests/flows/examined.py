@@ -3,13 +3,12 @@
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from bff.app import Gateway
 from bff.cli.checks.verdict import has_failed, lines
 from bff.cli.diagnosis.gateway import ask_gateway
 from bff.cli.doctor import all_verdicts
@@ -36,7 +35,7 @@ server {
     listen 127.0.0.1:PORT ssl;
     ssl_certificate CERTIFICATE;
     ssl_certificate_key KEY;
-    location / { proxy_pass http://127.0.0.1:GATEWAY; FIELDS }
+    location / { proxy_pass http://GATEWAY; FIELDS }
 }
 """
 
@@ -50,7 +49,6 @@ class Installation:
     ports: Ports
     public_url: str
     ca_file: Path | None = None
-    gateway: Gateway | None = field(default=None, repr=False)
 
     @property
     def admin_url(self) -> str:
@@ -119,24 +117,22 @@ async def installation(
             yield place
             return
         settings = load_with_origins(config, {}).settings
-        async with running_gateway(settings) as gateway:
-            place.gateway = gateway
+        async with running_gateway(settings):
             yield place
 
 
 @asynccontextmanager
 async def behind_nginx(
-    folder: Path, fields: str, server: str = "", *, leads_to: int = 0, **changes: Any
+    folder: Path, fields: str, server: str = "", *, leads_to: str = "", **changes: Any
 ) -> AsyncIterator[Installation]:
     """The same behind an nginx that serves https and sends these fields to the gateway, or to
-    another port."""
+    another address."""
     port = free_port()
     certificate, key = self_signed(folder, "localhost")
     public_url = f"https://localhost:{port}"
     async with installation(folder, public_url=public_url, server=server, **changes) as place:
-        http = NGINX.replace("PORT", str(port)).replace(
-            "GATEWAY", str(leads_to or place.ports.gateway)
-        )
+        leads_to = leads_to or f"127.0.0.1:{place.ports.gateway}"
+        http = NGINX.replace("PORT", str(port)).replace("GATEWAY", leads_to)
         http = http.replace("CERTIFICATE", str(certificate)).replace("KEY", str(key))
         with running_nginx(folder, http.replace("FIELDS", fields), port):
             yield replace(place, ca_file=certificate)

@@ -53,7 +53,7 @@ async def test_an_installation_with_which_all_is_well(tmp_path: Path) -> None:
         "gateway",
         "readiness",
         "public URL    http://localhost:",
-        "forwarded     no proxy is in front: 127.0.0.1",
+        "forwarded for no proxy is in front: 127.0.0.1",
         "OP",
         "client",
         "redirect URI",

@@ -11,14 +11,19 @@ from tests.flows.examined import (
     SET_HOST,
     SET_PROTO,
     TRUSTED,
+    WELL,
     behind_nginx,
     installation,
     next_step,
 )
 from tests.parts.caddy_server import running_caddy
 from tests.parts.command import bff
+from tests.parts.gateway_program import GatewayProgram
+from tests.parts.redis_server import RedisServer, own_redis
 from tests.parts.servers import free_port
 from tests.parts.stack import running_gateway
+
+__all__ = ["own_redis"]
 
 
 async def test_a_proxy_that_does_all_that_is_needed(tmp_path: Path) -> None:
@@ -26,9 +31,38 @@ async def test_a_proxy_that_does_all_that_is_needed(tmp_path: Path) -> None:
     async with behind_nginx(tmp_path, fields, TRUSTED) as place:
         result = await place.doctor()
     assert result.line(f"✓ public URL    {place.public_url} leads to this gateway")
-    assert "127.0.0.1, by X-Forwarded-For of the proxy" in result.line("✓ client address")
-    assert result.line("✓ forwarded     X-Forwarded-Proto is https")
+    assert "127.0.0.1, by X-Forwarded-For of the proxy" in result.line("✓ forwarded for")
+    assert result.line("✓ scheme        X-Forwarded-Proto is https")
     assert result.line("✓ cookie        __Host-Http-bff")
+
+
+async def test_a_proxy_on_a_unix_socket(tmp_path: Path) -> None:
+    """It has no address, and is trusted without being named."""
+    server = f'listen = "unix:{tmp_path}/gateway.sock"'
+    leads_to = f"unix:{tmp_path}/gateway.sock"
+    fields = SET_HOST + SET_FOR + SET_PROTO
+    async with behind_nginx(tmp_path, fields, server, leads_to=leads_to) as place:
+        result = await place.doctor()
+    told = result.line("✓ forwarded for")
+    assert "127.0.0.1, by X-Forwarded-For of the proxy on the Unix socket" in told
+
+
+async def test_several_workers_and_an_admin_socket(tmp_path: Path, own_redis: RedisServer) -> None:
+    """Whichever worker gives the ticket, and whichever gets the request."""
+    server = f'workers = 2\nadmin_listen = "unix:{tmp_path}/admin.sock"\nhealth_listen = '
+    health = f"127.0.0.1:{free_port()}"
+    async with installation(
+        tmp_path, serves=False, server=f'{server}"{health}"', store=own_redis.url
+    ) as place:
+        program = GatewayProgram(place.config, health)
+        try:
+            await program.start()
+            results = [await place.doctor() for _ in range(3)]
+        finally:
+            await program.end()
+    for result in results:
+        assert result.code == WELL, result.out
+        assert result.line(f"✓ public URL    {place.public_url} leads to this gateway")
 
 
 async def test_the_caddyfile_of_the_project(tmp_path: Path) -> None:
@@ -39,7 +73,7 @@ async def test_the_caddyfile_of_the_project(tmp_path: Path) -> None:
         gateway = f"127.0.0.1:{place.ports.gateway}"
         with running_caddy(tmp_path / "caddy", gateway=gateway, port=port) as caddy:
             result = await replace(place, ca_file=caddy.ca_root).doctor()
-    for item in ("public URL", "client address", "forwarded"):
+    for item in ("public URL", "forwarded for", "scheme"):
         assert result.line(f"✓ {item}")
 
 
@@ -49,37 +83,37 @@ async def test_the_caddyfile_of_the_project(tmp_path: Path) -> None:
         (
             SET_HOST + SET_FOR,
             TRUSTED,
-            "! forwarded     the proxy 127.0.0.1 sends no X-Forwarded-Proto",
+            "! scheme        the proxy 127.0.0.1 sends no X-Forwarded-Proto",
             "$scheme",
         ),
         (
             SET_HOST + SET_FOR + "proxy_set_header X-Forwarded-Proto http;",
             TRUSTED,
-            "! forwarded     the proxy 127.0.0.1 says X-Forwarded-Proto: http, and public_url is h",
+            "! scheme        the proxy 127.0.0.1 says X-Forwarded-Proto: http, and public_url is h",
             "the outermost proxy",
         ),
         (
             SET_HOST + SET_PROTO,
             TRUSTED,
-            "✗ client address the proxy 127.0.0.1 sends no X-Forwarded-For: all users have one",
+            "✗ forwarded for the proxy 127.0.0.1 sends no X-Forwarded-For: all users have one",
             "$proxy_add_x_forwarded_for",
         ),
         (
             SET_HOST + 'proxy_set_header Forwarded "for=203.0.113.9";',
             "",
-            "✗ client address the proxy 127.0.0.1 sends no X-Forwarded-For, but Forwarded",
+            "✗ forwarded for the proxy 127.0.0.1 sends no X-Forwarded-For, but Forwarded",
             'add "127.0.0.1/32" to server.trusted_proxies',
         ),
         (
             SET_HOST + SET_FOR + SET_PROTO,
             "",
-            "✗ client address the proxy 127.0.0.1 is not in server.trusted_proxies",
+            "✗ forwarded for the proxy 127.0.0.1 is not in server.trusted_proxies",
             'add "127.0.0.1/32" to server.trusted_proxies',
         ),
         (
             SET_HOST + 'proxy_set_header X-Forwarded-For "203.0.113.9, 10.9.8.7";',
             TRUSTED,
-            "✗ client address 10.9.8.7 counts as the client, and is a proxy: 203.0.113.9",
+            "✗ forwarded for 10.9.8.7 counts as the client, and is a proxy: 203.0.113.9",
             'add "10.9.8.7/32" to server.trusted_proxies',
         ),
         (
@@ -113,7 +147,9 @@ async def test_what_a_proxy_does_wrong(
 
 
 async def test_a_proxy_that_does_not_reach_the_gateway(tmp_path: Path) -> None:
-    async with behind_nginx(tmp_path, SET_HOST, TRUSTED, leads_to=free_port()) as place:
+    async with behind_nginx(
+        tmp_path, SET_HOST, TRUSTED, leads_to=f"127.0.0.1:{free_port()}"
+    ) as place:
         result = await place.doctor()
     assert "does not reach it (status 502)" in result.line("✗ public URL")
     assert f"127.0.0.1:{place.ports.gateway}" in next_step(result, "✗ public URL")

@@ -163,14 +163,14 @@ def on_arrival(frontend: Frontend, arrived: Arrived) -> Iterator[Verdict]:
     forwarded = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded")
     is_direct = not any(arrived.fields.get(name) for name in forwarded)
     if is_direct and not frontend.settings.server.is_https:
-        yield good("forwarded", f"no proxy is in front: {arrived.client} is the client")
+        yield good("forwarded for", f"no proxy is in front: {arrived.client} is the client")
         return
     yield _on_client(arrived)
     yield _on_scheme(frontend, arrived)
 
 
 def _on_client(arrived: Arrived) -> Verdict:
-    item, addresses = "client address", arrived.addresses
+    item, addresses = "forwarded for", arrived.addresses
     if not addresses:
         other = ", but Forwarded, which is not read" if arrived.fields.get("forwarded") else ""
         return bad(
@@ -198,7 +198,7 @@ def _on_client(arrived: Arrived) -> Verdict:
 
 
 def _on_scheme(frontend: Frontend, arrived: Arrived) -> Verdict:
-    item, own = "forwarded", "https" if frontend.settings.server.is_https else "http"
+    item, own = "scheme", "https" if frontend.settings.server.is_https else "http"
     said = arrived.fields.get("x-forwarded-proto", ())
     if [one.lower() for one in said] == [own]:
         return good(item, f"X-Forwarded-Proto is {own}, as public_url")

@@ -46,7 +46,7 @@ def _replace(key: str) -> str:
     if key == "session.secrets":
         return (
             "put a new one (`bff keygen`) first in it: docs/operations.md, Rotating the secrets; "
-            "nobody is logged out"
+            "no user is logged out"
         )
     return "make a new one where it was given out, and put it into the file"
 
