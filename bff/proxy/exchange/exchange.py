@@ -243,7 +243,7 @@ class Exchange(UpgradableExchange):
     def _flush(self) -> None:
         if self._answer.flush() and self.phase is SENT:
             self._enter(ANSWERING)
-            kind = self._require_destination().kind
+            kind = self._destination.kind if self._destination is not None else None
             if kind is not None:
                 self._context.metrics.answered(kind, self._answer.status, frontend=self._frontend)
 
