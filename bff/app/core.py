@@ -31,6 +31,7 @@ from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
 from bff.tokens.ending_sessions import SessionEnder
 from bff.tokens.exchanged_tokens import ExchangedTokens
+from bff.tokens.introspected_tokens import IntrospectedTokens
 from bff.tokens.op_logout import OpLogout
 from bff.tokens.policy import ClaimFilter, RefreshPolicy
 
@@ -60,6 +61,7 @@ class Core:
     coordinator: RefreshCoordinator
     client_tokens: Mapping[str, ClientTokens]
     exchanged_tokens: ExchangedTokens
+    introspected_tokens: IntrospectedTokens
     limits: Limits
     arrival_tickets: ArrivalTickets
 
@@ -109,6 +111,7 @@ class Core:
             coordinator=coordinator,
             client_tokens={one.name: ClientTokens(one, clock) for one in relying_parties},
             exchanged_tokens=ExchangedTokens(relying_parties, sessions, coordinator, policy, clock),
+            introspected_tokens=IntrospectedTokens(relying_parties, clock),
             limits=limits,
             arrival_tickets=ArrivalTickets(store, keyring.owner, wiring.secrets(settings), clock),
         )
@@ -124,6 +127,7 @@ class Core:
             self.coordinator,
             self.client_tokens,
             self.exchanged_tokens,
+            self.introspected_tokens,
             self.limits.calls,
         )
 
@@ -151,7 +155,13 @@ class Core:
         deadline = loop.time() + seconds
         # In this order: what one of them still does may give work to the next.
         await self.logins.drain(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
-        for part in (self.op_logout, self.exchanged_tokens, self.coordinator, self.ender):
+        for part in (
+            self.op_logout,
+            self.introspected_tokens,
+            self.exchanged_tokens,
+            self.coordinator,
+            self.ender,
+        ):
             await part.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         await self.audit.close(max(LEAST_CLOSING_SECONDS, deadline - loop.time()))
         await self.limits.close()

@@ -130,6 +130,7 @@ class ServedFrontend:
             wiring.forwarding(self.frontend),
             session_key_of=self.browser.session_cookie.key_of,
             cached=core.sessions.cached,
+            introspected=core.introspected_tokens.known,
             refresh_policy=RefreshPolicy(settings.session.refresh_before),
             clock=core.clock,
         )

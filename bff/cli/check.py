@@ -169,8 +169,17 @@ async def on_providers(settings: Settings) -> AsyncIterator[Verdict]:
     async def ask(party: RelyingParty, found: asyncio.Queue[Verdict | None]) -> None:
         registered = [own[party.name] for own in served if party.name in own]
         acr = {name for one in step_up if party.name in one for name in one[party.name].named}
+        routes = (
+            route
+            for one, own in zip(frontends, served, strict=True)
+            if party.name in own
+            for route in one.settings.routes
+        )
+        introspects = any(route.introspect for route in routes)
         async with places:
-            async for verdict in on_provider(party, registered, sorted(acr)):
+            async for verdict in on_provider(
+                party, registered, sorted(acr), introspects=introspects
+            ):
                 # Where there are several, each line says of which.
                 item = f"{party.name}: {verdict.item}" if len(parties) > 1 else verdict.item
                 found.put_nowait(replace(verdict, item=item))

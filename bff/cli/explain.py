@@ -225,6 +225,9 @@ class _Explanation:
         if wait.needs is Needs.EXCHANGED_TOKEN:
             self._waits.append("for a token in exchange for the user's: not asked")
             return Known(session=session, token=_HIDDEN_TOKEN)
+        if wait.needs is Needs.VERDICT:
+            self._waits.append("for what the OP says of the token (introspect): not asked")
+            return Known(session=session, token=wait.token, refreshed=True, is_active=True)
         if wait.needs is not Needs.FRESH_TOKEN:
             assert_never(wait.needs)
         self._waits.append("for a refresh, as there is no valid token of the user's: not asked")

@@ -153,6 +153,17 @@ class SessionEnded(NotAuthenticated):
     title = "The session has ended. A login is needed."
 
 
+class TokenInactive(DownstreamError):
+    """The OP says that the access token of the session counts no more, and there is no other. The
+    session is alive; the answer says where to log in, for a login gives a new one."""
+
+    status = 401
+    code = "token_inactive"
+    title = "The login service no longer accepts the access token. A login is needed."
+    source = Source.OP
+    log_level = logging.WARNING
+
+
 class StepUpRequired(DownstreamError):
     """The session is alive, but its login was not strong or not recent enough, for the route or for
     the API behind it. `acr_values` and `max_age`, in seconds, are to be asked for (RFC 9470)."""

@@ -9,11 +9,12 @@ from bff.gate.decision import Gate
 from bff.gate.head import RequestHead
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.limits.limiter import retry_after
-from bff.model import Session, TokenTarget
+from bff.model import Session, Tokens, TokenTarget
 from bff.sessions.sessions import Sessions
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.coordinator import RefreshCoordinator
 from bff.tokens.exchanged_tokens import ExchangedTokens
+from bff.tokens.introspected_tokens import IntrospectedTokens
 
 log = structlog.get_logger("bff.gate")
 
@@ -32,6 +33,7 @@ class Admission:
         coordinator: RefreshCoordinator,
         client_tokens: Mapping[str, ClientTokens],
         exchanged_tokens: ExchangedTokens,
+        introspected_tokens: IntrospectedTokens,
         over_limit: Callable[[str], float | None] | None = None,
     ) -> None:
         self._gate = gate
@@ -39,6 +41,7 @@ class Admission:
         self._coordinator = coordinator
         self._client_tokens = client_tokens
         self._exchanged = exchanged_tokens
+        self._introspected = introspected_tokens
         self._over_limit = over_limit
 
     def route_of(self, head: RequestHead) -> str:
@@ -77,16 +80,17 @@ class Admission:
         None when there is none to be had. Raises: as `RefreshCoordinator.replaced` and
         `ExchangedTokens.replaced`.
         """
-        decision = self._gate.decide(head, Known(session=session, refreshed=True))
+        # What the OP has said of the refused one does not count any more.
+        decision = self._gate.decide(head, Known(session=session, refreshed=True, is_active=True))
         known: Known | None = None
         if isinstance(decision, Forward):
             newer = await self._coordinator.replaced(session, decision.route.target)
-            known = None if newer is None else Known(session=newer, refreshed=True)
+            known = _with_new(newer)
         elif isinstance(decision, Wait) and decision.needs is Needs.EXCHANGED_TOKEN:
             token = await self._exchanged.replaced(
                 session, decision.target or TokenTarget(), refused
             )
-            known = None if token is None else Known(session=session, token=token)
+            known = _with_new(session if token is not None else None, token)
         if known is None:
             return None
         decision = self._gate.decide(head, known)
@@ -119,11 +123,40 @@ class Admission:
             return Known(session=wait.session, token=token)
         if wait.session is None:
             raise AssertionError("a user's token is only had for a session")
+        if wait.needs is Needs.VERDICT:
+            return await self._judged(wait, wait.session)
         if wait.needs is Needs.EXCHANGED_TOKEN:
             token = await self._exchanged.get(wait.session, wait.target or TokenTarget())
             return Known(session=wait.session, token=token)
         refreshed = await self._coordinator.refreshed(wait.session, wait.target)
         return Known(session=refreshed, refreshed=True)
+
+    async def _judged(self, wait: Wait, session: Session) -> Known:
+        """What the OP says of the token; where that is dead, another one in its place, if there is
+        one."""
+        token, rule = wait.token, wait.introspect
+        if token is None or rule is None:
+            raise AssertionError("a verdict is on a token, at a route that wants one")
+        is_active = await self._introspected.is_active(
+            session.provider, token.access_token, allow_when_down=rule.allow_when_down
+        )
+        if self._sessions.end_reason(session.key) is not None:
+            raise SessionEnded("a logout came before the verdict on the token")
+        known: Known | None = None
+        if not is_active and session.tokens_for(wait.target) == token:
+            known = _with_new(await self._coordinator.replaced(session, wait.target))
+        elif not is_active:
+            target = wait.target or TokenTarget()
+            another = await self._exchanged.replaced(session, target, token.access_token)
+            known = _with_new(session if another is not None else None, another)
+        return known or Known(session=session, token=token, refreshed=True, is_active=is_active)
+
+
+def _with_new(session: Session | None, token: Tokens | None = None) -> Known | None:
+    """A session, or a token of its own, that the OP gave just now: it is not asked about that."""
+    if session is None:
+        return None
+    return Known(session=session, token=token, refreshed=True, is_active=True)
 
 
 def _tell_stripped(decision: Forward) -> None:

@@ -15,6 +15,7 @@ from bff.errors import (
     LoopDetected,
     MethodNotAllowed,
     StepUpRequired,
+    TokenInactive,
     UpgradeNotSupported,
 )
 from bff.gate import cookies
@@ -23,7 +24,7 @@ from bff.gate.endpoints import EndpointRule
 from bff.gate.frontend import Frontend, ReadRequest
 from bff.gate.head import ScannedFields
 from bff.gate.outcome import Answer, Decision, Known, Needs, Wait
-from bff.gate.routes import CsrfMode, Route, TokenKind
+from bff.gate.routes import CsrfMode, Introspect, Route, TokenKind
 from bff.model import Session, Tokens, public_id
 from bff.oidc.step_up import StepUp
 
@@ -154,6 +155,15 @@ class ExplainedFrontend(Frontend):
             said = "the user's"
         self._note("token", said)
         return found
+
+    def _verdict(self, rule: Introspect, token: Tokens, known: Known | None) -> bool | None:
+        is_active = super()._verdict(rule, token, known)
+        if is_active:
+            self._note("introspection", "the OP says that the token counts")
+        elif is_active is not None:
+            error = TokenInactive()
+            self.steps.append(Step("introspection", error.title, error))
+        return is_active
 
     # --- notes
 

@@ -6,7 +6,7 @@ about a session is looked up for a request that would be refused anyway.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bff.clock import Clock
 from bff.errors import (
@@ -16,6 +16,7 @@ from bff.errors import (
     NotAuthenticated,
     NotFound,
     StepUpRequired,
+    TokenInactive,
     UpgradeNotSupported,
 )
 from bff.gate import cookies
@@ -27,7 +28,7 @@ from bff.gate.framing import asks_for_websocket, is_websocket_upgrade, require_h
 from bff.gate.head import RequestHead, ScannedFields, without
 from bff.gate.outcome import Answer, Decision, Forward, Known, Local, Needs, Wait
 from bff.gate.paths import Target
-from bff.gate.routes import CsrfMode, Route, RouteTable, TokenKind
+from bff.gate.routes import CsrfMode, Introspect, Route, RouteTable, TokenKind
 from bff.gate.spellings import require_within
 from bff.model import DEFAULT_FRONTEND, DEFAULT_PROVIDER, Session, Tokens
 from bff.oidc.step_up import StepUp, StepUpRules
@@ -64,7 +65,8 @@ class FrontendRules:
 
 
 class Frontend:
-    """Decides. `session_key_of` verifies a cookie's signature; `cached` is a look into memory."""
+    """Decides. `session_key_of` verifies a cookie's signature. `cached` and `introspected` look
+    into memory: for a session, and for what the OP has said of an access token of late."""
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class Frontend:
         *,
         session_key_of: Callable[[str], str | None],
         cached: Callable[[str], Session | None],
+        introspected: Callable[[str, float], bool | None] = lambda *_: None,
         refresh_policy: RefreshPolicy,
         clock: Clock,
     ) -> None:
@@ -84,6 +87,7 @@ class Frontend:
         self._forwarding = forwarding
         self._session_key_of = session_key_of
         self._cached = cached
+        self._introspected = introspected
         self._refresh_policy = refresh_policy
         self._clock = clock
 
@@ -173,6 +177,13 @@ class Frontend:
         token = self._token_for(route, session, request.known)
         if isinstance(token, Needs):
             return self._wait_for(token, route, request, session)
+        if route.introspect is not None and token is not None:
+            is_active = self._verdict(route.introspect, token, request.known)
+            if is_active is None:
+                wait = self._wait_for(Needs.VERDICT, route, request, session)
+                return replace(wait, token=token, introspect=route.introspect)
+            if not is_active:
+                raise TokenInactive
         return self._forward(route, request, session, token, websocket_key)
 
     def _require_forwardable(self, route: Route, request: ReadRequest) -> bytes | None:
@@ -230,6 +241,12 @@ class Frontend:
         if self._refresh_policy.is_expired(tokens, self._clock.now()) and not is_new:
             return Needs.FRESH_TOKEN
         return tokens
+
+    def _verdict(self, rule: Introspect, token: Tokens, known: Known | None) -> bool | None:
+        """What the OP says of the token; None where it has to be asked."""
+        if known is not None and known.is_active is not None:
+            return known.is_active
+        return self._introspected(token.access_token, rule.cache_seconds)
 
     def _wait_for(
         self, needs: Needs, route: Route, request: ReadRequest, session: Session | None

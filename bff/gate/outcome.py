@@ -7,7 +7,7 @@ from bff.errors import BffError
 from bff.gate.forwarding import RequestIdentity
 from bff.gate.head import Field, ScannedFields
 from bff.gate.paths import Target
-from bff.gate.routes import Route
+from bff.gate.routes import Introspect, Route
 from bff.model import Session, Tokens, TokenTarget
 
 
@@ -18,16 +18,19 @@ class Needs(Enum):
     FRESH_TOKEN = auto()
     CLIENT_TOKEN = auto()
     EXCHANGED_TOKEN = auto()
+    VERDICT = auto()  # of the OP on the token
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What was found by waiting. `session` is None when there is no live session of that key. A
-    `token` is one that is not part of a session."""
+    `token` is one that is not part of a session. `is_active`: what the OP says of the token that
+    the call is made with."""
 
     session: Session | None = None
     token: Tokens | None = None
     refreshed: bool = False
+    is_active: bool | None = None
 
 
 @dataclass(slots=True)
@@ -86,7 +89,7 @@ class Answer:
 class Wait:
     """Find what is needed and ask again. `may_clear_cookie`: should the session turn out dead.
     A token is wanted for `target`, None where that is the login's; a client token is one of
-    `provider`."""
+    `provider`. A verdict is wanted on `token`, in the way of `introspect`."""
 
     needs: Needs
     identity: RequestIdentity
@@ -95,6 +98,8 @@ class Wait:
     provider: str = ""
     target: TokenTarget | None = None
     may_clear_cookie: bool = False
+    token: Tokens | None = None
+    introspect: Introspect | None = None
 
 
 Decision = Forward | Local | Answer | Wait

@@ -14,6 +14,7 @@ from bff.errors import (
     NotAuthenticated,
     ReloadRefused,
     StepUpRequired,
+    TokenInactive,
 )
 
 CONTENT_SECURITY_POLICY = (
@@ -67,7 +68,7 @@ def problem_for(error: BffError, *, request_id: str, login_url: str) -> Problem:
         "request_id": request_id,
     }
     headers = {"Content-Type": "application/problem+json", "X-Request-ID": request_id}
-    if isinstance(error, NotAuthenticated):
+    if isinstance(error, NotAuthenticated | TokenInactive):
         document["login_url"] = login_url
     if isinstance(error, StepUpRequired):
         document |= _asked(error)

@@ -53,6 +53,15 @@ class Balance(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Introspect:
+    """The OP is asked whether the token of a call counts, unless it was `cache_seconds` ago or
+    less. `allow_when_down`: a call passes where the OP can't be asked."""
+
+    cache_seconds: float
+    allow_when_down: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Upstream:
     """Where a route's requests go. `base_path` has no trailing slash; empty for the root."""
 
@@ -82,7 +91,8 @@ class Route:
     `dev_host` is the Host that a development server is sent; None for every other route.
     `map_location`: an upstream is told of the prefix that was cut off, and where it says that
     something is is turned into our terms.
-    `step_up` is what the login of a session must have been for a call. `name` is what logs and
+    `step_up` is what the login of a session must have been for a call. With `introspect` the OP has
+    to say that the token counts, before it is sent. `name` is what logs and
     metrics call it.
     """
 
@@ -112,6 +122,7 @@ class Route:
     dev_host: str | None = None
     ca_file: str | None = None
     step_up: StepUp | None = None
+    introspect: Introspect | None = None
     base_path: str = ""
     name: str = field(init=False, default="")
     cut: str = field(init=False, default="")

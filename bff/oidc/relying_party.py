@@ -43,6 +43,7 @@ from bff.oidc.steps.device import (
     require_device_endpoint,
 )
 from bff.oidc.steps.end_session import end_session_url
+from bff.oidc.steps.introspection import Introspection
 from bff.oidc.steps.revocation import Revocation
 from bff.oidc.steps.signed_response import SignedResponses
 from bff.oidc.steps.token_endpoint import ACCESS_TOKEN, Grant, TokenEndpoint
@@ -109,6 +110,7 @@ class RelyingParty:
         self._revocation = Revocation(
             self._requests, self._discovery, settings.revocation_timeout_seconds
         )
+        self._introspection = Introspection(self._requests, self._discovery)
         rules = settings.id_token_rules()
         self._id_tokens = IdTokenVerifier(self._keys, rules, clock)
         self._signed_responses = SignedResponses(self._keys, rules, clock)
@@ -388,6 +390,14 @@ class RelyingParty:
             key=await self._dpop_keys.of(session.tokens.dpop_key),
         )
         return replace(tokens, refresh_token=None, refresh_expires_at=None, id_token=None)
+
+    async def is_active(self, access_token: str) -> bool:
+        """Whether the OP lets an access token count (RFC 7662).
+
+        Raises:
+            OpError: it does not say so.
+        """
+        return await self._introspection.is_active(access_token)
 
     async def revoke(self, tokens: Tokens) -> str | None:
         """Why the OP has not confirmed the revocation, or None; never raises for trouble there."""

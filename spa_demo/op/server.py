@@ -123,6 +123,7 @@ def _protocol(settings: OpSettings, server: DemoServer) -> list[web.RouteDef]:
         return respond(server.answer_endpoint("revocation", await read_request(request, settings)))
 
     async def introspect(request: web.Request) -> web.Response:
+        server.state.counters.requests["introspection"] += 1
         form = await read_request(request, settings)
         return respond(server.answer_endpoint("introspection", form))
 

@@ -193,6 +193,11 @@ class OpState:
             if family.client_id == client_id:
                 self.revoke_family(family, because)
 
+    def revoke_access_tokens(self) -> None:
+        """All of them; the grants stay."""
+        for token in self._tokens.values():
+            token.revoked = token.revoked or token.kind == "access_token"
+
     def active_families(self) -> list[TokenFamily]:
         """Families that could still be refreshed."""
         now = self._clock.now()

@@ -26,6 +26,7 @@ from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
 from bff.tokens.client_tokens import ClientTokens
 from bff.tokens.exchanged_tokens import ExchangedTokens
+from bff.tokens.introspected_tokens import IntrospectedTokens
 from bff.tokens.policy import RefreshPolicy
 from tests.integration.relying_party.steps import settings_for
 from tests.parts.refreshing import POLICY, Process, a_process
@@ -101,8 +102,9 @@ async def place() -> AsyncIterator[Place]:
         exchanged = ExchangedTokens(
             RelyingParties([relying_party]), sessions, coordinator, RefreshPolicy(20), clock
         )
-        admission = Admission(gate, sessions, coordinator, tokens, exchanged, limits.get)
-        unlimited = Admission(gate, sessions, coordinator, tokens, exchanged)
+        introspected = IntrospectedTokens(RelyingParties([relying_party]), clock)
+        parts = (gate, sessions, coordinator, tokens, exchanged, introspected)
+        admission, unlimited = Admission(*parts, limits.get), Admission(*parts)
         yield Place(admission, unlimited, process, store, clock, op, clients_op, limits)
     await relying_party.close()
     await clients_op.close()

@@ -136,6 +136,8 @@ BROKEN: list[tuple[Tables, str, str]] = [
         "resource",
     ),
     ({"routes": {"anonymous": "true"}}, "routes[0].anonymous", "client"),
+    ({"routes": {"introspect": "true", "token": '"client"'}}, "routes[0].introspect", "is for"),
+    ({"routes": {"introspect": "true", "token": '"none"'}}, "routes[0].introspect", "is for"),
     (
         {"routes": {"require_acr": '["gold"]', "token": '"none"'}},
         "routes[0].require_acr",
@@ -188,6 +190,8 @@ KEPT: list[Tables] = [
     {"oidc": {"post_logout_path": '"/bffx"'}},
     {"routes": {"path": '"/bffx"'}},
     {"routes": {"require_acr": '["gold"]', "max_auth_age": '"5m"', "token": '"client"'}},
+    {"routes": {"introspect": "true"}},
+    {"routes": {"introspect": "true", "token": '"exchange"', "audience": '"a"'}},
     {"routes": {"path": '"/"'}},
     {"routes": {"scope": '"x"', "token": '"client"', "anonymous": "true"}},
     {"routes": {"resource": '"urn:a"', "audience": '"a"', "token": '"client"'}},

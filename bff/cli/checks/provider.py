@@ -45,11 +45,15 @@ MOST_REDIRECT_URIS = 20  # are asked about, of a client that has one for each fr
 
 
 async def on_provider(
-    relying_party: RelyingParty, registered: Sequence[RelyingParty], acr: Sequence[str]
+    relying_party: RelyingParty,
+    registered: Sequence[RelyingParty],
+    acr: Sequence[str],
+    *,
+    introspects: bool = False,
 ) -> AsyncIterator[Verdict]:
     """All there is to say of the OP, in the order in which a login would meet it. `registered` are
     the same client at the redirect URIs that it has; `acr` are the values that the configuration
-    names."""
+    names. `introspects`: a route asks the OP about tokens."""
     settings = relying_party.settings
     try:
         await relying_party.start()
@@ -72,6 +76,8 @@ async def on_provider(
         for verdict in _on_acr(acr, document):
             yield verdict
         yield await _client(relying_party)
+        if introspects:
+            yield await _introspection(relying_party)
         for one in registered[:MOST_REDIRECT_URIS]:
             yield await _redirect_uri(one)
     except BffError as error:
@@ -294,6 +300,18 @@ async def _client(relying_party: RelyingParty) -> Verdict:
         f"it can't be told whether the OP accepts the secret ({printable(error.log_detail)}).",
         "`bff check --login` finds out",
     )
+
+
+async def _introspection(relying_party: RelyingParty) -> Verdict:
+    """It is asked about a token that was never given."""
+    try:
+        is_active = await relying_party.is_active("never-given")
+    except OpError as error:
+        advice = "Calls of routes with introspect will be refused."
+        return refused("introspection", error, advice)
+    if is_active:
+        return bad("introspection", "the OP says that a token which it never gave counts")
+    return good("introspection", "the OP says whether a token counts (RFC 7662)")
 
 
 async def _redirect_uri(relying_party: RelyingParty) -> Verdict:

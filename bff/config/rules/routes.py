@@ -80,6 +80,13 @@ def step_up_needs_a_login(_settings: Settings, routes: Routes) -> Iterator[Fault
                     )
 
 
+@route_rule("introspect", "token")
+def introspection_is_of_a_users_token(_settings: Settings, routes: Routes) -> Iterator[Fault]:
+    for path, route in routes.items():
+        if route.introspect and route.token not in (TokenKind.USER, TokenKind.EXCHANGE):
+            yield Fault((*path, "introspect"), 'is for token = "user" or "exchange" only')
+
+
 @route_rule("csrf", "token", "forward_cookies")
 def only_the_open_go_unguarded(_settings: Settings, routes: Routes) -> Iterator[Fault]:
     # Without the guard any site could act with what the browser or the gateway adds.

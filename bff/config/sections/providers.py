@@ -159,7 +159,7 @@ class ProviderSettings(Section):
     endpoints: dict[EndpointName, str] = Field(
         default={},
         description="Endpoints by hand, in the place of those in the metadata: authorization, "
-        "token, jwks, userinfo, revocation, end_session, par, device_authorization.",
+        "token, jwks, userinfo, revocation, end_session, par, device_authorization, introspection.",
         examples=[{"revocation": "https://id.example.com/revoke"}],
     )
     allow_http_hosts: tuple[HostName, ...] = Field(

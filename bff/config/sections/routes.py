@@ -1,6 +1,6 @@
 """[[routes]]: which paths go to which API, and with which access token."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,7 @@ from bff.gate.routes import (
     USUAL_METHODS,
     Balance,
     CsrfMode,
+    Introspect,
     Route,
     Spelling,
     TokenKind,
@@ -205,6 +206,22 @@ class RouteSettings(Section):
         "provider's leeway is added. Else the answer is 401 step_up_required.",
         examples=["5m"],
     )
+    introspect: StrictBool = Field(
+        default=False,
+        description="Whether the OP is asked before a call if its access token still counts (RFC "
+        "7662), for an API that can't see that a token has been revoked. A call with a dead one "
+        "gets a new token, or else 401 token_inactive. See docs/introspection.md.",
+    )
+    introspect_cache: Annotated[Duration, Between("1s", "10m")] = Field(
+        default="10s",
+        validate_default=True,
+        description="How long what the OP has said of a token holds.",
+    )
+    introspect_when_op_down: Literal["refuse", "allow"] = Field(
+        default="refuse",
+        description="What happens to calls whose token the OP can't be asked about: they are "
+        "answered 503, or pass. An OP that answers that the gateway may not ask is not down.",
+    )
     ca_file: CaFile | None = Field(
         default=None,
         description="PEM file of the certificate authorities to trust for https upstreams "
@@ -253,4 +270,9 @@ class RouteSettings(Section):
             strip_headers=frozenset(fold(name.encode()) for name in self.strip_headers),
             ca_file=str(self.ca_file) if self.ca_file else None,
             step_up=self.step_up,
+            introspect=(
+                Introspect(self.introspect_cache, self.introspect_when_op_down == "allow")
+                if self.introspect
+                else None
+            ),
         )

@@ -29,6 +29,7 @@ ENDPOINTS: Mapping[str, str] = MappingProxyType(
         "end_session": "end_session_endpoint",
         "par": "pushed_authorization_request_endpoint",
         "device_authorization": "device_authorization_endpoint",
+        "introspection": "introspection_endpoint",
     }
 )
 _ASK_FOR_CERTIFICATE = frozenset(
@@ -38,6 +39,7 @@ _ASK_FOR_CERTIFICATE = frozenset(
         "userinfo_endpoint",
         "pushed_authorization_request_endpoint",
         "device_authorization_endpoint",
+        "introspection_endpoint",
     }
 )
 
@@ -57,6 +59,7 @@ class ProviderMetadata:
     end_session_endpoint: str | None = None
     par_endpoint: str | None = None
     device_endpoint: str | None = None
+    introspection_endpoint: str | None = None
     requires_par: bool = False
     takes_request_object: bool = True
     requires_request_object: bool = False
@@ -118,6 +121,7 @@ def process_metadata(
         end_session_endpoint=optional("end_session_endpoint"),
         par_endpoint=optional("pushed_authorization_request_endpoint"),
         device_endpoint=optional("device_authorization_endpoint"),
+        introspection_endpoint=optional("introspection_endpoint"),
         requires_par=document.get("require_pushed_authorization_requests") is True,
         # RFC 9101 section 10.5 has no list of what an OP takes; only a plain no is one.
         takes_request_object=document.get("request_parameter_supported") is not False,
