@@ -147,11 +147,11 @@ class LoginTransaction:
     `binder_hash` is the SHA-256 (hex) of the binder cookie's value. `previous_session` is the key
     of the session the browser had when it started, to be ended by the callback. `organization` is
     the one that the user is to log in for, `resources` are the APIs that the OP is asked for,
-    `passed_on` what else the browser asked of this very OP. `dpop_key` is the private key that the
-    code, and then the tokens, are bound to (RFC 9449 section 10). `user_issuer` and `user_sub` are
-    those of the session that a step-up is about: no other user may come back. A login by device
-    code has a `device`, and neither `nonce` nor `code_verifier`. `provider` is that of the request;
-    as with a session, the seal tells it.
+    `passed_on` and `authorization_details` (JSON text) what else the browser asked of this very OP.
+    `dpop_key` is the private key that the code, and then the tokens, are bound to (RFC 9449 section
+    10). `user_issuer` and `user_sub` are those of the session that a step-up is about: no other
+    user may come back. A login by device code has a `device`, and neither `nonce` nor
+    `code_verifier`. `provider` is that of the request; as with a session, the seal tells it.
     """
 
     issuer: str
@@ -167,6 +167,7 @@ class LoginTransaction:
     organization: str | None = None
     resources: tuple[str, ...] = ()
     passed_on: Mapping[str, str] = field(default_factory=dict, repr=False)
+    authorization_details: str = field(default="", repr=False)
     user_issuer: str | None = None
     user_sub: str | None = None
     device: DeviceGrant | None = None

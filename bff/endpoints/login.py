@@ -38,6 +38,7 @@ from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.step_up import StepUp, StepUpRules
 from bff.oidc.steps.authorization import LoginRequest
+from bff.oidc.steps.authorization_details import Details, as_text, is_allowed, read_details
 from bff.sessions.cookie import Binder
 from bff.sessions.single_use import LoginTransactions
 
@@ -69,6 +70,21 @@ def passed_on_of(parameters: dict[str, str], settings: RelyingPartySettings) -> 
     }
 
 
+def details_of(parameters: dict[str, str], settings: RelyingPartySettings) -> Details:
+    """What this login is to be good for beside what every login is (RFC 9396), as far as the
+    configuration allows it. Raises: BadRequest."""
+    text = parameters.get("authorization_details")
+    if text is None:
+        return ()
+    try:
+        details = read_details(text)
+    except ValueError:
+        raise BadRequest("authorization_details") from None
+    if not all(is_allowed(one, settings.login_authorization_details) for one in details):
+        raise BadRequest("authorization_details that the configuration does not allow")
+    return details
+
+
 def parameters_again(transaction: LoginTransaction) -> dict[str, str]:
     """With which a browser begins the same login once more. Its provider is named beside it."""
     parameters = {
@@ -77,6 +93,7 @@ def parameters_again(transaction: LoginTransaction) -> dict[str, str]:
         "prompt": transaction.prompt,
         "acr_values": " ".join(transaction.acr_values),
         "max_age": None if transaction.max_age is None else f"{transaction.max_age}",
+        "authorization_details": transaction.authorization_details,
         **transaction.passed_on,
     }
     return {name: value for name, value in parameters.items() if value}
@@ -140,11 +157,12 @@ class Login:
         if not self._step_up[relying_party.name].may_be_asked(wanted.acr_values):
             raise BadRequest("acr_values that the configuration does not name")
         passed_on = passed_on_of(parameters, relying_party.settings)
+        details = details_of(parameters, relying_party.settings)
         about = self._stepped_up(wanted, relying_party, local)
         organization = self._organization(parameters, about)
         of_op = self._organization_at(relying_party.settings, organization)
         outgoing = await relying_party.authorization_request(
-            replace(wanted, passed_on=passed_on | of_op)
+            replace(wanted, passed_on=passed_on | of_op, authorization_details=details)
         )
         # One binder for all tabs: the browser's own, if we signed it.
         binder = self._cookies.held_binder(self._binder, local.fields) or self._binder.issue()
@@ -162,6 +180,7 @@ class Login:
             organization=organization,
             resources=outgoing.resources,
             passed_on=passed_on,
+            authorization_details=as_text(details),
             user_issuer=about.issuer if about is not None else None,
             user_sub=about.sub if about is not None else None,
             dpop_key=outgoing.dpop_key,
@@ -264,7 +283,8 @@ class Providers:
 
 class Resume:
     """`GET /bff/resume`: where a late tab lands. Another tab's session serves it as well, unless a
-    stronger or more recent login was asked for than that session had."""
+    stronger or more recent login was asked for than that session had, or one that is good for
+    something of its own."""
 
     def __init__(self, login: Login, return_rules: ReturnRules) -> None:
         self._login = login
@@ -273,7 +293,9 @@ class Resume:
     async def __call__(self, request: web.BaseRequest, local: Local) -> web.StreamResponse:
         parameters = parse_parameters(local.target.query or b"")
         wanted = login_request_of(parameters)
-        if local.session is not None and self._login.is_met(wanted, local.session):
+        # What the session was granted may be for something else than what is asked for now.
+        session = None if "authorization_details" in parameters else local.session
+        if session is not None and self._login.is_met(wanted, session):
             return_url = self._return_rules.offered_in(parameters)
             return web.Response(status=302, headers={"Location": return_url})
         return await self._login.start(request, local, parameters, wanted)

@@ -40,7 +40,8 @@ class AuthorizationEndpoint:
         push_to = push_endpoint(settings.par, metadata)
         alg = signing_alg(settings.request_object, settings.client_keys, metadata)
         response_mode = mode_to_ask_for(settings.response_mode, settings.id_token_algs, metadata)
-        require_types_supported(settings.authorization_details, metadata)
+        details = (*settings.authorization_details, *login.authorization_details)
+        require_types_supported(details, metadata)
         endpoint = metadata.authorization_endpoint
         request = authorization_request(
             endpoint,
@@ -50,7 +51,7 @@ class AuthorizationEndpoint:
             static=settings.authorization_params,
             resource=(*settings.resource, *settings.api_resources),
             response_mode=response_mode,
-            authorization_details=as_text(settings.authorization_details),
+            authorization_details=as_text(details),
             dpop_key=key,
             login=login,
         )

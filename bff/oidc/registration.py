@@ -98,8 +98,8 @@ def client_metadata(
         metadata["require_signed_request_object"] = True
     if settings.wants_signed_responses:  # JARM section 3
         metadata["authorization_signed_response_alg"] = settings.id_token_algs[0]
-    if settings.authorization_details:  # RFC 9396 section 10
-        metadata["authorization_details_types"] = types_of(settings.authorization_details)
+    if settings.all_authorization_details:  # RFC 9396 section 10
+        metadata["authorization_details_types"] = types_of(settings.all_authorization_details)
     if settings.client_auth == TLS and settings.network.cert_file is not None:
         metadata["tls_client_auth_subject_dn"] = certificate_subject(settings.network.cert_file)
     if settings.dpop:

@@ -36,6 +36,7 @@ from bff.oidc.provider.metadata import ENDPOINTS, Discovery, ProviderMetadata
 from bff.oidc.provider.op_text import differs
 from bff.oidc.settings import ON_BEHALF_OF, RelyingPartySettings
 from bff.oidc.steps.authorization import AuthorizationRequest, LoginRequest, resources_of
+from bff.oidc.steps.authorization_details import as_text
 from bff.oidc.steps.callback import AuthorizationResponse, process_callback, require_issuer
 from bff.oidc.steps.device import (
     DeviceAuthorization,
@@ -105,7 +106,7 @@ class RelyingParty:
             self._discovery,
             clock,
             refresh_timeout_seconds=settings.refresh_timeout_seconds,
-            keeps_details=bool(settings.authorization_details),
+            keeps_details=bool(settings.all_authorization_details),
         )
         self._revocation = Revocation(
             self._requests, self._discovery, settings.revocation_timeout_seconds
@@ -233,6 +234,7 @@ class RelyingParty:
             client_id=settings.client_id,
             scope=settings.scope,
             static=settings.authorization_params,
+            authorization_details=as_text(settings.authorization_details),
             resources=resources_of(settings.authorization_params, resource),
             is_page=settings.is_endpoint,
         )

@@ -39,7 +39,7 @@ from bff.oidc.provider.issuers import TENANT, TrustedIssuers, require_template, 
 from bff.oidc.provider.metadata import ENDPOINTS, WELL_KNOWN
 from bff.oidc.step_up import require_acr_values
 from bff.oidc.steps import authorization, end_session
-from bff.oidc.steps.authorization_details import Details, require_details
+from bff.oidc.steps.authorization_details import Details, require_allowed, require_details
 from bff.oidc.steps.pushed_request import ParMode, require_par_mode
 from bff.oidc.steps.request_object import (
     OFF,
@@ -210,6 +210,7 @@ class RelyingPartySettings:
     response_mode: ResponseMode = QUERY
     authorization_details: Details = ()
     dpop: bool = False
+    login_authorization_details: Details = ()
     id_token_algs: tuple[SigningAlg, ...] = ("RS256",)
     trusted_audiences: tuple[str, ...] = ()
     authorization_params: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)
@@ -272,6 +273,7 @@ class RelyingPartySettings:
             "request_object": require_request_object_mode,
             "response_mode": require_response_mode,
             "authorization_details": require_details,
+            "login_authorization_details": require_allowed,
             "scope": require_openid,
             "resource": lambda uris: [*map(require_resource, uris)],
             "id_token_algs": require_signing_algs,
@@ -341,6 +343,11 @@ class RelyingPartySettings:
     def signs_requests(self) -> bool:
         """Whether authorization requests are signed (RFC 9101)."""
         return self.request_object == SIGNED
+
+    @property
+    def all_authorization_details(self) -> Details:
+        """Those of every login, and those that a login may ask for."""
+        return (*self.authorization_details, *self.login_authorization_details)
 
     @property
     def wants_signed_responses(self) -> bool:

@@ -125,9 +125,10 @@ async def running_installation(
     store: str = "memory://",
     replicas: int = 1,
     route: str = "",
+    user: str = "",
 ) -> AsyncIterator[Installation]:
-    """Start all of it and stop it again. Replicas need a store to share. `route` are
-    further lines of the route to the API."""
+    """Start all of it and stop it again. Replicas need a store to share. `route` are further lines
+    of the route to the API, `user` those of `[user]`."""
     op_port, api_port, *ports = (free_port() for _ in range(2 + replicas))
     origin = f"http://localhost:{ports[0]}"
     clock = ShiftedClock()
@@ -147,6 +148,7 @@ async def running_installation(
                     server=f'public_url = "{origin}"',
                     oidc=(client or Client()).toml(op.issuer),
                     store=store,
+                    extra=user,
                     routes=f"""[[routes]]
 path = "/api/"
 upstream = "http://127.0.0.1:{api_port}/"

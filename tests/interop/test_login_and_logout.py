@@ -1,9 +1,10 @@
 """Logging in and out at the certified OP, for each way the gateway can be registered there."""
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
 
@@ -83,6 +84,33 @@ async def test_answers_that_are_signed_bring_users_in_and_errors_back() -> None:
         assert (await browser.fetch("GET", "/api/whoami")).json()["sub"] == "alice"
         landed = await site.log_in(browser, "alice", parameters="?prompt=none&returnUrl=/quiet")
         assert landed.url == f"{site.origin}/quiet"
+
+
+@pytest.mark.rule("FP-16")
+@pytest.mark.parametrize("par", ["off", "required"])
+async def test_authorization_details_are_granted_and_shown(par: str) -> None:
+    """RFC 9396 sections 2 and 7: those of every login, and those of this one."""
+    of_all, of_this = ({"type": "payment", "amount": amount} for amount in ("1", "2"))
+    details = f"""par = "{par}"
+authorization_details = [{{ type = "payment", amount = "1" }}]
+login_authorization_details = [{{ type = "payment", amount = "*" }}]"""
+    shown = "authorization_details = true\n"
+    async with (
+        running_installation(Client(further=details), user=shown) as site,
+        Browser() as browser,
+    ):
+        await site.log_in(browser, "alice")
+        user = (await browser.fetch("GET", "/bff/user")).json()
+        assert user["bff"]["authorization_details"] == [of_all]
+        asked = f"?authorization_details={quote(json.dumps([of_this]))}"
+        await site.log_in(browser, "alice", parameters=asked)
+        user = (await browser.fetch("GET", "/bff/user")).json()
+        assert user["bff"]["authorization_details"] == [of_all, of_this]
+        site.clock.advance(61)
+        assert (await browser.fetch("GET", "/api/whoami")).status == 200
+        user = (await browser.fetch("GET", "/bff/user")).json()
+        assert user["bff"]["authorization_details"] == [of_all, of_this]
+        assert not site.op.troubles()
 
 
 @pytest.mark.rule("TK-02")

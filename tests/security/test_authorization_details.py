@@ -1,18 +1,22 @@
-"""Authorization details (RFC 9396) through a running gateway: no browser asks for any, what is
-granted is shown where that is configured, and each route's client token is asked for with its own.
+"""Authorization details (RFC 9396) through a running gateway: a browser asks for those that are
+allowed and no others, what is granted is shown where that is configured, and each route's client
+token is asked for with its own.
 """
 
 import json
 from collections.abc import Mapping
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
 from tests.parts.scripted_op import Answer, Received, ScriptedOp
+from tests.security.kept_connection import Reply
 from tests.security.scripted_installation import (
     ScriptedInstallation,
     Visitor,
+    code_of,
     location_of,
     scripted_installation,
 )
@@ -20,6 +24,26 @@ from tests.security.scripted_installation import (
 ASKED = 'authorization_details = [{ type = "accounts", actions = ["list"] }]'
 SHOWN = "authorization_details = true\n"
 GRANTED = [{"type": "accounts", "actions": ["list"], "accounts": ["DE02"]}]
+
+
+ALLOWED = (
+    'login_authorization_details = [{ type = "payment", amount = "*", currency = ["EUR", "CHF"] }]'
+)
+PAYMENT = {"type": "payment", "amount": "12.50", "currency": ["CHF"]}
+
+
+def login(details: object) -> str:
+    """The address that begins one."""
+    return f"/bff/login?authorization_details={quote(json.dumps(details))}"
+
+
+def asked_by(reply: Reply) -> object:
+    """What the OP is asked for, where the browser is sent to it."""
+    [text] = parse_qs(urlsplit(location_of(reply)).query)["authorization_details"]
+    return json.loads(text)
+
+
+NAVIGATION = ("Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
 
 
 async def about(visitor: Visitor) -> Mapping[str, Any]:
@@ -32,15 +56,69 @@ async def about(visitor: Visitor) -> Mapping[str, Any]:
 
 @pytest.mark.rule("FP-16")
 @pytest.mark.rule("AZ-15")
-async def test_a_browser_can_ask_for_none() -> None:
-    """What a login asks for is what stands in the configuration, and nothing where nothing does."""
-    more = quote(json.dumps([{"type": "payments"}]))
-    for oidc, expected in ((ASKED, [{"type": "accounts", "actions": ["list"]}]), ("", None)):
-        async with scripted_installation(oidc) as there:
-            reply = await there.visitor.get(f"/bff/login?authorization_details={more}")
-            sent = parse_qs(urlsplit(location_of(reply)).query)
-            found = sent.get("authorization_details")
-            assert (json.loads(found[0]) if found else None) == expected
+@pytest.mark.parametrize("allowed", ["", ALLOWED])
+@pytest.mark.parametrize(
+    "details",
+    [
+        [{"type": "payments"}],
+        [{"type": "payment", "amount": "1", "currency": ["USD"]}],
+        [{"type": "payment", "amount": "1"}],
+        [PAYMENT, {"type": "accounts", "actions": ["list"]}],
+        {"type": "payment"},
+        "all",
+    ],
+)
+async def test_a_browser_asks_for_none_that_is_not_allowed(allowed: str, details: object) -> None:
+    """Nor for those of every login a second time: they go out anyway."""
+    async with scripted_installation(f"{ASKED}\n{allowed}") as there:
+        reply = await there.visitor.get(login(details))
+        assert (reply.status, code_of(reply)) == (400, "bad_request")
+        assert reply.values(b"location") == []
+        reply = await there.visitor.get("/bff/login")
+        assert asked_by(reply) == [{"type": "accounts", "actions": ["list"]}]
+
+
+@pytest.mark.rule("FP-16")
+async def test_a_login_asks_for_what_is_allowed_beside_what_every_login_does() -> None:
+    async with scripted_installation(f"{ASKED}\n{ALLOWED}") as there:
+        visitor = there.visitor
+        reply = await visitor.get(login([PAYMENT]))
+        assert asked_by(reply) == [{"type": "accounts", "actions": ["list"]}, PAYMENT]
+        assert asked_by(await visitor.get("/bff/login?authorization_details=[]")) == [
+            {"type": "accounts", "actions": ["list"]}
+        ]
+
+
+@pytest.mark.rule("FP-16")
+async def test_what_one_login_was_granted_is_its_own_sessions() -> None:
+    """And no other tab's session does in the place of a login that asks for it."""
+    async with scripted_installation(ALLOWED, user=SHOWN) as there:
+        op, visitor = there.op, there.visitor
+        await visitor.log_in()
+        assert (await about(visitor))["authorization_details"] == []
+        assert (await visitor.get("/bff/resume")).status == 302
+        query = login([PAYMENT]).partition("?")[2]
+        reply = await visitor.get(f"/bff/resume?{query}")
+        assert asked_by(reply) == [PAYMENT]
+        sent = parse_qs(urlsplit(location_of(reply)).query)
+        op.nonce = sent["nonce"][0]
+        op.token_changes["authorization_details"] = [PAYMENT]
+        assert (await visitor.come_back(sent["state"][0])).status == 302
+        assert (await about(visitor))["authorization_details"] == [PAYMENT]
+
+
+@pytest.mark.rule("FP-16")
+async def test_a_login_that_took_too_long_is_begun_again_with_the_same() -> None:
+    async with scripted_installation(ALLOWED) as there:
+        state = await there.visitor.start(login([PAYMENT]).partition("?")[2])
+        expired = (
+            f"error=temporarily_unavailable&error_description=authentication_expired&{state=!s}"
+        )
+        reply = await there.visitor.get(f"/bff/callback?{expired}", *NAVIGATION)
+        page = unescape(reply.body.decode())
+        assert "login_expired" in page
+        again = page.partition("url=/bff/resume?")[2].partition('"')[0]
+        assert asked_by(await there.visitor.get(f"/bff/resume?{again}")) == [PAYMENT]
 
 
 @pytest.mark.rule("FP-16")

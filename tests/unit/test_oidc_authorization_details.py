@@ -11,6 +11,9 @@ from bff.oidc.provider.metadata import ProviderMetadata
 from bff.oidc.steps.authorization_details import (
     as_text,
     granted_details,
+    is_allowed,
+    read_details,
+    require_allowed,
     require_details,
     require_types_supported,
     types_of,
@@ -46,6 +49,110 @@ def test_what_is_no_json_object_with_a_type_is_refused(
         require_details((ACCOUNTS, details))
     with pytest.raises(ValueError, match="at most 32"):
         require_details([ACCOUNTS] * 33)
+
+
+PAYMENT = {
+    "type": "payment",
+    "amount": "*",
+    "currency": ["EUR", "CHF"],
+    "to": {"iban": "*", "country": "DE"},
+    "actions": ["initiate", "status", {"cancel": "*"}],
+    "once": True,
+    "limit": 5,
+}
+ASKED = {
+    "type": "payment",
+    "amount": "12.50",
+    "currency": ["CHF"],
+    "to": {"iban": "DE02", "country": "DE"},
+    "actions": ["status", "initiate"],
+    "once": True,
+    "limit": 5,
+}
+
+
+@pytest.mark.rule("FP-16")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"amount": 12},
+        {"amount": 12.5},
+        {"amount": "x" * 320},
+        {"currency": ["EUR", "CHF"]},
+        {"actions": [{"cancel": "all"}]},
+    ],
+)
+def test_a_login_may_ask_for_what_the_list_allows(changes: dict[str, object]) -> None:
+    assert is_allowed({**ASKED, **changes}, [ACCOUNTS, PAYMENT])
+
+
+@pytest.mark.rule("FP-16")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": "other"},
+        {"type": ["payment"]},
+        {"amount": ""},
+        {"amount": "x" * 321},
+        {"amount": "a\nb"},
+        {"amount": None},
+        {"amount": True},
+        {"amount": ["12.50"]},
+        {"amount": {"any": "thing"}},
+        {"currency": []},
+        {"currency": "CHF"},
+        {"currency": ["CHF", "USD"]},
+        {"to": {"iban": "DE02"}},
+        {"to": {"iban": "DE02", "country": "DE", "more": "x"}},
+        {"to": {"iban": "DE02", "country": "FR"}},
+        {"to": "DE02"},
+        {"actions": [{"cancel": "all", "more": "x"}]},
+        {"once": 1},
+        {"once": False},
+        {"limit": 5.0},
+        {"limit": "5"},
+        {"more": "x"},
+    ],
+)
+def test_and_for_nothing_else(changes: dict[str, object]) -> None:
+    """No member may be left out either: without one it could stand for all."""
+    assert not is_allowed({**ASKED, **changes}, [ACCOUNTS, PAYMENT])
+    assert not is_allowed({k: v for k, v in ASKED.items() if k != "to"}, [PAYMENT])
+    assert not is_allowed(ASKED, [ACCOUNTS])
+    assert not is_allowed(ASKED, [])
+
+
+def test_the_type_is_said_in_full() -> None:
+    assert require_allowed((PAYMENT,)) == (PAYMENT,)
+    with pytest.raises(ValueError, match="a type that is not"):
+        require_allowed(({"type": "*"},))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "{}",
+        '{"type":"a"}',
+        "[7]",
+        "[{}]",
+        '[{"type":7}]',
+        '[{"type":"a","type":"b"}]',
+        '[{"type":"a","n":NaN}]',
+        f'[{{"type":"{"a" * 4096}"}}]',
+        "[" * 100,
+    ],
+)
+def test_what_a_login_names_must_be_json_with_one_reading(text: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        read_details(text)
+
+
+def test_what_a_login_names_is_read() -> None:
+    assert read_details(as_text([ASKED, ACCOUNTS])) == (ASKED, ACCOUNTS)
+    assert read_details("[]") == ()
 
 
 @pytest.mark.rule("FP-16")

@@ -118,7 +118,7 @@ def on_metadata(
     yield from _on_device_login(settings, metadata)
     yield from _on_responses(settings, metadata)
     try:
-        require_types_supported(settings.authorization_details, metadata)
+        require_types_supported(settings.all_authorization_details, metadata)
     except OpMetadataRefused as error:
         yield bad("OP", f"{settings.table}.authorization_details: {error.log_detail}")
     yield from _on_dpop(settings, metadata)

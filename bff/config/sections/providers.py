@@ -10,6 +10,7 @@ from bff.config.sections.server import ServerSettings
 from bff.config.values.files import CaFile, FilePath, KeyFile, load_client_key, read_text
 from bff.config.values.paths import OwnPath
 from bff.config.values.providers import (
+    AllowedDetails,
     AuthorizationDetails,
     ClientAuth,
     EndpointName,
@@ -133,9 +134,15 @@ class ProviderSettings(Section):
     authorization_details: AuthorizationDetails = Field(
         default=_default("authorization_details"),
         description="What each login asks for in more detail than a scope says (RFC 9396): tables "
-        "with a type and what the API has named beside it. No browser can ask for others. See "
-        "docs/authorization-details.md.",
+        "with a type and what the API has named beside it. See docs/authorization-details.md.",
         examples=[[{"type": "account_information", "actions": ["list_accounts"]}]],
+    )
+    login_authorization_details: AllowedDetails = Field(
+        default=_default("login_authorization_details"),
+        description="What a single login may ask for beside them "
+        "(`/bff/login?authorization_details=[...]`): the same members, with the same values, with "
+        "some of the values of a list, or with any text or number where `*` stands.",
+        examples=[[{"type": "payment_initiation", "amount": "*", "currency": ["EUR", "CHF"]}]],
     )
     label: Label = Field(
         default="",
@@ -353,6 +360,7 @@ class ProviderSettings(Section):
             response_mode=self.response_mode,
             authorization_details=self.authorization_details,
             dpop=self.dpop,
+            login_authorization_details=self.login_authorization_details,
             id_token_algs=self.id_token_algs,
             trusted_audiences=self.trusted_audiences,
             authorization_params=self.authorization_params,

@@ -19,7 +19,7 @@ from bff.oidc.presets import PRESETS
 from bff.oidc.provider.http import ENVIRONMENT
 from bff.oidc.settings import require_endpoint_name, require_provider_name
 from bff.oidc.steps import authorization, end_session
-from bff.oidc.steps.authorization_details import require_details
+from bff.oidc.steps.authorization_details import require_allowed, require_details
 
 
 def refuse_public_client(method: object) -> object:
@@ -92,11 +92,11 @@ def require_organization(value: dict[str, str]) -> dict[str, str]:
 OrganizationTable = Annotated[dict[str, NonEmpty], AfterValidator(require_organization)]
 
 
+_TABLES = WithJsonSchema({"type": "array", "items": {"type": "object"}})
 AuthorizationDetails = Annotated[
-    tuple[dict[str, Any], ...],
-    AfterValidator(require_details),
-    WithJsonSchema({"type": "array", "items": {"type": "object"}}),
+    tuple[dict[str, Any], ...], AfterValidator(require_details), _TABLES
 ]
+AllowedDetails = Annotated[tuple[dict[str, Any], ...], AfterValidator(require_allowed), _TABLES]
 
 
 def require_preset(name: str) -> str:

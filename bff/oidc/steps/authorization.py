@@ -15,6 +15,7 @@ from types import MappingProxyType
 from bff.errors import OpMetadataRefused
 from bff.oidc.dpop import DpopKey
 from bff.oidc.provider.endpoint_url import Parameters, parameter_names, with_parameters
+from bff.oidc.steps.authorization_details import Details
 
 SECRET_BYTES = 32  # 43 characters of base64url: RFC 7636 section 4.1, and a nonce under 64
 
@@ -63,7 +64,8 @@ _PARAMETER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 @dataclass(frozen=True, slots=True)
 class LoginRequest:
     """What the application may ask for at one login. `max_age` is in seconds; `passed_on` are
-    parameters of the OP's own, which the configuration allows."""
+    parameters of the OP's own, which the configuration allows. `authorization_details` are asked
+    for beside those of every login (RFC 9396)."""
 
     prompt: str | None = None
     login_hint: str | None = field(default=None, repr=False)
@@ -71,6 +73,7 @@ class LoginRequest:
     max_age: int | None = None
     ui_locales: str | None = None
     passed_on: Mapping[str, str] = field(default_factory=lambda: NOTHING, repr=False)
+    authorization_details: Details = field(default=(), repr=False)
 
     def parameters(self) -> dict[str, str]:
         named = {

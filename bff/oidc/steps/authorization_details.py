@@ -1,6 +1,6 @@
 """Rich authorization requests (RFC 9396): what a token is to be good for, in more detail than a
 scope can say. The details are JSON objects of the API's own making, each with a `type`. They stand
-in the configuration, so that no browser can ask for others.
+in the configuration: those of every login, and what a single login may ask for beside them.
 """
 
 import json
@@ -9,12 +9,16 @@ from collections.abc import Collection, Iterable, Mapping
 from bff.errors import OpMetadataRefused
 from bff.oidc.provider.metadata import ProviderMetadata
 from bff.oidc.provider.op_text import quoted
+from bff.oidc.provider.strict_json import parse_json
 
 Details = tuple[Mapping[str, object], ...]
 
 # What an OP grants is kept in the session's record, which every request may have to open.
 MAX_GRANTED_CHARS = 16 * 1024
 MAX_DETAILS = 32
+MAX_ASKED_CHARS = 4096  # of one login, in the address that begins it
+MAX_FREE_CHARS = 320
+ANY = "*"
 
 
 def require_details(details: Collection[Mapping[str, object]]) -> Collection[Mapping[str, object]]:
@@ -30,6 +34,49 @@ def require_details(details: Collection[Mapping[str, object]]) -> Collection[Map
     except (TypeError, ValueError):
         raise ValueError("must hold texts, numbers, switches, lists and tables only") from None
     return details
+
+
+def require_allowed(allowed: Collection[Mapping[str, object]]) -> Collection[Mapping[str, object]]:
+    """A list of what logins may ask for. Raises: as `require_details`; a `type` is said in full."""
+    if any(one.get("type") == ANY for one in allowed):
+        raise ValueError(f"must have a type that is not {ANY}")
+    return require_details(allowed)
+
+
+def read_details(text: str) -> Details:
+    """Those that a login names, as JSON. Raises: ValueError."""
+    if len(text) > MAX_ASKED_CHARS:
+        raise ValueError("too long")
+    found = parse_json(text.encode("utf-8"))
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise ValueError("no list of objects")
+    require_details(found)
+    return tuple(found)
+
+
+def is_allowed(asked: Mapping[str, object], allowed: Iterable[Mapping[str, object]]) -> bool:
+    """Whether one of these allows it: it has the same members, no more and no fewer, each with the
+    value that is allowed, with some of the values of a list, or with any for `*`."""
+    return any(_fits(asked, one) for one in allowed)
+
+
+def _fits(asked: object, allowed: object) -> bool:
+    if allowed == ANY:
+        return _is_short_text(asked) or (
+            isinstance(asked, int | float) and not isinstance(asked, bool)
+        )
+    if isinstance(allowed, Mapping):
+        if not isinstance(asked, Mapping) or asked.keys() != allowed.keys():
+            return False
+        return all(_fits(asked[name], value) for name, value in allowed.items())
+    if isinstance(allowed, list):
+        named = asked if isinstance(asked, list) else []
+        return bool(named) and all(any(_fits(one, other) for other in allowed) for one in named)
+    return type(asked) is type(allowed) and asked == allowed
+
+
+def _is_short_text(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_FREE_CHARS and value.isprintable()
 
 
 def as_text(details: Iterable[Mapping[str, object]]) -> str:

@@ -53,16 +53,18 @@ async def device_authorization(
     client_id: str,
     scope: str,
     static: Mapping[str, str],
+    authorization_details: str,
     resources: tuple[str, ...],
     is_page: Callable[[object], bool],
 ) -> DeviceAuthorization:
-    """Ask the OP for codes. `static` and `resources` as in an authorization request. Raises as
-    `process_device_response`."""
+    """Ask the OP for codes. `static`, `authorization_details` and `resources` as in an
+    authorization request. Raises as `process_device_response`."""
     parameters: Parameters = {
         "client_id": client_id,
         "scope": scope,
         **static,
         **({"resource": resources} if resources else {}),
+        **({"authorization_details": authorization_details} if authorization_details else {}),
     }
     answer = await requests.post("device_authorization", endpoint, parameters)
     authorization = process_device_response(answer.status, answer.document, is_page)

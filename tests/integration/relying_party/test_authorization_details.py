@@ -62,6 +62,24 @@ async def test_pushed_and_signed_they_are_a_list(
         await pushing.authorization_request(LoginRequest())
 
 
+async def test_a_login_by_device_code_asks_for_them_as_well(
+    make_rp: MakeRp, op: ScriptedOp
+) -> None:
+    """RFC 9396 section 2: wherever a scope may stand."""
+    rp = make_rp(authorization_details=(ACCOUNTS,), device_login=True)
+    await rp.start()
+    op.metadata_changes["device_authorization_endpoint"] = f"{op.issuer}/device"
+    codes = {
+        "device_code": "d",
+        "user_code": "u",
+        "verification_uri": f"{op.issuer}/verify",
+        "expires_in": 60,
+    }
+    op.answers["other"] = Answer(codes)
+    await rp.device_authorization()
+    assert json.loads(op.last("other").form["authorization_details"]) == [ACCOUNTS]
+
+
 @pytest.mark.rule("FP-16")
 async def test_no_login_begins_for_a_type_that_the_op_does_not_list(
     rp: RelyingParty, op: ScriptedOp

@@ -43,7 +43,7 @@ const gateway = (client_id, more) => ({
   ...more,
 });
 const clients = [
-  gateway('basic', {
+  gateway('basic', { authorization_details_types: ['payment'],
     token_endpoint_auth_method: 'client_secret_basic',
     grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
   }),
@@ -87,6 +87,13 @@ const provider = new Provider(issuer, {
     claimsParameter: { enabled: true },
     requestObjects: { enabled: true },
     jwtResponseModes: { enabled: true },
+    richAuthorizationRequests: {
+      enabled: true,
+      types: { payment: { validate: () => {} } },
+      authorizationDetailsForGrantSource: (ctx) => JSON.parse(ctx.oidc.params.authorization_details),
+      authorizationDetailsForAccessToken: (_ctx, _token, source) => source?.rar,
+      authorizationDetailsForIntrospection: (_ctx, token) => token.rar,
+    },
     revocation: { enabled: true },
     introspection: { enabled: true },
     rpInitiatedLogout: { enabled: true },
