@@ -364,6 +364,9 @@ def redis_with_tls(
         server.close()
 
 
+NO_ANSWER = "no answer in time"
+
+
 async def store_line(directory: Path, store: str, mark: str = "✗", item: str = "store") -> str:
     async with scripted_op() as op:
         result = await check(configuration(directory, op.issuer, store=store))
@@ -402,7 +405,13 @@ async def test_each_kind_of_trouble_with_redis(tmp_path: Path, trouble: str, wor
     try:
         with redis_with_tls(tmp_path) as port:
             url = trouble.format(tls=port, plain=plain.port, down=free_port(), other=other)
-            assert words.lower() in (await store_line(tmp_path, url)).lower()
+
+            async def is_told() -> bool:
+                line = (await store_line(tmp_path, url)).lower()
+                assert words.lower() in line or NO_ANSWER in line
+                return words.lower() in line
+
+            await until(is_told)  # the check may not get an answer in time on a busy machine
     finally:
         plain.close()
 
