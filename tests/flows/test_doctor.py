@@ -29,6 +29,7 @@ from tests.flows.examined import (
     next_step,
     redis,
 )
+from tests.parts.client_keys import key_file
 from tests.parts.command import Result, bff
 from tests.parts.configuration import CLIENT_SECRET, SESSION_SECRET
 from tests.parts.gateway_program import serving_gateway
@@ -292,6 +293,19 @@ async def test_a_session_secret_that_is_old_is_replaced_without_a_logout(tmp_pat
         result = await place.doctor()
     assert "400 days ago" in result.line("! secret        session.secrets")
     assert "bff keygen" in next_step(result, "! secret        session.secrets")
+
+
+async def test_a_key_of_the_client_that_is_old(tmp_path: Path) -> None:
+    """It is named by its file; no setting of it is hidden."""
+    key = key_file(tmp_path / "client.pem")
+    then = time.time() - 500 * 86_400
+    os.utime(key, (then, then))
+    oidc = f'client_auth = "private_key_jwt"\nclient_keys = ["{key}"]'
+    async with installation(tmp_path, oidc=oidc) as place:
+        result = await place.doctor()
+    told = "! secret        oidc.client_keys: key file "
+    assert result.line(told).endswith("client.pem was written 500 days ago")
+    assert "client-authentication.md" in next_step(result, told)
 
 
 async def test_a_cookie_without_a_prefix(tmp_path: Path) -> None:

@@ -129,6 +129,12 @@ async def test_the_caddyfile_of_the_project(tmp_path: Path) -> None:
             "without a login or redirect",
         ),
         (
+            'default_type application/json; return 403 \'{"code": "access_denied"}\';',
+            TRUSTED,
+            "✗ public URL    what answers at https://localhost:",
+            "have it pass /bff/ on to server.listen",
+        ),
+        (
             "return 200 welcome;",
             TRUSTED,
             "✗ public URL    what answers at https://localhost:",
@@ -153,6 +159,18 @@ async def test_a_proxy_that_does_not_reach_the_gateway(tmp_path: Path) -> None:
         result = await place.doctor()
     assert "does not reach it (status 502)" in result.line("✗ public URL")
     assert f"127.0.0.1:{place.ports.gateway}" in next_step(result, "✗ public URL")
+
+
+async def test_the_caddyfile_when_it_does_not_reach_the_gateway(tmp_path: Path) -> None:
+    """It answers a problem in the gateway's place, and is not taken for the gateway."""
+    port = free_port()
+    async with installation(
+        tmp_path, public_url=f"https://localhost:{port}", server=TRUSTED
+    ) as place:
+        gateway = f"127.0.0.1:{free_port()}"
+        with running_caddy(tmp_path / "caddy", gateway=gateway, port=port) as caddy:
+            result = await replace(place, ca_file=caddy.ca_root).doctor()
+    assert "does not reach it (status 503)" in result.line("✗ public URL")
 
 
 async def test_a_public_url_that_can_not_be_reached(tmp_path: Path) -> None:

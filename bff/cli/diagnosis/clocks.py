@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bff.app import relying_parties
+from bff.cli.check import OPS_AT_ONCE
 from bff.cli.checks.verdict import Verdict, bad, good, warning
 from bff.clock import ClockReading, SystemClock
 from bff.config.settings import Settings
@@ -32,7 +33,13 @@ async def on_clocks(settings: Settings, gateway: ClockReading | None) -> AsyncIt
     """`gateway`: its clock, where it runs; else that of this machine counts."""
     parties = relying_parties(settings, SystemClock(), Metrics())
     shift = 0.0 if gateway is None else gateway.ahead_seconds
-    found = await asyncio.gather(*(_op_clock(party, shift) for party in parties))
+    places = asyncio.Semaphore(OPS_AT_ONCE)
+
+    async def ask(party: RelyingParty) -> OpClock | None:
+        async with places:
+            return await _op_clock(party, shift)
+
+    found = await asyncio.gather(*map(ask, parties))
     for verdict in judged([one for one in found if one is not None]):
         yield verdict
 

@@ -22,16 +22,19 @@ from bff.observability.reasons import reason_of
 ITEM = "public URL"
 SECONDS = 10.0
 MAX_BYTES = 64 * 1024
+OF_THE_CADDYFILE = "gateway_unreachable"  # as it answers in the place of the gateway
 UNAVAILABLE = frozenset({502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `document` is empty where it was no JSON object."""
+    """What came back. `document` is empty where it was no JSON object; `code` is that of a problem
+    (RFC 9457), as the gateway answers it."""
 
     status: int
     document: Mapping[str, object] = field(repr=False)
-    location: str = ""
+    code: str
+    location: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +97,10 @@ async def _get(url: str, ticket: str, tls: ssl.SSLContext) -> Answer:
             document = json.loads(bytes(body))
         except ValueError:
             document = None
-        is_object = isinstance(document, dict)
-        location = answer.headers.get("Location", "")
-        return Answer(answer.status, document if is_object else {}, location)
+        document = document if isinstance(document, dict) else {}
+        is_problem = answer.content_type == "application/problem+json"
+        code = printable(str(document.get("code", ""))) if is_problem else ""
+        return Answer(answer.status, document, code, answer.headers.get("Location", ""))
 
 
 def _arrived(answer: Answer) -> Arrived | None:
@@ -119,7 +123,7 @@ def _arrived(answer: Answer) -> Arrived | None:
 
 def _not_arrived(frontend: Frontend, answer: Answer) -> Verdict:
     url, status, authority = frontend.url, answer.status, frontend.settings.server.authority
-    code = printable(str(answer.document.get("code", "")))
+    code = answer.code
     if code == "misdirected_host":
         return bad(
             ITEM,
@@ -134,7 +138,7 @@ def _not_arrived(frontend: Frontend, answer: Answer) -> Verdict:
             "have the proxy lead to this one; replicas of one gateway need the same "
             "session.secrets, store and release",
         )
-    if code:
+    if code and code != OF_THE_CADDYFILE:
         return bad(ITEM, f"at {url} the gateway answers {code}", f"see docs/errors.md, {code}")
     if status in UNAVAILABLE:
         return bad(

@@ -12,29 +12,41 @@ from bff.config.problems import dotted
 from bff.config.settings import Settings
 
 ITEM = "secret"
+KEY_FILES = frozenset({"client_keys", "client_key_file"})  # of a provider
 DAY_SECONDS = 86_400.0
 OLD_DAYS = 365
 
 
 def on_secrets(loaded: Loaded, clock: Clock) -> Iterator[Verdict]:
-    """Each that is configured, once."""
+    """Each that is configured, once; the private keys of clients among them."""
     seen: set[str] = set()
     for value in effective_values(loaded):
-        if value.is_inherited or HIDDEN not in str(value.value):
+        if value.is_inherited:
             continue
-        verdict = _on_secret(value, clock)
-        if verdict.found not in seen:
-            seen.add(verdict.found)
-            yield verdict
+        for verdict in _on_value(value, clock):
+            if verdict.found not in seen:
+                seen.add(verdict.found)
+                yield verdict
 
 
-def _on_secret(value: EffectiveValue, clock: Clock) -> Verdict:
+def _on_value(value: EffectiveValue, clock: Clock) -> Iterator[Verdict]:
+    """Nothing of what is no secret."""
     key, origin = dotted(value.path), value.origins[0]
-    where = printable(str(origin))
-    if origin.kind != "secret file":
-        return good(ITEM, f"{key} is from {where}: its age can't be told")
+    if value.path[-1] in KEY_FILES and value.value:
+        files = value.value if isinstance(value.value, list) else [value.value]
+        for file in files:
+            yield _on_file(key, f"key file {file}", str(file), clock)
+    elif HIDDEN in str(value.value):
+        if origin.kind == "secret file":
+            yield _on_file(key, str(origin), origin.source, clock)
+        else:
+            yield good(ITEM, f"{key} is from {printable(str(origin))}: its age can't be told")
+
+
+def _on_file(key: str, where: str, file: str, clock: Clock) -> Verdict:
+    where = printable(where)
     try:
-        written_at = Path(origin.source).stat().st_mtime
+        written_at = Path(file).stat().st_mtime
     except OSError:
         return bad(ITEM, f"{key}: {where} is gone", "put it back: a restart needs it")
     days = max(0, int((clock.now() - written_at) / DAY_SECONDS))
@@ -48,6 +60,8 @@ def _replace(key: str) -> str:
             "put a new one (`bff keygen`) first in it: docs/operations.md, Rotating the secrets; "
             "no user is logged out"
         )
+    if key.rpartition(".")[2] in KEY_FILES:
+        return "make a new one: docs/client-authentication.md says how it is changed"
     return "make a new one where it was given out, and put it into the file"
 
 
