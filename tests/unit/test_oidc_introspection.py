@@ -2,7 +2,7 @@
 
 import pytest
 
-from bff.errors import BffError, ClientRejected, OpAnswerMalformed
+from bff.errors import BffError, ClientRejected, OpAnswerMalformed, OpMetadataRefused
 from bff.oidc.provider.strict_json import NOT_JSON
 from bff.oidc.steps.introspection import process_introspection
 
@@ -23,6 +23,7 @@ def test_only_active_counts(*, is_active: bool) -> None:
         (200, None, OpAnswerMalformed),
         (200, NOT_JSON, OpAnswerMalformed),
         (404, {"active": True}, OpAnswerMalformed),
+        (400, {"error": "invalid_request"}, OpMetadataRefused),
         (302, {"active": True}, OpAnswerMalformed),
         (401, {"active": True}, ClientRejected),
         (401, {"error": "invalid_client"}, ClientRejected),

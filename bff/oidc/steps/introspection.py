@@ -19,7 +19,7 @@ class Introspection:
         """What the OP says now.
 
         Raises:
-            OpMetadataRefused: it has no such endpoint.
+            OpMetadataRefused: it has no such endpoint, or none for tokens of this kind.
             ClientRejected: it does not answer this client.
             OpUnavailable, OpAnswerMalformed: nothing is known.
         """
@@ -33,9 +33,11 @@ class Introspection:
 
 def process_introspection(status: int, document: object) -> bool:
     """Judge an answer below 500 (RFC 7662 sections 2.2 and 2.3). Raises as `is_active`."""
+    detail = f"introspection: status {status}, error {error_code(document)}"
     if status in (401, 403):
-        detail = f"introspection: status {status}, error {error_code(document)}"
         raise ClientRejected(detail)
+    if 400 <= status < 500 and isinstance(document, dict) and "error" in document:
+        raise OpMetadataRefused(detail)
     active = document.get("active") if status == 200 and isinstance(document, dict) else None
     if not isinstance(active, bool):
         raise OpAnswerMalformed(f"introspection: status {status}, no active that is a boolean")
