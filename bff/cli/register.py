@@ -61,6 +61,11 @@ TOKEN_VARIABLE = "BFF_INITIAL_ACCESS_TOKEN"  # noqa: S105 - a name
     type=click.Path(path_type=Path),
     help="A file that holds a software statement (RFC 7591 section 2.3).",
 )
+@click.option(
+    "--no-scope",
+    is_flag=True,
+    help="Ask for no scopes: the client gets those that the OP gives all of them (Keycloak).",
+)
 @click.option("--read", is_flag=True, help="Show what is registered, and what is different.")
 @click.option("--update", is_flag=True, help="Register what the configuration says now.")
 @click.option("--delete", is_flag=True, help="Delete the client at the OP, and the files here.")
@@ -80,6 +85,7 @@ def register(
     initial_access_token_file: Path | None,
     software_statement_file: Path | None,
     *,
+    no_scope: bool,
     read: bool,
     update: bool,
     delete: bool,
@@ -109,7 +115,11 @@ def register(
         settings = _settings(file, provider, record.issuer if record is not None else issuer)
         permission = _permission(initial_access_token_file, software_statement_file)
         wanted = Wanted.by(
-            settings, provider or DEFAULT_PROVIDER, name, accepts_changes=accept_changes
+            settings,
+            provider or DEFAULT_PROVIDER,
+            name,
+            accepts_changes=accept_changes,
+            names_scope=not no_scope,
         )
         if dry_run:
             click.echo(json.dumps(wanted.shown(permission), indent=2))

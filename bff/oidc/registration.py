@@ -244,6 +244,11 @@ def _why_refused(
                 f"the OP wants an initial access token{said}. Have its administrator give you one, "
                 "and name the file that holds it with --initial-access-token-file"
             )
+        if error_code(answer.document) == "insufficient_scope":
+            return (
+                f"the OP does not let a client that registers itself have these scopes{said}. With "
+                "--no-scope it is asked for none, and gives those that all clients have"
+            )
         return (
             f"the OP does not accept the initial access token{said}. It may be wrong, expired, "
             "used up, or not meant for such a client"

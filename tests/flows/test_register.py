@@ -210,6 +210,19 @@ async def test_the_op_is_reached_as_the_gateway_reaches_it(place: AtDemoOp) -> N
     assert not place.state.counters.registrations
 
 
+async def test_the_scopes_may_be_left_to_the_op(place: AtDemoOp) -> None:
+    """As Keycloak needs it. A login asks for those of the configuration all the same."""
+    dry = await place.register("--no-scope", "--dry-run")
+    assert "scope" not in json.loads(dry.out)
+    result = await place.register("--no-scope")
+    assert result.code == VALID, result.out
+    assert 'scope = "openid profile email"' in place.text("oidc.toml")
+    place.take_keys_over()
+    assert (await place.run("--read", "--no-scope")).code == VALID
+    assert (await place.run("--update", "--no-scope")).code == VALID
+    assert 'scope = "openid profile email"' in place.text("oidc.toml")
+
+
 async def test_an_earlier_registration_is_not_written_over(place: AtDemoOp) -> None:
     """Its secrets would be lost, and the client at the OP with them. The OP is not even asked."""
     (place.folder / "client_secret").write_text("an-older-secret-of-another-client")

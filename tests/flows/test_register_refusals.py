@@ -98,6 +98,7 @@ async def test_an_op_whose_metadata_is_that_of_another(place: AtScriptedOp) -> N
     [
         (401, {}, "does not accept the initial access token (401)"),
         (403, {"error": "access_denied"}, "does not accept the initial access token (403, 'acc"),
+        (403, {"error": "insufficient_scope"}, "With --no-scope it is asked for none"),
         (400, {"error": "invalid_redirect_uri"}, "does not accept the redirect URI ['http://local"),
         (400, {"error": "invalid_client_metadata"}, "--dry-run shows it"),
         (400, {"error": "invalid_software_statement"}, "the software statement (400"),

@@ -27,7 +27,13 @@ class Wanted:
 
     @classmethod
     def by(
-        cls, settings: Settings, provider: str, name: str | None, *, accepts_changes: bool
+        cls,
+        settings: Settings,
+        provider: str,
+        name: str | None,
+        *,
+        accepts_changes: bool,
+        names_scope: bool = True,
     ) -> "Wanted":
         """By every application that logs users in at the provider. A logout that the OP tells of
         at one of them ends the sessions of all."""
@@ -47,6 +53,8 @@ class Wanted:
             jwks_uri=f"{base}/jwks",
             for_itself=any(_asks_for_itself(one, provider) for one in known),
         )
+        if not names_scope:
+            del metadata["scope"]
         return cls(relying_party, metadata, accepts_changes)
 
     @property
@@ -84,7 +92,9 @@ def keys_text(wanted: Wanted, client: RegisteredClient, secret: Path, config: Pa
         "client_id": client.client_id,
         **({"client_secret_file": str(shown)} if method in BY_SECRET else {}),
         "client_auth": method,
-        "scope": _usable_scope(settings.scope, registered.get("scope")),
+        "scope": _usable_scope(settings.scope, registered.get("scope"))
+        if "scope" in wanted.metadata
+        else settings.scope,
         "id_token_algs": algs,
     }
     # A JSON string or array of these is one of TOML as well.

@@ -6,6 +6,7 @@
 // CLIENT_JWKS  a JWK Set, for the clients that authenticate by a key or sign their requests; without it there are none
 // GATEWAY   origin of the gateway, for its redirect URIs
 // REDIRECT_URIS, RETURNS  further redirect URIs, and addresses after a logout, with spaces between
+// INITIAL_ACCESS_TOKEN  lets clients register themselves; without it none can
 // AT_TTL    lifetime of access tokens, in seconds
 // RT_TTL    lifetime of refresh tokens, in seconds
 // ROTATE    1: every refresh gives a new refresh token, and a spent one revokes its grant; 0: never
@@ -98,6 +99,10 @@ const provider = new Provider(issuer, {
     introspection: { enabled: true },
     rpInitiatedLogout: { enabled: true },
     backchannelLogout: { enabled: true },
+    ...(process.env.INITIAL_ACCESS_TOKEN && {
+      registration: { enabled: true, initialAccessToken: process.env.INITIAL_ACCESS_TOKEN },
+      registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
+    }),
     resourceIndicators: {
       enabled: true,
       useGrantedResource: () => true,

@@ -9,6 +9,8 @@ from tests.interop.ops.provider import Place, Provider, a_client, program, until
 from tests.parts.browser import Browser
 from tests.parts.browser_pages import Page
 
+INITIAL_ACCESS_TOKEN = "initial-access-token-of-interop"
+
 
 class OidcProvider(Provider):
     client_id: ClassVar = "basic"
@@ -32,10 +34,16 @@ class OidcProvider(Provider):
     async def sign_out(self, browser: Browser) -> None:
         await self.confirm_logout(browser, await browser.navigate(f"{self.issuer}/session/end"))
 
+    async def initial_access_token(self) -> str:
+        return INITIAL_ACCESS_TOKEN
+
 
 @asynccontextmanager
 async def running(place: Place) -> AsyncIterator[OidcProvider]:
-    environment = place.environment(place.public)
+    environment = {
+        **place.environment(place.public),
+        "INITIAL_ACCESS_TOKEN": INITIAL_ACCESS_TOKEN,
+    }
     with program([require_program(), FOLDER / "server.mjs"], environment, place.folder) as process:
         async with a_client() as http:
             op = OidcProvider(place, http)
