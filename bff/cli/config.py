@@ -27,7 +27,7 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def show(file: Path | None, *, keys: Sequence[str], as_json: bool) -> None:
     """Print every value that holds, and where it comes from: the file and line, the environment
-    variable, the secret's file, the preset, or the default. Secrets are hidden.
+    variable, the secret's file, the preset, the profile, or the default. Secrets are hidden.
 
     With KEY only those of a key or table, as --json names them: session, routes[0].path,
     frontends[1].

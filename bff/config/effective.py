@@ -21,12 +21,12 @@ from bff.config.values.files import in_directory
 from bff.model import DEFAULT_PROVIDER
 
 HIDDEN = "(hidden)"
-Kind = Literal["file", "environment", "secret file", "preset", "default", "derived"]
+Kind = Literal["file", "environment", "secret file", "preset", "profile", "default", "derived"]
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """`source` is the name of a file, variable or preset; empty for a default."""
+    """`source` is the name of a file, variable, preset or profile; empty for a default."""
 
     kind: Kind
     source: str = ""
@@ -34,7 +34,7 @@ class Origin:
 
     def __str__(self) -> str:
         place = self.source if self.line is None else f"{self.source}:{self.line}"
-        named = self.kind in ("secret file", "preset") or not place
+        named = self.kind in ("secret file", "preset", "profile") or not place
         return f"{self.kind} {place}".strip() if named else place
 
 
@@ -160,6 +160,8 @@ class _Reader:
         outer = [variables.get(path[:length]) for length in range(1, len(path))]
         if path in self._origins.presets:
             yield Origin("preset", self._origins.presets[path])
+        elif path in self._origins.profiles:
+            yield Origin("profile", self._origins.profiles[path])
         elif path in self._origins.lines and path not in variables and not any(outer):
             yield Origin("file", self._origins.file, self._origins.lines[path])
         for name in inner or filter(None, outer):

@@ -26,7 +26,7 @@ from bff.config.settings import Settings, keys_at
 from bff.config.sources.environment import read_environment, variable_of
 from bff.config.sources.layers import (
     Origins,
-    fill_in_presets,
+    fill_in_defaults,
     overlay,
     read_secret_files,
     replace_keys,
@@ -52,7 +52,7 @@ NOTHING: Mapping[KeyPath, object | None] = MappingProxyType({})
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """Settings, and what they were made of. `tables` hold what the sources say, secrets read from
-    their files, and what presets add; relative files start at `directory`."""
+    their files, and what presets and profiles add; relative files start at `directory`."""
 
     settings: Settings
     tables: Mapping[str, Any] = field(repr=False)
@@ -97,7 +97,7 @@ def load_with_origins(
         located = map(origins.locate, misplaced)
         raise _refusal((*tenants.problems, *located, *environment.problems), str(path))
     unreadable, unread = read_secret_files(tables, directory)
-    presets = fill_in_presets(tables)
+    presets, profiles = fill_in_defaults(tables)
     result = validate(tables, directory)
 
     faults = (*misplaced, *unreadable)
@@ -107,7 +107,7 @@ def load_with_origins(
             unread | tenants.left_out | (environment.names.keys() - environment.values.keys())
         )
         faults += tuple(fault for fault in result if fault.path not in left_out)
-    origins = replace(origins, presets=presets, tenants=tenants.places)
+    origins = replace(origins, presets=presets, profiles=profiles, tenants=tenants.places)
     faults = tuple(
         _without_variable(one) if one.path[:2] in tenants.places else one for one in faults
     )

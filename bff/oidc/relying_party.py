@@ -160,6 +160,11 @@ class RelyingParty:
     async def check(self) -> None:
         """Metadata and keys are there and allow a login. Raises: OpError."""
         await self._requests.require_supported()
+        await self._authorization.require_profile(self.settings)
+        await self.require_keys()
+
+    async def require_keys(self) -> None:
+        """The OP's keys are there. Raises: OpError."""
         await self._keys.keys()
 
     def probe(self) -> Probe:
@@ -191,7 +196,9 @@ class RelyingParty:
 
     async def require_response_issuer(self, response: AuthorizationResponse) -> None:
         """RFC 9207. Raises: IssuerMismatch, OpError."""
-        require_issuer(response.iss, await self._discovery.metadata(), self.issuers)
+        always = self.settings.profile is not None  # FAPI 2.0 Security Profile section 5.3.3.2
+        metadata = await self._discovery.metadata()
+        require_issuer(response.iss, metadata, self.issuers, always=always)
 
     async def redeem(
         self, code: str, transaction: LoginTransaction, *, iss: str | None = None

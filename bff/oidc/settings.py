@@ -27,6 +27,7 @@ from bff.oidc.identity import Organization
 from bff.oidc.jwt.id_token import IdTokenRules
 from bff.oidc.jwt.jwks import SigningAlg, require_signing_algs
 from bff.oidc.jwt.logout_token import LogoutTokenRules
+from bff.oidc.profiles import KEYS, ProfileName, require_profile, require_profile_value
 from bff.oidc.provider.endpoint_url import (
     PlainHttp,
     is_endpoint_url,
@@ -171,6 +172,8 @@ class RelyingPartySettings:
 
     `dpop`: access tokens are bound to a key of the gateway's (RFC 9449), or they are not used.
 
+    `profile`: the other settings are those that it allows, and the OP has what it needs.
+
     A login is granted tokens for `resource` and for `api_resources`, those of single routes. Its
     own access token is for the first `resource` (RFC 8707).
 
@@ -198,6 +201,7 @@ class RelyingPartySettings:
     read_client_secret: Callable[[], str] | None = field(default=None, repr=False, compare=False)
     name: str = DEFAULT_PROVIDER
     table: str = "oidc"
+    profile: ProfileName | None = None
     post_logout_redirect_uri: str | None = None
     scope: str = "openid"
     resource: tuple[str, ...] = ()
@@ -268,6 +272,7 @@ class RelyingPartySettings:
             "issuer_tenants": partial(
                 require_tenants, issuer=self.issuer, any_tenant=self.allow_any_issuer_tenant
             ),
+            "profile": require_profile,
             "client_auth": require_client_auth,
             "par": require_par_mode,
             "request_object": require_request_object_mode,
@@ -291,8 +296,17 @@ class RelyingPartySettings:
             self.authentication()
         except ValueError as wrong:
             raise ValueError(f"client_auth {wrong}") from None
+        self._require_profile()
         if self.signs_requests:
             self._require_signable()
+
+    def _require_profile(self) -> None:
+        for key in KEYS:
+            value = self.http_hosts if key == "allow_http_hosts" else getattr(self, key)
+            try:
+                require_profile_value(self.profile, key, value)
+            except ValueError as wrong:
+                raise ValueError(f"{key} {wrong}") from None
 
     def _require_signable(self) -> None:
         if not self.client_keys:

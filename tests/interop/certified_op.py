@@ -137,9 +137,10 @@ async def running_op(
     refresh_token_seconds: int = 3600,
     rotate: bool = True,
     client_jwks: str = "",
+    fapi: bool = False,
 ) -> AsyncIterator[CertifiedOp]:
     """Run the OP for the gateway of that origin until the block ends. `client_jwks`: the public
-    keys of its clients `key` and `signing`."""
+    keys of its clients with keys. `fapi`: it enforces FAPI 2.0, for clients of that name only."""
     environment = {
         "PORT": f"{port}",
         "GATEWAY": gateway,
@@ -147,6 +148,7 @@ async def running_op(
         "RT_TTL": f"{refresh_token_seconds}",
         "ROTATE": f"{rotate:d}",
         "CLIENT_JWKS": client_jwks,
+        "FAPI": f"{fapi:d}",
     }
     command = [require_program(), str(FOLDER / "server.mjs")]
     async with aiohttp.ClientSession() as http:

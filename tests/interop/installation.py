@@ -38,7 +38,7 @@ class ShiftedClock:
 class Client:
     """How the gateway is registered at the OP. With `jwt_tokens` it asks for access tokens of the
     API's audience, else for opaque ones, with which UserInfo can be asked as well. `further` are
-    lines of `[oidc]`."""
+    lines of `[oidc]`. With a `profile` (FAPI 2.0) it says nothing that the profile says."""
 
     client_id: str = "basic"
     client_auth: str = "client_secret_basic"
@@ -46,6 +46,7 @@ class Client:
     jwt_tokens: bool = True
     key_file: Path | None = None
     further: str = ""
+    profile: str = ""
 
     def toml(self, issuer: str) -> str:
         """The lines of `[oidc]`."""
@@ -53,8 +54,6 @@ class Client:
 issuer = "{issuer}"
 client_id = "{self.client_id}"
 {self._proof()}
-client_auth = "{self.client_auth}"
-id_token_algs = {self.id_token_algs}
 scope = "openid profile email offline_access api:read"
 userinfo = {"false" if self.jwt_tokens else "true"}
 {self.further}
@@ -72,8 +71,14 @@ prompt = "consent"
 
     def _proof(self) -> str:
         keys = f'client_keys = ["{self.key_file}"]' if self.key_file is not None else ""
+        if self.profile:
+            return f'profile = "{self.profile}"\n{keys}'
         by_key = self.client_auth == "private_key_jwt"
-        return keys if by_key else f'client_secret = "{CLIENT_SECRET}"\n{keys}'
+        secret = "" if by_key else f'client_secret = "{CLIENT_SECRET}"'
+        return f"""{secret}
+{keys}
+client_auth = "{self.client_auth}"
+id_token_algs = {self.id_token_algs}"""
 
     def _resource(self) -> str:
         # Without UserInfo the ID token has to hold the claims, and this OP wants to be asked.
@@ -126,9 +131,11 @@ async def running_installation(
     replicas: int = 1,
     route: str = "",
     user: str = "",
+    fapi: bool = False,
 ) -> AsyncIterator[Installation]:
     """Start all of it and stop it again. Replicas need a store to share. `route` are further lines
-    of the route to the API, `user` those of `[user]`."""
+    of the route to the API, `user` those of `[user]`. The OP enforces FAPI 2.0 with `fapi` or for a
+    client that has a profile."""
     op_port, api_port, *ports = (free_port() for _ in range(2 + replicas))
     origin = f"http://localhost:{ports[0]}"
     clock = ShiftedClock()
@@ -138,9 +145,10 @@ async def running_installation(
         access_token_seconds=access_token_seconds,
         rotate=rotate,
         client_jwks=(client or Client()).jwks(),
+        fapi=fapi or bool((client or Client()).profile),
     )
     async with op_running as op, AsyncExitStack() as gateways:
-        api = RecordingApi(op)
+        api = RecordingApi(op, clock, takes_bound_tokens=bool((client or Client()).profile))
         async with serving(api.application(), api_port):
             for port in ports:
                 toml = gateway_toml(

@@ -1,5 +1,6 @@
-"""An API behind the gateway that trusts no caller: it checks each bearer token as resource servers
-do (RFC 9068 for JWTs, RFC 7662 for opaque ones) and tells the caller whose token it was.
+"""An API behind the gateway that trusts no caller: it checks each access token as resource servers
+do (RFC 9068 for JWTs, RFC 7662 for opaque ones, RFC 9449 for bound ones) and tells the caller whose
+token it was.
 """
 
 import time
@@ -10,6 +11,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from bff.clock import Clock
+from spa_demo.dpop import FIELD, NonceWanted, ProofJudge
 from tests.interop.certified_op import API_AUDIENCE, CertifiedOp
 
 
@@ -24,10 +27,13 @@ class Call:
 
 class RecordingApi:
     """`calls` holds every call in the order of arrival. A JWT may be late by `leeway_seconds`: one
-    that was good when it was sent may expire on the way (RFC 7519 section 4.1.4)."""
+    that was good when it was sent may expire on the way (RFC 7519 section 4.1.4). With
+    `takes_bound_tokens` it takes no others, and wants nonces in their proofs; `clock` dates those.
+    """
 
-    def __init__(self, op: CertifiedOp) -> None:
+    def __init__(self, op: CertifiedOp, clock: Clock, *, takes_bound_tokens: bool = False) -> None:
         self._op = op
+        self._proofs = ProofJudge(clock, wants_nonces=True) if takes_bound_tokens else None
         self._keys: KeySet | None = None
         self.leeway_seconds = 0.5
         self.calls: list[Call] = []
@@ -44,7 +50,18 @@ class RecordingApi:
 
     async def _whoami(self, request: web.Request) -> web.Response:
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-        claims = await self._claims(bearer) if scheme == "Bearer" else {}
+        known = "Bearer" if self._proofs is None else "DPoP"
+        claims = await self._claims(bearer) if scheme == known else {}
+        if self._proofs is not None and claims:
+            url = f"http://{request.host}{request.path}"
+            proofs = request.headers.getall(FIELD, [])
+            try:
+                jkt = self._proofs.thumbprint(proofs, request.method, url, bearer)
+            except NonceWanted:
+                challenge = {"WWW-Authenticate": 'DPoP error="use_dpop_nonce"'}
+                return web.Response(status=401, headers={**challenge, **self._proofs.headers()})
+            bound_to = claims.get("cnf")
+            claims = claims if bound_to == {"jkt": jkt} else {}
         sub = claims.get("sub")
         self.calls.append(Call(request.path_qs, bearer, sub if isinstance(sub, str) else None))
         if sub is None:
@@ -60,7 +77,7 @@ class RecordingApi:
         if self._keys is None:
             self._keys = KeySet.import_key_set(await self._op.jwks())
         try:
-            token = jwt.decode(bearer, self._keys, algorithms=["RS256"])
+            token = jwt.decode(bearer, self._keys, algorithms=["RS256", "PS256"])
         except (JoseError, ValueError):
             return {}
         claims = token.claims

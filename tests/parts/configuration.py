@@ -63,7 +63,7 @@ def gateway_toml(
     """The usual configuration, changed by further lines: `session`, `oidc`, `server` and `spa` are
     lines of their table, `extra` of `[user]` and then any tables, `routes` are tables in the place
     of the usual route. A key that is given has its new value; there is no client secret where
-    `client_auth` needs none."""
+    `client_auth` or a profile needs none."""
     tables: Tables = {
         "server": {
             "public_url": f"http://localhost:{ports.gateway}",
@@ -99,7 +99,8 @@ def gateway_toml(
         routes or "",
     ):
         _change(tables, tomllib.loads(text))
-    needs_secret = tables["oidc"].get("client_auth", "client_secret").startswith("client_secret")
+    method = "" if "profile" in tables["oidc"] else "client_secret"
+    needs_secret = tables["oidc"].get("client_auth", method).startswith("client_secret")
     if not needs_secret or "client_secret_file" in tables["oidc"]:
         del tables["oidc"]["client_secret"]
     return toml_text(tables)

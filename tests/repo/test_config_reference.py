@@ -167,6 +167,7 @@ NOT_ALONE = {
     "client_key_file",
     "issuer_tenants",  # with an issuer that is a template
     "webhook_token",  # with a webhook among the sinks
+    "profile",  # with keys
     "authorization_details",  # of a route with token = "client"
 }
 

@@ -18,6 +18,7 @@ from bff.errors import (
 from bff.oidc.client_auth.methods import PRIVATE_KEY_JWT, require_supported
 from bff.oidc.dpop import ALGS, chosen_alg
 from bff.oidc.probe import SilentLogin
+from bff.oidc.profiles import what_is_lacking
 from bff.oidc.provider.metadata import ProviderMetadata, discovery_url
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
@@ -68,7 +69,7 @@ async def on_provider(
             yield verdict
         if methods:
             return
-        await relying_party.check()
+        await relying_party.require_keys()
         yield good("OP", f"{settings.issuer}: metadata and keys are good")
         yield good("client authentication", _told_of_client_auth(settings, metadata))
         for verdict in on_metadata(settings, metadata, document):
@@ -113,6 +114,7 @@ def on_metadata(
     settings: RelyingPartySettings, metadata: ProviderMetadata, document: Mapping[str, object]
 ) -> Iterator[Verdict]:
     """What the OP lacks of what the settings ask for. `document` is the whole of its metadata."""
+    yield from _on_profile(settings, metadata)
     yield from _on_signatures(settings, document)
     yield from _on_requests(settings, metadata)
     yield from _on_device_login(settings, metadata)
@@ -131,6 +133,15 @@ def on_metadata(
     yield from _on_offline_access(settings, metadata)
     if not metadata.sends_response_issuer:
         yield warning("OP", "does not name itself in its answers (RFC 9207)")
+
+
+def _on_profile(settings: RelyingPartySettings, metadata: ProviderMetadata) -> Iterator[Verdict]:
+    name = f'{settings.table}.profile is "{settings.profile}"'
+    lacking = [*what_is_lacking(settings.profile, metadata)]
+    for one in lacking:
+        yield bad("OP", f"{name}, but {one}", "no login begins without it")
+    if settings.profile is not None and not lacking:
+        yield good("OP", f"{name}, and has what that needs beside the following")
 
 
 def _on_requests(settings: RelyingPartySettings, metadata: ProviderMetadata) -> Iterator[Verdict]:

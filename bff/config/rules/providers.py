@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from functools import cache, partial
 
 from bff.config.problems import Fault, KeyPath
-from bff.config.rules.rulebook import Providers, provider_rule, refused
+from bff.config.rules.rulebook import ItemsJudge, Providers, provider_rule, refused
 from bff.config.sections.providers import ProviderSettings
 from bff.config.settings import Settings
 from bff.config.sources.environment import variable_of
-from bff.config.values.files import require_certificate
+from bff.config.values.files import load_client_key, require_certificate
 from bff.config.values.paths import is_within
 from bff.oidc.client_auth.methods import (
     BY_CERTIFICATE,
@@ -17,6 +17,7 @@ from bff.oidc.client_auth.methods import (
     MIN_HMAC_SECRET_BYTES,
     PRIVATE_KEY_JWT,
 )
+from bff.oidc.profiles import KEYS, allowed_key, require_profile_value
 from bff.oidc.settings import (
     require_audience_pattern,
     require_endpoint,
@@ -166,6 +167,28 @@ def signed_requests_keep_their_claims(_: Settings, providers: Providers) -> Iter
         for key in ("authorization_params", "login_params"):
             if provider.request_object == SIGNED:
                 yield from refused((*path, key), require_no_claims, getattr(provider, key))
+
+
+def _profile_allows(key: str) -> ItemsJudge[ProviderSettings]:
+    def judge(_: Settings, providers: Providers) -> Iterator[Fault]:
+        for path, provider in providers.items():
+            require = partial(require_profile_value, provider.profile, key)
+            yield from refused((*path, key), require, getattr(provider, key))
+
+    return judge
+
+
+for _key in KEYS:  # each by itself, so that one which is not valid hides no other
+    provider_rule("profile", _key)(_profile_allows(_key))
+
+
+@provider_rule("profile", "client_keys")
+def keys_sign_as_the_profile_says(_: Settings, providers: Providers) -> Iterator[Fault]:
+    for path, provider in providers.items():
+        require = partial(allowed_key, provider.profile)
+        files = provider.client_keys if provider.profile is not None else ()
+        for index, file in enumerate(files):
+            yield from refused((*path, "client_keys", index), require, load_client_key(file))
 
 
 @provider_rule("email_domains")

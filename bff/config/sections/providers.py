@@ -27,6 +27,7 @@ from bff.config.values.texts import SOME, NonEmpty, Scope, require_all_different
 from bff.config.values.urls import HostName, Issuer, Resource
 from bff.oidc.identity import Organization
 from bff.oidc.jwt.jwks import SigningAlg
+from bff.oidc.profiles import ProfileName, allowed_key
 from bff.oidc.provider.http import Network
 from bff.oidc.provider.issuers import TrustedIssuers
 from bff.oidc.settings import (
@@ -46,7 +47,8 @@ def _default(name: str) -> Any:
 
 
 class ProviderSettings(Section):
-    """One OP, and one client registered there. `preset` has had its effect before validation."""
+    """One OP, and one client registered there. `preset` and `profile` have had their effect on
+    other keys before validation."""
 
     preset: Preset | None = Field(
         default=None,
@@ -54,6 +56,13 @@ class ProviderSettings(Section):
         "docs/providers says. A key that is given wins, as a whole. `bff config show` prints what "
         "holds.",
         examples=["keycloak"],
+    )
+    profile: ProfileName | None = Field(
+        default=None,
+        description="A security profile of OpenID: FAPI 2.0, with signed requests and answers "
+        "(`fapi2-message-signing`) or without. It gives other keys of this table the values that "
+        "it needs, and refuses those that it forbids. See docs/fapi.md.",
+        examples=["fapi2"],
     )
     issuer: Issuer = Field(
         description="The OP's issuer identifier, exactly as its discovery document spells it.",
@@ -346,7 +355,10 @@ class ProviderSettings(Section):
             issuer=self.issuer,
             client_id=self.client_id,
             client_secret=self.secret_text,
-            client_keys=tuple(map(load_client_key, self.client_keys)),
+            profile=self.profile,
+            client_keys=tuple(
+                allowed_key(self.profile, load_client_key(file)) for file in self.client_keys
+            ),
             read_client_secret=self._read_client_secret if self.client_secret_file else None,
             redirect_uri=server.redirect_uri_of(name),
             post_logout_redirect_uri=f"{server.public_url}{self.post_logout_path}",

@@ -1,5 +1,6 @@
 """How the sources are laid over each other: the environment over the file, the content of `*_file`
-keys in the place of the key itself, presets under everything; and where each key was given.
+keys in the place of the key itself, presets and profiles under everything; and where each key was
+given.
 """
 
 import copy
@@ -16,6 +17,7 @@ from bff.config.sections.providers import ProviderSettings
 from bff.config.settings import Settings, inner, keys_at
 from bff.config.values.files import in_directory, read_text
 from bff.oidc.presets import preset_defaults
+from bff.oidc.profiles import profile_defaults
 
 SUFFIX = "_file"
 
@@ -97,16 +99,22 @@ def replace_keys(tables: dict[str, Any], instead: Mapping[KeyPath, object | None
                 table.pop(str(path[-1]), None)
 
 
-def fill_in_presets(tables: dict[str, Any]) -> dict[KeyPath, str]:
-    """Put the values of each provider's preset where the sources say nothing. Returns the preset's
-    name for each key that it set."""
-    filled: dict[KeyPath, str] = {}
+def fill_in_defaults(
+    tables: dict[str, Any],
+) -> tuple[Mapping[KeyPath, str], Mapping[KeyPath, str]]:
+    """Put the values of each provider's preset and profile where the sources say nothing. Returns
+    the preset's name for each key that it set, and the profile's."""
+    presets: dict[KeyPath, str] = {}
+    profiles: dict[KeyPath, str] = {}
     for path, model, table in list(_tables(Settings, (), tables)):
         if model is ProviderSettings:
             for key, value in preset_defaults(table).items():
                 table[key] = value
-                filled[*path, key] = table["preset"]
-    return filled
+                presets[*path, key] = table["preset"]
+            for key, value in profile_defaults(table).items():
+                table[key] = value
+                profiles[*path, key] = table["profile"]
+    return presets, profiles
 
 
 def _outer_first(path: KeyPath) -> tuple[int, list[str]]:
@@ -147,13 +155,14 @@ def _drop_counterparts(tables: dict[str, Any], values: Mapping[KeyPath, object])
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """`lines` are those of the file, `variables` and `presets` the names by key; the file may be
-    absent. `tenants` are the places of keys that come from tenants."""
+    """`lines` are those of the file, `variables`, `presets` and `profiles` the names by key; the
+    file may be absent. `tenants` are the places of keys that come from tenants."""
 
     file: str
     lines: Mapping[KeyPath, int]
     variables: Mapping[KeyPath, str]
     presets: Mapping[KeyPath, str] = field(default_factory=dict)
+    profiles: Mapping[KeyPath, str] = field(default_factory=dict)
     tenants: Mapping[KeyPath, Place] = field(default_factory=dict)
 
     def place_of(self, path: KeyPath) -> Place:

@@ -6,7 +6,7 @@ and published without the private half (RFC 7517 section 4).
 import json
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -50,8 +50,17 @@ class ClientKey:
     def alg_for(self, listed: Collection[str] | None) -> str | None:
         """The algorithm to sign with, of those that an OP lists; None where it lists none that fits
         the key. Without a list the one that most OPs know."""
-        accepted = _WITHOUT_A_LIST if listed is None else listed
-        return next((alg for alg in self.algs if alg in accepted), None)
+        if listed is None:
+            return next((alg for alg in self.algs if alg in _WITHOUT_A_LIST), self.algs[0])
+        return next((alg for alg in self.algs if alg in listed), None)
+
+    def only(self, algs: Collection[str]) -> "ClientKey":
+        """The same key, which signs with these algorithms alone. Raises: ValueError, with the rest
+        of a sentence about its file, where none of them fits it."""
+        fitting = tuple(alg for alg in self.algs if alg in algs)
+        if not fitting:
+            raise ValueError(f"holds a key for {', '.join(self.algs)}, none of {', '.join(algs)}")
+        return replace(self, algs=fitting)
 
 
 def client_key(pem: bytes) -> ClientKey:

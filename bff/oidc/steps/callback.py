@@ -108,13 +108,16 @@ def response_of(parameters: Mapping[str, str | None]) -> AuthorizationResponse:
     return AuthorizationResponse(state, code, iss, plain_code(error), described)
 
 
-def require_issuer(iss: str | None, metadata: ProviderMetadata, issuers: TrustedIssuers) -> None:
-    """RFC 9207 section 2.4: simple string comparison; required when the OP says it sends it.
+def require_issuer(
+    iss: str | None, metadata: ProviderMetadata, issuers: TrustedIssuers, *, always: bool = False
+) -> None:
+    """RFC 9207 section 2.4: simple string comparison; required when the OP says it sends it, or
+    `always`.
 
     Raises:
         IssuerMismatch: the response, error responses included, is another OP's or may be.
     """
-    if iss is None and metadata.sends_response_issuer:
+    if iss is None and (always or metadata.sends_response_issuer):
         raise IssuerMismatch("no iss in the response")
     other = issuers.why_not(iss) if iss is not None else None
     if other is not None:

@@ -9,6 +9,7 @@
 // INITIAL_ACCESS_TOKEN  lets clients register themselves; without it none can
 // AT_TTL    lifetime of access tokens, in seconds
 // RT_TTL    lifetime of refresh tokens, in seconds
+// FAPI      1: it enforces FAPI 2.0 for its clients `fapi` and `fapi-signing`
 // ROTATE    1: every refresh gives a new refresh token, and a spent one revokes its grant; 0: never
 //
 // Prints one JSON object a line on stdout for whatever a test may want to count, made-up tokens
@@ -43,6 +44,11 @@ const gateway = (client_id, more) => ({
   grant_types: ['authorization_code', 'refresh_token'],
   ...more,
 });
+const fapi = process.env.FAPI === '1';
+const fapiClient = (client_id, more) => gateway(client_id, {
+  client_secret: undefined, token_endpoint_auth_method: 'private_key_jwt', jwks: JSON.parse(process.env.CLIENT_JWKS),
+  id_token_signed_response_alg: 'PS256', dpop_bound_access_tokens: true, require_pushed_authorization_requests: true, ...more,
+});
 const clients = [
   gateway('basic', { authorization_details_types: ['payment'],
     token_endpoint_auth_method: 'client_secret_basic',
@@ -57,6 +63,9 @@ const clients = [
   })] : []),
   ...(process.env.CLIENT_JWKS ? [gateway('signing', {
     require_signed_request_object: true, jwks: JSON.parse(process.env.CLIENT_JWKS),
+  })] : []),
+  ...(fapi ? [fapiClient('fapi'), fapiClient('fapi-signing', {
+    require_signed_request_object: true, authorization_signed_response_alg: 'PS256', response_modes: ['query.jwt'],
   })] : []),
   // Asks about tokens, as an API behind the gateway does; has none of its own.
   { client_id: 'api', client_secret: secret, token_endpoint_auth_method: 'client_secret_post',
@@ -95,6 +104,11 @@ const provider = new Provider(issuer, {
       authorizationDetailsForAccessToken: (_ctx, _token, source) => source?.rar,
       authorizationDetailsForIntrospection: (_ctx, token) => token.rar,
     },
+    ...(fapi ? {
+      fapi: { enabled: true, profile: '2.0' },
+      pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: true },
+      dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
+    } : {}),
     revocation: { enabled: true },
     introspection: { enabled: true },
     rpInitiatedLogout: { enabled: true },
@@ -108,6 +122,7 @@ const provider = new Provider(issuer, {
       useGrantedResource: () => true,
       getResourceServerInfo: (_ctx, audience) => ({
         audience, scope: 'api:read', accessTokenFormat: 'jwt', accessTokenTTL: Number(AT_TTL),
+        ...(fapi ? { jwt: { sign: { alg: 'PS256' } } } : {}),
       }),
     },
   },
