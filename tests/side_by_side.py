@@ -14,7 +14,7 @@ SHARING = (ENGINES, "tests/e2e", "tests/chaos")
 # In the order in which they begin; all others follow.
 LONGEST = (
     *(ENGINES, "tests/chaos", "tests/e2e", "tests/abuse"),
-    *(f"tests/flows/test_{name}.py" for name in ("reload", "restart", "cli")),
+    *(f"tests/flows/test_{name}.py" for name in ("check", "reload", "restart", "cli")),
 )
 
 
