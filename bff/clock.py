@@ -14,8 +14,7 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
-    def now(self) -> float:
-        return time.time()
+    now = staticmethod(time.time)  # asked several times for every request: without a call of ours
 
 
 class ManualClock:

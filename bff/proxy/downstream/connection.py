@@ -73,6 +73,11 @@ class DownstreamConnection(asyncio.Protocol):
     """`asyncio.Protocol`, and what an exchange asks of it. `is_full`: the browser takes no more of
     the answers for now."""
 
+    __slots__ = (
+        "_connections", "_context", "_deadline", "_limits", "_linger_until", "_loop", "_made_at",
+        "_reader", "_reads", "_requests", "_transport", "_untaken", "_writes", "is_full", "phase",
+    )  # fmt: skip
+
     _transport: asyncio.Transport  # from `connection_made` on
     _reads: FairReads
 

@@ -47,6 +47,11 @@ class RequestReceiver(Protocol):
 
 
 class RequestReader:
+    __slots__ = (
+        "_earlier_bytes", "_fed_bytes", "_fields", "_head_at", "_heads", "_ignored_upgrade",
+        "_parser", "_receiver", "_target", "_unsettled_bytes", "on_header", "peer", "phase",
+    )  # fmt: skip
+
     def __init__(self, receiver: RequestReceiver) -> None:
         self.phase = BETWEEN
         self.peer: str | None = None

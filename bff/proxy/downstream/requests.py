@@ -7,7 +7,6 @@ none: when that may be is the connection's business.
 RFC 9112 sections 9.3.2 (pipelining); RFC 6455 section 4.1 (nothing follows a handshake unanswered).
 """
 
-from collections import deque
 from typing import Protocol
 
 from bff.errors import BffError
@@ -36,7 +35,8 @@ class RequestQueue:
     def __init__(self, context: ProxyContext, connection: BodyReceiver) -> None:
         self._context = context
         self._connection = connection
-        self.waiting: deque[Exchange] = deque()
+        # A list, for it is nearly always empty or holds one, and each idle connection has it.
+        self.waiting: list[Exchange] = []
         self._arriving: Exchange | None = None  # the one whose body is being read
         self.current: Exchange | None = None
         self.bad: BffError | None = None
@@ -85,7 +85,7 @@ class RequestQueue:
 
     def next(self) -> Exchange:
         """The first that waits is the current one now."""
-        self.current = exchange = self.waiting.popleft()
+        self.current = exchange = self.waiting.pop(0)
         return exchange
 
     def refusal(self, error: BffError, peer: str | None) -> Exchange:
@@ -104,7 +104,7 @@ class RequestQueue:
         """They are not to be answered. `ending` is what the access log says of them."""
         self.bad = None
         while self.waiting:
-            self.waiting.popleft().cancel(ending)
+            self.waiting.pop(0).cancel(ending)
 
     def drop(self, ending: str) -> Exchange | None:
         """None is to be answered; the current one, which is to be told."""
