@@ -55,7 +55,9 @@ class Identities:
 
     def of(self, peer: str | None, fields: ScannedFields) -> RequestIdentity:
         """The request's id, a trusted proxy's if it sent a plain one, and the client's address."""
-        offered = fields.single(b"x-request-id") if self._proxies.trusts(peer) else None
+        offered: bytes | None = None
+        if b"x-request-id" in fields.places and self._proxies.trusts(peer):
+            offered = fields.single(b"x-request-id")
         if offered is not None and _REQUEST_ID.match(offered):
             request_id = offered.decode()
         else:
@@ -91,9 +93,10 @@ class Forwarding:
 
     def has_passed_before(self, fields: ScannedFields) -> bool:
         # RFC 9110 section 7.6.3: Via is there to find loops.
-        via = fields.values(b"via")
-        return bool(via) and any(
-            self._via_name in entry.split() for value in via for entry in value.split(b",")
+        return b"via" in fields.places and any(
+            self._via_name in entry.split()
+            for value in fields.values(b"via")
+            for entry in value.split(b",")
         )
 
     def fields_for(
@@ -113,7 +116,10 @@ class Forwarding:
         if route.told_prefix is not None:
             head.append(route.told_prefix)
         head.append((b"X-Request-ID", identity.request_id.encode()))
-        head.append((b"Via", b", ".join((*fields.values(b"via"), self._via))))
+        if b"via" in fields.places:
+            head.append((b"Via", b", ".join((*fields.values(b"via"), self._via))))
+        else:
+            head.append((b"Via", self._via))
         return head
 
 

@@ -38,14 +38,6 @@ def require_sound_head(
         raise head.fault
     if not head.version.startswith("1."):
         raise BadRequest("not HTTP/1")
-    lengths = fields.values(b"content-length")
-    for length in lengths:
-        if len(length) > MOST_LENGTH_DIGITS:
-            raise BadRequest("a Content-Length of too many digits")
-    codings = fields.values(b"transfer-encoding")
-    if codings and (_lower(codings) != [b"chunked"] or head.version == "1.0"):
-        # RFC 9112 section 6.1. A parser may let pass whatever ends in chunked, in any version.
-        raise BadRequest("a transfer coding other than chunked, or in HTTP/1.0")
     if len(head.fields) > MAX_FIELDS:
         raise HeadTooLarge
     if head.most_bytes > MAX_TARGET_BYTES:  # else there is no need to count
@@ -53,7 +45,20 @@ def require_sound_head(
             raise TargetTooLong
         if head_bytes(head.fields) > MAX_HEAD_BYTES:
             raise HeadTooLarge
-    if max_body_bytes is not None and lengths and int(lengths[0]) > max_body_bytes:
+    if b"content-length" in fields.places or b"transfer-encoding" in fields.places:
+        _require_sound_body(head.version, fields, max_body_bytes)
+
+
+def _require_sound_body(version: str, fields: ScannedFields, max_bytes: int | None) -> None:
+    lengths = fields.values(b"content-length")
+    for length in lengths:
+        if len(length) > MOST_LENGTH_DIGITS:
+            raise BadRequest("a Content-Length of too many digits")
+    codings = fields.values(b"transfer-encoding")
+    if codings and (_lower(codings) != [b"chunked"] or version == "1.0"):
+        # RFC 9112 section 6.1. A parser may let pass whatever ends in chunked, in any version.
+        raise BadRequest("a transfer coding other than chunked, or in HTTP/1.0")
+    if max_bytes is not None and lengths and int(lengths[0]) > max_bytes:
         raise BodyTooLarge
 
 

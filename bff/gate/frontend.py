@@ -193,8 +193,10 @@ class Frontend:
             raise MethodNotAllowed(tuple(sorted(route.methods)))
         if self._forwarding.has_passed_before(fields):
             raise LoopDetected
+        if b"upgrade" not in fields.places:
+            return None
         upgrade = fields.values(b"upgrade")
-        if not upgrade or not asks_for_websocket(upgrade, head.version):
+        if not asks_for_websocket(upgrade, head.version):
             return None
         if not route.websocket or not is_websocket_upgrade(upgrade):
             raise UpgradeNotSupported

@@ -91,7 +91,9 @@ class RequestHead:
 @dataclass(slots=True)
 class ScannedFields:
     """The fields of one head, sorted once: those the gate reads, each at its `places`, and those an
-    upstream may see. `stripped` are the names of those that it may not, as they were spelled."""
+    upstream may see. `stripped` are the names of those that it may not, as they were spelled.
+
+    Whether a field that most requests lack is there is asked of `places`: that costs no call."""
 
     all: Sequence[Field] = field(repr=False)
     places: Mapping[bytes, Sequence[int]] = field(repr=False)

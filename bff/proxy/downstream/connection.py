@@ -75,7 +75,8 @@ class DownstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_connections", "_context", "_deadline", "_limits", "_linger_until", "_loop", "_made_at",
-        "_reader", "_reads", "_requests", "_transport", "_untaken", "_writes", "is_full", "phase",
+        "_reader", "_reads", "_requests", "_traffic", "_transport", "_untaken", "_writes",
+        "is_full", "phase",
     )  # fmt: skip
 
     _transport: asyncio.Transport  # from `connection_made` on
