@@ -163,6 +163,7 @@ def test_each_endpoint_has_its_methods_its_guard_and_its_place() -> None:
     }
     assert found == {
         "login": ({"GET": "NAVIGATION", "POST": "FORM"}, True, "/bff/login"),
+        "arrival": ({"GET": "NONE"}, False, "/bff/arrival"),
         "callback": ({"GET": "PROOF"}, False, "/bff/callback"),
         "arrival": ({"GET": "NONE"}, False, "/bff/arrival"),
         "device": ({"POST": "CSRF"}, True, "/bff/device"),

@@ -72,6 +72,9 @@ SHOWN = {
     "Target.authority": "a host",
     "Target.path": "the gateway puts no secret into a path",
     "Wait.may_clear_cookie": "a switch",
+    "Wait.token": "it hides itself",
+    "Answer.code": "of an error",
+    "Core.introspected_tokens": "an object, which shows none of them",
 }
 
 
