@@ -165,7 +165,6 @@ def test_each_endpoint_has_its_methods_its_guard_and_its_place() -> None:
         "login": ({"GET": "NAVIGATION", "POST": "FORM"}, True, "/bff/login"),
         "arrival": ({"GET": "NONE"}, False, "/bff/arrival"),
         "callback": ({"GET": "PROOF"}, False, "/bff/callback"),
-        "arrival": ({"GET": "NONE"}, False, "/bff/arrival"),
         "device": ({"POST": "CSRF"}, True, "/bff/device"),
         "device-poll": ({"GET": "CSRF"}, False, "/bff/device/*"),
         "provider-callback": ({"GET": "PROOF"}, False, "/bff/callback/*"),
