@@ -138,9 +138,11 @@ async def running_op(
     rotate: bool = True,
     client_jwks: str = "",
     fapi: bool = False,
+    dpop_nonces: bool = False,
 ) -> AsyncIterator[CertifiedOp]:
     """Run the OP for the gateway of that origin until the block ends. `client_jwks`: the public
-    keys of its clients with keys. `fapi`: it enforces FAPI 2.0, for clients of that name only."""
+    keys of its clients with keys. `fapi`: it enforces FAPI 2.0, for clients of that name only.
+    `dpop_nonces`: it wants them in proofs."""
     environment = {
         "PORT": f"{port}",
         "GATEWAY": gateway,
@@ -149,6 +151,7 @@ async def running_op(
         "ROTATE": f"{rotate:d}",
         "CLIENT_JWKS": client_jwks,
         "FAPI": f"{fapi:d}",
+        "DPOP_NONCES": f"{dpop_nonces:d}",
     }
     command = [require_program(), str(FOLDER / "server.mjs")]
     async with aiohttp.ClientSession() as http:

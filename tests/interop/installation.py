@@ -132,10 +132,12 @@ async def running_installation(
     route: str = "",
     user: str = "",
     fapi: bool = False,
+    takes_bound_tokens: bool = False,
 ) -> AsyncIterator[Installation]:
     """Start all of it and stop it again. Replicas need a store to share. `route` are further lines
     of the route to the API, `user` those of `[user]`. The OP enforces FAPI 2.0 with `fapi` or for a
-    client that has a profile."""
+    client that has a profile. With `takes_bound_tokens` the API takes no others, and both it and
+    the OP want nonces in proofs."""
     op_port, api_port, *ports = (free_port() for _ in range(2 + replicas))
     origin = f"http://localhost:{ports[0]}"
     clock = ShiftedClock()
@@ -146,9 +148,11 @@ async def running_installation(
         rotate=rotate,
         client_jwks=(client or Client()).jwks(),
         fapi=fapi or bool((client or Client()).profile),
+        dpop_nonces=takes_bound_tokens,
     )
+    is_bound = takes_bound_tokens or bool((client or Client()).profile)
     async with op_running as op, AsyncExitStack() as gateways:
-        api = RecordingApi(op, clock, takes_bound_tokens=bool((client or Client()).profile))
+        api = RecordingApi(op, clock, takes_bound_tokens=is_bound)
         async with serving(api.application(), api_port):
             for port in ports:
                 toml = gateway_toml(

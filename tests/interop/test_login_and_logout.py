@@ -71,6 +71,26 @@ async def test_a_client_of_which_only_signed_requests_are_taken_logs_in(
         assert not site.op.troubles()
 
 
+@pytest.mark.rule("FP-05")
+@pytest.mark.rule("FP-06")
+@pytest.mark.parametrize("par", ["off", "required"])
+@pytest.mark.parametrize("jwt_tokens", [True, False], ids=["jwt", "opaque"])
+async def test_a_client_whose_tokens_are_bound_to_a_key(par: str, *, jwt_tokens: bool) -> None:
+    """RFC 9449: the OP gives it no others, and wants a nonce in each proof, UserInfo as well."""
+    client = Client("bound", jwt_tokens=jwt_tokens, further=f'dpop = true\npar = "{par}"')
+    async with running_installation(client, takes_bound_tokens=True) as site, Browser() as browser:
+        landed = await site.log_in(browser, "alice")
+        assert landed.url == f"{site.origin}/"
+        user = (await browser.fetch("GET", "/bff/user")).json()
+        assert user["name"] == "alice of Interop"
+        assert (await browser.fetch("GET", "/api/whoami")).json()["client_id"] == "bound"
+        site.clock.advance(61)
+        assert (await browser.fetch("GET", "/api/whoami")).json()["sub"] == "alice"
+        assert len(site.api.bearers) == 2
+        refusals = site.op.happened("token_refused")
+        assert [one["code"] for one in refusals] in ([], ["use_dpop_nonce"]), "PAR may learn it"
+
+
 @pytest.mark.rule("FP-15")
 async def test_answers_that_are_signed_bring_users_in_and_errors_back() -> None:
     """JARM sections 2.1 and 2.3.1: what the user cancels comes signed as well."""

@@ -10,6 +10,7 @@
 // AT_TTL    lifetime of access tokens, in seconds
 // RT_TTL    lifetime of refresh tokens, in seconds
 // FAPI      1: it enforces FAPI 2.0 for its clients `fapi` and `fapi-signing`
+// DPOP_NONCES  1: proofs of a key must have one of the OP's nonces
 // ROTATE    1: every refresh gives a new refresh token, and a spent one revokes its grant; 0: never
 //
 // Prints one JSON object a line on stdout for whatever a test may want to count, made-up tokens
@@ -67,6 +68,7 @@ const clients = [
   ...(fapi ? [fapiClient('fapi'), fapiClient('fapi-signing', {
     require_signed_request_object: true, authorization_signed_response_alg: 'PS256', response_modes: ['query.jwt'],
   })] : []),
+  gateway('bound', { dpop_bound_access_tokens: true }),
   // Asks about tokens, as an API behind the gateway does; has none of its own.
   { client_id: 'api', client_secret: secret, token_endpoint_auth_method: 'client_secret_post',
     redirect_uris: [], response_types: [], grant_types: [] },
@@ -95,6 +97,7 @@ const provider = new Provider(issuer, {
     devInteractions: { enabled: true },
     deviceFlow: { enabled: true },
     claimsParameter: { enabled: true },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => fapi || process.env.DPOP_NONCES === '1' },
     requestObjects: { enabled: true },
     jwtResponseModes: { enabled: true },
     richAuthorizationRequests: {
@@ -107,7 +110,6 @@ const provider = new Provider(issuer, {
     ...(fapi ? {
       fapi: { enabled: true, profile: '2.0' },
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: true },
-      dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     } : {}),
     revocation: { enabled: true },
     introspection: { enabled: true },
