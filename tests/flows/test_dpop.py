@@ -112,6 +112,20 @@ async def test_another_process_goes_on_with_the_key_of_the_session(own_redis: Re
             assert (stack.op.refreshes, stack.op.token_errors.total()) == (1, 0)
 
 
+@pytest.mark.rule("FP-09")
+async def test_a_token_of_one_api_is_stored_with_its_key(own_redis: RedisServer) -> None:
+    lines = f'resource = "{OTHER_API}"'
+    async with (
+        bound(more=lines, audience=OTHER_API, store=own_redis.url) as stack,
+        Browser() as browser,
+    ):
+        await log_in(browser, stack)
+        assert (await browser.fetch("GET", "/bound/me")).status == 200
+        async with stack.restarted():
+            assert (await browser.fetch("GET", "/bound/me")).status == 200
+            assert stack.op.refreshes == 1
+
+
 @pytest.mark.rule("FP-05")
 async def test_a_session_from_before_gets_its_key_with_its_next_refresh(
     own_redis: RedisServer,
