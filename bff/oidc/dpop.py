@@ -28,7 +28,6 @@ from bff.oidc.provider.op_text import quoted
 ALGS = ("ES256", "EdDSA", "Ed25519")
 USE_NONCE = "use_dpop_nonce"  # RFC 9449 sections 8 and 9
 FIELD = "DPoP"
-NONCE_FIELD = "DPoP-Nonce"
 TYP = "dpop+jwt"
 
 MAX_KEYS = 10_000
