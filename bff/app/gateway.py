@@ -144,6 +144,7 @@ class Gateway:
         for one in self._others:
             await self._stop_accepting(one.servers, one.listening)
         self._public.events.stop()
+        await self._core.session_count.close()  # a process whose metrics are asked for counts on
 
     async def finish(self) -> None:
         """After `hand_over`: until all that was begun here has ended, or its time is over."""

@@ -17,7 +17,7 @@ from bff import __version__
 LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 # The file has sizes in pages, and a directory with a file for each descriptor is long to list.
 PROCESS_EVERY_SECONDS = 5.0
-_STATM, _DESCRIPTORS = Path("/proc/self/statm"), Path("/proc/self/fd")
+_STATM, _DESCRIPTORS = Path("/proc/self/statm"), "/proc/self/fd"
 
 
 class Total:
@@ -162,7 +162,7 @@ class ProcessFigures:
         page_bytes = os.sysconf("SC_PAGE_SIZE")
         self._virtual.set(int(virtual) * page_bytes)
         self._resident.set(int(resident) * page_bytes)
-        self._open.set(sum(1 for _ in _DESCRIPTORS.iterdir()))
+        self._open.set(len(os.listdir(_DESCRIPTORS)))  # noqa: PTH208 - five times as quick
 
 
 def _sum(name: str, text: str, registry: CollectorRegistry) -> Gauge:

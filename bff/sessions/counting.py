@@ -44,9 +44,11 @@ class SessionCount:
     async def close(self) -> None:
         """Another process may count from now on."""
         await self._task.close()
-        if self._lease is not None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            self._tell(0)
             with suppress(StoreUnavailable):  # it lapses by itself
-                await self._store.release_lease(self._lease)
+                await self._store.release_lease(lease)
 
     async def _run(self) -> None:
         while True:

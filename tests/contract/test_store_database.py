@@ -7,6 +7,7 @@ import pytest
 from bff.clock import SystemClock
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import NewRecord
+from tests.contract.conftest import PATIENT
 from tests.parts.redis_server import RedisServer
 
 
@@ -15,7 +16,7 @@ async def test_records_are_kept_in_the_database_of_the_url(number: int) -> None:
     """Others may belong to another application, which may empty its own."""
     clock = SystemClock()
     with closing(RedisServer(tcp=True)) as server:
-        store = RedisStore(server.url.removesuffix("/0") + f"/{number}", clock)
+        store = RedisStore(server.url.removesuffix("/0") + f"/{number}", clock, limits=PATIENT)
         await store.start()
         await store.create("k", NewRecord(b"", 600, clock.now() + 600, ()))
         await store.close()

@@ -86,6 +86,29 @@ def asking_for_nonces(
     upstream.responder = answer
 
 
+@pytest.mark.rule("FP-08")
+async def test_requests_side_by_side_learn_of_one_nonce() -> None:
+    """All are refused in one moment, with the same one: the first answer has brought it for all."""
+    async with an_api() as (_, browser, upstream):
+        together = asyncio.Barrier(3)
+
+        async def answer(
+            request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
+            await read_body(request, reader)
+            if claims_of(request).get("nonce") == "n-1":
+                writer.write(OK)
+            else:
+                await together.wait()
+                writer.write(REFUSED % nonce_field("n-1"))
+            await writer.drain()
+
+        upstream.responder = answer
+        answers = await asyncio.gather(*(browser.fetch("GET", f"/api/{n}") for n in range(3)))
+        assert [one.status for one in answers] == [200, 200, 200]
+        assert len(upstream.received) == 6
+
+
 @pytest.mark.rule("FP-04")
 @pytest.mark.rule("FP-05")
 async def test_each_request_has_a_proof_of_its_own() -> None:

@@ -7,6 +7,7 @@ from bff.clock import SystemClock
 from bff.sessions.counting import LEASE, SessionCount
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import NewRecord
+from tests.contract.conftest import PATIENT
 from tests.parts.redis_server import RedisServer
 from tests.polling import until
 
@@ -16,7 +17,7 @@ NAMESPACE = "counted"
 @asynccontextmanager
 async def a_count(server: RedisServer, told: list[int]) -> AsyncIterator[RedisStore]:
     """One process that may count."""
-    store = RedisStore(server.url, SystemClock(), namespace=NAMESPACE)
+    store = RedisStore(server.url, SystemClock(), namespace=NAMESPACE, limits=PATIENT)
     await store.start()
     count = SessionCount(store, told.append, every_seconds=0.02)
     count.start()

@@ -146,7 +146,8 @@ class Exchange(UpgradableExchange):
         if self._record is not None:
             self._record.sent()
         if not destination.is_own:
-            self._sent_at = time.monotonic()
+            self._sent_at = self._sent_at or time.monotonic()
+            self._answered_at = 0.0  # what came before, if it is sent again, is not the answer
         head_of = lambda framing: destination.head(connection, framing)  # noqa: E731
         self._request.send(head_of, connection, self, with_continue=not self._answer.is_http10)
 

@@ -85,7 +85,7 @@ class UpstreamDestination:
     """
 
     __slots__ = (
-        "_date", "_decision", "_is_over", "_own_fields", "_proofs", "_target", "_targets",
+        "_date", "_decision", "_is_over", "_nonce", "_own_fields", "_proofs", "_target", "_targets",
         "access_token", "carries_user_token", "is_bound", "may_prove_again", "may_renew", "route",
         "session", "total_seconds", "websocket_key",
     )  # fmt: skip
@@ -109,6 +109,7 @@ class UpstreamDestination:
         self._own_fields = own_fields
         self._date = date
         self._proofs = proofs
+        self._nonce: str | None = None  # of the proof that was sent
         self._target = target
         self._is_over = False
         self.route = route.name
@@ -151,6 +152,7 @@ class UpstreamDestination:
 
     def _proof(self, dpop_key: str, path: bytes) -> Field:
         """For this request alone, and for this upstream (RFC 9449 section 7.1)."""
+        self._nonce = self._proofs.nonce_of(self._target.server)
         proof = self._proofs.proof(
             stored_key(dpop_key),
             self._decision.method,
@@ -178,11 +180,11 @@ class UpstreamDestination:
 
     def keep_nonce(self, answer: AnswerHead) -> bool:
         server = self._target.server
-        before = self._proofs.nonce_of(server)
         for name, value in answer.fields:
             if name.lower() == NONCE_FIELD:
                 self._proofs.keep_nonce(server, value.decode("latin-1"))
-        return self._proofs.nonce_of(server) != before
+        # Not whether this answer has brought it: that of a request beside may have been sooner.
+        return self._proofs.nonce_of(server) != self._nonce
 
     def answered(self) -> None:
         self._target.succeeded()
