@@ -150,6 +150,14 @@ def test_a_key_that_signs_by_no_algorithm_of_the_profile_is_refused(
 
 
 @pytest.mark.rule("FP-17")
+def test_an_rsa_key_signs_by_the_algorithm_of_the_profile_alone(folder: Path) -> None:
+    """Without a profile it signs with RS256 where the OP lists nothing."""
+    (client,) = loaded(folder, text(FAPI2, client_keys='["RSA-2048.pem"]')).relying_parties()
+    (key,) = client.client_keys
+    assert (key.algs, key.alg_for(None), key.alg_for(["RS256"])) == (("PS256",), "PS256", None)
+
+
+@pytest.mark.rule("FP-17")
 def test_a_secret_is_refused_and_a_key_is_required(folder: Path) -> None:
     keys = {"client_secret": '"given-by-the-provider"', "client_keys": None}
     found = {one.key: one.message for one in problems(folder, text(FAPI2, **keys))}
