@@ -3,7 +3,8 @@ nginx's auth_request, Traefik's ForwardAuth.
 
 The answer to a request that may pass holds the bearer token, for the proxy to copy. So this is
 served on a listener of its own, to trusted proxies only, and must never be one of the endpoints
-that a browser can reach. It decides nothing: the gate does, as for every other request.
+that a browser can reach. The gate decides, as for every other request; refused beyond that is only
+what needs a proof that the proxy can't make (RFC 9449).
 """
 
 import secrets
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from bff.errors import BffError, MethodNotAllowed, NotFound, ProxyNotTrusted
+from bff.errors import BffError, MethodNotAllowed, NotFound, ProxyNotTrusted, TokenBound
 from bff.gate.admission import Admission
 from bff.gate.forwarding import RequestIdentity
 from bff.gate.outcome import Answer, Forward
@@ -80,6 +81,8 @@ class ForwardAuth:
             raise MethodNotAllowed(METHODS)
         head = forward_auth_request(request.raw_headers, peer)
         decision = await self._admission.admit(head)
+        if isinstance(decision, Forward) and decision.dpop_key is not None:
+            decision = Answer(TokenBound(), decision.identity)
         if isinstance(decision, Answer):
             return self._problem(
                 request,

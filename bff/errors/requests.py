@@ -164,6 +164,17 @@ class TokenInactive(DownstreamError):
     log_level = logging.WARNING
 
 
+class TokenBound(DownstreamError):
+    """The access token is bound to a key (RFC 9449), and the proxy that will make the request can't
+    prove it. The session is alive; the answer says where to log in, for a login gives a new token.
+    """
+
+    status = 401
+    code = "token_bound"
+    title = "The access token is bound to a key and can't be handed out. A login is needed."
+    log_level = logging.WARNING
+
+
 class StepUpRequired(DownstreamError):
     """The session is alive, but its login was not strong or not recent enough, for the route or for
     the API behind it. `acr_values` and `max_age`, in seconds, are to be asked for (RFC 9470)."""

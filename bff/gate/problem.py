@@ -14,6 +14,7 @@ from bff.errors import (
     NotAuthenticated,
     ReloadRefused,
     StepUpRequired,
+    TokenBound,
     TokenInactive,
 )
 
@@ -68,7 +69,7 @@ def problem_for(error: BffError, *, request_id: str, login_url: str) -> Problem:
         "request_id": request_id,
     }
     headers = {"Content-Type": "application/problem+json", "X-Request-ID": request_id}
-    if isinstance(error, NotAuthenticated | TokenInactive):
+    if isinstance(error, NotAuthenticated | TokenBound | TokenInactive):
         document["login_url"] = login_url
     if isinstance(error, StepUpRequired):
         document |= _asked(error)

@@ -3,11 +3,13 @@ demo's OP and API judge each proof: its signature, method, address, age, `ath`, 
 that it serves once.
 """
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bff.clock import ManualClock
@@ -15,6 +17,7 @@ from spa_demo.api.settings import ApiSettings
 from tests.flows.logins import log_in
 from tests.flows.test_check import check
 from tests.flows.test_cli import FAILED
+from tests.flows.test_forward_auth import TRUSTED, Asker
 from tests.parts.browser import Browser
 from tests.parts.demo_servers import running_api
 from tests.parts.redis_server import RedisServer
@@ -148,6 +151,29 @@ async def test_a_session_from_before_gets_its_key_with_its_next_refresh(
             clock.advance(61)
             assert (await browser.fetch("GET", "/bound/me")).status == 200
             assert stack.op.refreshes == 2
+
+
+@pytest.mark.rule("FP-05")
+async def test_no_proxy_that_asks_is_handed_a_bound_token(own_redis: RedisServer) -> None:
+    """It can't prove it. A session from before has one; a new login gives a bearer token."""
+    listen = f"127.0.0.1:{free_port()}"
+    proxy = ("[server]\n", f'[server]\nauth_listen = "{listen}"\n{TRUSTED}\n')
+    async with (
+        bound(store=own_redis.url, op={"dpop": "offered"}) as stack,
+        Browser() as browser,
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
+    ):
+        await log_in(browser, stack)
+        async with stack.restarted((BOUND, "dpop = false"), proxy):
+            asker = Asker(stack, browser, http, f"http://{listen}/bff/auth")
+            refused = await asker.ask("/bound/me")
+            assert (refused.status, "Authorization" in refused.headers) == (401, False)
+            problem = json.loads(refused.body)
+            assert (problem["code"], problem["login_url"]) == ("token_bound", "/bff/login")
+            assert (await browser.fetch("GET", "/bound/me")).status == 200
+            await log_in(browser, stack)
+            said = await asker.ask("/bound/me")
+            assert (said.status, said.headers["Authorization"][:7]) == (204, "Bearer ")
 
 
 @pytest.mark.rule("FP-05")
