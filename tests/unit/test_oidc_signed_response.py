@@ -44,6 +44,22 @@ def test_a_signed_answer_is_asked_for_where_the_op_can_give_one() -> None:
     assert mode_to_ask_for("query", ["RS256"], plain) is None
 
 
+@pytest.mark.rule("FP-15")
+@pytest.mark.parametrize(
+    ("listed", "mode"),
+    [
+        (("jwt",), "jwt"),
+        (("query", "jwt", "fragment.jwt"), "jwt"),
+        (("jwt", "query.jwt"), "query.jwt"),
+    ],
+)
+def test_an_op_may_list_the_mode_that_means_the_same(listed: tuple[str, ...], mode: str) -> None:
+    """JARM section 2.3.4: for the code flow `jwt` is `query.jwt`."""
+    metadata = replace(METADATA, response_modes=listed)
+    assert mode_to_ask_for("query.jwt", ["RS256"], metadata) == mode
+    assert mode_to_ask_for("query", ["RS256"], metadata) is None
+
+
 def test_there_are_two_modes() -> None:
     """A form that is posted across sites is none of them (ADR 1)."""
     assert [require_response_mode(mode) for mode in MODES] == ["query", "query.jwt"]

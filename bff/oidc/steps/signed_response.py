@@ -21,6 +21,7 @@ from bff.oidc.steps.callback import NAMES, AuthorizationResponse, response_of, s
 ResponseMode = Literal["query", "query.jwt"]
 MODES: tuple[ResponseMode, ...] = get_args(ResponseMode)
 QUERY, QUERY_JWT = MODES
+_JWT = "jwt"  # the signed mode of a response type: for the code flow QUERY_JWT (JARM section 2.3.4)
 
 
 def require_response_mode(mode: str) -> str:
@@ -32,7 +33,8 @@ def require_response_mode(mode: str) -> str:
 
 def mode_to_ask_for(mode: str, algs: Collection[str], metadata: ProviderMetadata) -> str | None:
     """The `response_mode` of a request; None for that of the code flow (OAuth 2.0 Multiple Response
-    Types section 2.1). `algs` are those that the configuration accepts.
+    Types section 2.1). `algs` are those that the configuration accepts. An OP that lists no
+    `query.jwt` may list `jwt`, which is the same here.
 
     Raises:
         OpMetadataRefused: the OP's lists leave out what its answer has to be (JARM section 3).
@@ -40,14 +42,15 @@ def mode_to_ask_for(mode: str, algs: Collection[str], metadata: ProviderMetadata
     if mode == QUERY:
         return None
     modes, listed = metadata.response_modes, metadata.response_algs
-    if modes is not None and mode not in modes:
+    asked = _JWT if modes is not None and mode not in modes else mode
+    if modes is not None and asked not in modes:
         raise OpMetadataRefused(f"response_modes_supported lacks {mode}: {quoted(modes)}")
     if listed is not None and not set(listed) & set(algs):
         raise OpMetadataRefused(
             f"authorization_signing_alg_values_supported has none of {', '.join(algs)}: "
             f"{quoted(listed)}"
         )
-    return mode
+    return asked
 
 
 def stated_state(raw: str) -> str | None:

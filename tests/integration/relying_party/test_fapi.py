@@ -9,6 +9,7 @@ from joserfc import jws
 
 from bff.config.values.files import load_client_key
 from bff.errors import IssuerMismatch, OpMetadataRefused
+from bff.oidc.jwt.signed_jwt import stated_claims
 from bff.oidc.profiles import ALGS, FAPI2, FAPI2_MESSAGE_SIGNING, PROFILES, allowed_key
 from bff.oidc.relying_party import RelyingParty
 from bff.oidc.steps.authorization import LoginRequest
@@ -65,6 +66,19 @@ async def test_an_op_that_has_all_of_it_is_ready(
     await rp.check()
     await rp.authorization_request(LoginRequest())
     assert op.count("par") == 1
+
+
+async def test_an_op_that_lists_jwt_alone_signs_its_answers_as_well(
+    make_rp: MakeRp, op: ScriptedOp, tmp_path: Path
+) -> None:
+    """JARM section 2.3.4: for the code flow it means `query.jwt`."""
+    offer_all(op)
+    op.metadata_changes["response_modes_supported"] = ["jwt"]
+    rp = await started(make_rp, settings(tmp_path, FAPI2_MESSAGE_SIGNING))
+    await rp.check()
+    await rp.authorization_request(LoginRequest())
+    signed = op.last("par").form["request"]
+    assert (stated_claims(signed) or {})["response_mode"] == "jwt"
 
 
 LACKING: Sequence[tuple[str, str, object]] = [
