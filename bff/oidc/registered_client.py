@@ -191,6 +191,12 @@ def _signed_requests(name: str, wanted: object, found: object) -> Iterator[Diffe
         yield Difference(name, Weight.IGNORED, f"{name}: the OP still takes unsigned requests")
 
 
+def _pushed_requests(name: str, wanted: object, found: object) -> Iterator[Difference]:
+    if found is not wanted:
+        text = f"{name}: the OP still takes requests through the browser"
+        yield Difference(name, Weight.IGNORED, text)
+
+
 def _details_types(name: str, wanted: object, found: object) -> Iterator[Difference]:
     if found is not None and (missing := _names(wanted) - _names(found)):
         text = f"{name}: the OP has left out {quoted(sorted(missing))}"
@@ -213,6 +219,7 @@ _JUDGES: Mapping[str, Judge] = {
     "id_token_signed_response_alg": _signing_alg,
     "authorization_signed_response_alg": _signing_alg,
     "require_signed_request_object": _signed_requests,
+    "require_pushed_authorization_requests": _pushed_requests,
     "authorization_details_types": _details_types,
     "post_logout_redirect_uris": _logout_uris,
     "backchannel_logout_uri": _logout_uris,

@@ -26,6 +26,7 @@ from bff.oidc.registered_client import (
 )
 from bff.oidc.settings import RelyingPartySettings, jwk_set
 from bff.oidc.steps.authorization_details import types_of
+from bff.oidc.steps.pushed_request import REQUIRED
 from bff.oidc.steps.token_endpoint import Grant
 
 Metadata = Mapping[str, object]
@@ -96,6 +97,9 @@ def client_metadata(
         # RFC 9101 section 10.5: of this client the OP takes no other request from now on. Which
         # algorithm signs follows from the key and the OP's list, at each request.
         metadata["require_signed_request_object"] = True
+    if settings.par == REQUIRED:
+        # RFC 9126 section 6: of this client the OP takes no request through the browser.
+        metadata["require_pushed_authorization_requests"] = True
     if settings.wants_signed_responses:  # JARM section 3
         metadata["authorization_signed_response_alg"] = settings.id_token_algs[0]
     if settings.all_authorization_details:  # RFC 9396 section 10

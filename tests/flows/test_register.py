@@ -142,6 +142,22 @@ client_secret_file = "client_secret"
         assert 'client_auth = "client_secret_post"' in place.text("oidc.toml")
 
 
+@pytest.mark.rule("FP-03")
+async def test_a_client_that_pushes_its_requests_is_registered_for_nothing_else(
+    tmp_path: Path,
+) -> None:
+    """RFC 9126 section 6. The demo OP does not know it, and makes the client all the same."""
+    member = "require_pushed_authorization_requests"
+    oidc = '[oidc]\nclient_secret_file = "client_secret"\npar = "{mode}"\n'
+    async with demo_op(tmp_path, oidc=oidc.format(mode="if-offered")) as place:
+        assert member not in json.loads((await place.register("--dry-run")).out)
+    async with demo_op(tmp_path, oidc=oidc.format(mode="required")) as place:
+        assert json.loads((await place.register("--dry-run")).out)[member] is True
+        result = await place.register()
+        assert result.code == VALID
+        assert f"{member}: the OP still takes requests through the browser" in result.out
+
+
 SEVERAL_APPLICATIONS = """
 [server]
 listen = "127.0.0.1:8080"

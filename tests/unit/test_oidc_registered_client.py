@@ -115,6 +115,9 @@ def test_an_empty_text_is_none(secret: object) -> None:
         ("backchannel_logout_session_required", True, None, None),
         ("backchannel_logout_session_required", False, True, None),
         ("backchannel_logout_session_required", False, False, None),
+        ("require_pushed_authorization_requests", True, True, None),
+        ("require_pushed_authorization_requests", True, None, Weight.IGNORED),
+        ("require_pushed_authorization_requests", True, False, Weight.IGNORED),
         ("client_name", "a", "b", None),
     ],
 )
