@@ -7,14 +7,20 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 
-def self_signed(directory: Path, host: str, *, is_over: bool = False) -> tuple[Path, Path]:
-    """A certificate for `host`, a name or an address, that is its own authority, and its key. One
-    that `is_over` has been good until a minute ago."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def self_signed(
+    directory: Path, host: str, *, is_over: bool = False, rsa_bits: int | None = None
+) -> tuple[Path, Path]:
+    """A certificate for `host`, a name or an address, that is its own authority, and its key: on
+    P-256, or RSA of `rsa_bits`. One that `is_over` has been good until a minute ago."""
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = (
+        ec.generate_private_key(ec.SECP256R1())
+        if rsa_bits is None
+        else rsa.generate_private_key(65537, rsa_bits)
+    )
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (

@@ -22,6 +22,7 @@ def folder(tmp_path: Path) -> Path:
     key_file(tmp_path / "key.pem")
     key_file(tmp_path / "weak.pem", "RSA-1024")
     self_signed(tmp_path, "gateway")
+    self_signed(tmp_path, "weak", rsa_bits=1024)
     return tmp_path
 
 
@@ -103,6 +104,16 @@ REFUSED: list[tuple[Keys, str, str]] = [
         {"client_auth": '"private_key_jwt"', "client_secret": None, "client_keys": '["weak.pem"]'},
         "oidc.client_keys",
         "1024 bits",
+    ),
+    (
+        {"client_cert_file": '"weak.crt"', "client_key_file": '"weak.key"'},
+        "oidc.client_cert_file",
+        "is for an RSA key of 1024 bits; at least 2048",
+    ),
+    (
+        {"client_cert_file": '"gateway.crt"', "client_key_file": '"weak.key"'},
+        "oidc.client_cert_file",
+        "that client_key_file is the key of",
     ),
 ]
 

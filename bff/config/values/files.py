@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
 
-from bff.oidc.client_auth.keys import ClientKey, client_key
+from bff.oidc.client_auth.keys import ClientKey, certificate_key_bits, client_key
+from bff.oidc.jwt.jwks import MIN_RSA_BITS
 
 _MAX_SMALL_FILE_BYTES = 64 * 1024
 
@@ -66,7 +67,11 @@ def require_certificate(path: Path | None, *, key_file: Path | None) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_cert_chain(path, key_file, password="")
-    except ssl.SSLError:
+    except ssl.SSLError as error:
+        if error.reason == "EE_KEY_TOO_SMALL":  # TLS uses none that is this weak
+            bits = certificate_key_bits(str(path))
+            what = "a key that is too short" if bits is None else f"an RSA key of {bits} bits"
+            raise ValueError(f"is for {what}; at least {MIN_RSA_BITS} of RSA") from None
         raise ValueError(
             "is no certificate in PEM form that client_key_file is the key of"
         ) from None

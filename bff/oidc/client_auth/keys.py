@@ -122,6 +122,15 @@ def certificate_subject(cert_file: str) -> str:
     return _certificate(cert_file).subject.rfc4514_string()
 
 
+def certificate_key_bits(cert_file: str) -> int | None:
+    """The size of its RSA key; None for a key of another kind. Raises as `certificate_jwk`."""
+    try:
+        key = _certificate(cert_file).public_key()
+    except UnsupportedAlgorithm:  # a curve that is not known
+        return None
+    return key.key_size if isinstance(key, rsa.RSAPublicKey) else None
+
+
 def _certificate(cert_file: str) -> x509.Certificate:
     """The first one of a PEM file: that of the client."""
     return x509.load_pem_x509_certificate(Path(cert_file).read_bytes())
