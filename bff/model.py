@@ -84,8 +84,9 @@ class Session:
     empty unless it is configured to be kept. `frontend` is the application it was made for. It is
     not part of the sealed record either, which tells by its seal. `organization` is the one that
     the login was asked for and has been proven to be for. `resources` are the APIs that the login
-    asked for (RFC 8707). `api_tokens` are access tokens for one API each, obtained with the same
-    refresh token, by the key of their target.
+    asked for (RFC 8707), `asked_details` the authorization details (RFC 9396, JSON text) that it
+    asked for beside the provider's own. `api_tokens` are access tokens for one API each, obtained
+    with the same refresh token, by the key of their target.
     """
 
     key: str
@@ -104,6 +105,7 @@ class Session:
     address: str = ""
     organization: str | None = None
     resources: tuple[str, ...] = ()
+    asked_details: str = field(default="", repr=False)
     api_tokens: Mapping[str, Tokens] = field(default_factory=lambda: NO_TOKENS, repr=False)
     provider: str = DEFAULT_PROVIDER
     frontend: str = DEFAULT_FRONTEND

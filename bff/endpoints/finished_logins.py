@@ -250,6 +250,7 @@ class FinishedLogins:
             address=device.address,
             organization=identity.organization,
             resources=identity.resources,
+            asked_details=identity.asked_details,
             provider=identity.provider,
             frontend=self._frontend,
         )

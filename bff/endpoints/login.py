@@ -38,7 +38,13 @@ from bff.oidc.relying_party import RelyingParty
 from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.step_up import StepUp, StepUpRules
 from bff.oidc.steps.authorization import LoginRequest
-from bff.oidc.steps.authorization_details import Details, as_text, is_allowed, read_details
+from bff.oidc.steps.authorization_details import (
+    Details,
+    as_text,
+    details_in,
+    is_allowed,
+    read_details,
+)
 from bff.sessions.cookie import Binder
 from bff.sessions.single_use import LoginTransactions
 
@@ -70,17 +76,22 @@ def passed_on_of(parameters: dict[str, str], settings: RelyingPartySettings) -> 
     }
 
 
-def details_of(parameters: dict[str, str], settings: RelyingPartySettings) -> Details:
+def details_of(
+    parameters: dict[str, str], settings: RelyingPartySettings, stepped_up: Session | None
+) -> Details:
     """What this login is to be good for beside what every login is (RFC 9396), as far as the
-    configuration allows it. Raises: BadRequest."""
+    configuration allows it. A step-up that names nothing is for what the login of its session has
+    asked for. Raises: BadRequest."""
+    allowed = settings.login_authorization_details
     text = parameters.get("authorization_details")
     if text is None:
-        return ()
+        before = details_in(stepped_up.asked_details) if stepped_up is not None else ()
+        return tuple(one for one in before if is_allowed(one, allowed))
     try:
         details = read_details(text)
     except ValueError:
         raise BadRequest("authorization_details") from None
-    if not all(is_allowed(one, settings.login_authorization_details) for one in details):
+    if not all(is_allowed(one, allowed) for one in details):
         raise BadRequest("authorization_details that the configuration does not allow")
     return details
 
@@ -157,8 +168,8 @@ class Login:
         if not self._step_up[relying_party.name].may_be_asked(wanted.acr_values):
             raise BadRequest("acr_values that the configuration does not name")
         passed_on = passed_on_of(parameters, relying_party.settings)
-        details = details_of(parameters, relying_party.settings)
         about = self._stepped_up(wanted, relying_party, local)
+        details = details_of(parameters, relying_party.settings, about)
         organization = self._organization(parameters, about)
         of_op = self._organization_at(relying_party.settings, organization)
         outgoing = await relying_party.authorization_request(

@@ -12,7 +12,8 @@ from bff.oidc.jwt.id_token import EndUser
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A finished login. `claims` are those of the ID token, with those of UserInfo it lacks.
-    `organization` and `resources` are those that the login asked for."""
+    `organization`, `resources` and `asked_details` (authorization details beside the provider's
+    own, JSON text) are those that the login asked for."""
 
     provider: str
     issuer: str
@@ -24,6 +25,7 @@ class Identity:
     tokens: Tokens
     organization: str | None = None
     resources: tuple[str, ...] = ()
+    asked_details: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

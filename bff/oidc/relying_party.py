@@ -301,6 +301,7 @@ class RelyingParty:
             tokens,
             transaction.organization,
             transaction.resources,
+            transaction.authorization_details,
         )
 
     def _main_resource(self, asked: Collection[str]) -> dict[str, str]:

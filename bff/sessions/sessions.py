@@ -213,6 +213,7 @@ class Sessions:
         address: str = "",
         organization: str | None = None,
         resources: tuple[str, ...] = (),
+        asked_details: str = "",
         provider: str = DEFAULT_PROVIDER,
         frontend: str = DEFAULT_FRONTEND,
     ) -> Session:
@@ -241,6 +242,7 @@ class Sessions:
             address=address,
             organization=organization,
             resources=resources,
+            asked_details=asked_details,
             provider=provider,
             frontend=frontend,
         )

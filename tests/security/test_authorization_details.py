@@ -107,6 +107,32 @@ async def test_what_one_login_was_granted_is_its_own_sessions() -> None:
         assert (await about(visitor))["authorization_details"] == [PAYMENT]
 
 
+def stepping_up(details: object = None) -> str:
+    """The address that begins a step-up, which names these or none."""
+    named = "" if details is None else f"&authorization_details={quote(json.dumps(details))}"
+    return f"/bff/login?max_age=0{named}"
+
+
+@pytest.mark.rule("FP-16")
+async def test_a_step_up_asks_for_what_the_login_of_its_session_did() -> None:
+    """Once more after another step-up; one that names them itself asks for those alone."""
+    async with scripted_installation(f"{ASKED}\n{ALLOWED}") as there:
+        op, visitor = there.op, there.visitor
+        every = {"type": "accounts", "actions": ["list"]}
+        other = {**PAYMENT, "currency": ["EUR"]}
+        await visitor.come_back(await visitor.start(login([PAYMENT]).partition("?")[2]))
+        for _ in range(2):
+            reply = await visitor.get(stepping_up())
+            assert asked_by(reply) == [every, PAYMENT]
+            sent = parse_qs(urlsplit(location_of(reply)).query)
+            op.nonce = sent["nonce"][0]
+            op.id_token_changes = {"auth_time": int(there.clock.now())}
+            assert (await visitor.come_back(sent["state"][0])).status == 302
+        assert asked_by(await visitor.get(stepping_up([other]))) == [every, other]
+        assert asked_by(await visitor.get(stepping_up([]))) == [every]
+        assert asked_by(await visitor.get("/bff/login")) == [every]
+
+
 @pytest.mark.rule("FP-16")
 async def test_a_login_that_took_too_long_is_begun_again_with_the_same() -> None:
     async with scripted_installation(ALLOWED) as there:

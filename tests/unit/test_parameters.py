@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bff.endpoints.login import login_request_of, parameters_again, require_well_formed
+from bff.endpoints.login import details_of, login_request_of, parameters_again, require_well_formed
 from bff.endpoints.parameters import (
     MAX_PARAMETERS,
     acr_values_of,
@@ -18,8 +18,10 @@ from bff.endpoints.parameters import (
     ui_locales_of,
 )
 from bff.errors import BadRequest
-from bff.model import LoginTransaction
+from bff.model import LoginTransaction, Session, Tokens
+from bff.oidc.settings import RelyingPartySettings
 from bff.oidc.steps.authorization import LoginRequest
+from bff.oidc.steps.authorization_details import as_text
 
 
 @pytest.mark.parametrize(
@@ -150,3 +152,23 @@ def test_a_parameter_of_the_op_is_passed_on_as_it_is() -> None:
     assert passed_on_value({"kc_action": "UPDATE_PASSWORD"}, "kc_action") == "UPDATE_PASSWORD"
     with pytest.raises(BadRequest):
         passed_on_value({"kc_action": "\x00"}, "kc_action")
+
+
+@pytest.mark.rule("FP-16")
+def test_a_step_up_is_for_the_details_of_its_session_that_are_still_allowed() -> None:
+    """The configuration may have changed since the login."""
+    kept, gone = {"type": "payment", "amount": 5}, {"type": "accounts"}
+    settings = RelyingPartySettings(
+        issuer="https://op",
+        client_id="spa",
+        redirect_uri="https://app/bff/callback",
+        client_secret="secret",
+        scope="openid",
+        login_authorization_details=({"type": "payment", "amount": "*"},),
+    )
+    tokens = Tokens("at", 0, 60)
+    session = Session("k", 1, "https://op", "alice", None, 0, 60, 60, tokens)
+    session = replace(session, asked_details=as_text([gone, kept]))
+    assert details_of({}, settings, session) == (kept,)
+    assert details_of({"authorization_details": "[]"}, settings, session) == ()
+    assert details_of({}, settings, None) == ()

@@ -48,6 +48,7 @@ sessions = st.builds(
     acr=st.none() | texts,
     auth_time=st.none() | seconds,
     client=texts,
+    asked_details=texts,
     resources=st.lists(texts, max_size=3).map(tuple),
     api_tokens=st.dictionaries(
         texts,

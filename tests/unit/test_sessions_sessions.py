@@ -85,6 +85,7 @@ ABOUT: Mapping[str, Any] = {
     "address": "192.0.2.7",
     "organization": "acme",
     "resources": ("https://api.example",),
+    "asked_details": '[{"type":"payment"}]',
 }
 
 

@@ -85,6 +85,11 @@ def as_text(details: Iterable[Mapping[str, object]]) -> str:
     return json.dumps(listed, separators=(",", ":"), allow_nan=False) if listed else ""
 
 
+def details_in(text: str) -> Details:
+    """Those in a text that `as_text` has made."""
+    return tuple(json.loads(text)) if text else ()
+
+
 def types_of(details: Iterable[Mapping[str, object]]) -> list[str]:
     """Their types, each once."""
     return list(dict.fromkeys(str(one["type"]) for one in details))
