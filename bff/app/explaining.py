@@ -60,6 +60,10 @@ class ExplainedGateway:
     def frontends(self) -> tuple[Frontend, ...]:
         return self._core.frontends
 
+    def binds_tokens(self, provider: str) -> bool:
+        """Whether new tokens of a provider are bound to a key (RFC 9449)."""
+        return self._core.relying_parties[provider].settings.dpop
+
     def decide(self, head: RequestHead, known: Known | None = None) -> tuple[Decision, list[Step]]:
         """As `Gate.decide`, with the rules that were asked."""
         decision = self._gate.decide(head, known)

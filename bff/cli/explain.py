@@ -29,12 +29,12 @@ from bff.errors import ApiTokenRefused, SessionEnded, StoreUnavailable
 from bff.gate import cookies
 from bff.gate.csrf import CsrfGuard
 from bff.gate.outcome import Known, Needs, Wait
-from bff.model import Tokens
+from bff.model import Session, Tokens, TokenTarget
 from bff.observability import logs
 from bff.tokens.coordinator import require_refreshable
 
 NOT_LOOKED_UP = 1
-_HIDDEN_TOKEN = Tokens("hidden", obtained_at=0, expires_at=0)
+_HIDDEN = "hidden"
 
 
 @click.command()
@@ -221,10 +221,10 @@ class _Explanation:
         session = wait.session
         if wait.needs is Needs.CLIENT_TOKEN:
             self._waits.append(f"for a token of the gateway's own from {wait.provider}: not asked")
-            return Known(session=session, token=_HIDDEN_TOKEN)
+            return Known(session=session, token=self._new_token(self._key_for(wait.provider)))
         if wait.needs is Needs.EXCHANGED_TOKEN:
             self._waits.append("for a token in exchange for the user's: not asked")
-            return Known(session=session, token=_HIDDEN_TOKEN)
+            return Known(session=session, token=self._new_token(self._key_of(session)))
         if wait.needs is Needs.VERDICT:
             self._waits.append("for what the OP says of the token (introspect): not asked")
             return Known(session=session, token=wait.token, refreshed=True, is_active=True)
@@ -234,10 +234,31 @@ class _Explanation:
         self._is_refreshed = True
         if session is not None:
             require_refreshable(session, wait.target)
-        if session is not None and wait.target is not None:
-            hidden = {**session.api_tokens, wait.target.key: _HIDDEN_TOKEN}
-            session = replace(session, api_tokens=hidden)
+            session = self._refreshed(session, wait.target)
         return Known(session=session, refreshed=True)
+
+    def _refreshed(self, session: Session, target: TokenTarget | None) -> Session:
+        """As a refresh would leave it, with tokens that are none."""
+        key = self._key_of(session)
+        if target is None:
+            return replace(session, tokens=replace(session.tokens, dpop_key=key))
+        return replace(session, api_tokens={**session.api_tokens, target.key: self._new_token(key)})
+
+    def _key_of(self, session: Session | None) -> str | None:
+        """The key that further tokens of a session would be bound to (RFC 9449): its own, or what
+        stands for one that is not made yet."""
+        if session is None:
+            return None
+        return session.tokens.dpop_key or self._key_for(session.provider)
+
+    def _key_for(self, provider: str) -> str | None:
+        """What stands for a new key, where tokens are bound."""
+        return _HIDDEN if self._gateway.binds_tokens(provider) else None
+
+    @staticmethod
+    def _new_token(key: str | None) -> Tokens:
+        """What stands for a token that is not asked for."""
+        return Tokens(_HIDDEN, obtained_at=0, expires_at=0, dpop_key=key)
 
 
 def _guard(frontend: Frontend | None) -> CsrfGuard | None:

@@ -140,6 +140,26 @@ async def test_a_call_is_followed_to_what_the_api_would_get(
         assert f"forwarded GET to http://127.0.0.1:{at.stack.ports.api}/me" in text.out
 
 
+async def test_a_bound_token_is_told_with_its_proof(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    """Also of a token that would be asked for first."""
+    bound = {"oidc": "dpop = true", "op": {"dpop": "offered"}}
+    async with explained(tmp_path, redis_server, **bound) as at:
+        for path, token in (
+            ("/api/me", "user"),
+            ("/exchanged/x", "exchange"),
+            ("/machine/x", "client"),
+            ("/other/x", "user"),
+        ):
+            found = await at.asked("GET", path)
+            headers = {one["name"]: one["value"] for one in found["outcome"]["upstream"]["headers"]}
+            assert headers["Authorization"] == f"DPoP (the {token} token, hidden)"
+            assert headers["DPoP"] == "(a new proof for each request)"
+        plain = (await at.asked("GET", "/plain/x"))["outcome"]["upstream"]["headers"]
+        assert not {"Authorization", "DPoP"} & {one["name"] for one in plain}
+
+
 REFUSED = [
     ("GET /nowhere/../x", "path"),
     ("TRACE /api/me", "method"),

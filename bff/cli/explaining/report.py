@@ -86,16 +86,24 @@ def _upstream(decision: Forward, *, is_refreshed: bool) -> Document:
         "token": str(route.token),
         "method": decision.method,
         "addresses": [f"{one}{path}{query}" for one in route.upstreams],
-        "headers": [_header(name, value, route.token) for name, value in decision.fields],
+        "headers": [*_headers(decision)],
         "not_passed_on": sorted({name.decode("latin-1") for name in decision.stripped}),
         "refresh_in_background": decision.refresh_due and not is_refreshed,
     }
 
 
+def _headers(decision: Forward) -> Iterator[Document]:
+    for name, value in decision.fields:
+        yield _header(name, value, decision.route.token)
+    if decision.dpop_key is not None:  # the token is bound to it (RFC 9449 section 7)
+        yield {"name": "DPoP", "value": "(a new proof for each request)"}
+
+
 def _header(name: bytes, value: bytes, token: TokenKind) -> Document:
     lower = name.lower()
     if lower == b"authorization":
-        shown = f"Bearer (the {token} token, hidden)"
+        scheme = value.partition(b" ")[0].decode("latin-1")
+        shown = f"{scheme} (the {token} token, hidden)"
     elif lower == b"cookie":
         names = b", ".join(one for one, _ in cookies.pairs([value])).decode("latin-1")
         shown = f"{names} (hidden)"
