@@ -4,8 +4,8 @@
  *
  * It never sees a token and stores nothing. It never sends its header to another origin.
  */
-import { GatewayError, NotAuthenticatedError, readProblem, StepUpRequiredError, UnavailableError } from './problems.js';
-export { GatewayError, NotAuthenticatedError, readProblem, StepUpRequiredError, UnavailableError };
+import { GatewayError, NotAuthenticatedError, readProblem, StepUpRequiredError, TokenUnusableError, UnavailableError } from './problems.js';
+export { GatewayError, NotAuthenticatedError, readProblem, StepUpRequiredError, TokenUnusableError, UnavailableError, };
 export type Problem = import('./problems.js').Problem;
 export type DeviceLogin = import('./device-login.js').DeviceLogin;
 export type DeviceLoginOptions = import('./device-login.js').DeviceLoginOptions;
@@ -174,8 +174,8 @@ export type Client = {
     /**
      * `fetch` for
      * paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
-     * login, `StepUpRequiredError` when a stronger or more recent one, `UnavailableError` for a 503, no
-     * answer or too many calls
+     * login, `StepUpRequiredError` when a stronger or more recent one, `TokenUnusableError` when one for a
+     * new access token, `UnavailableError` for a 503, no answer or too many calls
      */
     fetch: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>;
     /**
@@ -267,8 +267,8 @@ export type Client = {
  *   when there was no session to end, and the page stays
  * @property {(input: RequestInfo | URL, init?: RequestInit) => Promise<Response>} fetch `fetch` for
  *   paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
- *   login, `StepUpRequiredError` when a stronger or more recent one, `UnavailableError` for a 503, no
- *   answer or too many calls
+ *   login, `StepUpRequiredError` when a stronger or more recent one, `TokenUnusableError` when one for a
+ *   new access token, `UnavailableError` for a 503, no answer or too many calls
  * @property {(listener: (event: SessionEvent) => void) => () => void} onSession calls `listener` with
  *   the session's events, until the function it returns is called
  * @property {Devices} devices the user's own sessions

@@ -14,10 +14,18 @@ import {
   readProblem,
   refused,
   StepUpRequiredError,
+  TokenUnusableError,
   UnavailableError,
 } from './problems.js';
 
-export { GatewayError, NotAuthenticatedError, readProblem, StepUpRequiredError, UnavailableError };
+export {
+  GatewayError,
+  NotAuthenticatedError,
+  readProblem,
+  StepUpRequiredError,
+  TokenUnusableError,
+  UnavailableError,
+};
 
 const ANSWER_WITHIN_MS = 10_000;
 
@@ -109,8 +117,8 @@ const ANSWER_WITHIN_MS = 10_000;
  *   when there was no session to end, and the page stays
  * @property {(input: RequestInfo | URL, init?: RequestInit) => Promise<Response>} fetch `fetch` for
  *   paths of this origin, with the CSRF header. Throws `NotAuthenticatedError` when the gateway wants a
- *   login, `StepUpRequiredError` when a stronger or more recent one, `UnavailableError` for a 503, no
- *   answer or too many calls
+ *   login, `StepUpRequiredError` when a stronger or more recent one, `TokenUnusableError` when one for a
+ *   new access token, `UnavailableError` for a 503, no answer or too many calls
  * @property {(listener: (event: SessionEvent) => void) => () => void} onSession calls `listener` with
  *   the session's events, until the function it returns is called
  * @property {Devices} devices the user's own sessions
@@ -189,6 +197,9 @@ export function createClient(options = {}) {
     }
     if (code === 'step_up_required' && problem?.login_url) {
       throw new StepUpRequiredError(response, problem, problem.login_url);
+    }
+    if ((code === 'token_inactive' || code === 'token_bound') && problem?.login_url) {
+      throw new TokenUnusableError(code, response, problem, problem.login_url);
     }
     if (code !== 'not_authenticated' && code !== 'session_ended') return;
     const error = refusal(response, problem);
@@ -319,6 +330,7 @@ export function createClient(options = {}) {
    * @returns {Promise<Response>} any answer of the API, its own 401, 403 and 429 included
    * @throws {NotAuthenticatedError} the gateway wants a login
    * @throws {StepUpRequiredError} the gateway wants a stronger or more recent login for this call
+   * @throws {TokenUnusableError} the session's access token is of no use for this call; a login gives another
    * @throws {UnavailableError} 503, no answer, or the gateway's own 429: there were too many calls
    * @throws {TypeError} the address is of another origin
    */

@@ -76,6 +76,20 @@ export declare class StepUpRequiredError extends GatewayError {
     constructor(response: Response, problem: Problem, loginUrl: string);
 }
 /**
+ * The session is alive, but its access token is of no use for this call, and only a login gives another:
+ * codes `token_inactive` and `token_bound`.
+ */
+export declare class TokenUnusableError extends GatewayError {
+    loginUrl: string;
+    /**
+     * @param {string} code
+     * @param {Response} response
+     * @param {Problem} problem
+     * @param {string} loginUrl
+     */
+    constructor(code: string, response: Response, problem: Problem, loginUrl: string);
+}
+/**
  * The session is untouched; try again later. Code `unreachable` when no answer came at all, else the
  * gateway's. `retryAfter` is in seconds, null when none was given.
  */

@@ -68,6 +68,23 @@ export class StepUpRequiredError extends GatewayError {
 }
 
 /**
+ * The session is alive, but its access token is of no use for this call, and only a login gives another:
+ * codes `token_inactive` and `token_bound`.
+ */
+export class TokenUnusableError extends GatewayError {
+  /**
+   * @param {string} code
+   * @param {Response} response
+   * @param {Problem} problem
+   * @param {string} loginUrl
+   */
+  constructor(code, response, problem, loginUrl) {
+    super(code, response, problem);
+    this.loginUrl = loginUrl;
+  }
+}
+
+/**
  * The session is untouched; try again later. Code `unreachable` when no answer came at all, else the
  * gateway's. `retryAfter` is in seconds, null when none was given.
  */

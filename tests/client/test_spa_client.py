@@ -303,6 +303,19 @@ return [error.name, error.code, error.status, error.acrValues, error.maxAge, err
 
 
 @needs_node
+@pytest.mark.parametrize("code", ["token_inactive", "token_bound"])
+def test_a_token_that_is_of_no_use_is_an_error_of_its_own(code: str) -> None:
+    """The session goes on, so that no page takes it for ended."""
+    work = f"""await client.user(); {REFUSED}
+return [error.name, error.code, error.status, error.loginUrl, ended];
+"""
+    refusal = problem(401, code=code, login_url="/bff/login")
+    assert in_browser(work, {"body": USER}, refusal) == [
+        "TokenUnusableError", code, 401, "/bff/login", [],
+    ]  # fmt: skip
+
+
+@needs_node
 @pytest.mark.parametrize(
     ("how", "back"),
     [("", "%2Fnotes%3Fx%3D1%23top"), (", { returnUrl: '/a?b=c#d' }", "%2Fa%3Fb%3Dc%23d")],
