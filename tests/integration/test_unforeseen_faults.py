@@ -9,9 +9,11 @@ import dataclasses
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Self, cast
 
 import pytest
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from bff.app import wiring
@@ -23,10 +25,13 @@ from bff.gate.outcome import Decision, Needs, Wait
 from bff.gate.peers import TrustedProxies
 from bff.gate.problem import OwnResponses
 from bff.model import DEFAULT_FRONTEND
+from bff.observability.access_log import AccessLog
+from bff.observability.request_figures import RequestFigures
 from bff.proxy.context import FrontendContext, ProxyContext
 from tests.integration.other_parts import a_listener, context_of
 from tests.parts.raw_upstream import OK, RawUpstream, Received, raw_upstream
 from tests.parts.servers import answering
+from tests.polling import until
 from tests.wire.client import End, wired
 from tests.wire.reading import read_answers, statuses
 from tests.wire.users import Users, a_gateway_for_users
@@ -193,18 +198,49 @@ async def place() -> AsyncIterator[Place]:
         yield Place(users, upstream, await users.log_in("alice"))
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What the metrics and the access log have of the requests of one listener."""
+
+    figures: RequestFigures
+    registry: CollectorRegistry
+    log: AccessLog
+    file: Path
+
+    @classmethod
+    def into(cls, file: Path) -> Self:
+        registry = CollectorRegistry()
+        log = AccessLog(is_json=True, file=file, address="off")
+        return cls(RequestFigures(registry), registry, log, file)
+
+    def count(self) -> float:
+        self.figures.flush()
+        samples = (one for metric in self.registry.collect() for one in metric.samples)
+        return sum(one.value for one in samples if one.name == "bff_requests_total")
+
+    def lines(self) -> int:
+        return len(self.file.read_text().splitlines()) if self.file.exists() else 0
+
+
 @pytest.mark.parametrize("name", CASES)
-async def test_a_request_is_not_left_waiting(place: Place, name: str) -> None:
+async def test_a_request_is_not_left_waiting(place: Place, name: str, tmp_path: Path) -> None:
+    """And it is counted once, and has its line in the access log."""
     case = CASES[name]
     origin = f"Host: {place.users.host}\r\nOrigin: http://{place.users.host}\r\n{place.lines}"
     place.upstream.responder = case.responder
+    noted = Seen.into(tmp_path / "access.log")
+    parts = case.parts(context_of(place.users.gateway))
+    parts |= {"request_figures": noted.figures, "access_log": noted.log}
     with capture_logs() as logs:
         async with (
-            a_listener(place.users.gateway, **case.parts(context_of(place.users.gateway))) as other,
+            a_listener(place.users.gateway, **parts) as other,
             wired(other.port) as wire,
         ):
             wire.send(f"{case.ask}{origin}\r\n".encode())
             received = await wire.until_end()
+            await until(lambda: noted.lines() == 1)
+            assert noted.count() == 1
+    noted.log.close()
     seen = statuses(read_answers(received).messages)
     assert seen in ([case.statuses] if case.statuses == [500] else [case.statuses, []])
     told = [entry for entry in logs if entry["event"] == "unhandled"]
@@ -219,6 +255,33 @@ async def test_a_request_is_not_left_waiting(place: Place, name: str) -> None:
         wire.send(f"{ASK}{origin}\r\n".encode())
         assert statuses(read_answers(await wire.until_end()).messages) == [200]
         assert wire.end is End.CLOSED
+
+
+async def test_a_request_whose_browser_hangs_up_is_noted_in_spite_of_a_fault(
+    place: Place, tmp_path: Path
+) -> None:
+    asked = asyncio.Event()
+
+    async def keep_waiting(
+        _request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    place.upstream.responder = keep_waiting
+    noted = Seen.into(tmp_path / "access.log")
+    parts = targets("release")(context_of(place.users.gateway))
+    parts |= {"request_figures": noted.figures, "access_log": noted.log}
+    with capture_logs() as logs:
+        async with a_listener(place.users.gateway, **parts) as other:
+            async with wired(other.port) as wire:
+                wire.send(f"{ASK}Host: {place.users.host}\r\n{place.lines}\r\n".encode())
+                await asked.wait()
+            await until(lambda: noted.lines() == 1)
+            assert noted.count() == 1
+    noted.log.close()
+    assert "unhandled" in [entry["event"] for entry in logs]
 
 
 async def test_what_a_proxy_asks_has_one_name_in_log_and_answer(place: Place) -> None:

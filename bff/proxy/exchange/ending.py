@@ -14,7 +14,7 @@ from bff.gate.head import RequestHead
 from bff.gate.outcome import Decision
 from bff.gate.refusals import unforeseen
 from bff.proxy.context import ProxyContext
-from bff.proxy.exchange.access import BROWSER_GONE
+from bff.proxy.exchange.access import BROWSER_GONE, CUT
 from bff.proxy.exchange.answer import AnswerWriter, Browser
 from bff.proxy.exchange.phases import ANSWERING, EXCHANGE, OVER, TUNNEL, WAITING, Phase
 from bff.proxy.exchange.request import RequestStream
@@ -172,9 +172,11 @@ class EndingExchange:
             if self.phase is not ANSWERING and self.phase is not TUNNEL:
                 self._answer.status = 0  # nothing of one has gone to the browser
             self._enter(OVER)
-        self._release()
-        if self._record is not None:
-            self._record.over(ending)
+        try:
+            self._release()
+        finally:
+            if self._record is not None:
+                self._record.over(ending)
 
     def _fail(self, error: BffError) -> None:
         if self.phase is OVER:
@@ -200,7 +202,10 @@ class EndingExchange:
                 return
         except Exception as further:  # noqa: BLE001 - the same fault again, on the way to the answer
             unforeseen(further, self._request_id)
-        self.phase = OVER
+        try:
+            self.cancel(CUT)
+        except Exception as further:  # noqa: BLE001 - nor may it keep the connection open
+            unforeseen(further, self._request_id)
         self._browser.abort()
 
     def _finish(self) -> None:
