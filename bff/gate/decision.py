@@ -30,7 +30,6 @@ class Gate:
     ) -> None:
         known = tuple(frontends)
         self._by_host = _by_host(known)
-        self._only = known[0] if len(known) == 1 else None
         self._identities = Identities(proxies)
         self._max_body_bytes = max_body_bytes
         self._reader = FieldReader({frontend.guard.header_name for frontend in known})
@@ -53,12 +52,12 @@ class Gate:
         return frontend.decide(ReadRequest(head, target, fields, identity, known))
 
     def route_of(self, head: RequestHead) -> str:
-        """Where a request leads, as `Frontend.route_of` names it."""
+        """Where a request leads, as `Frontend.route_of` names it. Empty: it has come for no
+        application, or leads nowhere there."""
         try:
-            target, frontend = read_target(head.target), self._only
-            if frontend is None:
-                fields = self._reader.scan(head.fields[:MAX_FIELDS])
-                frontend = self._frontend_of(target, fields, head.peer)
+            target = read_target(head.target)
+            fields = self._reader.scan(head.fields[:MAX_FIELDS])
+            frontend = self._frontend_of(target, fields, head.peer)
         except BffError:
             return ""
         return frontend.route_of(target.path)

@@ -489,13 +489,22 @@ def test_a_request_through_a_unix_socket_comes_from_an_unknown_address() -> None
     ],
 )
 def test_a_route_is_named_in_words_of_the_configuration(path: bytes, route: str) -> None:
-    assert a_gate().route_of(RequestHead("GET", path, [], None)) == route
+    assert a_gate().route_of(RequestHead("GET", path, [HOST], None)) == route
+
+
+@pytest.mark.parametrize("fields", [[], [(b"Host", b"evil.example")], [HOST, HOST]])
+@pytest.mark.parametrize("path", [b"/api/x", b"/page"])
+def test_a_request_that_has_come_for_no_application_has_no_route(
+    path: bytes, fields: Fields
+) -> None:
+    """As in the metrics, also where there is one application only."""
+    assert a_gate().route_of(RequestHead("GET", path, fields, None)) == ""
 
 
 def test_where_the_application_is_served_elsewhere_no_path_leads_to_it() -> None:
     gate = a_gate(spa=None)
     assert refused(ask(gate, b"/page")) == "not_found"
-    assert gate.route_of(RequestHead("GET", b"/page", [], None)) == ""
+    assert gate.route_of(RequestHead("GET", b"/page", [HOST], None)) == ""
 
 
 @pytest.mark.parametrize("path", [b"/bff/callback", b"/bff/client/x.js", b"/page"])
