@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.flows.examined import UNWELL, installation, next_step, redis
-from tests.parts.redis_server import RedisServer, own_redis
+from tests.parts.redis_server import RedisServer, cluster_of_two, own_redis
 from tests.polling import until
 
 __all__ = ["own_redis"]
@@ -31,6 +31,33 @@ async def test_a_redis_that_evicts_and_keeps_nothing(
     assert "noeviction" in next_step(result, "! eviction")
     assert result.line("! persistence   appendonly is off")
     assert "of 100 MiB (maxmemory); nothing was evicted" in result.line("✓ store memory")
+
+
+async def test_a_cluster_one_of_whose_primaries_is_set_up_in_a_wrong_way(tmp_path: Path) -> None:
+    """Each primary is asked, and the one that is wrong is named."""
+    nodes = cluster_of_two()
+    try:
+        for index, wrong in enumerate(nodes):
+            right = nodes[1 - index]
+            right.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+            right.command("CONFIG", "SET", "maxmemory", "0")
+            wrong.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+            wrong.command("CONFIG", "SET", "maxmemory", "100mb")
+            store = f"redis+cluster://127.0.0.1:{nodes[0].port}"
+            async with installation(tmp_path, store=store) as place:
+                result = await place.doctor()
+            at_wrong, at_right = (f"(at 127.0.0.1:{one.port})" for one in (wrong, right))
+            assert at_wrong in result.line("! eviction      maxmemory-policy is allkeys-lru")
+            assert at_right in result.line("✓ eviction      maxmemory-policy is noeviction")
+            memory = [one for one in result.out.splitlines() if one.startswith("✓ store memory")]
+            assert [at_wrong in one for one in memory if "of 100 MiB" in one] == [True]
+            assert [at_right in one for one in memory if "sets no limit" in one] == [True]
+            assert result.out.count("✓ store version") == 1
+            assert result.out.count("! persistence") == 1
+            assert "(at " not in result.line("! persistence")
+    finally:
+        for node in nodes:
+            node.close()
 
 
 async def test_a_redis_that_has_thrown_sessions_away(

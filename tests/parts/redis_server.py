@@ -146,11 +146,27 @@ def cluster_server(*options: str) -> RedisServer:
     """A cluster of one node that serves all slots: it refuses steps across slots all the same."""
     server = RedisServer("--cluster-enabled", "yes", *options, tcp=True)
     server.command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    _await_cluster(server)
+    return server
+
+
+def cluster_of_two() -> tuple[RedisServer, RedisServer]:
+    """A cluster of two primaries, each with half of the slots."""
+    first = RedisServer("--cluster-enabled", "yes", tcp=True)
+    second = RedisServer("--cluster-enabled", "yes", tcp=True)
+    first.command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
+    second.command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
+    first.command("CLUSTER", "MEET", "127.0.0.1", second.port)
+    _await_cluster(first)
+    _await_cluster(second)
+    return first, second
+
+
+def _await_cluster(server: RedisServer) -> None:
     deadline = time.monotonic() + HANG_SECONDS
     while b"cluster_state:ok" not in server.command("CLUSTER", "INFO"):
         assert time.monotonic() < deadline, "the cluster did not form"
         time.sleep(0.01)
-    return server
 
 
 def sentinel_server(master: RedisServer, service: str = "main") -> RedisServer:

@@ -1,7 +1,8 @@
 """Whether the session store does what is asked of it, and how it is set up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from bff.app import session_store
 from bff.cli.checks.verdict import Mark, Verdict, bad, good, printable, warning
@@ -12,6 +13,8 @@ from bff.sessions.messages import Heartbeat
 from bff.sessions.redis.reasons import LEAST_VERSION, NEEDED
 from bff.sessions.redis.store import RedisStore
 from bff.sessions.store import SessionStore, StoreCheckFailed, check_store
+
+Facts = Mapping[str, object]  # `INFO` of one server
 
 WATCH_SECONDS = 5.0
 NO_EVICTION = "noeviction"
@@ -27,7 +30,7 @@ async def on_store(settings: Settings) -> AsyncIterator[Verdict]:
     try:
         await store.start()
         await store.ping()
-        for verdict in on_facts(await facts_of(store)):
+        for verdict in of_nodes(on_facts, await facts_of(store)):
             if verdict.mark is not Mark.GOOD:
                 yield verdict
         await check_store(store, clock)
@@ -44,7 +47,23 @@ async def on_store(settings: Settings) -> AsyncIterator[Verdict]:
         await store.close()
 
 
-def on_facts(facts: Mapping[str, object]) -> Iterator[Verdict]:
+def of_nodes(
+    judge: Callable[[Facts], Iterable[Verdict]], nodes: Mapping[str, Facts]
+) -> Iterator[Verdict]:
+    """What is found at each node. A verdict on some of several nodes names them; one on all of them
+    comes once."""
+    found: dict[Verdict, list[str]] = {}
+    for node, facts in nodes.items():
+        for verdict in judge(facts):
+            found.setdefault(verdict, []).append(printable(node))
+    for verdict, names in found.items():
+        if len(names) == len(nodes):
+            yield verdict
+        else:
+            yield replace(verdict, found=f"{verdict.found} (at {', '.join(names)})")
+
+
+def on_facts(facts: Facts) -> Iterator[Verdict]:
     """What `INFO` says; nothing is said of what it leaves out."""
     version = str(facts.get("redis_version", ""))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
@@ -72,8 +91,9 @@ def on_facts(facts: Mapping[str, object]) -> Iterator[Verdict]:
         yield good("persistence", "appendonly is on")
 
 
-async def facts_of(store: SessionStore) -> Mapping[str, object]:
-    """Empty where there is nothing to ask, or the user has no right to."""
+async def facts_of(store: SessionStore) -> Mapping[str, Facts]:
+    """Of each node, as of `RedisStore.facts`. Empty where there is nothing to ask, or the user has
+    no right to."""
     if not isinstance(store, RedisStore):
         return {}
     try:

@@ -1,10 +1,10 @@
 """How the session store is doing: memory, snapshots, connections, and how long an answer takes."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from statistics import median
 
 from bff.app import session_store
-from bff.cli.checks.store import facts_of, on_facts
+from bff.cli.checks.store import Facts, facts_of, of_nodes, on_facts
 from bff.cli.checks.verdict import Mark, Verdict, bad, good, printable, warning
 from bff.clock import SystemClock
 from bff.config.settings import Settings
@@ -26,18 +26,18 @@ async def on_store_figures(settings: Settings) -> AsyncIterator[Verdict]:
     store = session_store(settings, SystemClock())
     try:
         await store.start()
-        facts = await facts_of(store)
-        if not facts:
+        nodes = await facts_of(store)
+        if not nodes:
             yield warning(
                 "store figures",
                 "the store does not say how it is set up (INFO)",
                 "allow the command to its user (`+info`): see docs/operations.md, Redis",
             )
         # `checks.store` has told of what is wrong already.
-        for verdict in on_facts(facts):
+        for verdict in of_nodes(on_facts, nodes):
             if verdict.mark is Mark.GOOD:
                 yield verdict
-        for verdict in judged(facts):
+        for verdict in of_nodes(judged, nodes):
             yield verdict
         yield on_latency([await _ping_seconds(store) for _ in range(PINGS)])
     except StoreUnavailable:
@@ -46,7 +46,7 @@ async def on_store_figures(settings: Settings) -> AsyncIterator[Verdict]:
         await store.close()
 
 
-def judged(facts: Mapping[str, object]) -> Iterator[Verdict]:
+def judged(facts: Facts) -> Iterator[Verdict]:
     """What `INFO` says of use; nothing is said of what it leaves out."""
     yield from _on_memory(facts)
     snapshot = printable(str(facts.get("rdb_last_bgsave_status", "ok")))
@@ -67,7 +67,7 @@ def judged(facts: Mapping[str, object]) -> Iterator[Verdict]:
         )
 
 
-def _on_memory(facts: Mapping[str, object]) -> Iterator[Verdict]:
+def _on_memory(facts: Facts) -> Iterator[Verdict]:
     item, used, most = "store memory", _number(facts, "used_memory"), _number(facts, "maxmemory")
     evicted = _number(facts, "evicted_keys")
     if evicted:
@@ -107,7 +107,7 @@ async def _ping_seconds(store: SessionStore) -> float:
     return clock.now() - began
 
 
-def _number(facts: Mapping[str, object], name: str) -> int | None:
+def _number(facts: Facts, name: str) -> int | None:
     try:
         return int(str(facts[name]))
     except (KeyError, ValueError):

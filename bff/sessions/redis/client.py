@@ -149,12 +149,16 @@ class RedisClient:
             self._subscriber = self._connect(NO_RETRY)
         return self._subscriber
 
-    async def info(self) -> dict[str, object]:
-        """`INFO` of the server, of a cluster's any node. Raises `StoreUnavailable`."""
-        at_node = {"target_nodes": "random"} if self._url.kind == "cluster" else {}
-        async with self._bounded("info"):
-            found = await self._redis.execute_command("INFO", **at_node)
-        return dict(found)
+    async def info(self) -> dict[str, dict[str, object]]:
+        """`INFO` of the server, or of each of a cluster's primaries, by `host:port`; of a single
+        server the name is empty. Raises `StoreUnavailable`."""
+        found = {}
+        for node in await self._nodes_with_keys():
+            at_node = {} if node is None else {"target_nodes": node}
+            async with self._bounded("info"):
+                facts = await self._redis.execute_command("INFO", **at_node)
+            found["" if node is None else node.name] = dict(facts)
+        return found
 
     def reason(self, error: BaseException) -> str:
         """One of `FAILURES` in words for an operator."""

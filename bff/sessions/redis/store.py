@@ -64,9 +64,10 @@ class RedisStore:
     async def ping(self) -> None:
         await self._client.call("PING")
 
-    async def facts(self) -> Mapping[str, object]:
-        """What the server says of itself (`INFO`). Raises `StoreUnavailable`, for a user without
-        the right as well."""
+    async def facts(self) -> Mapping[str, Mapping[str, object]]:
+        """What each server that takes writes says of itself (`INFO`), by its address, or by an
+        empty name where there is one only. Raises `StoreUnavailable`, for a user without the right
+        as well."""
         return await self._client.info()
 
     def watch(self, listener: StoreListener) -> None:
