@@ -286,12 +286,20 @@ def _parsed(body: bytes) -> object | None:
         return NOT_JSON
 
 
+def _http_date(text: str) -> float | None:
+    """An HTTP-date as epoch seconds. It is in UTC, also where it does not say so (RFC 9110 section
+    5.6.7). None where it is none."""
+    try:
+        return parsedate_to_datetime(text).replace(tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):  # the second: a number in it that fits no date
+        return None
+
+
 def said_at_seconds(date: str | None, age: str | None) -> float | None:
     """When an answer was sent, by the clock of the server: `Date`, and how long a cache has kept it
     since (RFC 9110 section 6.6.1, RFC 9111 section 5.1). None where it does not say."""
-    try:
-        when = parsedate_to_datetime(date or "").replace(tzinfo=UTC).timestamp()
-    except (ValueError, OverflowError):  # also a number in it that fits no date
+    when = _http_date(date or "")
+    if when is None:
         return None
     is_age = age is not None and age.isascii() and age.isdigit() and len(age) <= 10
     return when + float(age or 0) if is_age else when
@@ -306,9 +314,8 @@ def retry_after_seconds(value: str | None, now: float) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 10:
         seconds = float(text)
     else:
-        try:
-            when = parsedate_to_datetime(text)
-        except (ValueError, OverflowError):  # a number in it that fits no date
+        when = _http_date(text)
+        if when is None:
             return DEFAULT_PAUSE_SECONDS
-        seconds = when.replace(tzinfo=UTC).timestamp() - now
+        seconds = when - now
     return max(1, min(round(seconds), MAX_PAUSE_SECONDS))
