@@ -17,7 +17,7 @@ from bff.cli.explaining.request import (
     CookieFileUnusable,
     Sender,
     as_asked_for,
-    is_token,
+    is_method,
     read_cookies,
     read_header,
 )
@@ -114,8 +114,11 @@ def explain(
 
 def _require_readable(method: str, path: str, host: str, peer: str) -> None:
     """Raises: click.BadParameter."""
-    if not is_token(method):
-        raise click.BadParameter("is no method", param_hint="METHOD")
+    if not is_method(method):
+        # RFC 9110 section 9.1
+        found = "methods are case-sensitive" if is_method(method.upper()) else "is no method"
+        said = f"{found}: the gateway answers 400 bad_request before it asks any rule"
+        raise click.BadParameter(said, param_hint="METHOD")
     for hint, text in (("PATH", path), ("--host", host)):
         if not text.isprintable():
             raise click.BadParameter("must be printable text", param_hint=hint)

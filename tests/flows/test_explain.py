@@ -428,16 +428,20 @@ async def test_a_whole_address_is_asked_for_as_a_browser_would(tmp_path: Path) -
     ("named", "arguments"),
     [
         ("METHOD", ("GE T", "/api/x")),
+        ("METHOD", ("GET /x", "/api/x")),
         ("PATH", ("GET", "/\x1b[2J")),
         ("PATH", ("GET", "/api/\udcff")),  # a byte that is no UTF-8, as Python has it
         ("--host", ("GET", "/api/x", "--host", "a\tb")),
         ("--peer", ("GET", "/api/x", "--peer", "nonsense")),
+        ("methods are case-sensitive", ("get", "/api/x")),
+        ("methods are case-sensitive", ("Patch", "/api/x")),
+        ("is no method", ("FETCH", "/api/x")),
         ("--header", ("GET", "/api/x", "--header", "no colon")),
         ("--header", ("POST", "/api/x", "--header", "Content-Length: 5,6")),
         ("--cookie-file", ("GET", "/api/x", "--cookie-file", "bff.toml")),
         ("--cookie-file", ("GET", "/api/x", "--cookie-file", "missing")),
     ],
-    ids=range(9),
+    ids=range(13),
 )
 async def test_what_is_no_request_is_a_mistake_in_the_command(
     tmp_path: Path, named: str, arguments: tuple[str, ...]

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+import httptools
+
 from bff.gate.csrf import CsrfGuard
 from bff.gate.head import Field, RequestHead
 from bff.gate.routes import SAFE_METHODS
+from bff.proxy.downstream.reader import new_parser
 
 _ADDRESS = re.compile(r"(?i:https?)://([^/?]+)(.*)")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -91,6 +94,17 @@ def as_asked_for(address: str) -> tuple[str | None, str]:
 def is_token(text: str) -> bool:
     """Whether it could be a method or a field's name (RFC 9110 section 5.6.2)."""
     return _TOKEN.fullmatch(text) is not None
+
+
+def is_method(text: str) -> bool:
+    """Whether a listener reads on behind it. Any other is answered 400, and no rule is asked."""
+    if not is_token(text):
+        return False
+    try:
+        new_parser(object()).feed_data(f"{text} ".encode())
+    except httptools.HttpParserError:
+        return False
+    return True
 
 
 def read_header(text: str) -> tuple[str, str]:
