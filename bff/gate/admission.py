@@ -138,7 +138,10 @@ class Admission:
         if token is None or rule is None:
             raise AssertionError("a verdict is on a token, at a route that wants one")
         is_active = await self._introspected.is_active(
-            session.provider, token.access_token, allow_when_down=rule.allow_when_down
+            session.provider,
+            token.access_token,
+            rule.cache_seconds,
+            allow_when_down=rule.allow_when_down,
         )
         if self._sessions.end_reason(session.key) is not None:
             raise SessionEnded("a logout came before the verdict on the token")

@@ -245,10 +245,11 @@ class Frontend:
         return tokens
 
     def _verdict(self, rule: Introspect, token: Tokens, known: Known | None) -> bool | None:
-        """What the OP says of the token; None where it has to be asked."""
+        """What the OP says of the token; None where that has to be waited for."""
         if known is not None and known.is_active is not None:
             return known.is_active
-        return self._introspected(token.access_token, rule.cache_seconds)
+        # A dead token is waited for as well: another one in its place may be under way.
+        return self._introspected(token.access_token, rule.cache_seconds) or None
 
     def _wait_for(
         self, needs: Needs, route: Route, request: ReadRequest, session: Session | None

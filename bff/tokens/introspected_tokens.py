@@ -62,13 +62,19 @@ class IntrospectedTokens:
             return None
         return verdict.is_active
 
-    async def is_active(self, provider: str, access_token: str, *, allow_when_down: bool) -> bool:
-        """What the OP says. `allow_when_down`: true where it can't be asked.
+    async def is_active(
+        self, provider: str, access_token: str, most_seconds: float, *, allow_when_down: bool
+    ) -> bool:
+        """What the OP says, or has said at most so long ago. `allow_when_down`: true where it can't
+        be asked.
 
         Raises:
             OpUnavailable, OpAnswerMalformed: it can't be asked, or was not a moment ago.
             OpMetadataRefused, ClientRejected: it does not answer questions of this client.
         """
+        known = self.known(access_token, most_seconds)
+        if known is not None:
+            return known
         try:
             return await self._asked(provider, access_token)
         except (OpUnavailable, OpAnswerMalformed):

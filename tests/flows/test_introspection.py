@@ -4,6 +4,7 @@ goes out."""
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ from bff.clock import ManualClock
 from tests.flows.logins import log_in
 from tests.flows.test_check import check
 from tests.flows.test_cli import FAILED
+from tests.flows.test_metrics import samples
 from tests.parts.browser import Browser
 from tests.parts.demo_servers import Prepare
 from tests.parts.raw_upstream import RawUpstream, raw_upstream
 from tests.parts.servers import free_port
 from tests.parts.stack import Stack, running_stack
+from tests.polling import until
 
 CACHE_SECONDS = 10
 OLD_SECONDS = 31  # a token that is older may be replaced
+JOINED = 'bff_refreshes_avoided_total{by="same_process"}'
 
 
 def asked(stack: Stack) -> int:
@@ -51,6 +55,29 @@ introspect = true
         ):
             await log_in(browser, stack)
             yield stack, browser, api
+
+
+@dataclass
+class Refreshes:
+    """What becomes of refreshes at the OP: held back, or refused for want of a service."""
+
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    is_down: bool = False
+    came: int = 0
+
+    def prepare(self, op: web.Application) -> None:
+        @web.middleware
+        async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path != "/token":
+                return await handler(request)
+            if (await request.post()).get("grant_type") == "refresh_token":
+                self.came += 1
+                if self.is_down:
+                    return web.Response(status=503)
+                await self.go_on.wait()
+            return await handler(request)
+
+        op.middlewares.append(answer)
 
 
 def answer_nobody(op: web.Application) -> None:
@@ -99,6 +126,44 @@ async def test_a_dead_token_is_replaced_before_the_call_goes_out() -> None:
         assert {page.status for page in pages} == {200}
         assert (asked(stack), refreshes(stack)) == (1, 1)
         assert len({one.values(b"authorization")[0] for one in api.received}) == 1
+
+
+@pytest.mark.rule("TK-23")
+async def test_a_call_that_comes_while_a_dead_token_is_replaced_waits_for_the_new_one() -> None:
+    clock, held = ManualClock(), Refreshes()
+    async with introspecting(clock, prepare_op=held.prepare) as (stack, browser, api):
+        clock.advance(OLD_SECONDS)
+        stack.running_op.state.revoke_access_tokens()
+        first = asyncio.create_task(browser.fetch("GET", "/api/x"))
+        await until(lambda: held.came == 1)
+        second = asyncio.create_task(browser.fetch("GET", "/api/x"))
+
+        async def waits_too() -> bool:
+            return second.done() or (await samples(stack.admin_url)).get(JOINED) == 1
+
+        await until(waits_too)
+        held.go_on.set()
+        assert {(await call).status for call in (first, second)} == {200}
+        assert (asked(stack), refreshes(stack)) == (1, 1)
+        assert len({one.values(b"authorization")[0] for one in api.received}) == 1
+
+
+@pytest.mark.rule("TK-23")
+async def test_a_dead_token_is_replaced_as_soon_as_the_op_gives_another() -> None:
+    """What it has said of the dead one still holds then, and is not asked again."""
+    clock, trouble = ManualClock(), Refreshes(is_down=True)
+    trouble.go_on.set()
+    async with introspecting(clock, prepare_op=trouble.prepare) as (stack, browser, api):
+        clock.advance(OLD_SECONDS)
+        stack.running_op.state.revoke_access_tokens()
+        for _ in range(2):
+            failed = await browser.fetch("GET", "/api/x")
+            assert (failed.status, failed.json()["code"]) == (503, "op_unavailable")
+        assert (trouble.came, api.received) == (1, [])
+        trouble.is_down = False
+        clock.advance(CACHE_SECONDS - 1)
+        assert (await browser.fetch("GET", "/api/x")).status == 200
+        assert asked(stack) == 1
 
 
 @pytest.mark.rule("TK-23")
