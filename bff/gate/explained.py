@@ -156,8 +156,10 @@ class ExplainedFrontend(Frontend):
         self._note("token", said)
         return found
 
-    def _verdict(self, rule: Introspect, token: Tokens, known: Known | None) -> bool | None:
-        is_active = super()._verdict(rule, token, known)
+    def _verdict(
+        self, rule: Introspect, provider: str, token: Tokens, known: Known | None
+    ) -> bool | None:
+        is_active = super()._verdict(rule, provider, token, known)
         if is_active:
             self._note("introspection", "the OP says that the token counts")
         elif is_active is not None:

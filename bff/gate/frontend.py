@@ -77,7 +77,7 @@ class Frontend:
         *,
         session_key_of: Callable[[str], str | None],
         cached: Callable[[str], Session | None],
-        introspected: Callable[[str, float], bool | None] = lambda *_: None,
+        introspected: Callable[[str, str, float], bool | None] = lambda *_: None,
         refresh_policy: RefreshPolicy,
         clock: Clock,
     ) -> None:
@@ -178,7 +178,8 @@ class Frontend:
         if isinstance(token, Needs):
             return self._wait_for(token, route, request, session)
         if route.introspect is not None and token is not None:
-            is_active = self._verdict(route.introspect, token, request.known)
+            provider = self.rules.provider if session is None else session.provider
+            is_active = self._verdict(route.introspect, provider, token, request.known)
             if is_active is None:
                 wait = self._wait_for(Needs.VERDICT, route, request, session)
                 return replace(wait, token=token, introspect=route.introspect)
@@ -244,12 +245,14 @@ class Frontend:
             return Needs.FRESH_TOKEN
         return tokens
 
-    def _verdict(self, rule: Introspect, token: Tokens, known: Known | None) -> bool | None:
+    def _verdict(
+        self, rule: Introspect, provider: str, token: Tokens, known: Known | None
+    ) -> bool | None:
         """What the OP says of the token; None where that has to be waited for."""
         if known is not None and known.is_active is not None:
             return known.is_active
         # A dead token is waited for as well: another one in its place may be under way.
-        return self._introspected(token.access_token, rule.cache_seconds) or None
+        return self._introspected(provider, token.access_token, rule.cache_seconds) or None
 
     def _wait_for(
         self, needs: Needs, route: Route, request: ReadRequest, session: Session | None

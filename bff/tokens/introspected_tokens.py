@@ -1,7 +1,7 @@
 """What the OP says of access tokens, where a route wants to know before it forwards a call
 (RFC 7662): in memory for as long as the route allows, one question at a time for each token.
 
-A token is kept by its digest. Never ends a session, and never renews a token.
+A token is kept by a digest over its provider and itself. Never ends a session, and never renews a token.
 """
 
 import asyncio
@@ -49,15 +49,15 @@ class IntrospectedTokens:
         self._relying_parties = relying_parties
         self._clock = clock
         self._wait_seconds = wait_seconds
-        self._verdicts: BoundedMap[bytes, _Verdict] = BoundedMap(MAX_TOKENS)
+        self._verdicts: BoundedMap[str, _Verdict] = BoundedMap(MAX_TOKENS)
         self._flights: SingleFlight[bool] = SingleFlight()
         self._backoff = Backoff(clock)
         self._troubles: dict[str, OpError] = {}  # the latest of each provider
 
-    def known(self, access_token: str, most_seconds: float) -> bool | None:
-        """Whether the OP let it count when it was asked, at most so long ago. A look into memory:
+    def known(self, provider: str, access_token: str, most_seconds: float) -> bool | None:
+        """Whether the OP of that name let it count when it was asked, at most so long ago. A look into memory:
         None where it has to be asked."""
-        verdict = self._verdicts.get(_digest(access_token))
+        verdict = self._verdicts.get(_key(provider, access_token))
         if verdict is None or self._clock.now() - verdict.asked_at >= most_seconds:
             return None
         return verdict.is_active
@@ -72,7 +72,7 @@ class IntrospectedTokens:
             OpUnavailable, OpAnswerMalformed: it can't be asked, or was not a moment ago.
             OpMetadataRefused, ClientRejected: it does not answer questions of this client.
         """
-        known = self.known(access_token, most_seconds)
+        known = self.known(provider, access_token, most_seconds)
         if known is not None:
             return known
         try:
@@ -90,16 +90,16 @@ class IntrospectedTokens:
         pause = self._backoff.remaining_seconds(provider)
         if pause > 0:
             raise _again(self._troubles[provider], pause)
-        digest = _digest(access_token)
+        key = _key(provider, access_token)
         try:
             async with asyncio.timeout(self._wait_seconds):
                 return await self._flights.join(
-                    digest.hex(), lambda: self._ask(provider, access_token, digest)
+                    key, lambda: self._ask(provider, access_token, key)
                 )
         except TimeoutError:
             raise OpUnavailable("introspection still under way", retry_after=1) from None
 
-    async def _ask(self, provider: str, access_token: str, digest: bytes) -> bool:
+    async def _ask(self, provider: str, access_token: str, key: str) -> bool:
         try:
             is_active = await self._relying_parties[provider].is_active(access_token)
         except OpError as error:
@@ -108,7 +108,7 @@ class IntrospectedTokens:
             log.warning("introspection_failed", provider=provider, detail=error.log_detail)
             raise
         self._backoff.succeeded(provider)
-        self._verdicts[digest] = _Verdict(is_active, self._clock.now())
+        self._verdicts[key] = _Verdict(is_active, self._clock.now())
         return is_active
 
 
@@ -120,5 +120,6 @@ def _again(error: OpError, pause: float) -> OpError:
     return kind(f"a moment ago: {error.log_detail}", retry_after=max(1, round(pause)))
 
 
-def _digest(access_token: str) -> bytes:
-    return hashlib.sha256(access_token.encode()).digest()
+def _key(provider: str, access_token: str) -> str:
+    """Two OPs may give the same string, and each speaks for its own tokens only."""
+    return hashlib.sha256(f"{provider}\n{access_token}".encode()).hexdigest()

@@ -32,6 +32,7 @@ PATHS = {
     "/token": "token",
     "/userinfo": "userinfo",
     "/revoke": "revocation",
+    "/introspect": "introspection",
     "/par": "par",
 }
 
