@@ -21,7 +21,7 @@ from bff.errors import (
 )
 from bff.oidc.relying_parties import RelyingParties
 from bff.tasks import SingleFlight
-from bff.tokens.backoff import Backoff
+from bff.tokens.backoff import Breaker
 from bff.tokens.target_requests import WAIT_SECONDS
 
 MAX_TOKENS = 20_000
@@ -51,7 +51,7 @@ class IntrospectedTokens:
         self._wait_seconds = wait_seconds
         self._verdicts: BoundedMap[str, _Verdict] = BoundedMap(MAX_TOKENS)
         self._flights: SingleFlight[bool] = SingleFlight()
-        self._backoff = Backoff(clock)
+        self._breakers = {party.name: Breaker(clock, threshold=1) for party in relying_parties}
         self._troubles: dict[str, OpError] = {}  # the latest of each provider
 
     def known(self, provider: str, access_token: str, most_seconds: float) -> bool | None:
@@ -87,9 +87,6 @@ class IntrospectedTokens:
         await self._flights.drain(seconds)
 
     async def _asked(self, provider: str, access_token: str) -> bool:
-        pause = self._backoff.remaining_seconds(provider)
-        if pause > 0:
-            raise _again(self._troubles[provider], pause)
         key = _key(provider, access_token)
         try:
             async with asyncio.timeout(self._wait_seconds):
@@ -100,14 +97,18 @@ class IntrospectedTokens:
             raise OpUnavailable("introspection still under way", retry_after=1) from None
 
     async def _ask(self, provider: str, access_token: str, key: str) -> bool:
+        breaker = self._breakers[provider]
+        attempt = breaker.begin()
+        if attempt is None:
+            raise _again(self._troubles[provider], breaker.pause_seconds())
         try:
             is_active = await self._relying_parties[provider].is_active(access_token)
         except OpError as error:
             self._troubles[provider] = error
-            self._backoff.failed(provider, retry_after=error.asked_seconds)
+            breaker.failed(attempt, asked_seconds=error.asked_seconds)
             log.warning("introspection_failed", provider=provider, detail=error.log_detail)
             raise
-        self._backoff.succeeded(provider)
+        breaker.succeeded()
         self._verdicts[key] = _Verdict(is_active, self._clock.now())
         return is_active
 

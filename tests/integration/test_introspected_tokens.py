@@ -73,3 +73,20 @@ async def test_an_op_speaks_for_its_own_tokens_only(place: Place) -> None:
     assert both == [False, True]
     assert place.introspected.known("a", "same", CACHE_SECONDS) is False
     assert place.introspected.known("b", "same", CACHE_SECONDS) is True
+
+
+async def test_questions_that_fail_in_one_moment_are_one_outage(
+    place: Place, clock: ManualClock
+) -> None:
+    """The OP is asked again after the shortest pause, with one question at a time."""
+    place.answer(Answer(status=503))
+    said = await asyncio.gather(*(place.said(f"token {n}") for n in range(20)))
+    assert (set(said), place.asked()) == ({"op_unavailable"}, 20)
+    clock.advance(0.5)
+    said = await asyncio.gather(*(place.said(f"token {n}") for n in range(20)))
+    assert (set(said), place.asked()) == ({"op_unavailable"}, 21)
+    place.answer(Answer({"active": True}))
+    clock.advance(1)
+    assert await place.said("token 0") is True
+    said = await asyncio.gather(*(place.said(f"token {n}") for n in range(20)))
+    assert set(said) == {True}
