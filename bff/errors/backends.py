@@ -70,6 +70,10 @@ class OpMetadataRefused(OpError):
         super().__init__(log_detail, retry_after=retry_after)
 
 
+class IntrospectionRefused(OpMetadataRefused):
+    """The OP does not say whether one access token counts; some answer for opaque ones only."""
+
+
 class ClientRejected(OpError):
     """`invalid_client`, `unauthorized_client`: the operator's fault; no session is touched."""
 

@@ -16,7 +16,7 @@ from bff.errors import ApiTokenRefused, ClientRejected, OpError, OpUnavailable, 
 from bff.limits.limiter import Limiter
 from bff.model import DEFAULT_PROVIDER, Session, public_id
 from bff.observability.metrics import Metrics
-from bff.tokens.backoff import Attempt, Backoff, Breaker, RefusedTargets
+from bff.tokens.backoff import Attempt, Backoff, Breaker, RememberedRefusals
 
 FINAL_COUNT = 3
 SPACING_SECONDS = 10.0
@@ -40,7 +40,7 @@ class Attempts:
         self._metrics = metrics
         self._backoff = Backoff(clock)
         self._breaker = Breaker(clock)
-        self._refused_targets = RefusedTargets(clock)
+        self._refused_targets = RememberedRefusals(clock)
         self._refusals = Refusals(clock)
 
     def may_begin(self, key: str) -> bool:

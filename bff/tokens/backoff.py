@@ -1,12 +1,12 @@
 """How long to leave alone what has failed: a session, a target (`Backoff`), an OP (`Breaker`); and
-what an OP gives no token for (`RefusedTargets`)."""
+what an OP has refused (`RememberedRefusals`)."""
 
 import random
 from dataclasses import dataclass
 
 from bff.bounded_map import BoundedMap
 from bff.clock import Clock
-from bff.errors import ApiTokenRefused
+from bff.errors import OpError
 
 MAX_KEYS = 10_000
 LONGEST_ASKED_SECONDS = 60.0
@@ -133,16 +133,16 @@ class Breaker:
         self._retry_at = self._clock.now() + wait_seconds * jitter
 
 
-class RefusedTargets:
-    """Tokens for an API that an OP has refused: the next callers get the same answer, for
-    `REFUSED_SECONDS`, and the OP is not asked."""
+class RememberedRefusals:
+    """What an OP has refused, by key, a token for an API for example: the next callers get the same
+    answer, for `REFUSED_SECONDS`, and the OP is not asked."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._refusals: BoundedMap[str, tuple[float, ApiTokenRefused]] = BoundedMap(MAX_KEYS)
+        self._refusals: BoundedMap[str, tuple[float, OpError]] = BoundedMap(MAX_KEYS)
 
     def require_not(self, key: str) -> None:
-        """Raises: ApiTokenRefused, as it was, with what is left of the time."""
+        """Raises: the refusal, as it was, with what is left of the time."""
         until, error = self._refusals.get(key, (0.0, None))
         seconds = until - self._clock.now()
         if error is not None and seconds > 0:
@@ -152,5 +152,5 @@ class RefusedTargets:
         until, _ = self._refusals.get(key, (0.0, None))
         return self._clock.now() < until
 
-    def remember(self, key: str, error: ApiTokenRefused) -> None:
+    def remember(self, key: str, error: OpError) -> None:
         self._refusals[key] = self._clock.now() + REFUSED_SECONDS, error

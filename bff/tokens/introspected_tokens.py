@@ -1,7 +1,8 @@
 """What the OP says of access tokens, where a route wants to know before it forwards a call
 (RFC 7662): in memory for as long as the route allows, one question at a time for each token.
 
-A token is kept by a digest over its provider and itself. Never ends a session, and never renews a token.
+A token is kept by a digest over its provider and itself. Never ends a session, and never renews a
+token.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from bff.bounded_map import BoundedMap
 from bff.clock import Clock
 from bff.errors import (
     ClientRejected,
+    IntrospectionRefused,
     OpAnswerMalformed,
     OpError,
     OpMetadataRefused,
@@ -21,7 +23,7 @@ from bff.errors import (
 )
 from bff.oidc.relying_parties import RelyingParties
 from bff.tasks import SingleFlight
-from bff.tokens.backoff import Breaker
+from bff.tokens.backoff import Breaker, RememberedRefusals
 from bff.tokens.target_requests import WAIT_SECONDS
 
 MAX_TOKENS = 20_000
@@ -51,12 +53,13 @@ class IntrospectedTokens:
         self._wait_seconds = wait_seconds
         self._verdicts: BoundedMap[str, _Verdict] = BoundedMap(MAX_TOKENS)
         self._flights: SingleFlight[bool] = SingleFlight()
+        self._refusals = RememberedRefusals(clock)
         self._breakers = {party.name: Breaker(clock, threshold=1) for party in relying_parties}
         self._troubles: dict[str, OpError] = {}  # the latest of each provider
 
     def known(self, provider: str, access_token: str, most_seconds: float) -> bool | None:
-        """Whether the OP of that name let it count when it was asked, at most so long ago. A look into memory:
-        None where it has to be asked."""
+        """Whether the OP of that name let it count when it was asked, at most so long ago. A look
+        into memory: None where it has to be asked."""
         verdict = self._verdicts.get(_key(provider, access_token))
         if verdict is None or self._clock.now() - verdict.asked_at >= most_seconds:
             return None
@@ -71,10 +74,12 @@ class IntrospectedTokens:
         Raises:
             OpUnavailable, OpAnswerMalformed: it can't be asked, or was not a moment ago.
             OpMetadataRefused, ClientRejected: it does not answer questions of this client.
+            IntrospectionRefused: it does not about this token, as it said just now or before.
         """
         known = self.known(provider, access_token, most_seconds)
         if known is not None:
             return known
+        self._refusals.require_not(_key(provider, access_token))
         try:
             return await self._asked(provider, access_token)
         except (OpUnavailable, OpAnswerMalformed):
@@ -90,9 +95,7 @@ class IntrospectedTokens:
         key = _key(provider, access_token)
         try:
             async with asyncio.timeout(self._wait_seconds):
-                return await self._flights.join(
-                    key, lambda: self._ask(provider, access_token, key)
-                )
+                return await self._flights.join(key, lambda: self._ask(provider, access_token, key))
         except TimeoutError:
             raise OpUnavailable("introspection still under way", retry_after=1) from None
 
@@ -104,9 +107,13 @@ class IntrospectedTokens:
         try:
             is_active = await self._relying_parties[provider].is_active(access_token)
         except OpError as error:
-            self._troubles[provider] = error
-            breaker.failed(attempt, asked_seconds=error.asked_seconds)
             log.warning("introspection_failed", provider=provider, detail=error.log_detail)
+            if isinstance(error, IntrospectionRefused):
+                breaker.succeeded()  # it is there, and may answer about other tokens
+                self._refusals.remember(key, error)
+            else:
+                self._troubles[provider] = error
+                breaker.failed(attempt, asked_seconds=error.asked_seconds)
             raise
         breaker.succeeded()
         self._verdicts[key] = _Verdict(is_active, self._clock.now())

@@ -11,7 +11,7 @@ from bff.errors import ApiTokenRefused, OpUnavailable
 from bff.model import Tokens, TokenTarget
 from bff.tasks import SingleFlight, Work
 from bff.tokens.attempts import backing_off
-from bff.tokens.backoff import Backoff, RefusedTargets
+from bff.tokens.backoff import Backoff, RememberedRefusals
 
 WAIT_SECONDS = 10.0
 
@@ -25,7 +25,7 @@ class TargetRequests:
         self._wait_seconds = wait_seconds
         self._flights: SingleFlight[Tokens] = SingleFlight()
         self._backoff = Backoff(clock)
-        self._refused = RefusedTargets(clock)
+        self._refused = RememberedRefusals(clock)
 
     async def join(self, name: str, request: Work[Tokens]) -> Tokens:
         """What the request of this name brings, which is begun unless it is under way.

@@ -11,6 +11,7 @@ from bff.clock import ManualClock
 from bff.errors import OpError
 from bff.oidc.relying_parties import RelyingParties
 from bff.oidc.relying_party import RelyingParty
+from bff.tokens.backoff import REFUSED_SECONDS
 from bff.tokens.introspected_tokens import IntrospectedTokens
 from tests.integration.relying_party.steps import settings_for
 from tests.parts.scripted_op import Answer, ScriptedOp
@@ -90,3 +91,34 @@ async def test_questions_that_fail_in_one_moment_are_one_outage(
     assert await place.said("token 0") is True
     said = await asyncio.gather(*(place.said(f"token {n}") for n in range(20)))
     assert set(said) == {True}
+
+
+@pytest.mark.rule("TK-24")
+@pytest.mark.parametrize(
+    "refusal", [Answer({"error": "invalid_request"}, status=400), Answer(b"too large", status=413)]
+)
+async def test_a_refusal_that_is_about_one_token_is_of_that_token_only(
+    place: Place, clock: ManualClock, refusal: Answer
+) -> None:
+    """It opens the gate to no token, and shuts it for no other."""
+    place.ops["a"].answers["introspection"] = lambda asked: (
+        refusal if asked.form["token"] == "odd" else Answer({"active": True})
+    )
+    assert await place.said("odd", allow=True) == "op_metadata_refused"
+    assert await place.said("plain") is True
+    assert await place.said("odd", allow=True) == "op_metadata_refused"
+    assert place.asked() == 2
+    clock.advance(REFUSED_SECONDS)
+    place.answer(Answer({"active": True}))
+    assert await place.said("odd") is True
+
+
+@pytest.mark.rule("TK-24")
+@pytest.mark.parametrize(("body", "passes"), [(b"", True), ({"error": "invalid_client"}, False)])
+async def test_a_client_that_may_not_ask_is_told_from_an_outage_by_the_error(
+    place: Place, body: object, *, passes: bool
+) -> None:
+    place.answer(Answer(body, status=401))
+    expected: bool | str = True if passes else "op_client_rejected"
+    assert [await place.said(token, allow=True) for token in ("x", "y")] == [expected] * 2
+    assert place.asked() == 1

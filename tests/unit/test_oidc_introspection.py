@@ -2,7 +2,7 @@
 
 import pytest
 
-from bff.errors import BffError, ClientRejected, OpAnswerMalformed, OpMetadataRefused
+from bff.errors import BffError, ClientRejected, IntrospectionRefused, OpAnswerMalformed
 from bff.oidc.provider.strict_json import NOT_JSON
 from bff.oidc.steps.introspection import process_introspection
 
@@ -23,11 +23,14 @@ def test_only_active_counts(*, is_active: bool) -> None:
         (200, None, OpAnswerMalformed),
         (200, NOT_JSON, OpAnswerMalformed),
         (404, {"active": True}, OpAnswerMalformed),
-        (400, {"error": "invalid_request"}, OpMetadataRefused),
+        (400, {"error": "invalid_request"}, IntrospectionRefused),
+        (400, {"error": "invalid_client"}, ClientRejected),
+        (413, NOT_JSON, IntrospectionRefused),
         (302, {"active": True}, OpAnswerMalformed),
-        (401, {"active": True}, ClientRejected),
+        (401, {"active": True}, OpAnswerMalformed),
         (401, {"error": "invalid_client"}, ClientRejected),
-        (403, None, ClientRejected),
+        (403, {"error": "access_denied"}, ClientRejected),
+        (403, None, OpAnswerMalformed),
     ],
 )
 def test_anything_else_lets_no_token_pass(

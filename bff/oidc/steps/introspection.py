@@ -2,10 +2,18 @@
 authenticated, and nothing of the answer but `active` is believed or kept.
 """
 
-from bff.errors import ClientRejected, OpAnswerMalformed, OpMetadataRefused
+from bff.errors import (
+    ClientRejected,
+    IntrospectionRefused,
+    OpAnswerMalformed,
+    OpMetadataRefused,
+)
 from bff.oidc.client_auth.requests import ClientRequests
 from bff.oidc.provider.metadata import Discovery
 from bff.oidc.provider.op_text import error_code
+
+_OPERATOR = frozenset({"invalid_client", "unauthorized_client"})
+_TOO_LARGE = 413
 
 
 class Introspection:
@@ -19,7 +27,8 @@ class Introspection:
         """What the OP says now.
 
         Raises:
-            OpMetadataRefused: it has no such endpoint, or none for tokens of this kind.
+            OpMetadataRefused: it has no such endpoint.
+            IntrospectionRefused: it does not answer for a token of this kind, or of this size.
             ClientRejected: it does not answer this client.
             OpUnavailable, OpAnswerMalformed: nothing is known.
         """
@@ -34,10 +43,12 @@ class Introspection:
 def process_introspection(status: int, document: object) -> bool:
     """Judge an answer below 500 (RFC 7662 sections 2.2 and 2.3). Raises as `is_active`."""
     detail = f"introspection: status {status}, error {error_code(document)}"
-    if status in (401, 403):
+    is_refusal = 400 <= status < 500 and isinstance(document, dict) and "error" in document
+    # Without an error it was said in front of the OP, by a firewall for example.
+    if is_refusal and (status in (401, 403) or error_code(document) in _OPERATOR):
         raise ClientRejected(detail)
-    if 400 <= status < 500 and isinstance(document, dict) and "error" in document:
-        raise OpMetadataRefused(detail)
+    if is_refusal or status == _TOO_LARGE:
+        raise IntrospectionRefused(detail)
     active = document.get("active") if status == 200 and isinstance(document, dict) else None
     if not isinstance(active, bool):
         raise OpAnswerMalformed(f"introspection: status {status}, no active that is a boolean")
