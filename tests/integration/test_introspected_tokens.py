@@ -71,7 +71,7 @@ async def test_an_op_speaks_for_its_own_tokens_only(place: Place) -> None:
     """Two OPs may give the same string."""
     place.answer(Answer({"active": False}))
     both = await asyncio.gather(place.said("same", "a"), place.said("same", "b"))
-    assert both == [False, True]
+    assert [*both] == [False, True]
     assert place.introspected.known("a", "same", CACHE_SECONDS) is False
     assert place.introspected.known("b", "same", CACHE_SECONDS) is True
 
