@@ -27,7 +27,7 @@ def test_only_active_counts(*, is_active: bool) -> None:
         (400, {"error": "invalid_client"}, ClientRejected),
         (413, NOT_JSON, IntrospectionRefused),
         (302, {"active": True}, OpAnswerMalformed),
-        (401, {"active": True}, OpAnswerMalformed),
+        (401, {"active": True}, ClientRejected),
         (401, {"error": "invalid_client"}, ClientRejected),
         (403, {"error": "access_denied"}, ClientRejected),
         (403, None, OpAnswerMalformed),

@@ -2,6 +2,8 @@
 authenticated, and nothing of the answer but `active` is believed or kept.
 """
 
+from http import HTTPStatus
+
 from bff.errors import (
     ClientRejected,
     IntrospectionRefused,
@@ -44,8 +46,11 @@ def process_introspection(status: int, document: object) -> bool:
     """Judge an answer below 500 (RFC 7662 sections 2.2 and 2.3). Raises as `is_active`."""
     detail = f"introspection: status {status}, error {error_code(document)}"
     is_refusal = 400 <= status < 500 and isinstance(document, dict) and "error" in document
-    # Without an error it was said in front of the OP, by a firewall for example.
-    if is_refusal and (status in (401, 403) or error_code(document) in _OPERATOR):
+    is_of_client = status == HTTPStatus.UNAUTHORIZED or (
+        # Without an error it was said in front of the OP, by a firewall for example.
+        is_refusal and (status == HTTPStatus.FORBIDDEN or error_code(document) in _OPERATOR)
+    )
+    if is_of_client:
         raise ClientRejected(detail)
     if is_refusal or status == _TOO_LARGE:
         raise IntrospectionRefused(detail)
