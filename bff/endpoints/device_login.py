@@ -24,9 +24,9 @@ from bff.endpoints.parameters import idp_of, parse_parameters
 from bff.errors import (
     BffError,
     BrowserMismatch,
+    LoginError,
     LoginExpired,
-    OpAnswerMalformed,
-    OpUnavailable,
+    OpError,
     StoreUnavailable,
     UnknownProvider,
 )
@@ -163,7 +163,7 @@ class DeviceLogin:
                 name, lambda: self._redeem(name), transaction, request, local
             )
             if not cookie:
-                raise LoginExpired("an earlier request for it has hung up")
+                raise LoginExpired("all earlier requests for it had hung up")
         except _Undecided as undecided:
             times = self._times(undecided.transaction, undecided.wait_seconds)
             return web.json_response({"status": "pending", **times})
@@ -192,7 +192,9 @@ class DeviceLogin:
 
         Raises:
             _Undecided: the browser is to ask again.
-            BffError: the login is over.
+            LoginError: the login is over.
+            OpError: it is over, for its tokens could not be verified.
+            StoreUnavailable: nothing is known; it may still be open.
         """
         transaction, device = await self._open(name)
         relying_party = self._relying_parties[transaction.provider]
@@ -232,12 +234,12 @@ class DeviceLogin:
         except AuthorizationPending as pending:
             interval = device.interval_seconds + (SLOW_DOWN_SECONDS if pending.slow_down else 0.0)
             return replace(device, interval_seconds=interval, wait_seconds=interval)
-        except (OpUnavailable, OpAnswerMalformed) as error:
-            # RFC 8628 section 3.5: twice as long after each failure.
+        except OpError as error:
+            # None of these is the user's fault. RFC 8628 section 3.5: twice as long after each.
             wait = min(2 * device.wait_seconds, MAX_WAIT_SECONDS)
             least = max(device.interval_seconds, error.asked_seconds)
             return replace(device, wait_seconds=max(wait, least))
-        except BffError:
+        except LoginError:
             await self._transactions.take(name)
             raise
         # Taken before it is of any effect: whatever the OP answers, one login makes one session.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import structlog
 from aiohttp import web
@@ -31,18 +32,24 @@ from bff.tokens.policy import ClaimFilter
 log = structlog.get_logger("bff.endpoints")
 
 
-@dataclass(slots=True)
-class _Caller:
-    """The browser that waits for the end of its login."""
+@dataclass(slots=True, weakref_slot=True)
+class _Callers:
+    """The requests that wait for the end of one login: a browser whose connection broke may have
+    asked again."""
 
-    is_gone: bool = False
+    waiting: int = 0
+
+    @property
+    def are_gone(self) -> bool:
+        return self.waiting == 0
 
 
 class FinishedLogins:
     """Creates the sessions of one frontend.
 
     A login that has begun to redeem its grant is one of `logins`: it goes on when its browser hangs
-    up, and is undone then, for its cookie would reach no browser; as is one that the store fails.
+    up, and is undone if no request waits for it at its end, for its cookie would reach no browser;
+    as is one that the store fails.
 
     `failures` counts those that a browser can bring about. `max_per_user`: past that many sessions
     of one user at this `frontend` the oldest ends; 0 means no limit.
@@ -74,6 +81,8 @@ class FinishedLogins:
         self._metrics = metrics
         self._failures = failures
         self._logins = logins
+        # Those of a login exist for as long as it runs or a request waits for it.
+        self._callers: WeakValueDictionary[str, _Callers] = WeakValueDictionary()
         self._audit = audit
         self._claims = claims
         self._max_per_user = max_per_user
@@ -89,7 +98,8 @@ class FinishedLogins:
         local: Local,
     ) -> str:
         """The cookie's value of the session that begins with what `redeem` returns. `name` is that
-        of this one login. Empty where an earlier request for it has hung up.
+        of this one login. Requests that come while it runs get the same. Empty where the login was
+        undone, for all of them had hung up.
 
         Raises what `redeem` does, and
 
@@ -101,22 +111,24 @@ class FinishedLogins:
             client=client_name(request.headers.get("User-Agent", "")),
             address=address if self._keep_address else "",
         )
-        caller, origin = _Caller(), origin_of(request, local)
+        callers, origin = self._callers.get(name), origin_of(request, local)
+        if callers is None:
+            callers = self._callers[name] = _Callers()
         login = self._logins.start(
             name,
             lambda: self._told_of(
-                self._establish(redeem, transaction, device, caller, origin),
+                self._establish(redeem, transaction, device, callers, origin),
                 transaction.provider,
-                caller,
+                callers,
                 origin,
                 client_of(address),
             ),
         )
+        callers.waiting += 1
         try:
             return await asyncio.shield(login)
-        except asyncio.CancelledError:
-            caller.is_gone = True
-            raise
+        finally:
+            callers.waiting -= 1
 
     async def tell(self, error: BffError, provider: str, origin: Origin, client: str) -> None:
         """A login has failed. `provider` may be no provider's name."""
@@ -144,7 +156,7 @@ class FinishedLogins:
         self,
         login: Coroutine[None, None, str],
         provider: str,
-        caller: _Caller,
+        callers: _Callers,
         origin: Origin,
         client: str,
     ) -> str:
@@ -152,7 +164,7 @@ class FinishedLogins:
         try:
             return await login
         except BffError as error:
-            if caller.is_gone:
+            if callers.are_gone:
                 await self.tell(error, provider, origin, client)
             raise
 
@@ -161,7 +173,7 @@ class FinishedLogins:
         redeem: Callable[[], Coroutine[Any, Any, Identity]],
         transaction: LoginTransaction,
         device: Device,
-        caller: _Caller,
+        callers: _Callers,
         origin: Origin,
     ) -> str:
         identity = await redeem()
@@ -169,7 +181,7 @@ class FinishedLogins:
         try:
             session = await self._create(new_id.key, identity, device)
             self._metrics.session_created(self._frontend, session.provider)
-            is_settled = await self._settle(session, transaction, caller, origin)
+            is_settled = await self._settle(session, transaction, callers, origin)
         except StoreUnavailable:
             # It may exist, and no browser gets its cookie. The sessions before it live on.
             with suppress(StoreUnavailable):
@@ -191,9 +203,9 @@ class FinishedLogins:
         return new_id.value
 
     async def _settle(
-        self, session: Session, transaction: LoginTransaction, caller: _Caller, origin: Origin
+        self, session: Session, transaction: LoginTransaction, callers: _Callers, origin: Origin
     ) -> bool:
-        """End the sessions in whose place it comes. False: its browser has gone, and it is undone.
+        """End the sessions in whose place it comes. False: no request waits for it, and it is undone.
 
         Raises:
             StoreUnavailable: some of it may have been done.
@@ -203,7 +215,7 @@ class FinishedLogins:
             transaction.binder_hash, session.key
         )
         before = {key for key in (transaction.previous_session, of_other_tab) if key is not None}
-        if caller.is_gone:
+        if callers.are_gone:
             if of_other_tab is not None:
                 await self._transactions.replace_outcome(transaction.binder_hash, of_other_tab)
             # The sessions before it live on, maybe on the same grant: that is not revoked then.
@@ -212,7 +224,7 @@ class FinishedLogins:
         for replaced in before:
             await self._ender.end(replaced, "replaced", revoke=False, origin=origin)
         await self._keep_to_limit(session, origin)
-        if caller.is_gone:
+        if callers.are_gone:
             await self._undo(session, origin, revoke=True)
             return False
         return True

@@ -5,11 +5,12 @@ slow down.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession, web
 
 from bff.clock import ManualClock
 from tests.flows.logins import log_in
@@ -20,9 +21,11 @@ from tests.parts.browser_pages import Page
 from tests.parts.redis_server import RedisServer
 from tests.parts.servers import free_port
 from tests.parts.stack import Stack, running_stack
+from tests.polling import until
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 ON = "device_login = true"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @contextlib.asynccontextmanager
@@ -211,6 +214,88 @@ async def test_an_op_that_is_away_for_a_while_ends_no_login() -> None:
         clock.advance(60)
         done = await tv.fetch("GET", begun["status_url"])
         assert done.json()["status"] == "complete"
+
+
+@pytest.mark.rule("DL-04")
+async def test_an_op_that_rejects_the_gateway_ends_no_login() -> None:
+    """The user has done nothing wrong: the login goes on once an operator has mended it."""
+    is_rejected = False
+
+    def prepare(op: web.Application) -> None:
+        @web.middleware
+        async def reject(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if is_rejected and request.path == "/token":
+                return web.json_response({"error": "invalid_client"}, status=401)
+            return await handler(request)
+
+        op.middlewares.append(reject)
+
+    clock = ManualClock()
+    async with (
+        device_stack(clock, prepare_op=prepare) as stack,
+        Browser() as tv,
+        Browser() as phone,
+    ):
+        begun = await begin(tv, stack)
+        await decide(phone, begun)
+        is_rejected = True
+        pending = await poll(tv, begun, clock)
+        assert (pending.status, pending.json()["status"]) == (200, "pending")
+        assert pending.json()["interval"] == 30
+        is_rejected = False
+        clock.advance(30)
+        assert (await tv.fetch("GET", begun["status_url"])).json()["status"] == "complete"
+
+
+@pytest.mark.rule("DL-02")
+async def test_a_poll_that_hangs_up_takes_nothing_from_one_that_waits_for_the_same() -> None:
+    """The page asks again when its connection breaks."""
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    def prepare(op: web.Application) -> None:
+        @web.middleware
+        async def hold(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path == "/token":
+                is_asked.set()
+                await may_answer.wait()
+            return await handler(request)
+
+        op.middlewares.append(hold)
+
+    clock = ManualClock()
+    async with (
+        device_stack(clock, prepare_op=prepare) as stack,
+        Browser() as tv,
+        Browser() as phone,
+        ClientSession() as http,
+    ):
+
+        async def in_flight() -> int:
+            async with http.get(f"{stack.admin_url}/metrics") as answer:
+                text = await answer.text()
+            (line,) = (x for x in text.splitlines() if x.startswith("bff_requests_in_flight"))
+            return int(float(line.split()[-1]))
+
+        async def are_in_flight(number: int) -> None:
+            async def reached() -> bool:
+                return await in_flight() == number
+
+            await until(reached)
+
+        begun = await begin(tv, stack)
+        await decide(phone, begun)
+        await are_in_flight(0)
+        first = asyncio.create_task(poll(tv, begun, clock))
+        await is_asked.wait()
+        second = asyncio.create_task(tv.fetch("GET", begun["status_url"]))
+        await are_in_flight(2)
+        first.cancel()
+        await are_in_flight(1)
+        may_answer.set()
+        assert (await second).json() == {"status": "complete"}
+        assert stack.op.token_requests[GRANT] == 1
+        assert (await tv.fetch("GET", "/bff/user")).json()["sub"] == "alice"
+        assert len(stack.running_op.state.active_families()) == 1
 
 
 @pytest.mark.rule("DL-04")
