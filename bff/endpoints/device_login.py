@@ -43,8 +43,9 @@ from bff.sessions.cookie import ID_BYTES, Binder
 from bff.sessions.single_use import LoginTransactions
 
 # Requests to the OP in one poll, at most: metadata, keys, and the token endpoint, which is asked
-# again where the client's secret has been changed. Each takes the provider's timeout at most.
-REQUESTS_IN_A_POLL = 4
+# with either of two secrets of the client, and each time again with a nonce that it wants in the
+# DPoP proof. Each takes the provider's timeout at most.
+REQUESTS_IN_A_POLL = 6
 MAX_WAIT_SECONDS = 60.0  # while the OP is in trouble
 
 
@@ -207,6 +208,8 @@ class DeviceLogin:
         after = await self._asked(name, relying_party, transaction, device)
         if isinstance(after, Identity):
             return after
+        if self._clock.now() >= self._transactions.expires_at(transaction):
+            raise LoginExpired("its time ended while the OP was asked")
         if after != device:
             await self._transactions.put(name, replace(transaction, device=after))
         await self._transactions.keep(lease, seconds=after.wait_seconds)

@@ -205,7 +205,8 @@ class FinishedLogins:
     async def _settle(
         self, session: Session, transaction: LoginTransaction, callers: _Callers, origin: Origin
     ) -> bool:
-        """End the sessions in whose place it comes. False: no request waits for it, and it is undone.
+        """End the sessions in whose place it comes. False: it is undone, for no
+        request waits for it.
 
         Raises:
             StoreUnavailable: some of it may have been done.

@@ -186,6 +186,28 @@ async def test_a_login_that_takes_too_long_is_over(op: dict[str, Any], session: 
         assert (late.status, late.json()["code"]) == (400, "login_expired")
 
 
+@pytest.mark.rule("DL-02")
+async def test_a_login_whose_time_ends_while_the_op_is_asked_is_over() -> None:
+    """The store refuses to keep a transaction with no time left."""
+    clock = ManualClock()
+
+    def prepare(op: web.Application) -> None:
+        @web.middleware
+        async def answer_late(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path == "/token":
+                clock.advance(30)
+                return web.json_response({"error": "slow_down"}, status=400)
+            return await handler(request)
+
+        op.middlewares.append(answer_late)
+
+    timeout = 'login_timeout = "30s"'
+    async with device_stack(clock, session=timeout, prepare_op=prepare) as stack, Browser() as tv:
+        begun = await begin(tv, stack)
+        late = await poll(tv, begun, clock)
+        assert (late.status, late.json()["code"]) == (400, "login_expired")
+
+
 async def test_an_op_that_forgets_the_code_ends_the_login() -> None:
     """It was restarted: `invalid_grant`."""
     clock = ManualClock()
