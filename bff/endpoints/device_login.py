@@ -12,6 +12,7 @@ from dataclasses import replace
 from hmac import compare_digest
 from secrets import token_urlsafe
 
+import structlog
 from aiohttp import web
 
 from bff.audit.audit import Audit
@@ -41,6 +42,8 @@ from bff.oidc.steps.device import SLOW_DOWN_SECONDS
 from bff.oidc.steps.token_endpoint import AuthorizationPending
 from bff.sessions.cookie import ID_BYTES, Binder
 from bff.sessions.single_use import LoginTransactions
+
+log = structlog.get_logger("bff.endpoints")
 
 # Requests to the OP in one poll, at most: metadata, keys, and the token endpoint, which is asked
 # with either of two secrets of the client, and each time again with a nonce that it wants in the
@@ -238,6 +241,13 @@ class DeviceLogin:
             interval = device.interval_seconds + (SLOW_DOWN_SECONDS if pending.slow_down else 0.0)
             return replace(device, interval_seconds=interval, wait_seconds=interval)
         except OpError as error:
+            log.log(
+                error.log_level,
+                "device_login_delayed",
+                code=error.code,
+                provider=relying_party.name,
+                detail=error.log_detail,
+            )
             # None of these is the user's fault. RFC 8628 section 3.5: twice as long after each.
             wait = min(2 * device.wait_seconds, MAX_WAIT_SECONDS)
             least = max(device.interval_seconds, error.asked_seconds)

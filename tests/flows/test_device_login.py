@@ -21,6 +21,7 @@ from tests.parts.browser_pages import Page
 from tests.parts.redis_server import RedisServer
 from tests.parts.servers import free_port
 from tests.parts.stack import Stack, running_stack
+from tests.parts.written_log import written_log
 from tests.polling import until
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -261,8 +262,11 @@ async def test_an_op_that_rejects_the_gateway_ends_no_login() -> None:
         begun = await begin(tv, stack)
         await decide(phone, begun)
         is_rejected = True
-        pending = await poll(tv, begun, clock)
+        with written_log() as log:
+            pending = await poll(tv, begun, clock)
         assert (pending.status, pending.json()["status"]) == (200, "pending")
+        (told,) = log.of("device_login_delayed")
+        assert (told["code"], told["level"]) == ("op_client_rejected", "error")
         assert pending.json()["interval"] == 30
         is_rejected = False
         clock.advance(30)
