@@ -1,6 +1,9 @@
 """The processes that have come after the first one, as that one knows them: each tells it its id
 once it serves. So a signal goes to the one that serves, not by way of one that is just ending; one
 that stops reaches all, whichever of them started which; and the first one notices when none serves.
+
+Reloads in a row leave an old process each for as long as streams go on in it. Past `MOST_OLD` the
+oldest one is stopped: its streams are cut, and their browsers come back to the process that serves.
 """
 
 import contextlib
@@ -15,6 +18,7 @@ from bff.app.stopping import RELOAD_SIGNAL, RESTART_SIGNAL
 
 PID_BYTES = 4
 LOOKING_SECONDS = 0.5  # between two looks at whether the process that serves has ended
+MOST_OLD = 3  # processes in which something may go on, beside the first one and that which serves
 
 
 class Successors:
@@ -75,6 +79,12 @@ class Successors:
                 del self._known[other]
         with contextlib.suppress(ProcessLookupError):  # so has this one
             self._known[pid] = _descriptor_of(pid)
+        while len(self._known) > 1 + MOST_OLD:
+            oldest = next(iter(self._known))
+            descriptor = self._known.pop(oldest)
+            _send(oldest, descriptor, signal.SIGTERM)
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 def _descriptor_of(pid: int) -> int | None:

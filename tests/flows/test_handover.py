@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from bff.app.stopping import HANDED_OVER_SECONDS
+from bff.app.successors import MOST_OLD
 from tests.flows.test_reload import CLAIMS, change, hup
 from tests.flows.test_restart import is_running, restart, stopped
 from tests.flows.test_streams_end import CHUNK, StreamingApi, Streams, is_cut
@@ -119,6 +120,25 @@ async def test_a_stop_ends_what_goes_on_in_all_of_them(
         assert await stopped(there.service) == 0
         await asyncio.gather(*map(is_cut, open_ones))
         assert not any(map(is_running, pids))
+
+
+async def test_of_many_old_processes_the_oldest_is_stopped(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """Each is as large as the one that serves. The very first one stays, for it is the parent."""
+    async with installation(own_redis, tmp_path, server="") as there:
+        open_ones, pids = [], []
+        for number in range(2 + MOST_OLD):
+            open_ones.append(await there.streams.from_api())
+            pids.append(await reloaded(there.service, f"claim{number}"))
+        await is_cut(open_ones.pop(1))
+        await until(lambda: not is_running(pids[0]))
+        assert all(map(is_running, pids[1:]))
+        there.api.more.set()
+        for stream in open_ones:
+            async with asyncio.timeout(HANG_SECONDS):
+                assert await stream.content.readexactly(len(CHUNK)) == CHUNK
+        assert await stopped(there.service) == 0
 
 
 async def test_what_goes_on_keeps_no_service_up_that_serves_no_more(

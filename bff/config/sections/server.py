@@ -131,7 +131,8 @@ class ServerSettings(Section):
         validate_default=True,
         description="How long requests, WebSockets and streams of APIs go on in a process that "
         "another one has taken over from by a reload or a restart, before its `shutdown_timeout` "
-        "begins. While some do, there is that process and its memory.",
+        "begins. While some do, there is that process and its memory; of four such processes the "
+        "oldest is stopped, the first one of all aside.",
     )
 
     @property
