@@ -15,12 +15,18 @@ from bff.errors import (
     ClientRejected,
     CodeRejected,
     GrantRejected,
+    LoginError,
     OpAnswerMalformed,
     OpUnavailable,
 )
 from bff.model import Tokens
 from bff.oidc.provider.strict_json import NOT_JSON, JsonRefused, parse_json
-from bff.oidc.steps.token_endpoint import MAX_TOKEN_CHARS, Grant, process_token_response
+from bff.oidc.steps.token_endpoint import (
+    MAX_TOKEN_CHARS,
+    AuthorizationPending,
+    Grant,
+    process_token_response,
+)
 from tests.fuzz.json_mutation import changed, deep, digits, many_members, read_again, text_of
 from tests.fuzz.mutation import garbage, mutated
 from tests.fuzz.target import require
@@ -42,6 +48,7 @@ GOOD: dict[str, object] = {
 ERRORS = [
     "invalid_grant", "invalid_client", "unauthorized_client", "login_required", "server_error",
     "temporarily_unavailable", "consent_required", "interaction_required", "invalid_scope",
+    "authorization_pending", "slow_down", "access_denied", "expired_token",
     f"invalid_grant {CANARY}", "INVALID_GRANT",
 ]  # fmt: skip
 WORDS: tuple[object, ...] = (*ERRORS, "bearer", "BEARER", "DPoP", "3600", 3600.5, "x" * 70_000)
@@ -100,6 +107,9 @@ class TokenAnswerTarget:
                 scope="asked",
                 previous=OLD if name == b"refresh_token" else None,
             )
+        except AuthorizationPending:
+            require(name.decode() == Grant.DEVICE, "nothing else is waited for")
+            return False
         except BffError as error:
             _judge_refusal(error, int(status), document, Grant(name.decode()))
             return False
@@ -136,7 +146,9 @@ def _parsed(body: bytes) -> object:
 def _judge_refusal(error: BffError, status: int, document: object, grant: Grant) -> None:
     documented = (CodeRejected, GrantRejected, ClientRejected, OpUnavailable, OpAnswerMalformed)
     is_of_api = isinstance(error, ApiTokenRefused) and grant in OF_ONE_API
-    require(is_of_api or isinstance(error, documented), f"{type(error).__name__}: not documented")
+    is_of_login = isinstance(error, LoginError) and grant is Grant.DEVICE
+    is_documented = is_of_api or is_of_login or isinstance(error, documented)
+    require(is_documented, f"{type(error).__name__}: not documented")
     require(CANARY not in f"{error} {error.log_detail}", "the OP's words are in the error")
     code = document.get("error") if isinstance(document, dict) else None
     says_so = isinstance(code, str) and code in DEAD
