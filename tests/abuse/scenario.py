@@ -28,7 +28,7 @@ class Scale:
 
 
 SHORT = Scale(
-    connections=150, readers=30, max_connections=200, logins=1_000, repeats=1, patience_seconds=3
+    connections=150, readers=30, max_connections=200, logins=1_000, repeats=1, patience_seconds=5
 )
 LONG = Scale(
     connections=5_000,
