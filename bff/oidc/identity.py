@@ -57,7 +57,7 @@ class Organization:
 def require_wanted(
     user: EndUser, transaction: LoginTransaction, organization: Organization | None
 ) -> None:
-    """That the user who has logged in is the one that the login was begun for.
+    """That the user of the ID token is the user that the login was begun for.
 
     Raises:
         StepUpOtherUser: it is another user than the one whose session was to be stepped up.
